@@ -64,15 +64,16 @@ def allowlist_finding(name: str, shown: document.Allowlist, *, begin: str = "") 
     """Judge a list, in a finding of that name whose detail begins so."""
     notes = "; ".join(shown.notes)
     if not shown.count:
-        why = f"{notes}; P33_ALLOWLIST is empty" if notes else "P33_ALLOWLIST is empty"
+        why = f"no universe ({notes}), and P33_ALLOWLIST is empty" if notes else "P33_ALLOWLIST is empty"
         return failed(name, f"{begin}{NOTHING_OPENS}: {why}", _PUBLISH)
     if shown.trading == 0:
-        why = f"the exchange trades none of the {shown.count} symbols of {shown.source}"
+        why = f"the exchange trades none of the symbols of {shown.source}"
         return failed(name, f"{begin}{NOTHING_OPENS}: {why}", _CORRECT)
     age = "" if shown.age_sec is None else f", {duration(shown.age_sec)} old"
-    detail = f"{begin}{shown.count} symbols may be opened ({shown.source}{age})"
+    symbols = "1 symbol" if shown.count == 1 else f"{shown.count} symbols"
+    detail = f"{begin}{symbols} may be opened ({shown.source}{age})"
     if shown.source == AllowlistSource.ENV and shown.stale:
-        return warning(name, f"{detail}: there is no universe: {notes}", _STANDS_IN)
+        return warning(name, f"{detail}: no universe: {notes}", _STANDS_IN)
     if shown.stale or notes:
         return warning(name, f"{detail}: {'the universe is stale: ' if shown.stale else ''}{notes}", _REPAIR)
     if shown.trading is not None and shown.trading < shown.count:

@@ -19,6 +19,8 @@ from tests.commands.deployment import Deployment
 
 UNIVERSE = {"P33_ALLOWLIST_SOURCE": "universe", "P33_ALLOWLIST": ""}
 NOTHING_OPENS = "no plan may open anything: "
+NO_UNIVERSE = f"{NOTHING_OPENS}no universe (active: no meta; last_ok: missing)"
+NONE_TRADED = f"{NOTHING_OPENS}the exchange trades none of the symbols of universe_active"
 PUBLISH, REPAIR = "publish <prefix>:cfg:universe:active and meta", "repair the universe service"
 
 
@@ -42,7 +44,11 @@ def looked(url: str, **settings: str) -> Finding:
 @pytest.mark.parametrize(
     ("settings", "shown", "fix"),
     [
-        ({}, f"{NOTHING_OPENS}active: no meta; last_ok: missing; P33_ALLOWLIST is empty", PUBLISH),
+        (
+            {},
+            f"{NO_UNIVERSE}, and P33_ALLOWLIST is empty",
+            PUBLISH,
+        ),
         ({"P33_ALLOWLIST_SOURCE": "env"}, f"{NOTHING_OPENS}P33_ALLOWLIST is empty", "set P33_ALLOWLIST"),
     ],
 )
@@ -59,7 +65,7 @@ async def test_on_a_fresh_install_nothing_may_be_opened(
     [
         (["BTCUSDT", "ETHUSDT"], 0, "0", "ok", "2 symbols may be opened (universe_active, ", ""),
         ([], 0, "0", "failed", "meta.count is '0', not above 0; last_ok: no symbols", PUBLISH),
-        (["BTCUSDT"], 90_000, "0", "failed", " s old, 86400 s allowed; P33_ALLOWLIST is empty", PUBLISH),
+        (["BTCUSDT"], 90_000, "0", "failed", " s old, 86400 s allowed), and P33_ALLOWLIST is empty", PUBLISH),
         (["BTCUSDT"], 400, "0", "warning", "(last_ok, 6 min 4", REPAIR),
         (["BTCUSDT"], 400, "0", "warning", "the universe is stale: active: 40", REPAIR),
         (["BTCUSDT"], 0, "1", "warning", "the universe is stale: active: meta.stale is '1', not 0", REPAIR),
@@ -80,7 +86,9 @@ async def test_universe_keys_of_a_wrong_type_count_as_missing(redis_server: str)
     with redis.Redis.from_url(redis_server) as client:
         client.set("quantum:cfg:universe:meta", "1")
         client.hset("quantum:cfg:universe:active", "a", "b")
-    assert looked(redis_server).detail.startswith(f"{NOTHING_OPENS}active: no meta; last_ok: missing")
+    assert looked(redis_server).detail.startswith(
+        f"{NOTHING_OPENS}no universe (active: no meta; last_ok: missing)"
+    )
 
 
 async def test_an_operators_list_in_place_of_the_universe_is_a_warning_unless_it_is_meant(
@@ -88,10 +96,10 @@ async def test_an_operators_list_in_place_of_the_universe_is_a_warning_unless_it
 ) -> None:
     stands_in = looked(redis_server, P33_ALLOWLIST="BTCUSDT")
     assert stands_in.verdict == Verdict.WARNING
-    assert stands_in.detail.startswith("1 symbols may be opened (env): there is no universe: active: no meta")
+    assert stands_in.detail.startswith("1 symbol may be opened (env): no universe: active: no meta")
     assert "P33_ALLOWLIST_SOURCE=env" in stands_in.fix
     meant = looked(redis_server, P33_ALLOWLIST="BTCUSDT", P33_ALLOWLIST_SOURCE="env")
-    assert (meant.verdict, meant.detail) == (Verdict.OK, "1 symbols may be opened (env)")
+    assert (meant.verdict, meant.detail) == (Verdict.OK, "1 symbol may be opened (env)")
 
 
 @pytest.mark.parametrize(
@@ -122,11 +130,17 @@ async def test_check_fails_where_nothing_may_be_opened(deployed: Deployment) -> 
 @pytest.mark.parametrize(
     ("symbols", "age_sec", "verdict", "shown", "fix"),
     [
-        (None, 0, "failed", f"{NOTHING_OPENS}active: no meta; last_ok: missing; P33_", PUBLISH),
+        (None, 0, "failed", f"{NO_UNIVERSE}, and", PUBLISH),
         (["BTCUSDT", "ETHUSDT"], 0, "ok", "2 symbols may be opened (universe_active, ", ""),
         (["BTCUSDT"], 400, "warning", "the universe is stale: active: 40", REPAIR),
         (["BTCUSDT", "GONEUSDT"], 0, "warning", "the exchange trades 1 of them", "correct the universe"),
-        (["GONEUSDT"], 0, "failed", f"{NOTHING_OPENS}the exchange trades none of the 1 symb", "correct the"),
+        (
+            ["GONEUSDT"],
+            0,
+            "failed",
+            NONE_TRADED,
+            "correct the",
+        ),
     ],
 )
 async def test_proof_judges_the_universe_as_the_service_has_it(
