@@ -76,7 +76,8 @@ style: system-tools $(CHECKED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python scripts/check_language.py
-	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh
+	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh \
+	  deploy/container/build.sh
 
 types: $(CHECKED)
 	@$(BIN)/mypy --no-error-summary

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from commands.cli import parser
+from commands.command_line import read_command_line
 from settings import SettingsError
 
 #: EX_CONFIG of sysexits.h: the systemd unit does not restart the daemon after this code.
@@ -19,7 +19,7 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Bad settings are one line on standard error and code 78."""
-    options = parser().parse_args(arguments)
+    options = read_command_line(arguments)
     try:
         code = int(options.command(options))
         sys.stdout.flush()

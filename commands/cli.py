@@ -13,7 +13,7 @@ from commands import help_texts
 
 SHELLS = ("bash", "zsh", "fish")
 #: As argparse ends a command line that it cannot read.
-_EXIT_USAGE = 2
+EXIT_USAGE = 2
 
 _Command = Callable[[argparse.Namespace], int]
 
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = commands.add_parser(
             name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        added.set_defaults(command=command)
+        added.set_defaults(command=command, name=name)
         return added
 
     add("run", _run, "the daemon; settings come from the environment", help_texts.RUN)
@@ -177,7 +177,7 @@ def _check(options: argparse.Namespace) -> int:
         return _measure(options)
     if options.order or options.delete_key:
         print("position-state-brain: --order and --delete-key belong to --measure", file=sys.stderr)
-        return _EXIT_USAGE
+        return EXIT_USAGE
     from commands.check import check
 
     return check(os.environ, as_json=options.json, watch_sec=options.watch)

@@ -54,11 +54,12 @@ the exchange."""
 CHECK = """\
 Checks all that the service needs, a line each, with a fix for what is
 wrong: settings, Redis (version, append-only file, eviction, clock), streams
-and consumer groups, Binance (reachable, clock, key and its rights, position
-mode, streams, request weight), and whether another service writes ledgers
-or permits. It changes nothing, sends no order, and uses about 8 of Binance's
-2400 request weight a minute. Run it before the first start and at any
-suspicion of a fault; the daemon may be running.
+and consumer groups, the universe of symbols that may be opened, Binance
+(reachable, clock, key and its rights, position mode, streams, request
+weight), and whether another service writes ledgers or permits. It changes
+nothing, sends no order, and uses about 8 of Binance's 2400 request weight a
+minute. Run it before the first start and at any suspicion of a fault; the
+daemon may be running.
 
   position-state-brain check
   position-state-brain check --watch 60    look longer for a foreign writer
@@ -99,9 +100,10 @@ Where standard output is no terminal, it prints once.
 Exit code 1: no daemon answers."""
 
 PROOF = """\
-Proves in eight points that a running deployment works: the service,
-its metrics, fresh snapshots, the ledger, permits, decisions that come out the
-same again, a plan's way through the gate, and a summary.
+Proves in eight points that a running deployment works: the service, and
+that it may open symbols, its metrics, fresh snapshots, the ledger, permits,
+decisions that come out the same again, a plan's way through the gate, and a
+summary.
 
 The plan of point 7 is a probe that can only be denied: its timestamp is of
 the year 2000, and a plan's age is checked before anything could allow it;

@@ -20,6 +20,7 @@ install.sh --set-secret NAME     store one secret, read from standard input, as 
 install.sh --rollback            back to the release before the last upgrade
 install.sh --uninstall           take it away; settings and secrets stay
 install.sh --uninstall --purge   take settings, secrets and the user away as well
+install.sh --version             say which version it installs
 
   --dry-run        say what would be done, and do nothing
   --root DIR       install below DIR instead of /: no user is made, and nothing is started
@@ -37,6 +38,8 @@ fail() {
   exit "${2:-1}"
 }
 
+version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$SOURCE/pyproject.toml"; }
+
 say() { printf '%-12s %s\n' "$1" "$2"; }
 
 # Everything that changes something goes through here.
@@ -52,6 +55,7 @@ parse() {
   while (($#)); do
     case $1 in
       --help | -h) usage && exit ;;
+      --version) echo "install.sh of $NAME $(version)" && exit ;;
       --dry-run) dry=yes ;;
       --uninstall) action=uninstall ;;
       --rollback) action=rollback ;;
@@ -149,18 +153,31 @@ sources() { # NUL-separated, relative to the checkout
 }
 
 release_name() {
-  local digest version
-  version=$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
+  local digest interpreter
+  interpreter=$("$python" -c 'import sys; print("py%d.%d" % sys.version_info[:2])')
   if [[ $wheel ]]; then
     digest=$(cat "$wheel" "$gate_wheel" "$SOURCE/constraints.txt" | sha256sum)
   else
     digest=$(cd "$SOURCE" && sources | xargs -0 sha256sum | sha256sum)
   fi
-  echo "$(sed -n 's/^version = "\(.*\)"$/\1/p' "$SOURCE/pyproject.toml")-$version-${digest:0:12}"
+  echo "$(version)-$interpreter-${digest:0:12}"
+}
+
+# What pip says where it gets no answer: of a host, a proxy or a certificate.
+readonly UNREACHED='NewConnectionError|NameResolutionError|(Connect|Read)TimeoutError|ProxyError|SSLError|ConnectionReset'
+
+pip_install() { # folder, what
+  local pip=("$1/bin/python" -m pip --quiet --disable-pip-version-check) said index
+  said=$("${pip[@]}" install -c "$SOURCE/constraints.txt" "${@:2}" 2>&1) && return
+  [[ $said =~ $UNREACHED ]] || fail "pip: $said"
+  index=${PIP_INDEX_URL:-$("${pip[@]}" config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}
+  # Without a password that it may have.
+  fail "the package index ${index/\/\/*@/\/\/} cannot be reached: let this host reach it, or name\
+ another with PIP_INDEX_URL, or a proxy with HTTPS_PROXY"
 }
 
 build_release() { # folder
-  local pip=("$1/bin/python" -m pip --quiet --disable-pip-version-check) what=("$wheel" "$gate_wheel") copy
+  local what=("$wheel" "$gate_wheel") copy
   rm -rf "$1"
   mkdir -p "$1"
   "$python" -m venv "$1"
@@ -170,10 +187,10 @@ build_release() { # folder
     # shellcheck disable=SC2064  # the folder of now
     trap "rm -rf '$copy'" EXIT
     (cd "$SOURCE" && sources | tar -c --null -T -) | tar -x -C "$copy"
-    "${pip[@]}" install -c "$SOURCE/constraints.txt" setuptools
+    pip_install "$1" setuptools
     what=(--no-build-isolation "$copy/permit-gate" "$copy")
   fi
-  "${pip[@]}" install -c "$SOURCE/constraints.txt" "${what[@]}"
+  pip_install "$1" "${what[@]}"
   mkdir "$1/doc" "$1/deploy"
   cp "$SOURCE"/docs/*.md "$SOURCE/deploy/$NAME.env" "$1/doc/"
   cp "$SOURCE/deploy/$UNIT" "$SOURCE/deploy/$NAME" "$1/deploy/"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from settings.error import SettingsError, quoted
 from settings.rules import hold_rules, risky_combinations
 from settings.secret import MASK
 from settings.show import shown
+from settings.spelling import did_you_mean
 from settings.variable import Variable
 from settings.variables import FIELD_OF, VARIABLES, Settings
 
@@ -99,7 +99,4 @@ def _unknown_names(environ: Mapping[str, str]) -> Iterator[str]:
     known = [*FIELD_OF, *(variable.name + _FILE for variable in VARIABLES if variable.kind.is_secret)]
     for name in sorted(environ):
         if name.startswith("P33_") and name not in known:
-            nearest = difflib.get_close_matches(
-                name[:64], [own for own in known if own.startswith("P33_")], 1, 0.0
-            )
-            yield f"{quoted(name)} is not a setting and is ignored; did you mean {nearest[0]}?"
+            yield f"{quoted(name)} is not a setting and is ignored{did_you_mean(name, known, begin='P33_')}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import trio
 from redis.exceptions import RedisError
 
+from brain.symbols.allowlist import Allowlist
 from commands.check.exchange_access import exchange_findings
 from commands.check.findings import Finding, Verdict, failed, skipped
 from commands.check.findings_report import FindingsReport
@@ -19,12 +20,13 @@ from commands.check.ledger_writers import (
     ledger_findings,
     see_ledgers,
 )
+from commands.check.openable import ALLOWLIST, read_allowlist, stored_allowlist
 from commands.check.own_settings import load, settings_findings
 from commands.check.permit_writers import access_finding, permit_findings
 from commands.check.redis_server import not_allowed, reach, remembered_ban, server_findings
 from commands.check.redis_streams import stream_findings
 from commands.clients.redis_reading import RedisReading, reading
-from settings import Loaded
+from settings import Loaded, Settings
 from store.errors import WrongRightsError
 
 _BETWEEN_LOOKS_SEC = 0.25
@@ -56,16 +58,18 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     first: LedgersSeen | None = None
     begun_sec = time.monotonic()
     banned_until_ms = None
+    allowlist: Allowlist | None = None
     if there:
         report.add(*_asked(redis, "redis", lambda: server_findings(redis)))
         report.add(*_asked(redis, "streams", lambda: stream_findings(redis, instance=own.instance)))
         report.add(*_asked(redis, HELD_SYMBOLS, lambda: held_symbol_findings(redis)))
+        allowlist = _allowlist(report, redis, own)
         first = _first_look(report, redis)
         begun_sec = time.monotonic()
         banned_until_ms = remembered_ban(redis)
 
     async def ask_binance() -> None:
-        async for finding in exchange_findings(own, banned_until_ms=banned_until_ms):
+        async for finding in exchange_findings(own, allowlist, banned_until_ms=banned_until_ms):
             report.add(finding)
 
     with report.busy(f"asking Binance at {own.binance_rest_url}"):
@@ -92,6 +96,16 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     report.add(*found)
     report.add(*_asked(redis, "permit writers", lambda: permit_findings(redis, own.permit_signing_key)))
     report.add(*_asked(redis, "write access", lambda: iter([access_finding(redis)])))
+
+
+def _allowlist(report: FindingsReport, redis: RedisReading, own: Settings) -> Allowlist | None:
+    try:
+        allowlist = read_allowlist(redis, own)
+    except RedisError as error:
+        report.add(_unanswered(redis, ALLOWLIST, error))
+        return None
+    report.add(stored_allowlist(allowlist))
+    return allowlist
 
 
 def _first_look(report: FindingsReport, redis: RedisReading) -> LedgersSeen | None:

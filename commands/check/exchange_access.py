@@ -11,10 +11,12 @@ import trio
 
 from brain.error_groups import first_error
 from brain.moment import Moment
+from brain.symbols.allowlist import Allowlist
 from channels import DropOldest, MetricEvent
 from clock import HostClock
 from commands.check.findings import Finding, failed, ok, skipped, warning
 from commands.check.key_permissions import permission_findings
+from commands.check.openable import NOTHING_OPENS
 from commands.check.redis_server import skew_finding
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.errors import AskLater, ClockSkewed, ExchangeError, ExchangeRejected
@@ -62,8 +64,13 @@ class _ExchangeHost:
         )
 
 
-async def exchange_findings(settings: Settings, *, banned_until_ms: int | None) -> AsyncIterator[Finding]:
-    """Yield the findings. `banned_until_ms` (wall clock) is a stored ban: nothing is sent before it ends."""
+async def exchange_findings(
+    settings: Settings, allowlist: Allowlist | None, *, banned_until_ms: int | None
+) -> AsyncIterator[Finding]:
+    """Yield the findings. `allowlist` is None where Redis cannot be asked.
+
+    `banned_until_ms` (wall clock) is a stored ban: nothing is sent before it ends.
+    """
     try:
         settings.require_credentials()
     except SettingsError:
@@ -88,14 +95,14 @@ async def exchange_findings(settings: Settings, *, banned_until_ms: int | None) 
             took_sec / 2,
             "this service follows it, but other services' orders are refused when they are 5 s off",
         )
-        yield await _symbols(settings, rest)
+        yield await _symbols(settings, allowlist, rest)
         async for finding in _account(settings, rest, server_time):
             yield finding
         yield await _stream(settings, host.clock)
         yield _weight(settings, host.budget)
 
 
-async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
+async def _symbols(settings: Settings, allowlist: Allowlist | None, rest: BinanceRest) -> Finding:
     name = "exchangeInfo"
     try:
         rules = (await rest.symbol_rules()).rules
@@ -103,15 +110,16 @@ async def _symbols(settings: Settings, rest: BinanceRest) -> Finding:
         return failed(
             name, str(error), "without it no plan is decided: try again, and look at Binance's status page"
         )
-    trading = sum(each.trading for each in rules.values())
-    unknown = [symbol for symbol in settings.allowlist if symbol not in rules or not rules[symbol].trading]
-    detail = f"{len(rules)} symbols, {trading} trading"
+    trading = {symbol for symbol, each in rules.items() if each.trading}
+    openable = frozenset(settings.allowlist) if allowlist is None else allowlist.symbols
+    unknown = sorted({*settings.allowlist, *openable} - trading)
+    detail = f"{len(rules)} symbols, {len(trading)} trading"
     if unknown:
-        return warning(
-            name,
-            f"{detail}; not among them: {', '.join(unknown[:5])}",
-            "correct P33_ALLOWLIST: these are never opened",
-        )
+        detail += f"; not among them: {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}"
+        lists = "P33_ALLOWLIST" if set(unknown) & set(settings.allowlist) else "the universe"
+        if openable and not openable & trading:
+            return failed(name, f"{detail}: {NOTHING_OPENS}", f"correct {lists}: nothing in it trades")
+        return warning(name, detail, f"correct {lists}: these are never opened")
     return ok(name, detail)
 
 

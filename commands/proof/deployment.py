@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from brain.json_text import read_json
 from commands.check.findings import Finding, failed, ok, skipped
+from commands.check.openable import allowlist_finding
 from commands.clients.daemon import DaemonHttp, NoDaemonError
 from commands.status.document import STATUS, Status
 from monitoring.metrics.catalogue import CATALOGUE
@@ -23,7 +24,7 @@ _READINESS = msgspec.json.Decoder(Readiness)
 
 
 def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:
-    """Check that the daemon is alive and ready; return its status, too, if it has one."""
+    """Check that the daemon is alive, is ready and may open symbols; return its status, too, if any."""
     try:
         daemon.get("/healthz")
         readiness = read_json(_READINESS, daemon.get("/readyz", also=(503,)).content)
@@ -35,7 +36,9 @@ def service(daemon: DaemonHttp) -> tuple[Finding, Status | None]:
     who = f"{status.build_tag}, instance {status.instance}, up {duration(status.uptime_sec)}"
     if not readiness.ready:
         return failed(SERVICE, f"{who}: not ready: {'; '.join(readiness.reasons)}", _HOW_IT_IS), status
-    return ok(SERVICE, f"{who}, ready"), status
+    if status.allowlist is None:
+        return ok(SERVICE, f"{who}, ready"), status
+    return allowlist_finding(SERVICE, status.allowlist, begin=f"{who}, ready; "), status
 
 
 def metrics(daemon: DaemonHttp, status: Status | None) -> Finding:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Final
 
 from brain.decisions.replaying import COMPARED_RULES
 from settings import VARIABLES, SettingsError
 from settings.error import quoted
+from settings.spelling import did_you_mean
 from settings.variables import FIELD_OF
 
 #: The variables whose values recorded cases hold, by name; a case holds them under the settings' field names.
@@ -38,8 +38,8 @@ def _field_of(name: str) -> str:
         raise SettingsError(
             name, f" cannot be tried out on recorded decisions; these can: {', '.join(CHANGEABLE)}"
         )
-    [nearest] = difflib.get_close_matches(name[:64], CHANGEABLE, 1, 0.0)
-    raise SettingsError("--set", f" {quoted(name)}: not a setting; did you mean {nearest}?")
+    hint = did_you_mean(name, CHANGEABLE, begin="P33_")
+    raise SettingsError("--set", f" {quoted(name)}: not a setting{hint}")
 
 
 def _value(name: str, text: str) -> object:

@@ -45,10 +45,14 @@ class Snapshots(msgspec.Struct, frozen=True):
 
 
 class Allowlist(msgspec.Struct, frozen=True):
+    """The symbols that may be opened. `trading`: how many of them the exchange trades."""
+
     source: str = "?"
     stale: bool = False
     count: int = 0
     age_sec: float | None = None
+    notes: list[str] = []
+    trading: int | None = None
 
 
 class Gates(msgspec.Struct, frozen=True):

@@ -79,13 +79,17 @@ class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AllowlistShown(msgspec.Struct, frozen=True):
-    """The symbols that may be opened, and their source; `age_sec` as of now."""
+    """The symbols that may be opened, and their source; `age_sec` as of now.
+
+    `trading`: how many of them the exchange trades; None before the first exchangeInfo.
+    """
 
     source: str
     stale: bool
     count: int
     age_sec: float | None
     notes: tuple[str, ...]
+    trading: int | None
 
 
 class GatesShown(GateCounts, frozen=True):

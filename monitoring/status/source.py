@@ -281,12 +281,14 @@ class StatusSource:
             return None
         asof, redis = allowlist.asof_epoch, self._clocks.redis
         now_ms = redis.now_ms(now) if redis.known else now.wall_ms
+        rules = self._channels.symbol_rules.value
         return AllowlistShown(
             allowlist.source.value,
             allowlist.stale,
             len(allowlist.symbols),
             None if asof is None else max(now_ms / 1000 - asof, 0.0),
             allowlist.notes,
+            None if rules is None else sum(rules[name].trading for name in allowlist.symbols & rules.keys()),
         )
 
     def _gates(self) -> GatesShown:

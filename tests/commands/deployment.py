@@ -55,9 +55,10 @@ class Deployment(Pipeline):
     ) -> tuple[int, list[Finding]]:
         """Return the exit code of a command and its findings in JSON."""
         code = await run_command(command, *arguments, as_json=True, **named)
-        # A service in this process logs to the same place.
-        (line,) = [line for line in self.capsys.readouterr().out.splitlines() if line.startswith('{"ok":')]
-        shown = json.loads(line)
+        # A service in this process logs to the same place, perhaps onto the same line.
+        printed = self.capsys.readouterr().out
+        assert printed.count('{"ok":') == 1, printed
+        shown, _ = json.JSONDecoder().raw_decode(printed, printed.index('{"ok":'))
         assert shown["ok"] is (code == 0)
         return code, shown["findings"]
 

@@ -30,7 +30,7 @@ async def test_a_sound_deployment_passes(deployed: Deployment) -> None:
     assert list(shown) == [
         "settings", "credentials", "redis", "redis version", "redis append-only", "redis eviction",
         "redis clock", "stream apply.plan", "stream apply.result", "other streams", "cooldowns and holds",
-        "binance",
+        "allowlist", "binance",
         "binance clock", "exchangeInfo", "api key", "key permissions", "position mode", "binance streams",
         "request weight", "ledger writers", "permit writers", "write access",
     ]  # fmt: skip

@@ -109,6 +109,52 @@ def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert "bash" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("statsu", "'statsu' is not a command; did you mean status?"),
+        ("chek --json", "'chek' is not a command; did you mean check?"),
+        ("rn", "'rn' is not a command; did you mean run?"),
+        ("STATUS", "'STATUS' is not a command; did you mean status?"),
+        ("--verison", "'--verison' is not an option; did you mean --version?"),
+        # Far from all, or something else.
+        ("start", "'start' is not a command; position-state-brain --help lists what there is"),
+        ("bogus --json", "'bogus' is not a command; position-state-brain --help lists what there is"),
+        ("-x", "'-x' is not an option; position-state-brain --help lists what there is"),
+    ],
+)
+def test_a_mistyped_command_is_one_sentence_with_what_is_near(
+    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, arguments) == f"{NAME}: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "said"),
+    [
+        ("status", "--onec", "'--onec' is not an option; did you mean --once?"),
+        ("proof", "--on-probe=1", "'--on-probe' is not an option; did you mean --no-probe?"),
+        ("replay", "--snce", "'--snce' is not an option; did you mean --since?"),
+        ("check", "--verbose", f"'--verbose' is not an option; {NAME} check --help lists what there is"),
+        ("check", "it", f"'it' is not an argument; {NAME} check --help lists what there is"),
+    ],
+)
+def test_a_mistyped_option_is_one_sentence_with_what_is_near(
+    command: str, argument: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, f"{command} {argument}") == f"{NAME} {command}: {said}\n"
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: str) -> str:
+    """Return what a command line that cannot be read is answered with."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    return shown.err
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("arguments", [["completion", "zsh"], ["check", "--json", "--watch", "0.1"]])
 def test_a_reader_that_has_seen_enough_causes_no_complaint(arguments: list[str]) -> None:

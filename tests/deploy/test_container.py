@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ from tests.deploy.retrying import patiently
 CONTAINER = DEPLOY / "container"
 DOCKERFILE = (CONTAINER / "Dockerfile").read_text()
 ROOT = DEPLOY.parent
+(BASE,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, flags=re.M)
 
 
 def compose() -> dict[str, Any]:
@@ -39,6 +41,70 @@ def test_hadolint_finds_nothing() -> None:
         [hadolint, "--no-color", CONTAINER / "Dockerfile"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+_ENGINE = """#!/bin/sh
+echo "$(basename "$0") $*" >>{folder}/asked
+case $1 in {case} esac
+"""
+
+
+PULLS_NOTHING = "inspect) exit 1;; pull) echo refused >&2; exit 125;;"
+
+
+def built(folder: Path, **engines: str) -> tuple[int, list[str], list[str]]:
+    """Build with played engines: exit code, what was said, what they were asked."""
+    asked = folder / "asked"
+    asked.touch()
+    # No builder of this host's.
+    for name in ("bash", "sh", "sed", "dirname", "basename"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    for name, case in engines.items():
+        program = folder / name
+        program.write_text(_ENGINE.format(folder=folder, case=case))
+        program.chmod(0o755)
+    done = subprocess.run(  # noqa: S603 - the script under test
+        [folder / "bash", CONTAINER / "build.sh"],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line]
+    return done.returncode, said, asked.read_text().splitlines()
+
+
+@pytest.mark.process
+def test_without_a_builder_the_image_is_left_out_with_words(tmp_path: Path) -> None:
+    code, said, asked = built(tmp_path, docker="info) exit 1;;")
+    assert (code, asked) == (0, ["docker info"])
+    assert said == ["Image not built: no builder answers (docker, podman, buildah)"]
+
+
+@pytest.mark.process
+def test_without_its_base_image_the_image_is_left_out_with_words(tmp_path: Path) -> None:
+    code, said, asked = built(tmp_path, docker="info) exit 1;;", podman=PULLS_NOTHING)
+    assert code == 0
+    assert asked[-1] == f"podman pull {BASE}"
+    assert said == [f"Image not built: podman cannot get {BASE}: refused"]
+
+
+@pytest.mark.process
+def test_with_a_builder_the_image_is_built_and_says_its_version(tmp_path: Path) -> None:
+    code, said, asked = built(tmp_path, docker="run) echo position-state-brain 0.2.0;;")
+    assert (code, said) == (0, ["Image quantum-position-state-brain: position-state-brain 0.2.0"])
+    assert asked[2:] == [
+        f"docker build -f {CONTAINER}/Dockerfile -t quantum-position-state-brain {ROOT}",
+        "docker run --rm quantum-position-state-brain --version",
+    ]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("step", ["build", "run"])
+def test_an_image_that_cannot_be_built_or_does_not_run_fails(tmp_path: Path, step: str) -> None:
+    code, said, asked = built(tmp_path, docker=f"{step}) exit 7;;")
+    assert (code, said) == (7, [])
+    assert asked[-1].startswith(f"docker {step} ")
 
 
 def test_it_is_built_in_one_stage_and_runs_in_another_without_privileges() -> None:

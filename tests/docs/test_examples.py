@@ -1,8 +1,9 @@
-"""The documents' examples, run one after another as a reader would."""
+"""The documents' examples, pasted one after another as a reader would."""
 
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import shlex
 import shutil
@@ -17,24 +18,25 @@ import pytest
 import redis
 import trio
 
-from permit_gate import PermitGate, sign
-from permit_gate.asyncio_gate import AsyncioPermitGate
-from permit_gate.trio_gate import TrioPermitGate
-from simulator import MarketOrder, RunningSimulator
+from permit_gate import sign
+from simulator import RunningSimulator
 from tests.deploy.conftest import system_redis as system_redis
 from tests.deploy.retrying import patiently
 from tests.docs.documents import DOCUMENTS, ROOT, blocks
+from tests.docs.reader import examples, reader
 from tests.docs.stage import build_stage, stage_environment
 from tests.integration.conftest import simulator as simulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline
 from tests.integration.surroundings import environment, trade
-from tests.integration.waiting import until
+from tests.integration.test_presence import free_port
 
 OPERATIONS, INTEGRATION, PERMITS = "docs/operations.md", "docs/integration.md", "docs/permits.md"
 #: What is shown here does not hang on how fast the machine is.
 PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60", "P33_STALE_THRESHOLD_SEC": "25"}
 WITHIN_SEC = 20.0
+#: Of an example: a service that runs already reads the universe once a minute.
+LONGEST_PAUSE_SEC = 90.0
 
 
 def test_every_example_is_run_by_one_of_the_tests_below() -> None:
@@ -48,54 +50,30 @@ def test_every_example_is_run_by_one_of_the_tests_below() -> None:
     assert shown == run
 
 
-async def test_examples_for_integrators_work(
-    redis_server: str, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+async def test_the_integration_guide_works_as_pasted_on_default_settings(
+    redis_server: str, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("REDIS_URL", redis_server)
-    # 1.2 s is for an executor, not for a machine that is busy with other tests.
-    for flavour in (PermitGate, AsyncioPermitGate, TrioPermitGate):
-        monkeypatch.setattr(flavour.acquire, "__kwdefaults__", {"timeout_sec": WITHIN_SEC})
-    names: dict[str, Any] = {"send_order": trader(simulator)}
+    port = free_port()
+    # Addresses and keys are all that is given.
+    given = {
+        "PATH": os.environ["PATH"],
+        "REDIS_URL": redis_server,
+        "BINANCE_REST_URL": simulator.addresses.rest_url,
+        "BINANCE_WS_URL": simulator.addresses.ws_url,
+        "BINANCE_API_KEY": simulator.exchange.api_key,
+        "BINANCE_API_SECRET": simulator.exchange.api_secret,
+    }
+    imports, universe, *others = examples(INTEGRATION)
+    async with reader({**given, "SERVICE_URL": f"http://127.0.0.1:{port}"}, tmp_path) as pasting:
+        await pasting.paste(INTEGRATION, imports, WITHIN_SEC)
+        await pasting.paste(INTEGRATION, universe, WITHIN_SEC)
+        async with daemon_process({**given, "P33_METRICS_PORT": str(port)}):
+            for block in others:
+                await pasting.paste(INTEGRATION, block, LONGEST_PAUSE_SEC)
     pipeline = Pipeline(redis_server)
-    async with daemon_process(environment(redis_server, simulator, PATIENT)) as daemon:
-        await daemon.ready()
-        for block in blocks(INTEGRATION):
-            if block.language != "python":
-                continue
-            code = compile("\n" * (block.line - 1) + block.text, INTEGRATION, "exec")
-            await trio.to_thread.run_sync(exec, code, names)
-            await pipeline.nothing_pends(PLANS, RESULTS, within_sec=WITHIN_SEC)
-            await until(
-                lambda: (
-                    Decimal(pipeline.snapshot("BTCUSDT")["position_amt"])
-                    == simulator.exchange.position("BTCUSDT").amount
-                ),
-                "the snapshot follows the exchange",
-                WITHIN_SEC,
-            )
     assert pipeline.decisions() == {"entry-1": 1, "exit-1": 1, "repair-1": 1}
     assert pipeline.dead_letters(PLANS) + pipeline.dead_letters(RESULTS) == []
-
-
-def trader(simulator: RunningSimulator) -> Any:
-    """What stands for the reader's client of the exchange."""
-
-    def send_order(symbol: str, side: str, quantity: Decimal, *, reduce_only: bool) -> dict[str, object]:
-        order = MarketOrder(
-            symbol=symbol,
-            side="BUY" if side == "BUY" else "SELL",
-            quantity=quantity,
-            reduce_only=reduce_only,
-        )
-        placed = trio.from_thread.run_sync(simulator.exchange.place_market_order, order)
-        return {
-            "orderId": placed.order_id,
-            "side": side,
-            "status": "FILLED",
-            "executedQty": f"{placed.executed:f}",
-        }
-
-    return send_order
+    assert simulator.exchange.position("BTCUSDT").amount == Decimal("0.025")
 
 
 def test_a_signature_is_checked_as_the_document_says() -> None:

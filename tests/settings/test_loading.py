@@ -212,6 +212,15 @@ def test_an_unknown_name_is_a_warning_with_the_nearest_known_one() -> None:
     assert len(warnings) == 3
 
 
+def test_a_name_that_is_near_none_gets_no_suggestion() -> None:
+    warnings = load({"P33_COLOUR_SEC": "1", "P33_": "", "P33_MOON_PHASE": "full"}).warnings
+    assert sorted(warnings) == [
+        "'P33_' is not a setting and is ignored",
+        "'P33_COLOUR_SEC' is not a setting and is ignored",
+        "'P33_MOON_PHASE' is not a setting and is ignored",
+    ]
+
+
 def test_an_unknown_names_value_is_not_shown() -> None:
     [warning] = load({"P33_PERMIT_SIGNING_KEI": "zebra"}).warnings
     assert "zebra" not in warning
