@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
+from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.plans import Fields
 from store.keys import Keys
 from store.redis.client import RedisLink
@@ -63,8 +64,9 @@ def shown(amount: Decimal | None) -> str:
 class OtherServices:
     """Universe service, publishers, Governor, reconcile engine and executors, as far as Redis sees them."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisLink, meter: LoadMeter) -> None:
         self._redis = redis
+        self._meter = meter
 
     async def publish_universe(self, symbols: Sequence[str]) -> None:
         """Publish the universe service's list as of now."""
@@ -92,7 +94,7 @@ class OtherServices:
         await self._governor(plan, {"granted": True, "symbol": plan["symbol"], "plan_id": plan["plan_id"]})
 
     async def deny_after_p33(self, plan: Fields) -> None:
-        """Write the Governor's deny, after the daemon's answer."""
+        """Write the Governor's deny, after the daemon's answer. Raises NotSettledError."""
         await self._until(f"a decision on {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 1)
         await self._governor(plan, {"granted": False, "reason": "daily_loss_limit"})
 
@@ -112,14 +114,13 @@ class OtherServices:
 
     async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
         """Wait until a symbol's ledger and snapshot have these amounts. Raises NotSettledError."""
-        stored = SymbolInRedis(None, None, None)
-        with trio.move_on_after(_SETTLES_SEC):
-            while True:
-                (stored,) = await self.read_symbols([symbol])
-                if stored.ledger == ledger and stored.snapshot == snapshot:
-                    return
-                await trio.sleep(_LOOK_SEC)
-        raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
+        patience = Patience(_SETTLES_SEC, self._meter)
+        (stored,) = await self.read_symbols([symbol])
+        while (stored.ledger, stored.snapshot) != (ledger, snapshot):
+            if patience.is_over:
+                raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
+            await trio.sleep(_LOOK_SEC)
+            (stored,) = await self.read_symbols([symbol])
 
     async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
         """Read the ledgers and snapshots of these symbols."""
@@ -148,12 +149,11 @@ class OtherServices:
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
     async def _until(self, what: str, question: Command, answer: int) -> None:
-        with trio.move_on_after(_SETTLES_SEC):
-            while True:
-                if int(await self._redis.command(*question)) == answer:
-                    return
-                await trio.sleep(_LOOK_SEC)
-        raise NotSettledError(what)
+        patience = Patience(_SETTLES_SEC, self._meter)
+        while int(await self._redis.command(*question)) != answer:
+            if patience.is_over:
+                raise NotSettledError(what)
+            await trio.sleep(_LOOK_SEC)
 
     async def _send(self, *commands: Command) -> None:
         for answer in await self._redis.pipeline(list(commands)):
