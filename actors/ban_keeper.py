@@ -59,7 +59,7 @@ class BanKeeper:
                     await self._bans.changed()
 
     async def _share(self) -> None:
-        """Observe the ban that Redis knows; write ours there where that ends later.
+        """Observe the ban in Redis; write ours there where that ends later.
 
         In Redis an end is by its clock, which all hosts share.
         """

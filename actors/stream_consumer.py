@@ -28,7 +28,7 @@ MOST_FAILURES = 3
 RECOVERED_TOGETHER = 64
 _BLOCK_MS = 2_000
 _SWEEP_SEC = 1.0
-_STRANDED_AFTER_MS = 1_500
+_LEFT_PENDING_MS = 1_500
 _LONG_IN_HAND_SEC = 1.0
 _PAUSE_SEC = 0.1
 
@@ -246,7 +246,7 @@ class StreamConsumer(ABC):
                 # What is long in hand lies idle, too, and each recovery counts as one more delivery.
                 now_sec = trio.current_time()
                 if now_sec - min(self._in_hand.values(), default=now_sec) < _LONG_IN_HAND_SEC:
-                    await self._recover(session, task, idle_ms=_STRANDED_AFTER_MS)
+                    await self._recover(session, task, idle_ms=_LEFT_PENDING_MS)
 
     async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[EntryId]:
         """Handle entries that were delivered before and not acknowledged, oldest first. Returns their ids.

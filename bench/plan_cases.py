@@ -30,7 +30,7 @@ def one_at_a_time(session: Session) -> list[Figure]:
     plans = session.stage.sizes.one_at_a_time
     if session.contender == PREDECESSOR:
         plans = session.stage.sizes.predecessor_plans
-    _settle(session, session.stage.held)
+    _clear_permits(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
     session.redis.command("CONFIG", "RESETSTAT")
     with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
@@ -48,7 +48,7 @@ def open_loops(session: Session) -> list[Figure]:
     """Measure plans at fixed rates, corrected for coordinated omission."""
     figures: list[Figure] = []
     for rate in session.stage.sizes.rates:
-        _settle(session, session.stage.held)
+        _clear_permits(session, session.stage.held)
         sizes = session.stage.sizes
         plans = max(round(rate * sizes.open_loop_sec), sizes.open_loop_plans)
         published = series(_name("open"), session.stage.held, plans)
@@ -97,7 +97,7 @@ def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: fl
 def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Figure]:
     sizes = session.stage.sizes
     plans = _predecessor_burst(session) if session.contender == PREDECESSOR else sizes.burst
-    _settle(session, held)
+    _clear_permits(session, held)
     redis, name = session.redis, _name("burst")
     redis.command("CONFIG", "RESETSTAT")
     process_before_sec = session.process.cpu_sec()
@@ -130,13 +130,13 @@ def _predecessor_burst(session: Session) -> int:
     return sizes.predecessor_burst * (1 if slow else _FAST_PREDECESSOR)
 
 
-def _settle(session: Session, held: Sequence[Holding]) -> None:
+def _clear_permits(session: Session, held: Sequence[Holding]) -> None:
     """Remove open permits, and let the daemon see it by one unmeasured plan a symbol."""
     if session.contender == PREDECESSOR:
         return
     redis = session.redis
     redis.pipeline([("DEL", f"quantum:p33:open:{holding.symbol}") for holding in held])
-    publish_burst(redis, _name("settle"), held, len(held))
+    publish_burst(redis, _name("clear"), held, len(held))
     wait_until_answered(session, PLANS)
 
 

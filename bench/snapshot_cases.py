@@ -8,7 +8,7 @@ from bench.account import oldest_snapshot_sec
 from bench.contenders import CANDIDATES, Session
 from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR, Figure
 
-_SETTLE_SEC = 1.5
+_PAUSE_SEC = 1.5
 _LOOK_SEC = 0.1
 #: Seconds for a contender that needs less time than the daemon.
 _LONGEST_SEC = {FLOOR: 5.0, BRIDGE: 5.0, PREDECESSOR: 30.0}
@@ -19,7 +19,7 @@ _FOR_WEIGHT_SEC = 16.0
 def idle(session: Session) -> list[Figure]:
     """Measure without events: processor time, memory, request weight, age of the oldest snapshot."""
     stage = session.stage
-    time.sleep(_SETTLE_SEC)
+    time.sleep(_PAUSE_SEC)
     kept = {DAEMON: stage.held, PREDECESSOR: stage.held[:CANDIDATES]}.get(session.contender)
     idle_sec = min(stage.sizes.idle_sec, _LONGEST_SEC.get(session.contender, stage.sizes.idle_sec))
     begun_sec, began_at_sec, cpu_sec = time.perf_counter(), time.time(), session.process.cpu_sec()

@@ -24,7 +24,7 @@ class BookEntry(msgspec.Struct, frozen=True):
 
     `synced_at` is the latest moment at which a REST read or a push gave the whole position; a proof of a
     session that began before extends the entry. None: no proof does. `disputed`: the exchange has shown
-    another position since, which no later read has settled; the snapshot is not believed.
+    another position since, which no later read has resolved; the snapshot is not trusted.
     """
 
     snapshot: Snapshot
@@ -79,7 +79,7 @@ class SnapshotBook:
         self._readers.unpark_all()
 
     def lose_trust(self, at: Moment) -> None:
-        """Entries verified before `at` are no longer believed, whatever their age."""
+        """Entries verified before `at` are no longer trusted, whatever their age."""
         if self.trust_lost_at is None or self.trust_lost_at < at:
             self.trust_lost_at = at
         self._proofs.clear()
@@ -155,12 +155,12 @@ class SnapshotBook:
         )
 
     def is_disputed(self, symbol: str) -> bool:
-        """Say if the exchange has shown something else than the symbol's snapshot, and no read settled it."""
+        """Say if the exchange has shown something else than the snapshot, and no read has resolved it."""
         entry = self._entries.get(symbol)
         return entry is not None and entry.disputed
 
-    def believed(self, snapshot: Snapshot) -> bool:
-        """Say if it may be relied on: verified since trust was last lost, and of a symbol without dispute."""
+    def is_trusted(self, snapshot: Snapshot) -> bool:
+        """Say if it may be used: verified since trust was last lost, and of a symbol without dispute."""
         if self.is_disputed(snapshot.symbol):
             return False
         return self.trust_lost_at is None or snapshot.verified_at > self.trust_lost_at

@@ -19,14 +19,14 @@ _MOST_ENDED = 20_000
 
 
 class _SymbolResults(msgspec.Struct):
-    """`in_hand`: arrival of the entries that are not settled yet, by id. `fills`: by order id.
+    """`in_hand`: arrival of the entries that are not finished yet, by id. `fills`: by order id.
 
-    `not_before`: the arrival of the newest result of which no more than that is known. `settled`: how many.
+    `not_before`: the arrival of the newest result of which no more than that is known. `finished`: how many.
     """
 
     in_hand: dict[EntryId, Moment]
     fills: dict[OrderId, ReportedFill]
-    settled: int = 0
+    finished: int = 0
     not_before: Moment | None = None
 
 
@@ -34,7 +34,7 @@ class ResultBook:
     """A conflating channel that keeps what it delivered: the ledger writer writes it, decisions read it.
 
     Overflow rule: the oldest fills of a symbol shrink to the moment of their arrival, and so does everything
-    where there are too many symbols. That makes a snapshot wait longer to be believed, never shorter.
+    where there are too many symbols. That makes a snapshot wait longer to be used, never shorter.
     """
 
     def __init__(self, name: str) -> None:
@@ -73,7 +73,7 @@ class ResultBook:
         self._readers.unpark_all()
 
     def arrive(self, symbol: Symbol, entry_id: EntryId, now: Moment) -> None:
-        """Record a result of `symbol` that was read and is not settled yet."""
+        """Record a result of `symbol` that was read and is not finished yet."""
         results = self._symbols.get(symbol)
         if results is None:
             if len(self._symbols) >= _MOST_SYMBOLS:
@@ -83,19 +83,19 @@ class ResultBook:
         results.in_hand.setdefault(entry_id, now)
         self._readers.unpark_all()
 
-    def settle(
+    def finish(
         self, symbol: Symbol, entry_id: EntryId, fills: Iterable[tuple[OrderId, Decimal]] = ()
     ) -> None:
         """Record that the entry is booked or a dead letter.
 
         `fills`: each order of which it booked more, and how much in all. An entry that did not arrive here,
-        or is settled already, changes nothing.
+        or is finished already, changes nothing.
         """
         results = self._symbols.get(symbol)
         arrived = None if results is None else results.in_hand.pop(entry_id, None)
         if results is None or arrived is None:
             return
-        results.settled += 1
+        results.finished += 1
         for order_id, cumulative in fills:
             results.fills.pop(order_id, None)
             results.fills[order_id] = ReportedFill(order_id, cumulative, arrived)
@@ -141,10 +141,10 @@ class ResultBook:
         """Return True if results have been booked for longer than `after_sec` without the next being read."""
         return self.busy_since is not None and self.busy_since.age_sec(now) > after_sec
 
-    def settled(self, symbol: str) -> int:
-        """Count the settled results of `symbol`: what Redis holds of it has changed since it was less."""
+    def finished(self, symbol: str) -> int:
+        """Count the finished results of `symbol`: what Redis holds of it has changed since it was less."""
         results = self._symbols.get(symbol)
-        return 0 if results is None else results.settled
+        return 0 if results is None else results.finished
 
     def latest(self, symbol: str) -> Moment | None:
         """Return the moment from which on a read contains all known fills of `symbol`; None: any does."""
@@ -154,15 +154,15 @@ class ResultBook:
             moments += [fill.arrived for fill in results.fills.values()]
         return max((moment for moment in moments if moment is not None), default=None)
 
-    def unsettled(self, symbol: str, now: Moment, within_sec: float) -> bool:
-        """Return True if a result of `symbol` that arrived in the last `within_sec` is not settled yet."""
+    def unfinished(self, symbol: str, now: Moment, within_sec: float) -> bool:
+        """Return True if a result of `symbol` that arrived in the last `within_sec` is not finished yet."""
         results = self._symbols.get(symbol)
         if results is None:
             return False
         return any(arrived.age_sec(now) <= within_sec for arrived in results.in_hand.values())
 
     async def changed(self) -> None:
-        """Wait until a result arrives, is settled or is dated."""
+        """Wait until a result arrives, is finished or is dated."""
         await self._readers.park()
 
 

@@ -42,6 +42,6 @@ class BookRead:
 
     def _verified_since(self, symbol: str, moment: Moment) -> Snapshot | None:
         snapshot = self._book.get(symbol)
-        if snapshot is None or not self._book.believed(snapshot):
+        if snapshot is None or not self._book.is_trusted(snapshot):
             return None
         return snapshot if snapshot.verified_at >= moment else None

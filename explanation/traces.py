@@ -51,9 +51,8 @@ class PlanTraces(msgspec.Struct, frozen=True):
     """All traces of a plan. `permit_ttl_ms` is None where the permit never expires or is not there.
 
     `consumed_by` is the consumer that `permit_gate` remembers. `unknown`: its order may have been filled, as
-    far as the executor knows; that means something while the open permit lives. `unknown_permits`: those of
-    other plans. `similar` are plan ids that
-    begin like the one asked for, when nothing was found of that.
+    its results show; that means something while the open permit lives. `unknown_permits`: those of other
+    plans. `similar` are plan ids that begin like the one asked for, when nothing was found of that.
     """
 
     plan_id: PlanId

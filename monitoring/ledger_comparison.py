@@ -11,7 +11,7 @@ from brain.positions.position import Snapshot
 from page.content import Holding, Holdings, Tone
 
 #: A fill is on the exchange before its result is booked: a shorter mismatch is in flight.
-SETTLES_SEC = 5.0
+IN_FLIGHT_SEC = 5.0
 #: A comparison this recent would have seen a mismatch that is older.
 _RECENTLY_SEC = 10.0
 _MOST_SHOWN = 100
@@ -90,7 +90,7 @@ def _row(
 ) -> Holding:
     tone = Tone.GOOD
     if apart_sec is not None:
-        tone = Tone.WATCH if apart_sec < SETTLES_SEC else Tone.BAD
+        tone = Tone.WATCH if apart_sec < IN_FLIGHT_SEC else Tone.BAD
     elif ledger is None:
         tone = Tone.WATCH
     return Holding(

@@ -39,11 +39,11 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SymbolAge(msgspec.Struct, frozen=True):
-    """A symbol's snapshot: how old it is, whether it is believed, and the signed amount if not flat."""
+    """A symbol's snapshot: how old it is, whether it is trusted, and the signed amount if not flat."""
 
     symbol: str
     age_sec: float
-    believed: bool
+    trusted: bool
     amount: str | None
 
 

@@ -17,7 +17,7 @@ from page.content import Ages, SymbolAge
 
 #: Upper bounds as parts of the stale threshold; what is above the last is stale.
 _BOUNDS = (0.1, 0.25, 0.5, 1.0)
-_STALE, _DISBELIEVED = "stale", "disbelieved"
+_STALE, _UNTRUSTED = "stale", "untrusted"
 _OLDEST_SHOWN = 12
 _AT_A_TIME = 100
 
@@ -63,10 +63,10 @@ def heat_map(ages: Ages) -> Generator[None, None, HeatMap]:
         tuple(
             Grade(name, meaning, counts[name])
             for name, meaning in _legend(bounds_sec, threshold_sec)
-            if counts[name] or name not in (_STALE, _DISBELIEVED)
+            if counts[name] or name not in (_STALE, _UNTRUSTED)
         ),
         tuple(by_age[:_OLDEST_SHOWN]),
-        counts[_STALE] + counts[_DISBELIEVED],
+        counts[_STALE] + counts[_UNTRUSTED],
         len(by_age),
         by_age[0].age_sec if by_age else None,
         by_age[len(by_age) // 2].age_sec if by_age else None,
@@ -74,8 +74,8 @@ def heat_map(ages: Ages) -> Generator[None, None, HeatMap]:
 
 
 def _grade(each: SymbolAge, bounds_sec: list[float]) -> str:
-    if not each.believed:
-        return _DISBELIEVED
+    if not each.trusted:
+        return _UNTRUSTED
     for number, bound_sec in enumerate(bounds_sec):
         if each.age_sec <= bound_sec:
             return f"age{number}"
@@ -87,7 +87,7 @@ def _legend(bounds_sec: list[float], threshold_sec: float) -> list[tuple[str, st
     return [
         *rows,
         (_STALE, f"stale: over {threshold_sec:g} s"),
-        (_DISBELIEVED, "not believed since trust was lost"),
+        (_UNTRUSTED, "not trusted: disputed, or trust was lost since"),
     ]
 
 

@@ -1,7 +1,8 @@
-"""House language: words and docstring openings that are not used here; `make style` runs it.
+"""House language: words, openings and lengths that are not used here; `make style` runs it.
 
 Prints file and line of each; with `--count` the numbers only. Exit code 1: more than 2 % of the docstrings
-begin with a question word, or more than 2 listed words stand in 1,000 lines outside tests.
+begin with a question word, more than 2 listed words stand in 1,000 lines outside tests, the name of a test
+begins with a question word, or a Python or Lua file is longer than 320 lines.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ _SKIPPED = ("build", "dist", "check_language.py", "test_check_language.py")
 
 _MAX_QUESTION_SHARE = 0.02
 _MAX_LISTED_IN_1000_LINES = 2.0
+_MAX_LINES = 320
 
-_QUESTION = re.compile(r"(What|Who|Whose|Whether|How|Which|Where|When)\b")
+_QUESTION_WORDS = "What|Who|Whose|Whether|How|Which|Where|When"
+_QUESTION = re.compile(rf"({_QUESTION_WORDS})\b")
+_QUESTION_TEST = re.compile(rf"\s*(?:async )?def (test_({_QUESTION_WORDS.lower()})_\w+)")
 # Parts of a name: `SymbolBeliefs` and `symbol_beliefs` are two words each.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _LISTED = re.compile(
@@ -49,6 +53,7 @@ class Counts(NamedTuple):
     listed: int = 0
     lines_in_tests: int = 0
     listed_in_tests: int = 0
+    faults: int = 0
 
     @property
     def question_share(self) -> float:
@@ -76,8 +81,17 @@ class Counts(NamedTuple):
         return (
             f"{self.questions} of {self.docstrings} docstrings begin with a question word"
             f" ({self.question_share:.1%}, at most {_MAX_QUESTION_SHARE:.0%});"
-            f" listed words in 1,000 lines: {listed}, {in_tests:.1f} in tests"
+            f" listed words in 1,000 lines: {listed}, {in_tests:.1f} in tests;"
+            f" {self.faults} names of tests or lengths of files against the rules"
         )
+
+
+class Checked(NamedTuple):
+    """Result for one file: the findings are allowed within bounds, the faults not at all."""
+
+    counts: Counts
+    findings: list[str]
+    faults: list[str]
 
 
 def docstrings(source: str) -> Iterator[Found]:
@@ -97,6 +111,13 @@ def listed_words(text: str) -> Iterator[Found]:
                 yield Found(number, word)
 
 
+def question_tests(text: str) -> Iterator[Found]:
+    """Yield each test function whose name begins with a question word."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := _QUESTION_TEST.match(line):
+            yield Found(number, found[1])
+
+
 def house_files(folders: Iterable[Path]) -> Iterator[Path]:
     """Yield the Python, Lua and Markdown files in the folders, without hidden and built ones."""
     for folder in folders:
@@ -107,7 +128,7 @@ def house_files(folders: Iterable[Path]) -> Iterator[Path]:
                 yield path
 
 
-def check_file(path: Path) -> tuple[Counts, list[str]]:
+def check_file(path: Path) -> Checked:
     """Count one file's findings, and return them as lines to print."""
     text = path.read_text(encoding="utf-8")
     name = path.relative_to(_ROOT)
@@ -115,28 +136,38 @@ def check_file(path: Path) -> tuple[Counts, list[str]]:
     questions = [found for found in opened if _QUESTION.match(found.text)]
     listed = list(listed_words(text))
     size = len(text.splitlines())
-    counts = Counts(len(opened), len(questions))
+    faults = []
+    if path.suffix == ".py":
+        faults += [
+            f"{name}:{found.line}: {found.text}: the name of a test states the rule, without a question word"
+            for found in question_tests(text)
+        ]
+    if path.suffix != ".md" and size > _MAX_LINES:
+        faults.append(f"{name}: {size} lines, {_MAX_LINES} are allowed: divide the file along its subject")
+    counts = Counts(len(opened), len(questions), faults=len(faults))
     if "tests" in name.parts:
         counts = counts._replace(lines_in_tests=size, listed_in_tests=len(listed))
     else:
         counts = counts._replace(lines=size, listed=len(listed))
-    return counts, [f"{name}:{found.line}: {found.text}" for found in sorted(questions + listed)]
+    findings = [f"{name}:{found.line}: {found.text}" for found in sorted(questions + listed)]
+    return Checked(counts, findings, faults)
 
 
 def main(arguments: list[str]) -> int:
     """Check the folders that are given, by default the whole repository."""
     folders = [Path(argument).resolve() for argument in arguments if argument != "--count"]
+    checked = [check_file(path) for path in house_files(folders or [_ROOT])]
     counts = Counts()
-    printed: list[str] = []
-    for path in house_files(folders or [_ROOT]):
-        in_file, lines = check_file(path)
-        counts = counts.plus(in_file)
-        printed += lines
-    if "--count" not in arguments and not counts.within_bounds:
-        print("\n".join(printed))
-    if "--count" in arguments or not counts.within_bounds:
+    for each in checked:
+        counts = counts.plus(each.counts)
+    clean = counts.within_bounds and not counts.faults
+    findings = [] if counts.within_bounds else [line for each in checked for line in each.findings]
+    faults = [line for each in checked for line in each.faults]
+    if "--count" not in arguments and not clean:
+        print("\n".join(findings + faults))
+    if "--count" in arguments or not clean:
         print(counts)
-    return 0 if counts.within_bounds else 1
+    return 0 if clean else 1
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Settings:
         "P33_AUDIT_MAX_AGE_SEC",
         kinds.seconds(0.01, 3600),
         "60",
-        "how long the stream alone is believed when no audit gets through",
+        "how long the stream alone is trusted when no audit gets through",
     )
     stream_proof_sec: float = setting(
         "P33_STREAM_PROOF_SEC",
@@ -158,13 +158,13 @@ class Settings:
         "P33_UNIVERSE_MAX_AGE_S",
         kinds.seconds(1, 30 * _DAY_SEC),
         "300",
-        "an older active universe is not believed",
+        "an older active universe is not used",
     )
     universe_last_ok_max_age_sec: float = setting(
         "P33_UNIVERSE_LAST_OK_MAX_AGE_S",
         kinds.seconds(1, 365 * _DAY_SEC),
         "86400",
-        "an older last good universe is not believed",
+        "an older last good universe is not used",
     )
     allowlist_refresh_sec: float = setting(
         "P33_ALLOWLIST_REFRESH_S", kinds.seconds(0.1, _DAY_SEC), "60", "how often the allowlist is read again"

@@ -1,6 +1,6 @@
 """Records that the store takes and returns. Times are Redis's clock (epoch ms) unless named otherwise.
 
-Arguments of scripts are sent as msgpack. Redis's decoder knows text but no binary type: arbitrary bytes are
+Arguments of scripts are sent as msgpack. Redis's decoder has text but no binary type: arbitrary bytes are
 escaped to text first.
 """
 

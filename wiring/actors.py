@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.ban_keeper import BanKeeper
 from actors.candidate_planner.actor import CandidatePlanner
 from actors.clock_watch import ClockWatch
-from actors.durability import DurabilityWatch
+from actors.durability_watch import DurabilityWatch
 from actors.gate_reporter import GateReporter
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_writer.actor import LedgerWriter

@@ -150,7 +150,7 @@ class LedgerWriter(StreamConsumer):
             self._results.arrive(symbol, entry_id, now)
         await self._booking.book(batch.entries, batch.fence, batch.heartbeat)
         for symbol, entry_id in with_symbol:
-            self._results.settle(symbol, entry_id)
+            self._results.finish(symbol, entry_id)
         if batch.new_until is not None:
             self._results.read(busy_since=None)
 

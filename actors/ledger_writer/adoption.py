@@ -35,7 +35,7 @@ _RENEWAL_SEC = 30.0
 
 
 class LedgerAdoption:
-    """Part of the ledger writer: knows the stored ledgers, and adopts the missing ones.
+    """Part of the ledger writer: holds the stored ledgers, and adopts the missing ones.
 
     A ledger that differs from the exchange stays as it is, and is kept from expiring: a mismatch must not
     disappear by itself. Only a missing ledger is adopted.
@@ -91,7 +91,7 @@ class LedgerAdoption:
         seen: dict[str, SeenLegs] = {}
         for symbol in symbols:
             snapshot = None if symbol in self._amounts else self._book.get(symbol)
-            if snapshot is None or not self._book.believed(snapshot):
+            if snapshot is None or not self._book.is_trusted(snapshot):
                 continue
             if snapshot.verified_at.age_sec(now) <= self._stale_threshold_sec:
                 seen[symbol] = SeenLegs(snapshot.legs, snapshot.verified_at)
@@ -135,7 +135,7 @@ class LedgerAdoption:
     def fresh_legs(self, symbol: str) -> tuple[LegPosition, ...]:
         """Return the positions of the symbol's legs if they are fresh enough for a decision, else none."""
         snapshot = self._book.get(symbol)
-        if snapshot is None or not self._book.believed(snapshot):
+        if snapshot is None or not self._book.is_trusted(snapshot):
             return ()
         fresh = snapshot.verified_at.age_sec(self._clocks.now()) <= self._stale_threshold_sec
         return snapshot.legs if fresh else ()

@@ -82,7 +82,7 @@ class CommitPlanner:
                 if state.orders.get(order_id) != memory
             ),
             permit_after=_permit_after(state.permit, booked.permit),
-            # A result that reports the order knows its outcome, or its executor follows it.
+            # A result that reports the order has its outcome, or its executor follows it.
             unknown_after="",
         )
 

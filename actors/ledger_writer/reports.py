@@ -57,7 +57,7 @@ class ResultReports:
     def _refused(self, entry: Entry, result: RefusedResult) -> None:
         if not result.had_no_permit and result.unknown is None:
             self._results.end(result.plan_id)
-        self._results.settle(result.symbol or Symbol(""), entry.id)
+        self._results.finish(result.symbol or Symbol(""), entry.id)
         if names_wrong_precision(entry.fields or {}):
             self._rules_wanted.send(RulesWanted("an order was refused for its precision"))
         if result.unknown is not None:
@@ -73,7 +73,7 @@ class ResultReports:
         grown = {order.order_id for order in commit.orders}
         if commit.permit_after == "" or any(order.final for order in result.orders):
             self._results.end(result.plan_id)
-        self._results.settle(
+        self._results.finish(
             result.symbol,
             entry.id,
             [(order.order_id, order.cumulative) for order in result.orders if order.order_id in grown],

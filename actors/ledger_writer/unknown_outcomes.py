@@ -164,7 +164,7 @@ class UnknownOutcomes:
         except StoreRefusedError as error:
             self._log.warning("An event of an unknown execution cannot be booked", error=str(error))
         # A lost reply does not come here: the event may be booked, and `ResultBook.begin` handles that.
-        self._results.settle(outcome.symbol, entry.id)
+        self._results.finish(outcome.symbol, entry.id)
         return False
 
     async def _plan(self, entry: Entry, result: ExecutedResult, event: OrderEvent) -> ResultCommit | None:

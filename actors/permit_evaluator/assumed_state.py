@@ -19,8 +19,8 @@ _NO_SUCH_STATE = -1
 class AssumedState(msgspec.Struct):
     """A symbol's state as last read, with the changes of our own decisions since.
 
-    `from_redis`: it was read from Redis; else nothing is assumed to be stored. `results_settled`: the number
-    of the symbol's results that this process had settled by then. `unanswered`: by plan, the entry whose
+    `from_redis`: it was read from Redis; else nothing is assumed to be stored. `results_finished`: the number
+    of the symbol's results that this process had finished by then. `unanswered`: by plan, the entry whose
     commit has not been answered, so that its reservation may not be stored. `lost`: reservations that Redis
     has lost with their key; they cover their quantity until they expire or their plan's result ends them.
     """
@@ -29,7 +29,7 @@ class AssumedState(msgspec.Struct):
     permits: dict[PlanId, OpenPermit]
     version: str | None
     from_redis: bool = False
-    results_settled: int = 0
+    results_finished: int = 0
     unanswered: dict[PlanId, EntryId] = msgspec.field(default_factory=dict)
     lost: dict[PlanId, OpenPermit] = msgspec.field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class AssumedStates:
     A decision costs no read: a wrong assumption costs one more round trip, never a wrong permit.
 
     The key that holds a symbol's open permits outlives them. So where Redis has no such key and this process
-    knows of permits that are still open, the key was evicted or deleted: those are kept as lost.
+    holds permits that are still open, the key was evicted or deleted: those are kept as lost.
     """
 
     def __init__(self) -> None:
@@ -102,14 +102,14 @@ class AssumedStates:
             assumed = self._states[symbol] = AssumedState(SymbolState(), {}, None)
         return assumed
 
-    def learn(self, symbol: str, state: SymbolState, results_settled: int) -> None:
-        """Take in the state that Redis holds of `symbol`, and how many of its results were settled then.
+    def learn(self, symbol: str, state: SymbolState, results_finished: int) -> None:
+        """Take in the state that Redis holds of `symbol`, and how many of its results were finished then.
 
         Raises UnreadableRecordError.
         """
         permits = {plan_id: decode_open_permit(plan_id, text) for plan_id, text in state.permits}
         known = self.of(symbol)
-        assumed = AssumedState(state, permits, state.permits_version, True, results_settled, lost=known.lost)
+        assumed = AssumedState(state, permits, state.permits_version, True, results_finished, lost=known.lost)
         if state.permits_version is None and not permits:
             assumed.lost = known.lost | known.permits
             assumed.unanswered = known.unanswered

@@ -290,7 +290,7 @@ class PlanDecider:
                     case Changed(state):
                         pending.settled = state.settled
                         with self._failures.attributed_to((pending.entry.id,)):
-                            self._states.learn(symbol, state, self._known.results.settled(symbol))
+                            self._states.learn(symbol, state, self._known.results.finished(symbol))
                         again.append(pending)
                     case TooLate():
                         again.append(pending)

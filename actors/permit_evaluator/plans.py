@@ -108,7 +108,7 @@ class DecisionInputs(msgspec.Struct, frozen=True):
             snapshot.verified_at.wall_ms,
             # Whole milliseconds, and never younger: it is compared, and written into permits.
             math.ceil(snapshot.verified_at.age_sec(now) * 1000) / 1000,
-            self.book.believed(snapshot),
+            self.book.is_trusted(snapshot),
             self._shows_results(snapshot, last_order_time_epoch, redis_clock),
         )
 

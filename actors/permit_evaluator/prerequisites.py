@@ -91,9 +91,9 @@ class Prerequisites:
         elif decision.reason is Reason.SYMBOL_NOT_ON_EXCHANGE and case.symbol_rules is None:
             missing += [MissingInput.RULES] if self._known.rules_due(self._clocks.now()) else []
         untried = next((each for each in missing if each not in pending.tried), None)
-        outdated = assumed.results_settled != self._known.results.settled(pending.symbol)
+        outdated = assumed.results_finished != self._known.results.finished(pending.symbol)
         if untried is MissingInput.RESULT and outdated and decision.reason in _RESTS_ON_REDIS:
-            # A result was settled since the state was read: reading again costs less than waiting.
+            # A result was finished since the state was read: reading again costs less than waiting.
             return MissingInput.STATE
         return untried
 
@@ -113,7 +113,7 @@ class Prerequisites:
         if results.taken_over_at is None:
             return False  # No result is read yet.
         now = self._clocks.now()
-        if results.unsettled(pending.symbol, now, _BOOKED_WITHIN_SEC):
+        if results.unfinished(pending.symbol, now, _BOOKED_WITHIN_SEC):
             return True
         if published_ms is None or case.now_ms - published_ms >= _READ_WITHIN_MS:
             return False
@@ -202,7 +202,7 @@ class Prerequisites:
         Ids of plans and results may be ahead of one another, so every result that is there by now counts.
         """
         results, symbol = self._known.results, pending.symbol
-        if not results.unsettled(symbol, self._clocks.now(), _BOOKED_WITHIN_SEC):
+        if not results.unfinished(symbol, self._clocks.now(), _BOOKED_WITHIN_SEC):
             look_back_ms = max(self._published_ms(pending) - _LOOK_BACK_MS, 0)
             after = max(id_order(results.read_until), (look_back_ms, 0))
             with trio.move_on_after(max(_READ_WITHIN_MS / 1000 - self._waited_sec(pending), 0)):
@@ -212,7 +212,7 @@ class Prerequisites:
                 while unread is not None and id_order(results.read_until) < id_order(unread):
                     await results.changed()
         with trio.move_on_after(max(_DEADLINE_SEC - self._waited_sec(pending), 0)):
-            while results.unsettled(symbol, self._clocks.now(), _BOOKED_WITHIN_SEC):
+            while results.unfinished(symbol, self._clocks.now(), _BOOKED_WITHIN_SEC):
                 await results.changed()
 
     async def _have_rules_read(self, pending: PendingPlan) -> None:

@@ -26,7 +26,7 @@ _SKIPPING = frozenset({"SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"})
 
 
 def symbol_label(symbol: str | None, rules: Mapping[str, SymbolRules] | None) -> str:
-    """Return the symbol as a metric label: itself if the exchange knows it, else `other`."""
+    """Return the symbol as a metric label: itself if the exchange lists it, else `other`."""
     return symbol if symbol is not None and rules is not None and symbol in rules else "other"
 
 

@@ -6,7 +6,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.snapshot_fetcher.positions import ShardPositions
-from actors.snapshot_fetcher.refresh import Refresh, on_a_strand
+from actors.snapshot_fetcher.refresh import Refresh, as_task
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.positions.position import VerifiedBy
@@ -56,7 +56,7 @@ class SnapshotFetcher:
             nursery.start_soon(self._known.judge_discrepancies)
             nursery.start_soon(self._serve_on_demand)
             for part in (self._refresh.run, self._writer.run):
-                nursery.start_soon(on_a_strand, part, heartbeat)
+                nursery.start_soon(as_task, part, heartbeat)
 
     async def _observe(self, heartbeat: Heartbeat) -> None:
         """Apply the messages of the streams."""
@@ -83,7 +83,7 @@ class SnapshotFetcher:
         if scope.cancelled_caught:
             why_not = "no answer in time"
         status = "ok" if why_not is None else "error"
-        label = request.symbol if self._known.knows(request.symbol) else "other"
+        label = request.symbol if self._known.is_known(request.symbol) else "other"
         self._metrics.send(Count("p33_snapshot_total", (label, status)))
         with request.reply:
             try:

@@ -32,7 +32,7 @@ class Repeat(msgspec.Struct, frozen=True):
 class AmbiguousReads:
     """Symbols whose position changed while it was read (rule 11) or is disputed (rule 12), and their repeats.
 
-    The first ambiguous read of a symbol and each new dispute are followed by one read soon. If that settles
+    The first ambiguous read of a symbol and each new dispute are followed by one read soon. If that resolves
     nothing, no other one follows soon until a position of the symbol is published (rule 20).
     """
 
@@ -62,7 +62,7 @@ class AmbiguousReads:
             if name in self._repeats and sent >= self._repeats[name].sent_after:
                 del self._repeats[name]
 
-    def settled(self, symbol: str) -> None:
+    def resolved(self, symbol: str) -> None:
         """Forget the symbol: its position is published."""
         self._sent.pop(symbol, None)
         self._disputed.pop(symbol, None)

@@ -132,7 +132,7 @@ class PositionSweep:
             if self._known.is_mine(row.symbol):
                 rows.setdefault(row.symbol, []).append(row)
         for symbol, symbol_rows in rows.items():
-            wanted = self._known.knows(symbol) or self._known.is_unreadable(symbol)
+            wanted = self._known.is_known(symbol) or self._known.is_unreadable(symbol)
             if wanted or any(row.position.amount for row in symbol_rows):
                 self._known.apply_read(PositionsRead(tuple(symbol_rows), read.sent, read.received))
         for symbol in read.unreadable:

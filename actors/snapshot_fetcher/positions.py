@@ -81,7 +81,7 @@ class ShardPositions:
             self.state_of, self._distrust_stream, push_delay_sec, clock
         )
 
-    def knows(self, symbol: str) -> bool:
+    def is_known(self, symbol: str) -> bool:
         """Return True if the symbol was ever pushed or read."""
         return symbol in self._states
 

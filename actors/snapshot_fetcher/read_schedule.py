@@ -24,7 +24,7 @@ Next read (`ReadSchedule.next_due`) of one symbol, or of all symbols in one requ
 19. *Fill*: earlier, `FILL_WITHOUT_UPDATE_SEC` after a fill whose account update is missing. An update covers
     the fills of its leg until its own date, a read those received before its sending.
 20. *Repeat*: earlier, 0.5 s after the first read without a snapshot by rule 11, and 1.01 s after each new
-    dispute. One read each: if it settles nothing, rule 18 applies until a position is published.
+    dispute. One read each: if it resolves nothing, rule 18 applies until a position is published.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Gap(StrEnum):
     AUDIT_OVERDUE = "it was not read within P33_AUDIT_MAX_AGE_SEC"
     NEVER_READ = "the stream pushed its position, but no read has shown it"
     MISSING = "its row was missing from the exchange's last read"
-    DISPUTED = "the exchange has shown another position, and no later read has settled which one is right"
+    DISPUTED = "the exchange has shown another position, and no later read has resolved which one is right"
     AMBIGUOUS = "its position changed each time while it was read"
     TRUST_LOST = "it was not read since trust in the stream was lost"
 
@@ -203,7 +203,7 @@ class ReadSchedule:
     def published(self, symbol: str) -> None:
         """Record that the symbol's newest position has a snapshot."""
         self.unpublished.discard(symbol)
-        self.ambiguous_reads.settled(symbol)
+        self.ambiguous_reads.resolved(symbol)
 
     def last_read(self, symbol: str | None) -> Moment | None:
         """Return when the last answered read of `symbol`, or of all symbols (None), was sent."""

@@ -38,10 +38,10 @@ class AutoRefresh:
         with heartbeat.idle():
             async with trio.open_nursery() as nursery:
                 for part in (self._one_by_one, self._sweep):
-                    nursery.start_soon(on_a_strand, part.run, heartbeat)
+                    nursery.start_soon(as_task, part.run, heartbeat)
 
 
-async def on_a_strand(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
+async def as_task(part: Callable[[Heartbeat], Awaitable[None]], heartbeat: Heartbeat) -> None:
     """Run a part of the fetcher with a heartbeat of its own."""
     with heartbeat.task() as task:
         await part(task)

@@ -28,15 +28,15 @@ class Rules(msgspec.Struct, frozen=True):
 class SnapshotView(msgspec.Struct, frozen=True):
     """Snapshot as used by the decision.
 
-    `age_sec` is measured from `verified_at` to now. `believed` is False when the snapshot was verified
-    before the stream lost its coverage: then only a REST read sent after the loss counts, at any age.
-    `shows_results` is False while it is not proven to contain the fills of all results that have arrived.
+    `age_sec` is measured from `verified_at` to now. `trusted` (`believed` in records) is False when the
+    snapshot was verified before trust in the stream was lost, or is disputed. `shows_results` is False while
+    it is not proven to contain the fills of all results that have arrived.
     """
 
     legs: tuple[LegPosition, ...]
     ts_epoch_ms: int
     age_sec: float
-    believed: bool = True
+    trusted: bool = msgspec.field(default=True, name="believed")
     shows_results: bool = True
 
 
@@ -49,7 +49,7 @@ class Case(msgspec.Struct, frozen=True):
     None: unknown. `cooldown_text`: raw value of the cooldown key. `settled`: a result for this plan came
     before its decision. `redis_changed_ms`: first sight of a new run of Redis, 0 if never; the last writes
     that the run before acknowledged may be lost. `evicted_ms`: last sight of evicted keys, 0 if never; this
-    process knows its own reservations even then. `reservations_unsure_until_ms`: end of the last reservation
+    process keeps its own reservations even then. `reservations_unsure_until_ms`: end of the last reservation
     that another process may have made and Redis evicted, 0 if there is none. `key_prefix`: for `details`.
     `hedge_mode` is None while the account's position mode is unknown. `exchange_known` is False until symbols
     and position mode have been read from the exchange.

@@ -108,11 +108,11 @@ def snapshot_present(facts: Facts) -> Judgement:
 
 
 def fresh(facts: Facts) -> Judgement:
-    """Deny on a snapshot that is not believed, older than the threshold, or from before a reported fill."""
+    """Deny on a snapshot that is not trusted, older than the threshold, or from before a reported fill."""
     snapshot = facts.case.snapshot
     age_sec = None if snapshot is None else snapshot.age_sec
     compared: Details = {"snapshot_age_sec": age_sec, "threshold_sec": facts.case.rules.stale_threshold_sec}
-    if snapshot is not None and not snapshot.believed:
+    if snapshot is not None and not snapshot.trusted:
         compared["trust_lost"] = True
     if snapshot is not None and not snapshot.shows_results:
         compared["older_than_a_result"] = True
@@ -148,7 +148,7 @@ def _is_fresh(facts: Facts) -> bool:
     # NaN is within no threshold.
     return (
         snapshot is not None
-        and snapshot.believed
+        and snapshot.trusted
         and snapshot.shows_results
         and snapshot.age_sec <= facts.case.rules.stale_threshold_sec
     )

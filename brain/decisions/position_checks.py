@@ -31,7 +31,7 @@ def kind(facts: Facts) -> Judgement:
     """Find the plan's kind by the kind table (docs/contract.md, Plans), and deny an impossible one.
 
     `eval_type` must agree: ENTRY with an open or add, EXIT with a close or with a stop loss update, which
-    belongs to an exit. In one-way mode Binance knows no `positionSide` LONG or SHORT; it is accepted from
+    belongs to an exit. In one-way mode Binance has no `positionSide` LONG or SHORT; it is accepted from
     publishers that always set it, if it agrees with the position, or with the order of an open.
     """
     plan, leg, amount = facts.plan, facts.leg or _BOTH, facts.position

@@ -138,7 +138,7 @@ async def _account(settings: Settings, rest: BinanceRest, server_time: ServerTim
 async def _refused_key(
     settings: Settings, server_time: ServerTime, error: ExchangeRejected
 ) -> AsyncIterator[Finding]:
-    """Yield why the futures API refuses the key, as far as the wallet API knows it."""
+    """Yield why the futures API refuses the key, as far as the wallet API shows it."""
     permissions: KeyPermissions | None = None
     if url := settings.wallet_url:
         with suppress(ExchangeError):
@@ -222,7 +222,7 @@ def _weight(settings: Settings, budget: WeightBudget) -> Finding:
         return warning(
             _WEIGHT,
             f"{detail}; with P33_WEIGHT_BUDGET_PER_MIN={settings.weight_budget_per_min} it may not suffice",
-            "find out what else asks Binance from this address, or lower P33_WEIGHT_BUDGET_PER_MIN",
+            "find out what else sends requests from this address, or lower P33_WEIGHT_BUDGET_PER_MIN",
         )
     return ok(_WEIGHT, detail)
 
@@ -232,7 +232,7 @@ def _unreachable(settings: Settings, error: ExchangeError) -> Finding:
         return failed(
             _BINANCE,
             f"{error}; it ends at {_clock_time(error.until)}, and no request was sent",
-            "wait; then find out what at this address asks so much (request weight)",
+            "wait; then find out what at this address uses so much request weight",
         )
     return failed(
         _BINANCE,

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import trio
 
-from commands.demo.other_services import NotSettledError
+from commands.demo.other_services import NotInTimeError
 from commands.demo.outcome import Outcome, allowed, denied
 from commands.demo.plans import Fields, harvest_exit, reconcile_close
 from commands.demo.scenarios import PlanToPublish, Scenario
@@ -30,7 +30,7 @@ async def run_drifts(desk: Desk, trader: Trader, stopping: trio.Event) -> None:
         own = trader.amount
         try:
             await _one_drift(desk, trader)
-        except NotSettledError as error:
+        except NotInTimeError as error:
             desk.tally.not_in_time(f"not in time: {error}")
         if trader.amount != own:
             await _take_back(desk, trader, own)

@@ -12,24 +12,24 @@ from commands.demo.exchange_client import ExchangeClient
 from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.other_services import OtherServices, shown
 
-_SETTLE_SEC = 5.0
+_WITHIN_SEC = 5.0
 _LOOK_SEC = 0.1
 
 
 class FinalCheck(msgspec.Struct, frozen=True):
     """Result: `symbols` compared, `open_positions` of them not flat, `differences` a line each.
 
-    `unsettled`: entries of plans and results that the daemon has not acknowledged.
+    `unacknowledged`: entries of plans and results that the daemon has not acknowledged.
     """
 
     symbols: int
     open_positions: int
     differences: tuple[str, ...]
-    unsettled: int
+    unacknowledged: int
 
     @property
     def agrees(self) -> bool:
-        return not self.differences and self.unsettled == 0
+        return not self.differences and self.unacknowledged == 0
 
 
 async def check_final_state(
@@ -39,7 +39,7 @@ async def check_final_state(
 
     On a busy machine it waits for longer; a difference that stays is a difference.
     """
-    patience = Patience(_SETTLE_SEC, meter)
+    patience = Patience(_WITHIN_SEC, meter)
     while True:
         final_check = await _compare(services, exchange, symbols)
         if final_check.agrees or patience.is_over:
@@ -48,7 +48,7 @@ async def check_final_state(
 
 
 async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str]) -> FinalCheck:
-    unsettled = await services.unsettled()
+    unacknowledged = await services.unacknowledged()
     positions = await exchange.positions()
     differences: list[str] = []
     for symbol, stored in zip(symbols, await services.read_symbols(symbols), strict=True):
@@ -57,4 +57,4 @@ async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: S
             differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(stored.ledger)}")
         if stored.snapshot != amount:
             differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(stored.snapshot)}")
-    return FinalCheck(len(symbols), len(positions), tuple(differences), unsettled)
+    return FinalCheck(len(symbols), len(positions), tuple(differences), unacknowledged)

@@ -21,7 +21,7 @@ _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
 _LOOK_SEC = 0.01
-_SETTLES_SEC = 3.0
+_WITHIN_SEC = 3.0
 
 # One command for all symbols: a thousand commands would distort the measured latencies.
 _READ_SYMBOLS = """
@@ -38,7 +38,7 @@ return rows
 Command = tuple[bytes | str | int | float, ...]
 
 
-class NotSettledError(Exception):
+class NotInTimeError(Exception):
     """The daemon did not do it in time; the message names it."""
 
 
@@ -94,7 +94,7 @@ class OtherServices:
         await self._governor(plan, {"granted": True, "symbol": plan["symbol"], "plan_id": plan["plan_id"]})
 
     async def deny_after_p33(self, plan: Fields) -> None:
-        """Write the Governor's deny, after the daemon's answer. Raises NotSettledError."""
+        """Write the Governor's deny, after the daemon's answer. Raises NotInTimeError."""
         await self._until(f"a decision on {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 1)
         await self._governor(plan, {"granted": False, "reason": "daily_loss_limit"})
 
@@ -109,16 +109,16 @@ class OtherServices:
         await self._send(("DEL", KEYS.hold(symbol)))
 
     async def wait_for_revocation(self, plan: Fields) -> None:
-        """Wait until the daemon has revoked an unused permit. Raises NotSettledError."""
+        """Wait until the daemon has revoked an unused permit. Raises NotInTimeError."""
         await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 0)
 
     async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
-        """Wait until a symbol's ledger and snapshot have these amounts. Raises NotSettledError."""
-        patience = Patience(_SETTLES_SEC, self._meter)
+        """Wait until a symbol's ledger and snapshot have these amounts. Raises NotInTimeError."""
+        patience = Patience(_WITHIN_SEC, self._meter)
         (stored,) = await self.read_symbols([symbol])
         while (stored.ledger, stored.snapshot) != (ledger, snapshot):
             if patience.is_over:
-                raise NotSettledError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
+                raise NotInTimeError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
             await trio.sleep(_LOOK_SEC)
             (stored,) = await self.read_symbols([symbol])
 
@@ -130,7 +130,7 @@ class OtherServices:
             for ledger, amount, at_ms in rows
         ]
 
-    async def unsettled(self) -> int:
+    async def unacknowledged(self) -> int:
         """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
         left = 0
         for stream in (KEYS.plans, KEYS.results):
@@ -149,10 +149,10 @@ class OtherServices:
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
     async def _until(self, what: str, question: Command, answer: int) -> None:
-        patience = Patience(_SETTLES_SEC, self._meter)
+        patience = Patience(_WITHIN_SEC, self._meter)
         while int(await self._redis.command(*question)) != answer:
             if patience.is_over:
-                raise NotSettledError(what)
+                raise NotInTimeError(what)
             await trio.sleep(_LOOK_SEC)
 
     async def _send(self, *commands: Command) -> None:

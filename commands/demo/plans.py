@@ -12,7 +12,7 @@ Fields = dict[str, str]
 
 
 def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random, now_sec: float) -> Fields:
-    """Build a plan in the intent bridge's dialect: a trade that AI Engine wants."""
+    """Build a plan in the intent bridge's dialect: a trade that AI Engine proposes."""
     away = Decimal("0.98") if side == "BUY" else Decimal("1.02")
     return {
         "plan_id": f"{rng.getrandbits(64):016x}",

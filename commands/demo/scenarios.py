@@ -1,4 +1,4 @@
-"""Scenarios: one plan or two at once, each with the outcome that the contract asks for."""
+"""Scenarios: one plan or two at once, each with the outcome that the contract requires."""
 
 from __future__ import annotations
 

@@ -74,15 +74,15 @@ class Summary(msgspec.Struct, frozen=True):
     @property
     def _is_behind(self) -> bool:
         """True when there is work that the daemon had not done at the end."""
-        return self.final_check.unsettled > 0 and self.dead_letters <= self.tally.unusable_entries
+        return self.final_check.unacknowledged > 0 and self.dead_letters <= self.tally.unusable_entries
 
     def _late_at_the_end(self) -> list[str]:
         """Return what the end has found and lateness alone can cause."""
         found: list[str] = []
         if not self.tally.plans:
             found.append("no plan was decided")
-        if self.final_check.unsettled:
-            found.append(f"{self.final_check.unsettled} entries of plans and results not acknowledged")
+        if self.final_check.unacknowledged:
+            found.append(f"{self.final_check.unacknowledged} entries of plans and results not acknowledged")
         if self._is_behind and self.dead_letters != self.tally.unusable_entries:
             found.append(
                 f"{self.dead_letters} dead letters of {self.tally.unusable_entries} unusable entries"

@@ -18,7 +18,7 @@ from commands.demo.exchange_client import (
     TradedSymbol,
 )
 from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotSettledError, OtherServices
+from commands.demo.other_services import NotInTimeError, OtherServices
 from commands.demo.outcome import UNANSWERED, Verdict, outcome_of
 from commands.demo.plans import Fields, intent
 from commands.demo.results import DIALECTS, executed, not_executed
@@ -104,7 +104,7 @@ class Trader:
         elif plan.governor is Governor.DENIES:
             try:
                 await self.desk.services.deny_after_p33(plan.fields)
-            except NotSettledError as error:
+            except NotInTimeError as error:
                 self.desk.tally.not_in_time(f"{self.symbol.name}: not in time: {error}")
 
     async def _follow_plan(self, plan: PlanToPublish, scenario: str, published_sec: float) -> None:
@@ -173,7 +173,7 @@ class Trader:
         await self._publish_not_executed(fields, str(refused))
         try:
             await self.desk.services.wait_for_revocation(fields)
-        except NotSettledError as error:
+        except NotInTimeError as error:
             self.desk.tally.not_in_time(f"{self.symbol.name}: not in time: {error}")
 
     async def _publish_not_executed(self, fields: Fields, why: str) -> None:
@@ -187,7 +187,7 @@ class Trader:
             await self.desk.services.wait_for_amounts(
                 self.symbol.name, ledger=self.amount, snapshot=self.amount
             )
-        except NotSettledError as error:
+        except NotInTimeError as error:
             self.desk.tally.not_in_time(f"not in time: {error}")
         self.booked_sec = trio.current_time()
         self.desk.tally.booking_ms.append((self.booked_sec - published_sec) * 1000)

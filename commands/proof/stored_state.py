@@ -17,7 +17,7 @@ from page.words import duration
 
 SNAPSHOTS, LEDGER = "3 snapshots fresh", "4 ledger"
 #: A result that is being booked leaves both apart for less.
-_SETTLES_SEC = 2.0
+_IN_FLIGHT_SEC = 2.0
 _LOOK_SEC = 0.25
 _MOST_NAMED = 3
 _AMOUNTS = {"position_amt": "last_known_amt", "long_amt": "long_amt", "short_amt": "short_amt"}
@@ -87,7 +87,7 @@ def ledger_agrees(redis: RedisReading, *, tolerance_pct: Decimal) -> Finding:
         "the stream reconcile.events shows what moved the exchange; correct by hand what you understand: "
         "HSET <prefix>:position:ledger:<symbol> last_known_amt <amount>"
     )
-    deadline_sec = time.monotonic() + _SETTLES_SEC
+    deadline_sec = time.monotonic() + _IN_FLIGHT_SEC
     while True:
         snapshots, ledgers = see_snapshots(redis).hashes, see_ledgers(redis).ledgers
         apart = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from monitoring.ledger_comparison import SETTLES_SEC
+from monitoring.ledger_comparison import IN_FLIGHT_SEC
 from monitoring.status.document import StatusDocument
 from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Tone, Weight
 from page.words import duration
@@ -74,7 +74,7 @@ def _warnings(observed: Observed) -> Iterator[str]:
             f"{eviction.evicted_keys} keys so far"
         )
     if status.snapshots.stale:
-        yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not believed"
+        yield f"{status.snapshots.stale} of {status.snapshots.count} snapshots are stale or not trusted"
     if uncovered := status.snapshots.uncovered.count:
         names = _some([each.symbol for each in status.snapshots.uncovered.symbols], uncovered)
         number = "a symbol" if uncovered == 1 else f"{uncovered} symbols"
@@ -92,7 +92,7 @@ def _warnings(observed: Observed) -> Iterator[str]:
     apart = [
         row.symbol
         for row in observed.holdings.rows
-        if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
+        if row.apart_sec is not None and row.apart_sec >= IN_FLIGHT_SEC
     ]
     if apart:
         yield f"ledger and exchange differ for {_some(apart, len(apart))}"

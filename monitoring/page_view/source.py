@@ -181,7 +181,7 @@ class PageSource:
                 SymbolAge(
                     symbol,
                     snapshot.verified_at.age_sec(now),
-                    self._book.believed(snapshot),
+                    self._book.is_trusted(snapshot),
                     plain(amount) if amount else None,
                 )
             )

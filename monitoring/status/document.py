@@ -32,7 +32,7 @@ class LeaseShown(msgspec.Struct, frozen=True):
 
 
 class StreamShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The private stream. `trust_lost_at`: snapshots verified before are not believed."""
+    """The private stream. `trust_lost_at`: snapshots verified before are not trusted."""
 
     trusted: bool
     trust_lost_at: str | None
@@ -61,7 +61,7 @@ class UncoveredShown(msgspec.Struct, frozen=True):
 
 
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of snapshots. Stale: older than the threshold, or not believed since trust was lost.
+    """The book of snapshots. Stale: older than the threshold, or not trusted since trust was lost.
 
     `never_read`: how many symbols trade of which no position was read since the start, and the first 20 of
     them by name. Null where all positions are read in one request.
@@ -175,7 +175,7 @@ class EvictionShown(msgspec.Struct, frozen=True):
 
 
 class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The clocks as this host knows them.
+    """The clocks as measured by this host.
 
     `redis_offset_sec`: how far Redis's clock is ahead of this host's (negative: behind), give or take
     `redis_uncertainty_sec`; null until Redis has answered. `ids_ahead_sec`: by stream, how far the newest id

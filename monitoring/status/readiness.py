@@ -18,7 +18,7 @@ class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
     `waits`: the tree's, as (path, dependency). `needed_actors`: those without which nothing is decided, as
     (name, state in the tree). `symbols_known`: symbols in exchangeInfo, None before it was read.
     `exchange_trouble`: what the exchange refuses at present and why. `clocks_apart`: how far this host's
-    clock and Redis's are apart, where that is too much. A snapshot is fresh while it is believed and no older
+    clock and Redis's are apart, where that is too much. A snapshot is fresh while it is trusted and no older
     than `stale_threshold_sec`.
     """
 
@@ -116,7 +116,7 @@ def _snapshots(facts: ReadinessFacts) -> list[str]:
     if facts.snapshots == 0:
         return ["there is no snapshot yet"]
     stale = facts.snapshots - facts.snapshots_fresh
-    limit = f"older than {facts.stale_threshold_sec:g} s or not believed"
+    limit = f"older than {facts.stale_threshold_sec:g} s or not trusted"
     if facts.snapshots_fresh == 0:
         return [f"all {facts.snapshots} snapshots are {limit}"]
     if stale * 2 > facts.snapshots:

@@ -13,7 +13,7 @@ from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecu
 from clocks.clocks import HARMFUL_SEC, Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
-from monitoring.ledger_comparison import SETTLES_SEC, LedgerComparison
+from monitoring.ledger_comparison import IN_FLIGHT_SEC, LedgerComparison
 from monitoring.metrics.families import dropped
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.service_log import build_tag, version
@@ -178,16 +178,16 @@ class StatusSource:
     def _snapshots(self, now: Moment) -> SnapshotsShown:
         snapshots = self._known_snapshots()
         ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
-        believed = [self._channels.book.believed(snapshot) for snapshot in snapshots]
+        trusted = [self._channels.book.is_trusted(snapshot) for snapshot in snapshots]
         fresh = sum(
             known and age_sec <= self._stale_threshold_sec
-            for known, age_sec in zip(believed, ages_sec, strict=True)
+            for known, age_sec in zip(trusted, ages_sec, strict=True)
         )
         never_read = self._channels.never_read.value
         return SnapshotsShown(
             count=len(snapshots),
             stale=len(snapshots) - fresh,
-            disbelieved=believed.count(False),
+            disbelieved=trusted.count(False),
             oldest_age_sec=max(ages_sec, default=None),
             median_age_sec=median(ages_sec) if ages_sec else None,
             stale_threshold_sec=self._stale_threshold_sec,
@@ -244,9 +244,9 @@ class StatusSource:
         mismatches = [
             MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
             for row in holdings.rows
-            if row.apart_sec is not None and row.apart_sec >= SETTLES_SEC
+            if row.apart_sec is not None and row.apart_sec >= IN_FLIGHT_SEC
         ]
-        in_flight = sum(row.apart_sec is not None and row.apart_sec < SETTLES_SEC for row in holdings.rows)
+        in_flight = sum(row.apart_sec is not None and row.apart_sec < IN_FLIGHT_SEC for row in holdings.rows)
         waiting = [
             WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
             for each in (self._channels.waiting_results.value or ())[:_MOST_NAMES]

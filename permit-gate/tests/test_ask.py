@@ -83,7 +83,7 @@ def test_a_connection_is_given_back_with_tracking_off() -> None:
     assert _refusal(talk) is Refusal.PERMIT_DENIED
 
 
-def test_where_pushes_are_not_to_be_had_it_looks_every_5_ms() -> None:
+def test_it_looks_every_5_ms_while_pushes_are_not_to_be_had() -> None:
     talk = Talk()
     talk.reply([NoPermissionError("no permissions to run the 'client|tracking' command"), _NOTHING])
     assert talk.step == Pause(POLL_SEC)

@@ -10,7 +10,7 @@ import redis
 import trio
 
 from gate_testing.flavours import Acquire, Answer, OpenGate
-from gate_testing.permits import governor_permit, p33_permit
+from gate_testing.permits import issue
 from gate_testing.redis_server import OwnRedis, own_redis
 from permit_gate import Granted, Refusal, Refused
 
@@ -19,11 +19,6 @@ PLANS = [str(number) for number in range(10)]
 
 def client_of(socket_path: Path) -> redis.Redis:
     return redis.Redis(unix_socket_path=str(socket_path))
-
-
-def issue(store: redis.Redis, plan_id: str) -> None:
-    store.set(f"quantum:permit:{plan_id}", governor_permit())
-    store.set(f"quantum:permit:p33:{plan_id}", p33_permit(plan_id))
 
 
 def fail_over(old: OwnRedis, new: OwnRedis) -> redis.Redis:

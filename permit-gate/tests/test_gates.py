@@ -11,18 +11,13 @@ import redis
 import trio
 
 from gate_testing.flavours import Acquire, OpenGate
-from gate_testing.permits import KEY, SYMBOL, denied_permit, governor_permit, p33_permit, signed
+from gate_testing.permits import KEY, SYMBOL, denied_permit, governor_permit, issue, p33_permit, signed
 from gate_testing.redis_server import own_redis
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitSource, Refusal, Refused
 from permit_gate.connections import READS_PUSHES
 from permit_gate.trio_gate import open_trio_gate
 
 _HOLD = f"quantum:reconcile:hold:{SYMBOL}"
-
-
-def _issue(store: redis.Redis, plan_id: str, governor: bytes | None = None, p33: bytes | None = None) -> None:
-    store.set(f"quantum:permit:{plan_id}", governor or governor_permit())
-    store.set(f"quantum:permit:p33:{plan_id}", p33 or p33_permit(plan_id))
 
 
 def _left(store: redis.Redis, plan_id: str) -> int:
@@ -41,7 +36,7 @@ def _reason(answer: Granted | Refused) -> Refusal:
 
 
 async def test_both_permits_are_consumed_at_once_and_returned(acquire: Acquire, store: redis.Redis) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     answer = await acquire("a")
     assert isinstance(answer, Granted) and answer.terms is not None
     assert answer.terms.safe_quantity == Decimal("0.028")
@@ -96,17 +91,17 @@ async def test_a_deny_ends_the_wait_at_once_and_says_who_and_why(
 async def test_a_consumed_plan_cannot_be_consumed_again_though_its_permits_come_back(
     acquire: Acquire, store: redis.Redis
 ) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     assert isinstance(await acquire("a"), Granted)
-    _issue(store, "a")
+    issue(store, "a")
     assert _reason(await acquire("a")) is Refusal.PERMIT_ALREADY_CONSUMED
     assert _left(store, "a") == 2
 
 
-async def test_who_comes_too_late_learns_at_once_who_was_first(
+async def test_a_consumer_that_is_late_learns_at_once_who_was_first(
     open_gate: OpenGate, redis_server: str, store: redis.Redis
 ) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     async with open_gate(redis_server, GateRules(consumer="apply-layer")) as first:
         assert isinstance(await first("a"), Granted)
     async with open_gate(redis_server, GateRules(consumer="intent-executor")) as second:
@@ -116,7 +111,7 @@ async def test_who_comes_too_late_learns_at_once_who_was_first(
 async def test_a_hold_that_came_since_refuses_and_consumes_nothing(
     acquire: Acquire, store: redis.Redis
 ) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     store.set(_HOLD, "drift")
     assert _reason(await acquire("a")) is Refusal.RECONCILE_HOLD_ACTIVE
     assert _left(store, "a") == 2
@@ -125,7 +120,7 @@ async def test_a_hold_that_came_since_refuses_and_consumes_nothing(
 async def test_a_hold_of_any_type_counts_and_one_on_another_symbol_does_not(
     acquire: Acquire, store: redis.Redis
 ) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     store.set("quantum:reconcile:hold:ETHUSDT", "drift")
     store.lpush(_HOLD, "drift")
     assert _reason(await acquire("a")) is Refusal.RECONCILE_HOLD_ACTIVE
@@ -137,13 +132,13 @@ async def test_the_permit_that_was_given_because_of_a_hold_passes_it(
     acquire: Acquire, store: redis.Redis
 ) -> None:
     store.set(_HOLD, "drift")
-    _issue(store, "a", p33=p33_permit("a", reason="reconcile_close_bypass"))
+    issue(store, "a", p33=p33_permit("a", reason="reconcile_close_bypass"))
     assert isinstance(await acquire("a"), Granted)
 
 
 async def test_a_permit_older_than_allowed_is_refused(acquire: Acquire, store: redis.Redis) -> None:
-    _issue(store, "a", p33=p33_permit("a", created_at=time.time() - 60.5))
-    _issue(store, "b", p33=p33_permit("b", created_at=time.time() - 59.5))
+    issue(store, "a", p33=p33_permit("a", created_at=time.time() - 60.5))
+    issue(store, "b", p33=p33_permit("b", created_at=time.time() - 59.5))
     answer = await acquire("a")
     assert _reason(answer) is Refusal.PERMIT_TOO_OLD
     assert _left(store, "a") == 2
@@ -153,8 +148,8 @@ async def test_a_permit_older_than_allowed_is_refused(acquire: Acquire, store: r
 async def test_a_permit_from_a_clock_that_is_far_ahead_is_refused(
     acquire: Acquire, store: redis.Redis
 ) -> None:
-    _issue(store, "a", p33=p33_permit("a", created_at=time.time() + 3))
-    _issue(store, "b", p33=p33_permit("b", created_at=time.time() + 30))
+    issue(store, "a", p33=p33_permit("a", created_at=time.time() + 3))
+    issue(store, "b", p33=p33_permit("b", created_at=time.time() + 30))
     assert isinstance(await acquire("a"), Granted)
     assert _reason(await acquire("b")) is Refusal.PERMIT_FROM_THE_FUTURE
 
@@ -168,7 +163,7 @@ async def test_a_permit_that_expired_is_missing(acquire: Acquire, store: redis.R
 
 
 async def test_a_permit_of_the_wrong_type_is_not_there(acquire: Acquire, store: redis.Redis) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     store.delete("quantum:permit:p33:a")
     store.hset("quantum:permit:p33:a", "allow", "true")
     answer = await acquire("a", timeout_sec=0.02)
@@ -178,9 +173,9 @@ async def test_a_permit_of_the_wrong_type_is_not_there(acquire: Acquire, store: 
 async def test_with_a_key_only_the_issuers_own_permits_open_the_gate(
     open_gate: OpenGate, redis_server: str, store: redis.Redis
 ) -> None:
-    _issue(store, "unsigned")
-    _issue(store, "forged", p33=signed(p33_permit("forged"), b"guessed"))
-    _issue(store, "genuine", p33=signed(p33_permit("genuine")))
+    issue(store, "unsigned")
+    issue(store, "forged", p33=signed(p33_permit("forged"), b"guessed"))
+    issue(store, "genuine", p33=signed(p33_permit("genuine")))
     async with open_gate(redis_server, GateRules(signing_key=KEY.decode())) as acquire:
         assert _reason(await acquire("unsigned")) is Refusal.SIGNATURE_MISSING
         assert _reason(await acquire("forged")) is Refusal.SIGNATURE_WRONG
@@ -190,7 +185,7 @@ async def test_with_a_key_only_the_issuers_own_permits_open_the_gate(
 async def test_a_signed_permit_that_was_copied_to_another_accounts_keys_is_refused(
     open_gate: OpenGate, redis_server: str, store: redis.Redis
 ) -> None:
-    _issue(store, "a", p33=signed(p33_permit("a")))
+    issue(store, "a", p33=signed(p33_permit("a")))
     for key in ("permit:a", "permit:p33:a"):
         store.copy(f"quantum:{key}", f"other:{key}")
     async with open_gate(redis_server, GateRules(prefix="other", signing_key=KEY)) as other_account:
@@ -205,7 +200,7 @@ async def test_other_services_permits_count_by_their_key_pattern(
     acquire: Acquire, store: redis.Redis
 ) -> None:
     brake = PermitSource("Brake", "{prefix}:permit:brake:{plan_id}", "released")
-    _issue(store, "a")
+    issue(store, "a")
     sources = (GOVERNOR, P33, brake)
     answer = await acquire("a", sources=sources, timeout_sec=0.02)
     assert isinstance(answer, Refused) and answer.missing == ("Brake",)
@@ -216,7 +211,7 @@ async def test_other_services_permits_count_by_their_key_pattern(
 async def test_another_prefix_is_another_account(
     open_gate: OpenGate, redis_server: str, store: redis.Redis
 ) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     async with open_gate(redis_server, GateRules(prefix="other")) as acquire:
         assert _reason(await acquire("a", timeout_sec=0)) is Refusal.PERMIT_TIMEOUT
     assert _left(store, "a") == 2
@@ -240,25 +235,25 @@ async def test_a_redis_that_is_killed_while_the_gate_waits_is_a_refusal_and_its_
             assert [_reason(answer) for answer in answers] == [Refusal.REDIS_ERROR]
             assert _reason(await acquire("a")) is Refusal.REDIS_ERROR
             await trio.to_thread.run_sync(server.start)  # the event loop goes on during the start
-            _issue(redis.Redis.from_url(server.url), "a")
+            issue(redis.Redis.from_url(server.url), "a")
             assert isinstance(await acquire("a"), Granted)
 
 
 async def test_a_redis_that_was_restarted_between_two_plans_costs_no_permit(open_gate: OpenGate) -> None:
     with own_redis() as server:
         async with open_gate(server.url) as acquire:
-            _issue(redis.Redis.from_url(server.url), "a")
+            issue(redis.Redis.from_url(server.url), "a")
             assert isinstance(await acquire("a"), Granted)
             server.kill()
             await trio.to_thread.run_sync(server.start)  # the event loop goes on during the start
-            _issue(redis.Redis.from_url(server.url), "b")
+            issue(redis.Redis.from_url(server.url), "b")
             assert isinstance(await acquire("b"), Granted)
 
 
 async def test_a_full_redis_is_a_refusal_that_leaves_the_permits(
     acquire: Acquire, store: redis.Redis
 ) -> None:
-    _issue(store, "a")
+    issue(store, "a")
     store.config_set("maxmemory", "1")
     assert _reason(await acquire("a")) is Refusal.REDIS_ERROR
     assert _left(store, "a") == 2
@@ -271,7 +266,7 @@ async def test_connections_are_given_back_without_pushes_on_them(
 ) -> None:
     for number in range(20):
         await acquire(str(number), timeout_sec=0.001)
-        _issue(store, str(number))
+        issue(store, str(number))
     # This one, the gate's, and the one that asked at the start whether Redis answers.
     assert store.info("stats")["total_connections_received"] <= 3
 
@@ -286,5 +281,5 @@ async def test_a_cancelled_wait_ends_at_once_and_disturbs_no_other(
             with trio.move_on_after(number / 10_000):  # also while it connects
                 await gate.acquire(str(number), SYMBOL, (GOVERNOR, P33))
             assert time.monotonic() - began_sec < 0.2
-        _issue(store, "a")
+        issue(store, "a")
         assert isinstance(await gate.acquire("a", SYMBOL, (GOVERNOR, P33)), Granted)

@@ -9,19 +9,13 @@ import redis
 import trio
 
 from gate_testing.flavours import PATIENT, Answer
-from gate_testing.permits import SYMBOL, governor_permit, p33_permit
+from gate_testing.permits import SYMBOL, issue
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate, Refusal, Refused
 from permit_gate.trio_gate import open_trio_gate
 
 PLANS = [str(number) for number in range(1000)]
 WAITERS = 4
 Answers = dict[str, Answer]
-
-
-def issue(store: redis.Redis, plan_ids: list[str]) -> None:
-    for plan_id in plan_ids:
-        store.set(f"quantum:permit:{plan_id}", governor_permit())
-        store.set(f"quantum:permit:p33:{plan_id}", p33_permit(plan_id))
 
 
 @pytest.mark.parametrize("crossing", [False, True], ids=["plan by plan", "towards each other"])
@@ -49,12 +43,12 @@ async def test_of_a_thread_and_a_trio_task_at_the_same_instant_each_plan_goes_to
                 for offset in range(WAITERS):
                     share = PLANS[offset::WAITERS]
                     nursery.start_soon(trio.to_thread.run_sync, wait_in_a_thread, gate, share)
-                    if crossing:
-                        issue(store, share)
+                    for plan_id in share if crossing else ():
+                        issue(store, plan_id)
                     nursery.start_soon(wait_in_a_task, share)
                 await trio.to_thread.run_sync(begun.wait, 10)
                 for plan_id in PLANS if not crossing else ():
-                    issue(store, [plan_id])
+                    issue(store, plan_id)
                     await trio.lowlevel.checkpoint()
 
     winners = {"threads": 0, "tasks": 0}

@@ -6,7 +6,7 @@ import redis
 import trio
 
 from gate_testing.flavours import Acquire, OpenGate
-from gate_testing.permits import governor_permit, p33_permit
+from gate_testing.permits import issue
 from permit_gate import Granted, Refusal
 
 PLANS = 1000
@@ -33,8 +33,7 @@ async def test_of_two_gates_at_the_same_instant_each_plan_goes_to_one(
                 nursery.start_soon(consume, one, plans[offset::4])
                 nursery.start_soon(consume, other, plans[offset::4])
             for plan_id in plans:
-                store.set(f"quantum:permit:{plan_id}", governor_permit())
-                store.set(f"quantum:permit:p33:{plan_id}", p33_permit(plan_id))
+                issue(store, plan_id)
                 await trio.lowlevel.checkpoint()
 
     async with open_gate(redis_server) as one, open_gate(redis_server) as other:

@@ -182,7 +182,7 @@ def test_the_governor_signs_nothing() -> None:
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_whatever_the_bytes_there_is_an_answer_and_only_a_true_allow_is_a_yes(text: bytes) -> None:
+def test_all_bytes_get_an_answer_and_only_a_true_allow_is_a_yes(text: bytes) -> None:
     read = _read(text)
     if isinstance(read, Yes):
         assert json.loads(text)["allow"] is True
@@ -200,5 +200,5 @@ def test_a_signed_permit_that_names_no_key_prefix_is_refused() -> None:
     assert read.because == "the permit was signed for no key prefix, not for quantum"
 
 
-def test_where_permits_are_not_signed_they_need_not_name_a_key_prefix() -> None:
+def test_permits_that_are_not_signed_need_not_name_a_key_prefix() -> None:
     assert _refusal(p33_permit(_PLAN, leave_out=("key_prefix",))) is None

@@ -17,7 +17,7 @@ def test_the_signature_is_an_hmac_sha256_over_the_exact_text() -> None:
     assert sign(_TEXT, KEY) == hmac.new(KEY, _TEXT, sha256).hexdigest()
 
 
-def test_what_was_signed_is_the_text_without_its_last_member() -> None:
+def test_the_signed_text_is_the_permit_without_its_last_member() -> None:
     assert verified(signed(_TEXT), KEY) == _TEXT
 
 

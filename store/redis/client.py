@@ -32,7 +32,7 @@ Command = Sequence[bytes | str | int | float]
 #: Redis runs one command at a time: more connections in use at once do not make it faster.
 MOST_CONNECTIONS = 16
 
-# hiredis's own annotation knows only tuples of one.
+# hiredis's own annotation has only tuples of one.
 _pack: Any = pack_command
 
 _SCRIPTS = ("EVALSHA", "EVAL")

@@ -113,7 +113,7 @@ def translate(error: redis_errors.RedisError, *, user: str = "", doing: str = ""
 
 
 def _code_of(error: redis_errors.RedisError, text: str) -> str:
-    """Return the error's code; empty for `ERR`. redis-py removes codes that it knows from the text."""
+    """Return the error's code; empty for `ERR`. redis-py removes known codes from the text."""
     cut = getattr(error, "status_code", None)
     if isinstance(cut, str) and cut in _BY_CODE:
         return cut

@@ -166,7 +166,7 @@ async def test_a_reconcile_close_whose_hold_ends_between_read_and_commit_is_stop
 class Late(msgspec.Struct, frozen=True):
     """A delay of an ALLOW on its way, the rules it meets, and the outcome of its plan.
 
-    Not so long that the entry counts as stranded: it would be taken a second time.
+    Not so long that the entry counts as left pending: it would be taken a second time.
     """
 
     held_up_sec: float

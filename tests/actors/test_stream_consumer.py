@@ -99,7 +99,7 @@ async def test_an_entry_that_raises_is_a_dead_letter_after_three_failures_and_th
 
 
 async def test_an_entry_in_hand_is_handled_once_and_finished_when_a_stop_comes(memory: Memory) -> None:
-    """It is idle for longer than stranded entries are, and is not delivered again for that."""
+    """It is idle for longer than entries left pending are, and is not delivered again for that."""
     consumer, heartbeat = Counting(memory, FailureCounter()), Heartbeat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(consumer.run, heartbeat)

@@ -40,7 +40,7 @@ RULES = Rules(
 _EFFECTS: tuple[Effect, ...] = ("before", "after")
 _CRASH_PAUSE_SEC = 3.0
 #: So long after an adoption, results are booked without asking when their orders were filled.
-_ADOPTION_SETTLES_SEC = 61.0
+_AFTER_ADOPTION_SEC = 61.0
 _FAULTY_METHODS = (
     None, "commit_decisions", "commit_results", "plans.read_new", "results.read_new", "booking_states",
     "plans.recover",
@@ -155,7 +155,7 @@ class TradingWorld:
         nursery.start_soon(self._incarnate, "writer", lambda hb: self.ledgers.writer().run(hb))
         nursery.start_soon(self._incarnate, "evaluator", lambda hb: self.permits.evaluator().run(hb))
         await self.ledgers.ledgers_adopted.get()
-        await trio.sleep(self.random.choice((1.0, _ADOPTION_SETTLES_SEC)))
+        await trio.sleep(self.random.choice((1.0, _AFTER_ADOPTION_SEC)))
 
     async def renew_lease(self) -> None:
         """The lease is lost, and comes back with another token."""

@@ -26,7 +26,7 @@ from tests.brain.cases import RULES as USUAL
 RULES = msgspec.structs.replace(USUAL, cooldown_sec=0)
 GRACE_ENDS_SEC = RULES.permit_ttl_sec + RULES.execution_grace_sec
 POSITION, ORDERED = Decimal(4), Decimal(3)
-_ADOPTION_SETTLES_SEC = 61.0
+_AFTER_ADOPTION_SEC = 61.0
 _PROBE_PATIENCE_SEC = 2.0
 
 Link = Literal["chain", "named client id", "named order id", "none"]
@@ -103,7 +103,7 @@ class UnknownWorld:
             nursery.start_soon(self.permits.evaluator().run, Heartbeat())
             for name in self.symbols:
                 self.ledgers.observe(name)
-            await trio.sleep(_ADOPTION_SETTLES_SEC)
+            await trio.sleep(_AFTER_ADOPTION_SEC)
             yield
 
     def amount(self, symbol: str) -> Decimal:

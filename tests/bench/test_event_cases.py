@@ -16,7 +16,7 @@ def _snapshot(redis: BlockingRedis, symbol: str, amount: str, verified_by: str, 
     redis.command("HSET", key, "position_amt", amount, "verified_by", verified_by, "ts_epoch_ms", str(at_ms))
 
 
-async def test_what_shows_another_amount_or_nothing_is_unwritten() -> None:
+async def test_a_symbol_that_shows_another_amount_or_nothing_is_unwritten() -> None:
     async with private_redis() as url:
         with BlockingRedis(url) as redis:
             _snapshot(redis, "A", "1.50", "stream", _NOW_MS)

@@ -28,7 +28,7 @@ def test_a_row_holds_the_medians_of_the_rounds() -> None:
     assert row.values == {DAEMON: 3.0, FLOOR: 1.0}
 
 
-def test_what_only_the_daemon_has_stands_with_its_case() -> None:
+def test_a_figure_that_only_the_daemon_has_stands_with_its_case() -> None:
     measured = [
         (FLOOR, _figure(1.0)),
         (FLOOR, _figure(1.0, case="throughput")),

@@ -58,7 +58,7 @@ _REDIS_LOOKED_AT = str(
 )
 
 
-def test_the_clock_and_what_was_stranded_are_all_else_that_is_asked_for(measured: HotPath) -> None:
+def test_the_clock_and_entries_left_pending_are_all_else_that_is_asked_for(measured: HotPath) -> None:
     for each in measured.burst_crossings + measured.single_crossings:
         assert set(each) <= {"XREADGROUP", "commit", "TIME", "EVALSHA", _REDIS_LOOKED_AT}
 

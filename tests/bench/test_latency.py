@@ -51,5 +51,5 @@ def test_a_stall_counts_for_all_requests_due_during_it() -> None:
     assert percentile(sorted(latencies), 0.5) == pytest.approx(0.5, abs=0.01)
 
 
-def test_what_was_never_answered_has_waited_until_the_end() -> None:
+def test_a_request_that_was_never_answered_has_waited_until_the_end() -> None:
     assert open_loop_latencies(0.0, 10, {0: 0.001}, 2, 4.0) == pytest.approx([0.001, 3.9])

@@ -41,7 +41,7 @@ def test_a_bound_stands_beside_the_predecessor_and_what_was_measured() -> None:
     assert "| after all of it, resident memory | 44 MB (20 symbols) | — | ≤ 100 MB | 74.0 MB | yes |" in lines
 
 
-def test_what_was_not_measured_is_neither_kept_nor_broken() -> None:
+def test_a_bound_that_was_not_measured_is_neither_kept_nor_broken() -> None:
     (line,) = [line for line in _lines() if "next booking" in line]
     assert line == "| crash → next booking, took | the whole process | — | ≤ 100 ms | — | — |"
 

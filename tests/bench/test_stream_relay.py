@@ -85,7 +85,7 @@ def test_the_relay_passes_everything_on_and_dates_events_about_positions(server:
         assert len(relay.passed_sec) == 1
 
 
-def test_what_is_added_stands_between_frames_never_in_one(server: _Server) -> None:
+def test_an_added_frame_stands_between_frames_never_in_one(server: _Server) -> None:
     frame = text_frame(b"y" * 200)
     with StreamRelay(server.url) as relay, _connect(relay) as client:
         _receive(client, _HELLO)

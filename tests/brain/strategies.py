@@ -168,7 +168,7 @@ def _disturbance(name: str, values: SearchStrategy[Any], *, in_plan: bool) -> Se
 
 def _age(age_sec: float) -> Disturbance:
     def disturb(case: Case) -> Case:
-        snapshot = case.snapshot and replace(case.snapshot, age_sec=age_sec, believed=age_sec < 900)
+        snapshot = case.snapshot and replace(case.snapshot, age_sec=age_sec, trusted=age_sec < 900)
         return replace(case, snapshot=snapshot)
 
     return disturb

@@ -87,7 +87,7 @@ def test_an_allow_never_exceeds_what_the_rules_leave(case: Case) -> None:
         return
     plan, snapshot = case.plan, case.snapshot
     assert snapshot is not None
-    assert snapshot.believed
+    assert snapshot.trusted
     assert snapshot.age_sec <= case.rules.stale_threshold_sec
     assert case.entry_ms is not None
     assert case.now_ms - case.entry_ms <= case.rules.plan_max_age_sec * 1000

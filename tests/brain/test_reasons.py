@@ -77,7 +77,7 @@ DENIED = [
     (Reason.RECONCILE_HOLD_ACTIVE, case(exchange_known=False, symbol_rules=None, hold=True)),
     (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", age_sec=10.001))),
     (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", age_sec=float("nan")))),
-    (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", believed=False))),
+    (Reason.STALE_EXCHANGE_STATE, case(snapshot=snapshot("0.038", trusted=False))),
     (Reason.NO_POSITION, case(plan(), "0")),
     (Reason.REDUCE_ONLY_SIDE_MISMATCH, case(plan(side=Side.BUY))),
     (Reason.WOULD_FLIP_POSITION, case(entry(Side.SELL, "0.039"))),
@@ -157,7 +157,7 @@ def test_answers_that_come_without_a_case() -> None:
             {"timestamp_age_sec": 4000.0, "timestamp_limit_sec": 3600},
         ),
         (case(snapshot=snapshot("0.038", age_sec=12.5)), {"snapshot_age_sec": 12.5, "threshold_sec": 10}),
-        (case(snapshot=snapshot("0.038", believed=False)), {"trust_lost": True, "snapshot_age_sec": 0.5}),
+        (case(snapshot=snapshot("0.038", trusted=False)), {"trust_lost": True, "snapshot_age_sec": 0.5}),
         (
             case(ledger=ledger("0.03")),
             {

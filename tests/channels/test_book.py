@@ -79,7 +79,7 @@ def test_no_entry_from_before_a_loss_of_trust_is_trusted(book: SnapshotBook) -> 
     found = book.get("BTCUSDT")
     assert found is not None
     assert found.verified_at == at(10), "the proof went with the trust"
-    assert not book.believed(found)
+    assert not book.is_trusted(found)
 
 
 def test_a_read_after_the_loss_is_trusted(book: SnapshotBook) -> None:
@@ -87,7 +87,7 @@ def test_a_read_after_the_loss_is_trusted(book: SnapshotBook) -> None:
     book.publish(0, BookEntry(snapshot("BTCUSDT", 26), synced_at=at(26)))
     found = book.get("BTCUSDT")
     assert found is not None
-    assert book.believed(found)
+    assert book.is_trusted(found)
 
 
 def test_an_earlier_loss_that_is_reported_late_changes_nothing(book: SnapshotBook) -> None:

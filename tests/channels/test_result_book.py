@@ -29,7 +29,7 @@ def shown(verified_ms: int, updated_ms: int, symbol: str = "BTCUSDT") -> Snapsho
 
 def booked(book: ResultBook, order_id: str, arrived_ms: int, symbol: str = "BTCUSDT") -> None:
     book.arrive(Symbol(symbol), EntryId(f"{arrived_ms}-0"), at(arrived_ms))
-    book.settle(Symbol(symbol), EntryId(f"{arrived_ms}-0"), [(OrderId(order_id), ONE)])
+    book.finish(Symbol(symbol), EntryId(f"{arrived_ms}-0"), [(OrderId(order_id), ONE)])
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_result_in_hand_is_in_no_snapshot_from_before_its_arrival(book: Result
 
 def test_a_refusal_or_a_repetition_makes_no_snapshot_older(book: ResultBook) -> None:
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
-    book.settle(Symbol("BTCUSDT"), EntryId("1-0"))
+    book.finish(Symbol("BTCUSDT"), EntryId("1-0"))
     assert book.all_in(shown(99, 0))
 
 
@@ -87,7 +87,7 @@ def test_what_was_in_hand_when_booking_began_again_may_have_been_booked(book: Re
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     book.begin(FencingToken("fence-1"), at(200))
     assert book.taken_over_at == at(0)
-    assert not book.unsettled("BTCUSDT", at(200), 2.0)
+    assert not book.unfinished("BTCUSDT", at(200), 2.0)
     assert not book.all_in(shown(99, 0))
     assert book.all_in(shown(100, 0))
     book.begin(FencingToken("fence-2"), at(300))
@@ -108,11 +108,11 @@ def test_a_read_sent_at_the_latest_arrival_contains_everything(book: ResultBook)
 
 def test_a_result_is_waited_for_only_a_while(book: ResultBook) -> None:
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
-    assert book.unsettled("BTCUSDT", at(2_100), 2.0)
-    assert not book.unsettled("BTCUSDT", at(2_101), 2.0)
+    assert book.unfinished("BTCUSDT", at(2_100), 2.0)
+    assert not book.unfinished("BTCUSDT", at(2_101), 2.0)
 
 
-async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_clock: MockClock) -> None:
+async def test_readers_wake_when_a_result_arrives_is_finished_or_dated(autojump_clock: MockClock) -> None:
     book = ResultBook("results")
     woken: list[int] = []
 
@@ -125,7 +125,7 @@ async def test_readers_wake_when_a_result_arrives_is_settled_or_dated(autojump_c
         await trio.testing.wait_all_tasks_blocked()
         book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(1))
         await trio.testing.wait_all_tasks_blocked()
-        book.settle(Symbol("BTCUSDT"), EntryId("1-0"), [(OrderId("a"), ONE)])
+        book.finish(Symbol("BTCUSDT"), EntryId("1-0"), [(OrderId("a"), ONE)])
         await trio.testing.wait_all_tasks_blocked()
         book.date(Symbol("BTCUSDT"), OrderId("a"), Leg.BOTH, ONE, 1)
         await trio.testing.wait_all_tasks_blocked()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import redis
 import trio
 
+from commands.check import check
 from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator, StreamServer, running
 from tests.integration.pipeline import Pipeline
@@ -20,6 +21,11 @@ from tests.integration.surroundings import environment, small_exchange
 
 Capture = pytest.CaptureFixture[str]
 Finding = dict[str, str]
+QUICK_SEC = 0.01
+
+
+def of(findings: list[Finding], name: str) -> list[Finding]:
+    return [finding for finding in findings if finding["name"] == name]
 
 
 class Deployment(Pipeline):
@@ -54,6 +60,12 @@ class Deployment(Pipeline):
         shown = json.loads(line)
         assert shown["ok"] is (code == 0)
         return code, shown["findings"]
+
+    async def check(
+        self, changes: Mapping[str, str] | None = None, *, watch_sec: float = QUICK_SEC
+    ) -> tuple[int, list[Finding]]:
+        """Return the exit code of `check` and its findings, in a changed environment."""
+        return await self.findings_of(check, {**self.environ, **(changes or {})}, watch_sec=watch_sec)
 
     def keys(self) -> dict[str, bytes]:
         """Return every key with its whole value, as Redis dumps it."""

@@ -146,7 +146,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(
     assert main(["check"]) == 128 + signal.SIGINT
 
 
-def test_what_is_no_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_beside_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: argparse.Namespace) -> int:
         raise BaseExceptionGroup("nursery", [KeyboardInterrupt(), RuntimeError("a fault")])
 

@@ -25,7 +25,7 @@ from tests.brain.cases import NOW_MS
 from tests.brain.strategies import cases
 from tests.commands.deployment import Capture, Deployment, Finding, run_command
 from tests.docs.documents import section, table
-from tests.integration.pipeline import AUDIT, PLANS, entry, executed
+from tests.integration.pipeline import AUDIT, PLANS, entry
 from tests.integration.surroundings import SYMBOLS, is_unready, trade
 
 LONGEST_DECISION_TTL_SEC = 30 * 86_400
@@ -48,8 +48,7 @@ def verdicts(points: Mapping[str, Finding]) -> dict[str, str]:
 async def test_a_deployment_that_does_its_work_is_proven_in_eight_points(deployed: Deployment) -> None:
     async with deployed.service():
         await deployed.ask("one", entry("BTCUSDT", "0.01"))
-        order = trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01")
-        deployed.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
+        deployed.publish_fill("one", trade(deployed.simulator.exchange, "BTCUSDT", "BUY", "0.01"))
         await deployed.ask("two", {**entry("BTCUSDT", "0.01"), "qty": "many"})
         await deployed.ledger_reaches("BTCUSDT", "0.01")
         code, points = await prove(deployed)
@@ -119,7 +118,7 @@ async def test_without_a_probe_nothing_is_published(deployed: Deployment) -> Non
     assert points["8 summary"]["detail"] == "5 of 7 points proven, 1 warning, 1 skipped"
 
 
-async def test_where_no_daemon_answers_nothing_is_published(deployed: Deployment) -> None:
+async def test_nothing_is_published_while_no_daemon_answers(deployed: Deployment) -> None:
     code, points = await prove(deployed, {"P33_METRICS_PORT": "1"})
     assert code == 1
     assert points["1 service"]["detail"].startswith("no daemon answers at http://127.0.0.1:1 (")

@@ -166,7 +166,7 @@ def test_an_older_service_that_reports_less_of_the_weight_is_understood() -> Non
     assert "weight 40 of 900 a minute" in words(drawn(status))
 
 
-def test_what_comes_from_outside_cannot_command_the_terminal() -> None:
+def test_text_from_outside_cannot_command_the_terminal() -> None:
     lines = drawn(document(reasons=["\x1b]0;title\x07"], instance="\x1b[31mhost"))
     assert not any("\x1b" in line or "\x07" in line for line in lines)
     assert "\\x1b[2Jno" in words(lines)

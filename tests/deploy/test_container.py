@@ -59,7 +59,7 @@ def test_every_image_is_pinned_to_a_patch_release() -> None:
     assert "-c constraints.txt" in DOCKERFILE
 
 
-def test_what_is_copied_is_what_is_installed_and_no_more() -> None:
+def test_the_image_gets_the_files_that_are_installed_and_no_more() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     packages = {name.removesuffix("*") for name in project["packages"]["find"]["include"]}
     modules = {f"{name}.py" for name in project["py-modules"]}

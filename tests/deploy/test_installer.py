@@ -225,7 +225,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(host: Host) -> None:
         (["--rollback"], 1, "no release to go back to"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_changes_nothing(
+def test_an_impossible_request_gets_one_line_and_changes_nothing(
     host: Host, arguments: list[str], code: int, named: str
 ) -> None:
     before = host.tree()

@@ -18,7 +18,7 @@ from monitoring.metrics.catalogue import CATALOGUE
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import DEPLOY
 from tests.integration.conftest import simulator as simulator
-from tests.integration.pipeline import Pipeline, entry, executed
+from tests.integration.pipeline import Pipeline, entry
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import trade
 
@@ -58,8 +58,7 @@ async def exposed(redis_url: str, simulator: RunningSimulator) -> str:
     pipeline = Pipeline(redis_url)
     async with running_service(redis_url, simulator) as service:
         await pipeline.ask("one", entry("BTCUSDT", "0.05"))
-        order = trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
-        pipeline.publish_result(executed("one", "BTCUSDT", order.order_id, "BUY", order.executed))
+        pipeline.publish_fill("one", trade(simulator.exchange, "BTCUSDT", "BUY", "0.05"))
         await pipeline.ledger_reaches("BTCUSDT", "0.05")
         async with httpx.AsyncClient(trust_env=False) as client:
             return (await client.get(f"{service.url}/metrics", timeout=10)).text

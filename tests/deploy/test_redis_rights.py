@@ -23,7 +23,7 @@ from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate
 from simulator import running
 from tests.deploy.guarded_redis import DEPLOY, GuardedRedis, guarded_redis
 from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, executed, full_close
+from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.surroundings import environment, is_ready, is_unready, small_exchange, trade
 from tests.integration.waiting import until
 
@@ -96,8 +96,7 @@ async def test_the_service_decides_books_and_takes_over_with_its_own_rights_alon
             governor_agrees(admin, "open", "BTCUSDT")
             pipeline.publish_plan("open", entry("BTCUSDT", "0.05"))
             assert (await pass_the_gate(guarded, "open", "BTCUSDT")).terms
-            order = trade(simulator.exchange, "BTCUSDT", "BUY", "0.05")
-            pipeline.publish_result(executed("open", "BTCUSDT", order.order_id, "BUY", order.executed))
+            pipeline.publish_fill("open", trade(simulator.exchange, "BTCUSDT", "BUY", "0.05"))
             await pipeline.ledger_reaches("BTCUSDT", "0.05", WITHIN_SEC)
             # Refused for a hold; skipped; unreadable; a result that cannot be booked; a release.
             admin.set("quantum:reconcile:hold:SOLUSDT", "1", ex=300)

@@ -26,7 +26,7 @@ WITHIN_SEC = 20.0
 
 
 class TlsRedis(msgspec.Struct, frozen=True):
-    """A Redis that is reached over TLS alone, and the files that make a client believe it."""
+    """A Redis that is reached over TLS alone, and the files that make a client accept it."""
 
     server: GuardedRedis
     port: int

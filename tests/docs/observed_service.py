@@ -17,9 +17,9 @@ import trio
 from commands.clients.embedded_redis import private_redis
 from permit_gate import GOVERNOR, P33, GateRules, PermitGate
 from simulator import MarketOrder, RunningSimulator, running
-from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry, executed, full_close
+from tests.integration.pipeline import AUDIT, EVENTS, PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.service_in_process import ServiceInProcess, running_service
-from tests.integration.surroundings import small_exchange, trade
+from tests.integration.surroundings import cut_stream, small_exchange, trade
 from tests.integration.waiting import until
 
 _PATIENT_SEC = 20.0
@@ -101,8 +101,7 @@ async def _trade_one_way(
     with PermitGate(url, GateRules(signing_key=_SIGNING_KEY)) as gate:
         await trio.to_thread.run_sync(gate.acquire, "open", "BTCUSDT", [GOVERNOR, P33])
     permits.append(await pipeline.ask("denied", entry("BTCUSDT", "0.05"), _PATIENT_SEC))
-    order = trade(exchange, "BTCUSDT", "BUY", "0.05")
-    pipeline.publish_result(executed("open", "BTCUSDT", order.order_id, "BUY", order.executed))
+    pipeline.publish_fill("open", trade(exchange, "BTCUSDT", "BUY", "0.05"))
     await pipeline.ledger_reaches("BTCUSDT", "0.05", _PATIENT_SEC)
     permits.append(await pipeline.ask("close", full_close("BTCUSDT"), _PATIENT_SEC))
     permits.append(await pipeline.ask("lost", entry("SOLUSDT", "1"), _PATIENT_SEC))
@@ -132,12 +131,10 @@ async def _trade_hedged(
     fields = entry("ETHUSDT", "0.5") | {"positionSide": "LONG"}
     permits.append(await pipeline.ask("open", fields, _PATIENT_SEC))
     order = MarketOrder(symbol="ETHUSDT", side="BUY", quantity=Decimal("0.5"), position_side="LONG")
-    placed = exchange.place_market_order(order)
-    pipeline.publish_result(executed("open", "ETHUSDT", placed.order_id, "BUY", placed.executed))
+    pipeline.publish_fill("open", exchange.place_market_order(order))
     await pipeline.ledger_reaches("ETHUSDT", "0.5", _PATIENT_SEC)
     await until(lambda: pipeline.snapshot("ETHUSDT").get("long_amt"), "a snapshot with legs", _PATIENT_SEC)
-    exchange.faults.refuse_streams = True
-    await simulator.streams.reset("private")
+    await cut_stream(simulator)
     await until(lambda: service.channels.book.trust_lost_at, "the stream is lost", _PATIENT_SEC)
     fields = entry("SOLUSDT", "1") | {"positionSide": "LONG"}
     permits.append(await pipeline.ask("unread", fields, _PATIENT_SEC))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Flag
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from tests.docs.documents import ROOT, codes, section, table, tables
 from tests.docs.observed_service import Observed, matching, observe
 from tests.docs.test_documents import ALLOWS
 
+Both = tuple[Observed, Observed]
 CONTRACT = "docs/contract.md"
 _EXAMPLE = re.compile(r"^- \*(.+?)\*.*?: `(.+?)`", flags=re.M)
 
@@ -50,7 +52,7 @@ def hedged() -> Observed:
 
 
 @pytest.fixture(scope="module")
-def both(one_way: Observed, hedged: Observed) -> tuple[Observed, Observed]:
+def both(one_way: Observed, hedged: Observed) -> Both:
     return one_way, hedged
 
 
@@ -84,9 +86,7 @@ def test_every_key_and_stream_of_the_code_is_in_the_contract() -> None:
     assert documented_keys().keys() == named_keys() | {GOVERNOR.key("quantum", "<plan_id>")}
 
 
-def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_others(
-    both: tuple[Observed, Observed],
-) -> None:
+def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_others(both: Both) -> None:
     listed = {name: cells[0].partition(",")[0].partition(" ")[0] for name, cells in documented_keys().items()}
     seen: dict[str, str] = {}
     for observed in both:
@@ -179,8 +179,16 @@ def kind_row(row: Row) -> list[str]:
     return [*map(in_words, cells), answer]
 
 
+def test_the_actions_that_close_take_the_share_of_the_contract() -> None:
+    for names, asks_for, quantity in tables(section(CONTRACT, "Plans"))[1]:
+        share = re.match(r"\d+", quantity)
+        for name in codes(names):
+            assert kinds.percent_of(name) == (int(share[0]) if share else None), name
+            assert bool(share) == (asks_for == "close"), name
+
+
 def test_the_kind_table_is_the_one_that_decides() -> None:
-    assert tables(section(CONTRACT, "Plans"))[1] == [kind_row(row) for row in kinds.TABLE]
+    assert tables(section(CONTRACT, "Plans"))[2] == [kind_row(row) for row in kinds.TABLE]
 
 
 def test_the_reasons_are_those_of_the_code() -> None:
@@ -193,7 +201,7 @@ def test_the_checks_are_in_the_order_of_the_code() -> None:
     assert order.replace("\n", " ").strip().split(" → ") == [check.name for check in CHECKS]
 
 
-def test_a_permit_has_the_members_of_the_contract(both: tuple[Observed, Observed]) -> None:
+def test_a_permit_has_the_members_of_the_contract(both: Both) -> None:
     members = {name: cells[0] for name, cells in documented("Permits").items()}
     answers: set[tuple[bool, bool]] = set()
     for observed, signed in zip(both, (True, False), strict=True):
@@ -204,16 +212,14 @@ def test_a_permit_has_the_members_of_the_contract(both: tuple[Observed, Observed
     assert len(answers) == 4
 
 
-@pytest.mark.parametrize(("title", "what"), [("Snapshots", "snapshots"), ("Ledgers", "ledgers")])
-def test_a_hash_has_the_fields_of_the_contract(
-    both: tuple[Observed, Observed], title: str, what: str
-) -> None:
+@pytest.mark.parametrize("title", ["Snapshots", "Ledgers"])
+def test_a_hash_has_the_fields_of_the_contract(both: Both, title: str) -> None:
     given = {name: cells[0] for name, cells in documented(title).items()}
     always = {name for name, when in given.items() if when == "always"}
     legs = {name for name, when in given.items() if when == "hedge mode"}
     seen: set[str] = set()
     for observed, hedge_mode in zip(both, (False, True), strict=True):
-        for stored in getattr(observed, what):
+        for stored in getattr(observed, title.lower()):
             assert always <= stored.keys() <= given.keys()
             assert legs & stored.keys() == (legs if hedge_mode else set())
             seen |= stored.keys()
@@ -240,26 +246,22 @@ def test_a_dead_letter_has_the_fields_of_the_contract(one_way: Observed) -> None
         assert letter.keys() == renamed | listed
 
 
+#: By the words in front of an example: the functions that read and write such a value.
+STORED: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
+    "plan mark": (decode_mark, encode_mark),
+    "open permit": (partial(decode_open_permit, PlanId("p")), encode_open_permit),
+    "order memory": (decode_memory, encode_memory),
+    "unknown outcome": (partial(decode_unknown, PlanId("p")), encode_unknown),
+}
+
+
 def test_values_of_the_services_own_keys_are_stored_as_the_contract_shows() -> None:
-    examples = iter(_EXAMPLE.findall(section(CONTRACT, "State of its own")))
-
-    def example(of: str) -> str:
-        name, text = next(examples)
-        assert name == of
-        return str(text)
-
-    for _ in ("decided", "settled first"):
-        text = example("plan mark")
-        mark = decode_mark(text)
-        assert mark is not None and encode_mark(mark) == text
-    text = example("open permit")
-    assert encode_open_permit(decode_open_permit(PlanId("p"), text)) == text
-    text = example("order memory")
-    assert encode_memory(decode_memory(text)) == text
-    text = example("unknown outcome")
-    outcome = decode_unknown(PlanId("p"), text)
-    assert outcome is not None and encode_unknown(outcome) == text
-    assert next(examples, None) is None
+    examples = _EXAMPLE.findall(section(CONTRACT, "State of its own"))
+    shown = ["plan mark", "plan mark", "open permit", "order memory", "unknown outcome"]
+    assert [what for what, _ in examples] == shown
+    for what, text in examples:
+        decode, encode = STORED[what]
+        assert encode(decode(text)) == text, what
 
 
 def test_the_paths_over_http_are_those_that_are_served() -> None:
@@ -288,9 +290,7 @@ def test_the_metrics_are_those_that_are_exposed(one_way: Observed) -> None:
     assert listed == exposed
 
 
-def test_the_log_has_the_lines_of_the_contract_and_no_other_of_their_kind(
-    both: tuple[Observed, Observed],
-) -> None:
+def test_the_log_has_the_lines_of_the_contract_and_no_other_of_their_kind(both: Both) -> None:
     log = [line for observed in both for line in observed.log]
     patterns = [matching(line, r"\S+", details=r".*") for line in documented("Log lines")]
     for pattern in patterns:
@@ -319,13 +319,6 @@ def test_the_commands_are_those_of_the_command_line() -> None:
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
     wrapper = re.findall(r"exit (\d+) # EX_", (ROOT / "deploy/position-state-brain").read_text())
-    named = (
-        0,
-        1,
-        cli._EXIT_USAGE,
-        *wrapper,
-        commands.EXIT_CONFIG,
-        commands.EXIT_INTERRUPTED,
-        commands.EXIT_CLOSED_PIPE,
-    )
+    ends = (commands.EXIT_CONFIG, commands.EXIT_INTERRUPTED, commands.EXIT_CLOSED_PIPE)
+    named = (0, 1, cli._EXIT_USAGE, *wrapper, *ends)
     assert list(documented("Commands", 1)) == [str(code) for code in named]

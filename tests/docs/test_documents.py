@@ -126,7 +126,7 @@ def test_the_architecture_names_every_actor_and_every_channel() -> None:
     assert names == channels
 
 
-def test_what_actors_share_is_made_where_the_service_is_put_together() -> None:
+def test_objects_that_actors_share_are_made_where_the_service_is_put_together() -> None:
     made = "".join(path.read_text() for path in (ROOT / "supervisor.py", *ROOT.glob("wiring/*.py")))
     objects = {
         name for first, *_ in tables(section(ARCHITECTURE, "What actors share"))[0] for name in codes(first)

@@ -48,7 +48,7 @@ def test_every_example_is_run_by_one_of_the_tests_below() -> None:
     assert shown == run
 
 
-async def test_what_integrators_copy_works(
+async def test_examples_for_integrators_work(
     redis_server: str, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_server)
@@ -145,7 +145,7 @@ async def operated(own_redis: Path, simulator: RunningSimulator) -> AsyncIterato
 
 
 @pytest.mark.system_tools
-async def test_what_operators_copy_works(operated: dict[str, str], own_redis: Path, tmp_path: Path) -> None:
+async def test_commands_for_operators_work(operated: dict[str, str], own_redis: Path, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{operated['P33_METRICS_PORT']}"
     checkout = build_stage(tmp_path / "stage", url=url, socket=own_redis)
     environ = stage_environment(checkout, operated)

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from simulator import Order
 from tests.integration.waiting import until
 
 PLANS = "quantum:stream:apply.plan"
@@ -71,6 +72,12 @@ class Pipeline:
     def publish_result(self, fields: Fields) -> str:
         return self.publish(RESULTS, fields)
 
+    def publish_fill(self, plan_id: str, order: Order) -> str:
+        """Publish the result of an order of ours."""
+        return self.publish_result(
+            executed(plan_id, order.symbol.name, order.order_id, order.side, order.executed)
+        )
+
     def publish(self, stream: str, fields: Fields) -> str:
         """Append an entry; its id."""
         flat: dict[Any, Any] = {
@@ -122,6 +129,12 @@ class Pipeline:
 
     def snapshot(self, symbol: str) -> dict[str, str]:
         return self._hash(f"quantum:position:snapshot:{symbol}")
+
+    async def snapshot_reaches(self, symbol: str, amount: str, within_sec: float = 5.0) -> None:
+        """Wait until the snapshot has that position, to the letter."""
+        await until(
+            lambda: self.snapshot(symbol).get("position_amt") == amount, f"{symbol} at {amount}", within_sec
+        )
 
     def ledger(self, symbol: str) -> dict[str, str]:
         return self._hash(f"quantum:position:ledger:{symbol}")

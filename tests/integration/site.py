@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from simulator import Order, RunningSimulator, SimulatedExchange
 from tests.integration.daemon_process import RUN, DaemonProcess, daemon_process
-from tests.integration.pipeline import Pipeline, executed
+from tests.integration.pipeline import Pipeline
 from tests.integration.service_in_process import (
     USUAL_RIGGING,
     Rigging,
@@ -49,5 +49,5 @@ class Site(Pipeline):
     def fill(self, plan_id: str, symbol: str, side: str, quantity: str) -> Order:
         """Fill an order of ours, and publish its result."""
         order = trade(self.exchange, symbol, side, quantity)
-        self.publish_result(executed(plan_id, symbol, order.order_id, side, order.executed))
+        self.publish_fill(plan_id, order)
         return order

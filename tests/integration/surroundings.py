@@ -14,6 +14,7 @@ from simulator import MarketOrder, Order, RunningSimulator, SimulatedExchange
 from simulator.symbols import load_symbols
 from tests.integration.waiting import until_async
 
+POSITION_RISK = "/fapi/v2/positionRisk"
 #: The real ones with their real step sizes, few enough to start quickly.
 SYMBOLS = (
     "BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT",
@@ -61,6 +62,12 @@ def trade(exchange: SimulatedExchange, symbol: str, side: str, quantity: str) ->
     """Return a market order of ours, filled at once."""
     order = MarketOrder(symbol=symbol, side="BUY" if side == "BUY" else "SELL", quantity=Decimal(quantity))
     return exchange.place_market_order(order)
+
+
+async def cut_stream(simulator: RunningSimulator) -> None:
+    """End the private stream, and refuse every new one."""
+    simulator.exchange.faults.refuse_streams = True
+    await simulator.streams.reset("private")
 
 
 async def readiness(url: str) -> tuple[int, Readiness]:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.integration.http_side import body
-from tests.integration.pipeline import PLANS, RESULTS, entry, executed
+from tests.integration.pipeline import PLANS, RESULTS, entry
 from tests.integration.service_in_process import SabotageError
 from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
@@ -31,7 +31,7 @@ async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_an
 
         service.strike(actor)
         await until(lambda: service.actor(actor).state == "backing_off", f"{actor} is down")
-        site.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
+        site.publish_fill("before", order)
         for symbol in SYMBOLS:
             site.publish_plan(f"during-{symbol}", entry(symbol, "20"))
 
@@ -39,7 +39,7 @@ async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_an
             answer = await site.permit(f"during-{symbol}")
             assert answer["reason"] not in ("evaluation_failed", "plan_expired")
         await site.ledger_reaches("BTCUSDT", "0.004")
-        site.publish_result(executed("before", "BTCUSDT", order.order_id, "BUY", "0.004"))
+        site.publish_fill("before", order)
         await site.nothing_pends(PLANS, RESULTS)
         restarted = {actor: 1, **dict.fromkeys(DEPENDENT.get(actor, ()), 1)}
         await until(lambda: service.restarts() == restarted, f"{actor} is back")

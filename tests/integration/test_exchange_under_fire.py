@@ -73,7 +73,7 @@ async def test_an_exchange_that_goes_and_comes_back_with_its_account() -> None:
                 # Reads make it ready sooner, and what they show is relied on until it is stale.
                 await stream_is_trusted(fire.url, within_sec=30)
                 await stoppable.stop()
-                await is_unready(fire.url, "not believed")
+                await is_unready(fire.url, "not trusted")
                 await fire.load.take_permits()
                 begun = len(fire.load.decided)
                 await trio.sleep(_AWAY_SEC)
@@ -100,7 +100,7 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
                 if number > 0:
                     await stream_is_trusted(url, within_sec=30)
                     await exchange.kill()
-                    await is_unready(url, "not believed")
+                    await is_unready(url, "not trusted")
                     answer = await pipeline.ask(f"away-{number}", entry(symbol, "20"))
                     assert answer["reason"] == "stale_exchange_state"
                     await exchange.start()
@@ -108,16 +108,11 @@ async def test_an_exchange_killed_and_started_again_is_followed_anew(redis_serve
                 answer = await pipeline.ask(f"there-{number}", entry(symbol, "20"))
                 assert answer["reason"] == "open_permit_granted"
                 await exchange.control("position", {"symbol": symbol, "target": "0.5"})
-                await until(partial(shows, pipeline, symbol, "0.5"), f"{symbol} is followed")
+                await pipeline.snapshot_reaches(symbol, "0.5")
                 await until(partial(by_stream, pipeline, symbol), f"the stream proves {symbol}", 30)
             await pipeline.nothing_pends(PLANS)
             assert daemon.alive
             assert await restarts(url) == {}
-
-
-def shows(pipeline: Pipeline, symbol: str, amount: str) -> bool:
-    """Return whether the snapshot has that position."""
-    return pipeline.snapshot(symbol)["position_amt"] == amount
 
 
 def by_stream(pipeline: Pipeline, symbol: str) -> bool:

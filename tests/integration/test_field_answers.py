@@ -17,7 +17,7 @@ from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.exchange_process import ExchangeProcess, exchange_process
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side
-from tests.integration.surroundings import environment, is_unready
+from tests.integration.surroundings import POSITION_RISK, environment, is_unready
 from tests.integration.under_fire import restarts
 from tests.integration.waiting import until_async
 
@@ -25,7 +25,6 @@ BOMBS = [(fault, status) for fault in ("huge", "gzip_bomb") for status in (200, 
 BOMB_MB = 200
 MOST_STALL_SEC = 0.1
 MOST_GROWTH_MB = 64.0
-POSITION_RISK = "/fapi/v2/positionRisk"
 
 
 class Probes:

@@ -10,7 +10,7 @@ import trio
 
 from simulator import RunningSimulator, external_events
 from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed, full_close
+from tests.integration.pipeline import PLANS, RESULTS, Pipeline, full_close
 from tests.integration.redis_pair import redis_pair
 from tests.integration.surroundings import SYMBOLS, environment, is_ready, trade
 from tests.store.redis_servers import known_servers
@@ -43,8 +43,7 @@ async def test_after_every_demotion_plans_are_decided_and_results_booked_within_
                     answer = await pipeline.ask(allowed, full_close(symbol), WITHIN_SEC)
                 took_sec.append(round(trio.current_time() - begun_sec, 2))
                 assert answer["reason"] == "sanity_checks_passed"
-                order = trade(simulator.exchange, symbol, "BUY", "20")
-                pipeline.publish_result(executed(answer["plan_id"], symbol, order.order_id, "BUY", "20"))
+                pipeline.publish_fill(answer["plan_id"], trade(simulator.exchange, symbol, "BUY", "20"))
                 await pipeline.ledger_reaches(symbol, "0", WITHIN_SEC)
                 await is_ready(lambda: url)
                 published += [first, answer["plan_id"]]

@@ -14,9 +14,9 @@ import trio
 
 from brain.positions.merging import EVENT_IN_FLIGHT_SEC
 from simulator import SimulatedExchange, external_events
-from tests.integration.pipeline import Pipeline, entry, executed, full_close
+from tests.integration.pipeline import entry, executed, full_close
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side
-from tests.integration.surroundings import SYMBOLS, small_exchange, trade
+from tests.integration.surroundings import POSITION_RISK, SYMBOLS, small_exchange, trade
 from tests.integration.waiting import until, until_async
 
 #: Positions that a fault takes away.
@@ -26,7 +26,6 @@ CONTROL = SYMBOLS[6]
 LATENCY_MS = 100.0
 #: What a busy machine and the comparison itself may add to a bound.
 SLACK_SEC = 1.0
-POSITION_RISK = "/fapi/v2/positionRisk"
 _HOUR_MS = 3_600_000
 
 Strike = Callable[[Rig], None]
@@ -58,21 +57,11 @@ async def hold(rig: Rig, symbols: Sequence[str]) -> None:
     """Open a position in each by an order of our own, and wait until snapshot and ledger have it."""
     for symbol in symbols:
         order = trade(rig.exchange, symbol, "BUY", str(quantity(rig, symbol)))
-        rig.pipeline.publish_result(
-            executed(f"open-{order.order_id}", symbol, order.order_id, "BUY", order.executed)
-        )
+        rig.pipeline.publish_fill(f"open-{order.order_id}", order)
     for symbol in symbols:
         held = f"{rig.exchange.position(symbol).amount.normalize():f}"
-        await snapshot_is(rig.pipeline, symbol, held, within_sec=10)
+        await rig.pipeline.snapshot_reaches(symbol, held, within_sec=10)
         await rig.pipeline.ledger_reaches(symbol, held)
-
-
-async def snapshot_is(pipeline: Pipeline, symbol: str, amount: str, within_sec: float) -> None:
-    def shown() -> bool:
-        text = pipeline.snapshot(symbol).get("position_amt")
-        return text is not None and Decimal(text) == Decimal(amount)
-
-    await until(shown, f"{symbol} at {amount}", within_sec)
 
 
 async def asks_for_closes(rig: Rig, symbols: Sequence[str], bounds: Bounds, label: str) -> None:
@@ -94,7 +83,7 @@ async def becomes_right(rig: Rig, symbols: Sequence[str], bounds: Bounds, label:
     """Wait, without a plan for them, until the snapshots show that the positions are gone."""
     due_sec = trio.current_time() + bounds.right_within_sec
     for symbol in symbols:
-        await snapshot_is(rig.pipeline, symbol, "0", max(0.0, due_sec - trio.current_time()))
+        await rig.pipeline.snapshot_reaches(symbol, "0", max(0.0, due_sec - trio.current_time()))
     await until_async(rig_is_ready(rig), f"{label}: ready again", within_sec=10)
 
 
@@ -122,14 +111,14 @@ def gone(strikes: dict[str, Strike], bounds: Bounds, *, asking: bool) -> Callabl
             if asking:
                 await asks_for_closes(rig, HELD, bounds, label)
             await becomes_right(rig, HELD, bounds, label)
-            await settle_ledgers(rig, label)
+            await flatten_ledgers(rig, label)
         answer = await rig.pipeline.ask("after", entry(SYMBOLS[8], "100"))
         assert answer["reason"] == "open_permit_granted", answer
 
     return run
 
 
-async def settle_ledgers(rig: Rig, label: str) -> None:
+async def flatten_ledgers(rig: Rig, label: str) -> None:
     """Book that the positions are gone, as an operator does."""
     for number, symbol in enumerate(HELD):
         order_id = f"9{time.time_ns()}{number}"
@@ -275,7 +264,7 @@ async def is_pushed(rig: Rig, symbol: str, amount: str) -> None:
         target = Decimal(amount) * (number + 1)
         reads = len(rig.exchange.requests.records(path=POSITION_RISK))
         move(rig, symbol, str(target))
-        await snapshot_is(rig.pipeline, symbol, str(target), within_sec=5)
+        await rig.pipeline.snapshot_reaches(symbol, f"{target.normalize():f}")
         if len(rig.exchange.requests.records(path=POSITION_RISK)) == reads:
             return
     raise AssertionError(f"{symbol}: each of ten moves was found by a read")

@@ -15,9 +15,9 @@ import trio
 from simulator import SimulatedExchange, external_events
 from simulator.faults import RestFault
 from simulator.symbols import load_symbols
-from tests.integration.pipeline import AUDIT, Pipeline, entry, executed, full_close
+from tests.integration.pipeline import AUDIT, Pipeline, entry, full_close
 from tests.integration.rigs import Case, Rig, side_by_side
-from tests.integration.surroundings import SYMBOLS, is_ready, readiness, trade
+from tests.integration.surroundings import POSITION_RISK, SYMBOLS, is_ready, readiness, trade
 from tests.integration.test_field_freshness import (
     DEFAULTS,
     LATENCY_MS,
@@ -194,8 +194,7 @@ async def rules_change(rig: Rig) -> None:
     answer = await pipeline.ask("new", entry(NEW_SYMBOL, "0.5"))
     assert answer["reason"] == "open_permit_granted", answer
 
-    order = trade(exchange, "BTCUSDT", "BUY", "0.030")
-    pipeline.publish_result(executed("bought", "BTCUSDT", order.order_id, "BUY", order.executed))
+    pipeline.publish_fill("bought", trade(exchange, "BTCUSDT", "BUY", "0.030"))
     await pipeline.ledger_reaches("BTCUSDT", "0.03")
     assert await half_close(pipeline, "before") == Decimal("0.015")
     exchange.change_step_size("BTCUSDT", Decimal("0.01"))
@@ -246,6 +245,6 @@ async def finds_the_position(rig: Rig) -> None:
     await rig.pipeline.ledger_reaches(held, "-300")
     answer = await rig.pipeline.ask("close", full_close(held))
     assert (answer["reason"], answer["safe_close_qty"]) == ("sanity_checks_passed", 300), answer
-    reads = rig.exchange.requests.records(path="/fapi/v2/positionRisk")
+    reads = rig.exchange.requests.records(path=POSITION_RISK)
     answered = [read for read in reads if "symbol=" not in read.query and read.status == 200]
     assert bool(answered) is not rig.exchange.faults.refuse_bulk_positions

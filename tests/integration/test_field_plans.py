@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from simulator import external_events
-from tests.integration.pipeline import executed, full_close
+from tests.integration.pipeline import full_close
 from tests.integration.rigs import Rig, running_rig
 from tests.integration.surroundings import SYMBOLS, trade
 from tests.integration.test_field_freshness import quantity
@@ -46,7 +46,7 @@ async def closes_behind_its_fill(rig: Rig, number: int, symbol: str, gap_sec: fl
     """Open, report the fill, ask for the close `gap_sec` later, close; milliseconds to the answer, reason."""
     plan_id = f"close-{number}"
     opened = trade(rig.exchange, symbol, "BUY", str(quantity(rig, symbol)))
-    rig.pipeline.publish_result(executed(f"open-{number}", symbol, opened.order_id, "BUY", opened.executed))
+    rig.pipeline.publish_fill(f"open-{number}", opened)
     await trio.sleep(gap_sec)
     waited_sec, began_sec = rig.daemon.run_delay_sec(), trio.current_time()
     rig.pipeline.publish_plan(plan_id, full_close(symbol))
@@ -60,6 +60,6 @@ async def closes_behind_its_fill(rig: Rig, number: int, symbol: str, gap_sec: fl
         assert answer["safe_close_qty"] == opened.executed
     order = external_events.move_position(rig.exchange, symbol, target=Decimal(0))
     assert order is not None
-    rig.pipeline.publish_result(executed(plan_id, symbol, order.order_id, "SELL", order.executed))
+    rig.pipeline.publish_fill(plan_id, order)
     await rig.pipeline.ledger_reaches(symbol, "0")
     return took_ms, answer["reason"]

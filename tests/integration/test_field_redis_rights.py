@@ -13,7 +13,7 @@ import trio
 
 from simulator import RunningSimulator, external_events
 from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed, full_close
+from tests.integration.pipeline import PLANS, RESULTS, Pipeline, full_close
 from tests.integration.redis_pair import ReplicatingServer
 from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, readiness, trade
 from tests.integration.waiting import until
@@ -86,7 +86,7 @@ async def stays_unready(url: str, daemon: DaemonProcess, *words: str, for_sec: f
 
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize("program", SERVERS.values(), ids=SERVERS)
-async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once_it_is_back(
+async def test_a_right_that_is_taken_is_named_and_waited_for_and_everything_goes_on_once_it_is_back(
     simulator: RunningSimulator, tmp_path: Path, program: Path, name: str
 ) -> None:
     rules, words = TAKEN[name]
@@ -100,8 +100,7 @@ async def test_what_is_taken_is_named_and_waited_for_and_everything_goes_on_once
             assert before["allow"]
             account.take(*rules)
             pipeline.publish_plan("during", full_close(SYMBOLS[1]))
-            order = trade(simulator.exchange, SYMBOLS[0], "BUY", "20")
-            pipeline.publish_result(executed("before", SYMBOLS[0], order.order_id, "BUY", "20"))
+            pipeline.publish_fill("before", trade(simulator.exchange, SYMBOLS[0], "BUY", "20"))
             await until(lambda: words[0] in daemon.output, "the log names it")
             answered_at_all = account.rights_can_be_asked or name not in HALF_DONE_ON_6
             if answered_at_all:

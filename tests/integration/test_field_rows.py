@@ -12,7 +12,7 @@ import trio
 from simulator import SimulatedExchange, external_events
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.rigs import Case, Rig, side_by_side
-from tests.integration.surroundings import is_ready
+from tests.integration.surroundings import POSITION_RISK, is_ready
 from tests.integration.waiting import until, until_async
 
 MISSING = "<missing>"
@@ -187,7 +187,7 @@ PATHS = (
     "/fapi/v1/listenKey",
     "/fapi/v1/time",
     "/fapi/v1/positionSide/dual",
-    "/fapi/v2/positionRisk",
+    POSITION_RISK,
 )
 
 
@@ -211,7 +211,7 @@ async def deep_everywhere(rig: Rig) -> None:
             faults.rest_fault_paths, faults.rest_faults_next = [path], ["deep_json"] * 2
             if "listenKey" in path:
                 await rig.simulator.streams.reset("private")
-            if path in ("/fapi/v2/positionRisk", "/fapi/v1/listenKey"):
+            if path in (POSITION_RISK, "/fapi/v1/listenKey"):
                 await until(lambda: not faults.rest_faults_next, f"{path} {status} was asked", within_sec=10)
         faults.rest_faults_next = []
     external_events.send_frame(exchange, DEEP.encode())

@@ -14,7 +14,7 @@ from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder, Order, SimulatedExchange
 from tests.brain.unknown_wordings import UNKNOWN
 from tests.integration.http_side import status
-from tests.integration.pipeline import EVENTS, RESULTS, Pipeline, executed, full_close
+from tests.integration.pipeline import EVENTS, RESULTS, Pipeline, full_close
 from tests.integration.rigs import QUARTER, Rig, running_rig
 from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, stream_is_trusted, trade
@@ -37,8 +37,7 @@ def refused(plan_id: str, symbol: str, **fields: str) -> dict[str, str]:
 
 async def hold_four(exchange: SimulatedExchange, pipeline: Pipeline, symbol: str) -> None:
     """Open 4 and report it."""
-    order = trade(exchange, symbol, "BUY", "4")
-    pipeline.publish_result(executed(f"open-{symbol}", symbol, order.order_id, "BUY", "4"))
+    pipeline.publish_fill(f"open-{symbol}", trade(exchange, symbol, "BUY", "4"))
     await pipeline.ledger_reaches(symbol, "4")
 
 
@@ -97,7 +96,7 @@ async def shown_first(rig: Rig, symbol: str, text: str) -> None:
     await hold_four(rig.exchange, rig.pipeline, symbol)
     assert await may_close(rig.pipeline, plan_id, partial_close(symbol)) == 3
     send(rig.exchange, plan_id, symbol, client_order_id="desk-1")
-    await until(lambda: rig.pipeline.snapshot(symbol)["position_amt"] == "1", "the fill is here")
+    await rig.pipeline.snapshot_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == "in_flight_permit"
     details = json.dumps({"error": text, "client_order_id": "desk-1"})
     rig.pipeline.publish_result(refused(plan_id, symbol, details=details))
@@ -109,7 +108,7 @@ async def reported_later(rig: Rig, symbol: str, text: str) -> None:
     """Look the order up as the executor, and report it."""
     plan_id = await unknown_close(rig, symbol, text)
     order = send(rig.exchange, plan_id, symbol, client_order_id=None)
-    rig.pipeline.publish_result(executed(plan_id, symbol, order.order_id, "SELL", "3"))
+    rig.pipeline.publish_fill(plan_id, order)
     await rig.pipeline.ledger_reaches(symbol, "1")
     assert not rig.pipeline.redis.hexists(UNKNOWN_KEY, plan_id)
 
@@ -140,7 +139,7 @@ async def unlinked(rig: Rig, symbol: str, text: str) -> None:
     """Nothing joins the fill to the plan: it belongs to no plan, and the symbol stays closed to more."""
     plan_id = await unknown_close(rig, symbol, text)
     send(rig.exchange, plan_id, symbol, client_order_id=None)
-    await until(lambda: rig.pipeline.snapshot(symbol)["position_amt"] == "1", "the fill is here")
+    await rig.pipeline.snapshot_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == "in_flight_permit"
     await trio.sleep(GRACE_ENDS_SEC)
     answer = await may_close(rig.pipeline, f"last-{symbol}", full_close(symbol))
@@ -204,7 +203,7 @@ async def test_a_result_waits_named_until_the_legs_of_its_ledger_are_set(site: S
         order = exchange.place_market_order(
             MarketOrder(symbol=symbol, side="SELL", quantity=Decimal(3), position_side="LONG")
         )
-        site.publish_result(executed("plan", symbol, order.order_id, "SELL", "3"))
+        site.publish_fill("plan", order)
 
         async def named() -> bool:
             return "long_amt and short_amt" in str((await status(url))["ledgers"]["waiting_results"])

@@ -17,9 +17,6 @@ pytestmark = pytest.mark.timing
 
 HANDOVERS = 11
 SEED = 3
-PLANS_PER_SEC, RESULTS_PER_SEC = 80, 80
-#: Of the rates; the last tick may have been a long one.
-ACHIEVED = 0.9
 #: For starts and stops under load; how long a stop may take is tested where nothing else runs.
 PATIENCE_SEC = 60.0
 
@@ -27,9 +24,7 @@ PATIENCE_SEC = 60.0
 async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
     site: Site,
 ) -> None:
-    load = TradingLoad(
-        site, site.simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
-    )
+    load = TradingLoad(site, site.simulator, SEED, plans_per_sec=80, results_per_sec=80)
     output = ""
     async with AsyncExitStack() as processes, trio.open_nursery() as nursery:
 
@@ -48,7 +43,7 @@ async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_led
             output += active.output
             active, holder = standby, other
             await load.decided_by(holder, PATIENCE_SEC)
-        await load.settled()
+        await load.drained()
         output += active.output
 
     assert "Actor failed" not in output
@@ -56,6 +51,4 @@ async def test_eleven_handovers_under_load_leave_one_decision_a_plan_and_the_led
     assert load.issuers() == turns
     assert lease(site)[1] == turns[-1]
     load.assert_exactly_once()
-    plans_per_sec, results_per_sec = load.rates()
-    assert plans_per_sec > PLANS_PER_SEC * ACHIEVED
-    assert results_per_sec > RESULTS_PER_SEC * ACHIEVED
+    load.assert_rates()

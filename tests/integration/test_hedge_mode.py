@@ -72,7 +72,7 @@ async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_throu
         assert "Actor failed" not in daemon.output
 
 
-async def test_what_names_no_leg_is_denied_or_a_dead_letter_and_an_event(site: Site) -> None:
+async def test_a_plan_or_result_without_a_leg_is_denied_or_a_dead_letter_and_an_event(site: Site) -> None:
     site.exchange.set_hedge_mode(True)
     async with site.daemon() as daemon:
         await daemon.ready()

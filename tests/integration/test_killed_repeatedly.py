@@ -18,18 +18,13 @@ SEED = 1
 #: In the first life; with next to none the rest would prove nothing. Later ones may have a backlog to answer.
 ALLOWED_AT_FIRST = 50
 PATIENCE_SEC = 60.0
-PLANS_PER_SEC, RESULTS_PER_SEC = 200, 100
-#: Of the rates; the last tick may have been a long one.
-ACHIEVED = 0.9
 
 
 async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the_sum_of_the_fills(
     site: Site,
 ) -> None:
     random = Random(SEED)  # noqa: S311 - the same moments in every run
-    load = TradingLoad(
-        site, site.simulator, SEED, plans_per_sec=PLANS_PER_SEC, results_per_sec=RESULTS_PER_SEC
-    )
+    load = TradingLoad(site, site.simulator, SEED, plans_per_sec=200, results_per_sec=100)
     async with trio.open_nursery() as nursery:
         for life in range(KILLS):
             async with site.daemon(SETTINGS) as daemon:
@@ -45,9 +40,7 @@ async def test_ten_kills_under_load_leave_one_decision_a_plan_and_the_ledger_the
                 assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
         async with site.daemon(SETTINGS) as daemon:
             await load.more_is_decided(PATIENCE_SEC)
-            await load.settled()
+            await load.drained()
             assert "Actor failed" not in daemon.output
     load.assert_exactly_once()
-    plans_per_sec, results_per_sec = load.rates()
-    assert plans_per_sec > PLANS_PER_SEC * ACHIEVED
-    assert results_per_sec > RESULTS_PER_SEC * ACHIEVED
+    load.assert_rates()

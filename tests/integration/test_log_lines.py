@@ -23,6 +23,18 @@ SECRETS = {
     "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nothing-else",
     "REDIS_PASSWORD": "not-even-asked-for",
 }
+LINES = (
+    r"P3\.3_BUILD_TAG=\S+",
+    r"P3\.3 snapshot config: ONDEMAND=true TTL=300s",
+    r"P3\.3 candidate config: INTENT_WINDOW=1800s, TARGET_CYCLE=3\.0s, MIN_TOP_K=20",
+    r"P3\.3 allowlist source=\S+ stale=\S+ count=16 asof_epoch=\S+ age_s=\S+",
+    r"Consumer group: p33 on quantum:stream:apply\.plan",
+    r"ETHUSDT: P3\.3 ALLOW plan the-plan \(safe_qty=0\.5, exchange_amt=0\.5\)",
+    r"BTCUSDT: P3\.3 ALLOW OPEN plan open-btc \(exchange_amt=0, reduceOnly=false\)",
+    r"NOPEUSDT: P3\.3 DENY plan no-posit reason=symbol_not_in_allowlist context=\S+",
+    r"ETHUSDT: Ledger updated from order \d+, lag=\d+\.\d+s",
+    r"P3\.3 snapshot: candidates=\d+, cycle_ms=\d+, ewma_ms=\d+",
+)
 FAULTS: tuple[RestFault, ...] = ("reset", "5xx", "truncated", "not_json")
 #: As systemd does it: the variable names what standard output is.
 READ_BY_JOURNAL = """
@@ -57,11 +69,44 @@ async def trouble(simulator: RunningSimulator, daemon: DaemonProcess) -> set[str
     return {key for key in keys if key is not None}
 
 
+def own_secrets(site: Site) -> dict[str, str]:
+    """Give Redis its password; return the settings with the secrets that are no keys of the exchange."""
+    site.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
+    return {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
+
+
+async def test_the_log_has_the_lines_that_operators_look_for_and_no_secret(site: Site) -> None:
+    async with site.daemon(own_secrets(site)) as daemon:
+        await daemon.ready()
+        site.fill("x", "ETHUSDT", "BUY", "0.5")
+        await site.ledger_reaches("ETHUSDT", "0.5")
+        for plan_id, fields in {
+            "the-plan-to-close": full_close("ETHUSDT"),
+            "open-btc": entry("BTCUSDT", "0.01"),
+            "no-position": entry("NOPEUSDT", "1"),
+        }.items():
+            await site.ask(plan_id, fields)
+        assert await daemon.stop(signal.SIGTERM) == 0
+        for line in LINES:
+            assert re.search(rf"Z INFO  {line}( |$)", daemon.output, re.MULTILINE), line
+        said = daemon.output + daemon.errors
+        assert daemon.errors == ""
+        listen_key = site.exchange.listen_keys.live
+        assert listen_key is not None and listen_key not in said
+        for name, secret in SECRETS.items():
+            assert secret not in said, name
+            assert re.search(rf"Setting {name}=\*\*\* \(env\)", said), name
+
+
+async def test_the_log_is_json_when_asked_for(site: Site) -> None:
+    async with site.daemon({"P33_LOG_FORMAT": "json"}) as daemon:
+        await until(lambda: "Consumer group: p33" in daemon.output, "the group is created", within_sec=10)
+        assert all(line.startswith('{"ts": "') and line.endswith("}") for line in daemon.output.splitlines())
+
+
 @pytest.mark.parametrize("log_format", ["text", "json"])
 async def test_no_secret_is_logged_at_the_lowest_level(site: Site, log_format: str) -> None:
-    site.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
-    own = {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
-    settings = {"P33_LOG_LEVEL": "DEBUG", "P33_LOG_FORMAT": log_format, **own}
+    settings = {"P33_LOG_LEVEL": "DEBUG", "P33_LOG_FORMAT": log_format, **own_secrets(site)}
     async with site.daemon(settings) as daemon:
         url = await address(daemon)
         await is_ready(lambda: url)

@@ -11,10 +11,9 @@ from tests.integration.http_side import metric
 from tests.integration.pipeline import entry
 from tests.integration.service_in_process import ServiceInProcess
 from tests.integration.site import Site
-from tests.integration.surroundings import SYMBOLS
+from tests.integration.surroundings import POSITION_RISK, SYMBOLS, cut_stream
 from tests.integration.waiting import until
 
-POSITIONS = "/fapi/v2/positionRisk"
 STALE_SEC = 0.6
 #: No read comes by itself after the first, and the one that follows the loss of the stream.
 SLOW = {
@@ -30,14 +29,13 @@ async def grown_stale(
     service: ServiceInProcess, simulator: RunningSimulator, *, stale_sec: float = STALE_SEC
 ) -> None:
     """Refuse the stream, and wait until everything that was read after its loss is stale."""
-    simulator.exchange.faults.refuse_streams = True
-    await simulator.streams.reset("private")
+    await cut_stream(simulator)
     book, clock = service.channels.book, HostClock()
     await until(lambda: book.trust_lost_at is not None, "the stream is lost")
 
     def stale(symbol: str) -> bool:
         snapshot = book.get(symbol)
-        if snapshot is None or not book.believed(snapshot):
+        if snapshot is None or not book.is_trusted(snapshot):
             return False
         return snapshot.verified_at.age_sec(clock.now()) > stale_sec
 
@@ -45,7 +43,7 @@ async def grown_stale(
 
 
 def single_reads(simulator: RunningSimulator, symbol: str) -> int:
-    records = simulator.exchange.requests.records(path=POSITIONS)
+    records = simulator.exchange.requests.records(path=POSITION_RISK)
     return sum(f"symbol={symbol}&" in f"{record.query}&" for record in records)
 
 
@@ -85,7 +83,7 @@ async def test_a_read_that_hangs_is_given_up_in_time_and_delays_no_other_symbol(
     async with site.service(**SLOW | {"P33_STALE_THRESHOLD_SEC": "3"}) as service:
         await grown_stale(service, site.simulator, stale_sec=3)
         fresh = await site.ask("fresh", entry("ETHUSDT", "0.01"))
-        exchange.faults.rest_fault_paths = [POSITIONS]
+        exchange.faults.rest_fault_paths = [POSITION_RISK]
         exchange.faults.rest_faults_next = ["hang"]
         published_sec = trio.current_time()
         site.publish_plan("hanging", entry("BTCUSDT", "0.01"))

@@ -13,7 +13,7 @@ import trio
 from simulator import SimulatedExchange, running
 from simulator.symbols import Symbol, load_symbols
 from tests.integration.daemon_process import DaemonProcess
-from tests.integration.pipeline import PLANS, RESULTS, entry, executed, full_close
+from tests.integration.pipeline import PLANS, RESULTS, entry, full_close
 from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, trade
 from tests.page.browser import Browser
@@ -73,7 +73,7 @@ async def test_the_page_follows_the_plans_as_they_flow(site: Site, window: Windo
 
         order = trade(site.exchange, "BTCUSDT", "BUY", "0.05")
         await window.shows("BTCUSDT\t0.05\t0\t0.05", selector="#holdings")
-        site.publish_result(executed("plan-open", "BTCUSDT", order.order_id, "BUY", "0.05"))
+        site.publish_fill("plan-open", order)
         await window.shows("they agree", "BTCUSDT\t0.05\t0.05\tnone", selector="#holdings")
         await window.comes_true("document.querySelector('.heat li[title^=\"BTCUSDT \"].held') !== null")
 
@@ -193,7 +193,7 @@ async def test_the_page_can_be_read_on_a_phone_and_in_both_schemes(site: Site, w
         assert await window.complaints() == []
 
 
-async def test_what_is_opened_stays_open_and_denials_can_be_picked_out(site: Site, window: Window) -> None:
+async def test_an_opened_part_stays_open_and_denials_can_be_picked_out(site: Site, window: Window) -> None:
     async with daemon_on(site) as (_, url):
         await site.ask("plan-open", entry("BTCUSDT", "0.05"))
         await window.open(url)

@@ -11,10 +11,10 @@ import settings
 from simulator import external_events
 from tests.integration.pipeline import EVENTS, entry, full_close
 from tests.integration.site import Site
+from tests.integration.surroundings import POSITION_RISK, cut_stream
 from tests.integration.waiting import until
 from wiring.rules import read_pace
 
-POSITIONS = "/fapi/v2/positionRisk"
 WARM = 6
 STALE_SEC = 4.0
 BUDGET = 2400
@@ -48,8 +48,7 @@ async def test_the_candidates_stay_fresh_without_a_bulk_read_and_without_the_str
             return symbols if len(symbols) == WARM and all(map(site.snapshot, symbols)) else ()
 
         symbols = await until(warm, f"{WARM} candidates with a snapshot", within_sec=10)
-        exchange.faults.refuse_streams = True
-        await site.simulator.streams.reset("private")
+        await cut_stream(site.simulator)
         lost_sec = trio.current_time()
         oldest_sec = 0.0
         while trio.current_time() < lost_sec + LOOKING_SEC:
@@ -63,7 +62,7 @@ async def test_the_candidates_stay_fresh_without_a_bulk_read_and_without_the_str
         answer = await site.ask("plan", entry(symbols[0], "100"), within_sec=10)
         assert answer["reason"] == "open_permit_granted"
 
-        reads = exchange.requests.records(path=POSITIONS)
+        reads = exchange.requests.records(path=POSITION_RISK)
         assert len([read.query for read in reads if "symbol=" not in read.query]) == 1, "the look at all"
         seconds = trio.current_time() - began_sec
         assert WARM * 2 < len(reads) <= pace.burst + pace.per_sec * seconds + 2
@@ -100,7 +99,7 @@ async def test_the_first_plan_of_a_symbol_that_is_no_candidate_is_decided_on_its
         await site.ledger_reaches(closed, "-200")
         adopted = [fields["symbol"] for _, fields in site.entries(EVENTS)]
         assert adopted.count(held) == adopted.count(closed) == 1
-        reads = site.exchange.requests.records(path=POSITIONS)
+        reads = site.exchange.requests.records(path=POSITION_RISK)
         assert len([read.query for read in reads if "symbol=" not in read.query]) == 1, "refused, remembered"
         assert service.restarts() == {}
 
@@ -112,7 +111,7 @@ async def test_a_position_from_before_the_start_is_kept_fresh_though_its_symbol_
     held = sorted(site.exchange.listing.symbols)[-1]
     external_events.move_position(site.exchange, held, target=Decimal(-300))
     async with site.service(**SETTINGS) as service:
-        await until(lambda: site.snapshot(held).get("position_amt") == "-300", "the snapshot", within_sec=5)
+        await site.snapshot_reaches(held, "-300")
         await site.ledger_reaches(held, "-300")
         candidates = service.channels.candidates
         await until(
@@ -132,7 +131,7 @@ async def test_auto_goes_on_symbol_by_symbol_where_a_read_without_one_is_refused
         assert candidates is not None
 
         def bulk_reads() -> int:
-            reads = site.exchange.requests.records(path=POSITIONS)
+            reads = site.exchange.requests.records(path=POSITION_RISK)
             return len([read for read in reads if "symbol=" not in read.query])
 
         refused = bulk_reads()

@@ -18,7 +18,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def test_who_loses_the_port_gives_up_the_lease_and_takes_both_back_together(site: Site) -> None:
+async def test_a_lost_port_costs_the_lease_and_both_come_back_together(site: Site) -> None:
     port = free_port()
     async with site.service(P33_METRICS_PORT=str(port)) as service:
         first = site.redis.get(LEASE)

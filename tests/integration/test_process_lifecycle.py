@@ -1,8 +1,7 @@
-"""Start, output and end of the process."""
+"""Start and end of the process."""
 
 from __future__ import annotations
 
-import re
 import signal
 from pathlib import Path
 
@@ -12,10 +11,9 @@ import trio
 from commands.clients.embedded_redis import private_redis_server
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
-from tests.integration.pipeline import entry, executed, full_close
+from tests.integration.pipeline import entry
 from tests.integration.site import Site
-from tests.integration.surroundings import environment, is_unready, trade
-from tests.integration.waiting import until
+from tests.integration.surroundings import environment, is_unready
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 STOP_SEC = 5.0
@@ -127,54 +125,3 @@ async def test_an_unknown_name_is_a_warning_with_the_nearest_known_one(site: Sit
 
 
 #: The lines that operators grep for, word for word.
-LINES = (
-    r"P3\.3_BUILD_TAG=\S+",
-    r"P3\.3 snapshot config: ONDEMAND=true TTL=300s",
-    r"P3\.3 candidate config: INTENT_WINDOW=1800s, TARGET_CYCLE=3\.0s, MIN_TOP_K=20",
-    r"P3\.3 allowlist source=\S+ stale=\S+ count=16 asof_epoch=\S+ age_s=\S+",
-    r"Consumer group: p33 on quantum:stream:apply\.plan",
-    r"ETHUSDT: P3\.3 ALLOW plan the-plan \(safe_qty=0\.5, exchange_amt=0\.5\)",
-    r"BTCUSDT: P3\.3 ALLOW OPEN plan open-btc \(exchange_amt=0, reduceOnly=false\)",
-    r"NOPEUSDT: P3\.3 DENY plan no-posit reason=symbol_not_in_allowlist context=\S+",
-    r"ETHUSDT: Ledger updated from order \d+, lag=\d+\.\d+s",
-    r"P3\.3 snapshot: candidates=\d+, cycle_ms=\d+, ewma_ms=\d+",
-)
-SECRETS = {
-    "BINANCE_API_KEY": "simulator-api-key",
-    "BINANCE_API_SECRET": "simulator-api-secret",
-    "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nothing-else",
-    "REDIS_PASSWORD": "not-even-asked-for",
-}
-
-
-async def test_the_log_has_the_lines_that_operators_look_for_and_no_secret(site: Site) -> None:
-    exchange = site.exchange
-    site.redis.config_set("requirepass", SECRETS["REDIS_PASSWORD"])
-    secrets = {name: SECRETS[name] for name in ("P33_PERMIT_SIGNING_KEY", "REDIS_PASSWORD")}
-    async with site.daemon(secrets) as daemon:
-        await daemon.ready()
-        order = trade(exchange, "ETHUSDT", "BUY", "0.5")
-        site.publish_result(executed("x", "ETHUSDT", order.order_id, "BUY", order.executed))
-        await site.ledger_reaches("ETHUSDT", "0.5")
-        for plan_id, fields in {
-            "the-plan-to-close": full_close("ETHUSDT"),
-            "open-btc": entry("BTCUSDT", "0.01"),
-            "no-position": entry("NOPEUSDT", "1"),
-        }.items():
-            await site.ask(plan_id, fields)
-        assert await daemon.stop(signal.SIGTERM) == 0
-        for line in LINES:
-            assert re.search(rf"Z INFO  {line}( |$)", daemon.output, re.MULTILINE), line
-        said = daemon.output + daemon.errors
-        assert daemon.errors == ""
-        listen_key = exchange.listen_keys.live
-        assert listen_key is not None and listen_key not in said
-        for name, secret in SECRETS.items():
-            assert secret not in said, name
-            assert re.search(rf"Setting {name}=\*\*\* \(env\)", said), name
-
-
-async def test_the_log_is_json_when_asked_for(site: Site) -> None:
-    async with site.daemon({"P33_LOG_FORMAT": "json"}) as daemon:
-        await until(lambda: "Consumer group: p33" in daemon.output, "the group is created", within_sec=10)
-        assert all(line.startswith('{"ts": "') and line.endswith("}") for line in daemon.output.splitlines())

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from simulator import external_events
-from tests.integration.pipeline import PLANS, RESULTS, entry, executed, full_close
+from tests.integration.pipeline import PLANS, RESULTS, entry, full_close
 from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, is_ready, trade
 from tests.integration.waiting import until
@@ -41,8 +41,7 @@ async def test_a_flushed_redis_gets_its_groups_ledgers_and_snapshots_back_and_de
         site.redis.flushall()
         for symbol in SYMBOLS:
             site.publish_plan(f"since-{symbol}", full_close(symbol))
-        order = trade(exchange, "ETHUSDT", "BUY", "1.5")
-        site.publish_result(executed("r", "ETHUSDT", order.order_id, "BUY", order.executed))
+        site.publish_fill("r", trade(exchange, "ETHUSDT", "BUY", "1.5"))
         for symbol in SYMBOLS:
             await site.permit(f"since-{symbol}")
         await site.nothing_pends(PLANS, RESULTS)

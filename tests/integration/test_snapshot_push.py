@@ -40,10 +40,7 @@ async def test_a_changed_position_is_in_its_snapshot_within_fifty_milliseconds_a
             moved_sec = trio.current_time()
             moved_ms = time.time_ns() // 1_000_000
             external_events.move_position(exchange, "BTCUSDT", target=target)
-            await until(
-                lambda to=target: site.snapshot("BTCUSDT").get("position_amt") == f"{to}",  # type: ignore[misc]
-                f"BTCUSDT at {target}",
-            )
+            await site.snapshot_reaches("BTCUSDT", f"{target}")
             took_ms.append((trio.current_time() - moved_sec) * 1000)
             shown = site.snapshot("BTCUSDT")
             assert (shown["side"], shown["verified_by"]) == ("LONG" if target > 0 else "SHORT", "stream")

@@ -100,7 +100,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_back_and_only_its_holder
         assert load.issuers() == ["first", "second", "first"]
 
         await takes_over("second", first, signal.SIGKILL)
-        await load.settled()
+        await load.drained()
         assert "Actor failed" not in first.output + second.output
 
     assert load.issuers() == ["first", "second", "first", "second"]

@@ -14,7 +14,7 @@ import trio
 
 from simulator import Order, RunningSimulator
 from tests.integration.daemon_process import DaemonProcess, daemon_process
-from tests.integration.pipeline import GROUP, PLANS, RESULTS, Pipeline, entry, executed, full_close
+from tests.integration.pipeline import GROUP, PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.previous_release import THIS_TREE, gate_answer, unpack
 from tests.integration.site import Site
 from tests.integration.surroundings import is_ready, is_unready, trade
@@ -67,7 +67,7 @@ class Left(msgspec.Struct):
     unread: Order
 
 
-async def test_what_one_release_leaves_in_flight_the_other_finishes(site: Site, releases: Releases) -> None:
+async def test_plans_in_flight_are_finished_by_the_other_release(site: Site, releases: Releases) -> None:
     settings = {"P33_PERMIT_SIGNING_KEY": releases.signing_key} if releases.signing_key else {}
     gate = partial(gate_answer, releases.gate, site.redis_url, releases.signing_key)
     async with AsyncExitStack() as processes:
@@ -115,8 +115,7 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
     """Leave permits open, results to come, and entries that were delivered and never acknowledged."""
     exchange = simulator.exchange
     for symbol, quantity in {"ETHUSDT": "0.4", "SOLUSDT": "4"}.items():
-        order = trade(exchange, symbol, "BUY", quantity)
-        pipeline.publish_result(executed(f"held-{symbol}", symbol, order.order_id, "BUY", order.executed))
+        pipeline.publish_fill(f"held-{symbol}", trade(exchange, symbol, "BUY", quantity))
         await pipeline.ledger_reaches(symbol, quantity)
     for plan_id, symbol in {"eth-close": "ETHUSDT", "sol-close": "SOLUSDT"}.items():
         permit = await pipeline.ask(plan_id, full_close(symbol) | {"action": "PARTIAL_75"})
@@ -145,7 +144,7 @@ async def leave_in_flight(pipeline: Pipeline, simulator: RunningSimulator, first
     # Stopped, it is given entries which it does not answer.
     first.process.send_signal(signal.SIGSTOP)
     unread = trade(exchange, "BCHUSDT", "BUY", "0.5")
-    pipeline.publish_result(executed("held-BCHUSDT", "BCHUSDT", unread.order_id, "BUY", unread.executed))
+    pipeline.publish_fill("held-BCHUSDT", unread)
     pipeline.publish_plan("doge-open", entry("DOGEUSDT", "100"))
     for stream in (PLANS, RESULTS):
         await until(lambda s=stream: pipeline.redis.xpending(s, GROUP)["pending"] == 1, f"{stream} pends")  # type: ignore[misc]
@@ -177,8 +176,7 @@ async def find_it_in_flight(pipeline: Pipeline) -> None:
 async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) -> None:
     """Book what the first has permitted, once, and free what it reserved."""
     exchange = simulator.exchange
-    closed = trade(exchange, "ETHUSDT", "SELL", "0.3")
-    pipeline.publish_result(executed("eth-close", "ETHUSDT", closed.order_id, "SELL", closed.executed))
+    pipeline.publish_fill("eth-close", trade(exchange, "ETHUSDT", "SELL", "0.3"))
     await pipeline.ledger_reaches("ETHUSDT", "0.1")
 
     for _ in range(2):
@@ -190,7 +188,7 @@ async def finish(pipeline: Pipeline, simulator: RunningSimulator, left: Left) ->
     exchange.fill_remainder(left.partly)
     pipeline.publish_result(flat(report_of(left.partly, 0)) | {"plan_id": "ltc-open"})
     await pipeline.ledger_reaches("LTCUSDT", "2")
-    pipeline.publish_result(executed("again", "BCHUSDT", left.unread.order_id, "BUY", left.unread.executed))
+    pipeline.publish_fill("again", left.unread)
 
     refused = {"plan_id": "xrp-open", "symbol": "XRPUSDT", "executed": "False", "error": "order rejected"}
     pipeline.publish_result(refused)
@@ -241,7 +239,7 @@ async def test_releases_by_turns_under_load_leave_one_decision_a_plan_and_the_le
             active, holder = (standby if instance != holder else await started(release, instance)), instance
             await load.decided_by(holder, LOAD_PATIENCE_SEC)
         await load.more_is_allowed(10, LOAD_PATIENCE_SEC)
-        await load.settled()
+        await load.drained()
         output += active.output
 
     assert "Actor failed" not in output

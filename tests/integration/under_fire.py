@@ -51,8 +51,8 @@ class Fire(msgspec.Struct, frozen=True):
         await self.load.more_is_allowed(1)
 
     async def burns_out(self) -> None:
-        """Let the load end and settle: nothing pends, and no actor and no plan came to harm."""
-        await self.load.settled()
+        """Let the load end: nothing pends, and no actor and no plan came to harm."""
+        await self.load.drained()
         await self.nothing_was_harmed()
 
     async def nothing_was_harmed(self) -> None:

@@ -100,8 +100,8 @@ class StatusRig:
 
     def __init__(self, *, port: int = 0, snapshot: bool = True) -> None:
         self.clock = SetClock()
-        self.log = CapturingLogger()
-        self.logger: FilteringBoundLogger = structlog.wrap_logger(self.log, processors=[])
+        self.logged = CapturingLogger()
+        self.log: FilteringBoundLogger = structlog.wrap_logger(self.logged, processors=[])
         self.clocks = Clocks(self.clock)
         self.channels = Channels(1)
         self.channels.metrics = self.events = DropOldest[MetricEvent]("metrics", 100)
@@ -122,7 +122,7 @@ class StatusRig:
             clocks=self.clocks,
             budget=self.budget,
             exchange_trouble=lambda: self.exchange_trouble,
-            log=self.logger,
+            log=self.log,
             log_lines_dropped=lambda: self.log_lines_dropped,
         )
         self.metrics = Metrics(
@@ -132,7 +132,7 @@ class StatusRig:
             bind="127.0.0.1",
             port=port,
             clock=self.clock,
-            log=self.logger,
+            log=self.log,
         )
         self.lease.send(Lease(FencingToken("7"), "here:8045"))
         self.channels.symbol_rules.send({"BTCUSDT": rules_of("BTCUSDT")})
@@ -194,7 +194,7 @@ class StatusRig:
     @property
     def log_lines(self) -> list[tuple[str, dict[str, object]]]:
         """Each line's method and keywords."""
-        return [(call.method_name, dict(call.kwargs)) for call in self.log.calls]
+        return [(call.method_name, dict(call.kwargs)) for call in self.logged.calls]
 
 
 @asynccontextmanager

@@ -108,7 +108,7 @@ async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_
         bind="127.0.0.1",
         port=0,
         clock=rig.clock,
-        log=rig.logger,
+        log=rig.log,
     )
     for _ in range(5_000):
         events.send(SetGauge("p33_stream_trusted", 0))

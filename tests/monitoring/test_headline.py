@@ -123,7 +123,7 @@ async def test_a_lost_stream_and_stale_snapshots_are_two_things(rig: StatusRig) 
     assert seen.headline == "Ready, 2 warnings"
     assert seen.reasons == (
         "the private stream is not trusted: no pong",
-        "1 of 3 snapshots are stale or not believed",
+        "1 of 3 snapshots are stale or not trusted",
     )
 
 

@@ -175,7 +175,7 @@ async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: p
     rig = StatusRig()
     monkeypatch.setattr(PageSource, "content", None)
     async with serving(rig) as client:
-        rig.log.calls.clear()
+        rig.logged.calls.clear()
         for _ in range(2):
             answer = await client.get("/")
             assert (answer.status_code, answer.json()) == (500, {"error": "the log says why"})
@@ -191,7 +191,7 @@ async def test_what_breaks_the_protocol_library_breaks_one_connection(rig: Statu
         for number in range(1001)
     )
     async with serving(rig) as client:
-        rig.log.calls.clear()
+        rig.logged.calls.clear()
         await raw(client, HTTP2 + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + priorities, hang_up=True)
         assert (await client.get("/healthz")).status_code == 200
     ((level, line),) = rig.log_lines
@@ -206,7 +206,7 @@ async def test_a_client_that_does_not_read_cannot_keep_the_server_from_ending() 
             await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
 
     listeners = await open_listeners("127.0.0.1", 0)
-    server = HttpServer(too_much, log=StatusRig().logger)
+    server = HttpServer(too_much, log=StatusRig().log)
     scope, ended = trio.CancelScope(), trio.Event()
 
     async def serve() -> None:

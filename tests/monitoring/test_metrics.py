@@ -76,7 +76,7 @@ async def test_ready_comes_and_goes_with_what_plans_need(rig: StatusRig, client:
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
     rig.clock.advance(8.5)
     assert (await client.get("/readyz")).json()["reasons"] == [
-        "all 1 snapshots are older than 10 s or not believed"
+        "all 1 snapshots are older than 10 s or not trusted"
     ]
     rig.publish("BTCUSDT", "0", age_sec=10.0)
     assert (await client.get("/readyz")).status_code == 200

@@ -56,8 +56,8 @@ ALONE_IN_THE_WAY: list[tuple[dict[str, object], str]] = [
         "this host's clock is 7.0 s ahead of Redis's",
     ),
     ({"snapshots": 0, "snapshots_fresh": 0}, "there is no snapshot yet"),
-    ({"snapshots_fresh": 0}, "all 569 snapshots are older than 10 s or not believed"),
-    ({"snapshots": 569, "snapshots_fresh": 284}, "285 of 569 snapshots are older than 10 s or not believed"),
+    ({"snapshots_fresh": 0}, "all 569 snapshots are older than 10 s or not trusted"),
+    ({"snapshots": 569, "snapshots_fresh": 284}, "285 of 569 snapshots are older than 10 s or not trusted"),
 ]
 
 NOT_IN_THE_WAY: list[dict[str, object]] = [

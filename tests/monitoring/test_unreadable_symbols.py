@@ -17,9 +17,9 @@ def lines(rig: StatusRig) -> list[tuple[str, str, dict[str, object]]]:
     """Level, message and values of each line about symbols, which are taken out of the log."""
     found = [
         (call.method_name, str(call.args[0] if call.args else call.kwargs["event"]), dict(call.kwargs))
-        for call in rig.log.calls
+        for call in rig.logged.calls
     ]
-    rig.log.calls.clear()
+    rig.logged.calls.clear()
     for _, _, values in found:
         values.pop("event", None)
     return [line for line in found if "ymbol" in line[1]]
@@ -29,15 +29,15 @@ async def test_a_symbol_is_named_once_when_it_becomes_unreadable_and_once_when_i
     rig = StatusRig()
     rig.book.set_unreadable("ABCUSDT", "updateTime: Expected `int`, got `null`")
     for _ in range(3):
-        rig.monitor.unreadable.log_changes(rig.logger)
+        rig.monitor.unreadable.log_changes(rig.log)
     why = "position: updateTime: Expected `int`, got `null`"
     assert lines(rig) == [("warning", CANNOT, {"symbol": "ABCUSDT", "why": why})]
     rig.book.set_unreadable("ABCUSDT", "another text of the next read")
-    rig.monitor.unreadable.log_changes(rig.logger)
+    rig.monitor.unreadable.log_changes(rig.log)
     assert lines(rig) == []
     rig.book.set_unreadable("ABCUSDT", None)
     for _ in range(3):
-        rig.monitor.unreadable.log_changes(rig.logger)
+        rig.monitor.unreadable.log_changes(rig.log)
     assert lines(rig) == [("warning", "Symbol can be read again", {"symbol": "ABCUSDT"})]
 
 
@@ -55,13 +55,13 @@ async def test_a_symbol_without_readable_trading_rules_is_named_with_that_source
 async def test_a_format_change_that_concerns_every_symbol_is_a_bounded_number_of_lines() -> None:
     rig = StatusRig()
     rig.channels.unreadable_rules.send({f"S{number:03}USDT": "x" * 5000 for number in range(569)})
-    rig.monitor.unreadable.log_changes(rig.logger)
+    rig.monitor.unreadable.log_changes(rig.log)
     seen = lines(rig)
     assert [line[2].get("symbol") for line in seen[:20]] == [f"S{number:03}USDT" for number in range(20)]
     assert seen[20:] == [("warning", "More symbols cannot be read, their plans are denied", {"symbols": 549})]
     assert all(len(str(line[2].get("why"))) <= 200 for line in seen)
     rig.channels.unreadable_rules.send({})
-    rig.monitor.unreadable.log_changes(rig.logger)
+    rig.monitor.unreadable.log_changes(rig.log)
     assert len(lines(rig)) == 21
 
 
@@ -98,7 +98,7 @@ async def test_the_cause_of_old_snapshots_is_in_the_line_of_readyz(rig: StatusRi
     rig.clock.advance(60.0)
     rig.exchange_trouble = "the exchange has banned this address until 12:03:20 UTC"
     assert rig.monitor.status.readiness().reasons == [
-        "all 1 snapshots are older than 10 s or not believed, "
+        "all 1 snapshots are older than 10 s or not trusted, "
         "because the exchange has banned this address until 12:03:20 UTC"
     ]
 

@@ -9,8 +9,8 @@ def drawn(*snapshots: SymbolAge, threshold_sec: float = 10.0) -> HeatMap:
     return made(heat_map(Ages(snapshots, threshold_sec)))
 
 
-def age(symbol: str, age_sec: float, *, believed: bool = True, amount: str | None = None) -> SymbolAge:
-    return SymbolAge(symbol, age_sec, believed, amount)
+def age(symbol: str, age_sec: float, *, trusted: bool = True, amount: str | None = None) -> SymbolAge:
+    return SymbolAge(symbol, age_sec, trusted, amount)
 
 
 def test_every_symbol_has_its_cell_by_name() -> None:
@@ -31,10 +31,10 @@ def test_grades_are_parts_of_the_stale_threshold() -> None:
 
 
 def test_what_is_not_believed_is_not_fresh_whatever_its_age() -> None:
-    seen = drawn(age("BTCUSDT", 0.1, believed=False), age("ETHUSDT", 0.1))
-    assert 'class="disbelieved" title="BTCUSDT' in seen.cells
+    seen = drawn(age("BTCUSDT", 0.1, trusted=False), age("ETHUSDT", 0.1))
+    assert 'class="untrusted" title="BTCUSDT' in seen.cells
     assert seen.stale == 1
-    assert {grade.name: grade.count for grade in seen.grades}["disbelieved"] == 1
+    assert {grade.name: grade.count for grade in seen.grades}["untrusted"] == 1
 
 
 def test_the_legend_leaves_trouble_out_while_there_is_none() -> None:

@@ -40,7 +40,7 @@ def test_one_that_could_not_be_looked_up_beside_others_that_could_fails() -> Non
     assert verdict.lines == (f"not audited: {SKIPPED['skip_reason']}",)
 
 
-def test_where_nothing_is_in_reach_nothing_is_claimed() -> None:
+def test_nothing_is_claimed_while_nothing_is_in_reach() -> None:
     verdict = judge_failure("requests.exceptions.ConnectionError: HTTPSConnectionPool(host='pypi.org')")
     assert verdict.code == 0
     assert verdict.lines[0].startswith("not audited: ")

@@ -66,6 +66,34 @@ def test_more_than_the_bounds_fails_and_names_the_places(
     assert capsys.readouterr().out.startswith("2 of 3 docstrings begin with a question word (66.7%")
 
 
+def test_a_test_named_by_a_question_fails_and_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("what_is_odd_is_refused", "when_it_ends", "whatever_it_is", "a_rule_which_holds")
+    text = "".join(f"\nasync def test_{name}() -> None: ...\n" for name in names)
+    (root / "tests/test_code.py").write_text(text, encoding="utf-8")
+    assert main([]) == 1
+    *faults, counted = capsys.readouterr().out.splitlines()
+    assert faults == [
+        f"tests/test_code.py:{line}: test_{name}: the name of a test states the rule, without a question word"
+        for line, name in ((2, names[0]), (4, names[1]))
+    ]
+    assert counted.endswith("; 2 names of tests or lengths of files against the rules")
+
+
+@pytest.mark.parametrize("name", ["code.py", "tests/test_code.py", "commit.lua"])
+def test_a_file_of_code_above_320_lines_fails_and_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    for other in (name, "README.md"):
+        (root / other).write_text("\n" * (320 if other == name else 400), encoding="utf-8")
+    assert (main([]), capsys.readouterr().out) == (0, "")
+    (root / name).write_text("\n" * 321, encoding="utf-8")
+    assert main([]) == 1
+    shown = f"{name}: 321 lines, 320 are allowed: divide the file along its subject\n"
+    assert capsys.readouterr().out.startswith(shown)
+
+
 def test_a_clean_house_passes_and_prints_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "code.py").write_text('"""Store for diagnostics."""\n', encoding="utf-8")
     assert main([]) == 0

@@ -13,9 +13,9 @@ import msgspec
 #: Faults strike in the first part of a round; then all must come right.
 FAULTY_SEC = 300.0
 CALM_SEC = 30.0
-SETTLED_SEC = 18.0
+DONE_SEC = 18.0
 QUIET_SEC = 1452.0
-ROUND_SEC = FAULTY_SEC + CALM_SEC + SETTLED_SEC + QUIET_SEC
+ROUND_SEC = FAULTY_SEC + CALM_SEC + DONE_SEC + QUIET_SEC
 #: The first round begins here: by then the service stands.
 FIRST_ROUND_SEC = 30.0
 

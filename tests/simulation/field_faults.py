@@ -234,7 +234,7 @@ class FieldFaults:
         decoration = fault.size < 0.4
         changes = _of(_ODD_DECORATIONS if decoration else _ODD_POSITIONS, fault)
         world.venue.odd_rows[symbol] = changes
-        # While the stream stands, it alone is believed for a minute: so that a read is needed.
+        # While the stream stands, it alone is trusted for a minute: so that a read is needed.
         for connection in world.streams.connections():
             connection.hang_up()
         await trio.sleep(fault.for_sec)

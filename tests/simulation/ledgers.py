@@ -19,7 +19,7 @@ from tests.simulation.venue import ZERO, Change, Venue
 from tests.simulation.verdicts import require
 
 #: Results of fills from before an adoption come within this.
-_SETTLED_MS = 60_000
+_LATE_RESULT_MS = 60_000
 #: What the service takes for the exchange's clock may be off by this, beside its steps.
 _DATED_WITHIN_MS = 500
 _FIELDS: dict[PositionSide, bytes] = {"BOTH": b"last_known_amt", "LONG": b"long_amt", "SHORT": b"short_amt"}
@@ -158,7 +158,7 @@ class Ledgers:
     def _misdated(self, symbol: str, leg: PositionSide) -> bool:
         """Return True where a step of the exchange's clock hides which fills an adopted ledger contains."""
         adopted_ms = self._books.kept.adopted_ms.get((symbol, leg), 0)
-        if true_ms() - adopted_ms > _SETTLED_MS:
+        if true_ms() - adopted_ms > _LATE_RESULT_MS:
             return False
         return len(self._venue.clock.offsets_since(adopted_ms - COMPARED_MS)) > 1
 

@@ -178,7 +178,7 @@ class Liveness:
         late = [plan.plan_id for plan in plans if plan.plan_id not in world.books.kept.decided]
         require(not late, "f", f"not decided within {_DECIDED_WITHIN_SEC} s: {late}")
 
-    def all_is_settled(self) -> None:
+    def all_is_done(self) -> None:
         """Raises ViolationError unless all that was published was answered or booked, with nothing left."""
         world = self._world
         require(not (pending := world.pending()), "f", f"still pending: {pending[:5]}")

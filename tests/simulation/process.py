@@ -60,7 +60,7 @@ _UNHURRIED_SEC = {
     "actors.candidate_planner.actor._CANDIDATES_REFRESH_SEC": 15.0,
     "actors.ban_keeper._LOOK_SEC": 5.0,
     "actors.clock_watch._EVERY_SEC": 2.0,
-    "actors.durability._EVERY_SEC": 5.0,
+    "actors.durability_watch._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
     "store.memory.store.LONGEST_BLOCK_MS": 6_000,
 }

@@ -13,10 +13,10 @@ from simulator import external_events
 from tests.simulation import deterministic_trio
 from tests.simulation.faults import (
     CALM_SEC,
+    DONE_SEC,
     FAULTY_SEC,
     FIRST_ROUND_SEC,
     ROUND_SEC,
-    SETTLED_SEC,
     Fault,
     draw_faults,
 )
@@ -137,8 +137,8 @@ class _Run:
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
                     await liveness.all_is_well()
                     await liveness.flat_rows_change_nothing()
-                    await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + SETTLED_SEC)
-                    liveness.all_is_settled()
+                    await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + DONE_SEC)
+                    liveness.all_is_done()
                     # While nothing happens, only the key's own proof can show that it is dead.
                     world.venue.delete_listen_key(silently=True)
                     world.tidy()

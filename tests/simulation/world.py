@@ -189,7 +189,7 @@ class World:
 
     async def without_reads(self, for_sec: float) -> None:
         """Wait for so long: reads may fail in that time, so a change without an event may go unnoticed for
-        as long as the stream alone is believed."""
+        as long as the stream alone is trusted."""
         self.no_reads_until_sec = max(self.no_reads_until_sec, trio.current_time() + for_sec + 20)
         await trio.sleep(for_sec)
 

@@ -86,6 +86,12 @@ def ask_again(
     return api.answer(request)
 
 
+def decoded(response: RestResponse) -> Any:
+    """Return the body of an answer, which has to be a good one."""
+    assert response.status == 200, response.body
+    return msgspec.json.decode(response.body)
+
+
 def error_code(response: RestResponse | httpx.Response) -> int:
     body = response.body if isinstance(response, RestResponse) else response.content
     code: int = msgspec.json.decode(body)["code"]

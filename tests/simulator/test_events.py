@@ -80,35 +80,31 @@ def test_only_the_changed_leg_is_reported(exchange: SimulatedExchange) -> None:
     assert [(position["ps"], position["pa"]) for position in positions] == [("SHORT", "-0.010")]
 
 
-def test_hedge_mode_can_show_all_legs_as_the_documentation_does(exchange: SimulatedExchange) -> None:
-    exchange.faults.account_update_shows_all_legs = True
+def rows_in_both_modes(exchange: SimulatedExchange) -> list[list[tuple[str, str]]]:
+    """Buy and sell in one-way mode, sell in hedge mode; return leg and amount in each account update."""
     recorder = Recorder(exchange)
     exchange.place_market_order(market("BUY", "0.038"))
     exchange.place_market_order(market("SELL", "0.038"))
     exchange.set_hedge_mode(True)
     exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
-    one_way, _, hedged = (event["a"]["P"] for event in recorder.payloads("ACCOUNT_UPDATE"))
-    assert [(position["ps"], position["pa"]) for position in one_way] == [("BOTH", "0.038")]
-    assert [(position["ps"], position["pa"]) for position in hedged] == [
-        ("BOTH", "0.000"),
-        ("LONG", "0.000"),
-        ("SHORT", "-0.010"),
-    ]
+    updates = recorder.payloads("ACCOUNT_UPDATE")
+    return [[(row["ps"], row["pa"]) for row in event["a"]["P"]] for event in updates]
+
+
+def test_hedge_mode_can_show_all_legs_as_the_documentation_does(exchange: SimulatedExchange) -> None:
+    exchange.faults.account_update_shows_all_legs = True
+    one_way, _, hedged = rows_in_both_modes(exchange)
+    assert one_way == [("BOTH", "0.038")]
+    assert hedged == [("BOTH", "0.000"), ("LONG", "0.000"), ("SHORT", "-0.010")]
 
 
 def test_hedge_mode_can_send_an_update_with_nothing_but_the_flat_both_row(
     exchange: SimulatedExchange,
 ) -> None:
     exchange.faults.account_update_shows_only_both = True
-    recorder = Recorder(exchange)
-    exchange.place_market_order(market("BUY", "0.038"))
-    exchange.place_market_order(market("SELL", "0.038"))
-    exchange.set_hedge_mode(True)
-    exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
-    *one_way, leg, both = (event["a"]["P"] for event in recorder.payloads("ACCOUNT_UPDATE"))
+    *one_way, leg, both = rows_in_both_modes(exchange)
     assert len(one_way) == 2
-    assert [(position["ps"], position["pa"]) for position in leg] == [("SHORT", "-0.010")]
-    assert [(position["ps"], position["pa"]) for position in both] == [("BOTH", "0.000")]
+    assert (leg, both) == ([("SHORT", "-0.010")], [("BOTH", "0.000")])
 
 
 def test_events_of_one_type_are_in_order_of_transaction_time_even_in_a_burst(

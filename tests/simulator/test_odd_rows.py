@@ -12,7 +12,7 @@ from trio_websocket import open_websocket_url
 
 from simulator import RestApi, SimulatedExchange
 from simulator.external_events import move_position
-from tests.simulator.clients import HttpClient, ask, ask_again
+from tests.simulator.clients import HttpClient, ask, ask_again, decoded
 
 POSITIONS = "/fapi/v2/positionRisk"
 INFO = "/fapi/v1/exchangeInfo"
@@ -59,7 +59,7 @@ def test_a_row_of_positions_can_show_anything_and_the_others_stay(
 @pytest.mark.parametrize("field", ["leverage", "updateTime", "markPrice", "positionAmt", "symbol"])
 def test_a_row_of_positions_can_lack_a_field(exchange: SimulatedExchange, field: str) -> None:
     exchange.odd_rows["BTCUSDT"] = {field: "<missing>"}
-    (row,) = msgspec.json.decode(ask(exchange, "GET", POSITIONS, symbol="BTCUSDT").body)
+    (row,) = decoded(ask(exchange, "GET", POSITIONS, symbol="BTCUSDT"))
     assert field not in row
     assert "notional" in row
 
@@ -90,7 +90,7 @@ def test_a_symbol_of_the_exchange_information_can_show_anything(
 
     def bitcoin() -> dict[str, Any]:
         row: dict[str, Any]
-        row, *others = msgspec.json.decode(ask_again(api, exchange, "GET", INFO).body)["symbols"]
+        row, *others = decoded(ask_again(api, exchange, "GET", INFO))["symbols"]
         assert [other["status"] for other in others] == ["TRADING"] * 568
         return row
 

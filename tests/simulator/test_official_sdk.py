@@ -260,7 +260,7 @@ async def test_an_order_is_reported_by_events_that_fill_every_field_of_the_model
     assert account.T == trade.T == truth.transaction_time_ms
 
 
-async def test_what_happens_without_orders_of_ours_is_reported_in_the_models_as_well(
+async def test_changes_without_orders_of_ours_are_reported_in_the_models_as_well(
     simulator: RunningSimulator, rest: OfficialRest, streams: OfficialStreams
 ) -> None:
     exchange = simulator.exchange

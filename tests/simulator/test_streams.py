@@ -48,7 +48,7 @@ NO_STREAMS = ["/private/ws?listenKey=dead", "/private/ws/dead", "/private/ws", "
 
 
 @pytest.mark.parametrize("path", [*NO_STREAMS, "/market/ws/!noSuchStream@arr", "/ws/!markPrice@arr@1s"])
-async def test_what_is_no_stream_is_accepted_answers_pings_and_stays_silent(
+async def test_an_unknown_stream_is_accepted_answers_pings_and_stays_silent(
     client: HttpClient, path: str
 ) -> None:
     key = await client.listen_key()
@@ -63,7 +63,7 @@ async def test_what_is_no_stream_is_accepted_answers_pings_and_stays_silent(
 
 
 @pytest.mark.parametrize("path", NO_STREAMS)
-async def test_what_is_no_stream_can_be_refused(simulator: RunningSimulator, path: str) -> None:
+async def test_an_unknown_stream_can_be_refused(simulator: RunningSimulator, path: str) -> None:
     simulator.exchange.faults.refuse_unknown_streams = True
     with pytest.raises(ConnectionRejected):
         async with open_websocket_url(simulator.addresses.ws_url + path):

@@ -5,8 +5,9 @@ import pytest
 from simulator import RestApi, RestRequest, SimulatedExchange
 from simulator.errors import ApiError
 from simulator.weights import RequestWeights
-from tests.simulator.clients import ask
+from tests.simulator.clients import HandClock, ask, error_code
 
+POSITIONS = "/fapi/v2/positionRisk"
 MINUTE = 60_000
 START = 28_000_000 * MINUTE
 
@@ -87,11 +88,60 @@ def test_refused_requests_lead_to_a_ban_whatever_refused_them(exchange: Simulate
     assert [api.answer(request, "429").status for _ in range(12)] == [429] * 10 + [418] * 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "symbol", "weight"),
+    [
+        ("GET", "/fapi/v1/ping", None, 1),
+        ("GET", "/fapi/v1/time", None, 1),
+        ("GET", "/fapi/v1/exchangeInfo", None, 1),
+        ("GET", "/fapi/v2/positionRisk", None, 5),
+        ("GET", "/fapi/v2/positionRisk", "BTCUSDT", 5),
+        ("GET", "/fapi/v3/positionRisk", None, 5),
+        ("GET", "/fapi/v1/premiumIndex", None, 10),
+        ("GET", "/fapi/v1/premiumIndex", "BTCUSDT", 1),
+        ("GET", "/fapi/v1/ticker/24hr", None, 40),
+        ("GET", "/fapi/v1/ticker/24hr", "BTCUSDT", 1),
+        ("GET", "/fapi/v1/positionSide/dual", None, 30),
+        ("GET", "/fapi/v1/accountConfig", None, 5),
+        ("GET", "/fapi/v1/symbolConfig", None, 5),
+        ("GET", "/sapi/v1/account/apiRestrictions", None, 1),
+        ("POST", "/fapi/v1/order", "BTCUSDT", 0),
+        ("GET", "/fapi/v1/order", "BTCUSDT", 1),
+        ("GET", "/fapi/v1/userTrades", "BTCUSDT", 5),
+        ("POST", "/fapi/v1/listenKey", None, 1),
+    ],
+)
+def test_each_endpoint_costs_its_documented_weight(
+    exchange: SimulatedExchange, method: str, path: str, symbol: str | None, weight: int
+) -> None:
+    response = ask(exchange, method, path, **({} if symbol is None else {"symbol": symbol}))
+    assert response.weight == weight
+    assert response.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)
+
+
+def test_used_weight_adds_up_and_refusal_says_when_to_come_back(
+    exchange: SimulatedExchange, clock: HandClock
+) -> None:
+    exchange.weights.limit_per_minute = 9
+    assert ask(exchange, "GET", POSITIONS).headers["X-MBX-USED-WEIGHT-1M"] == "5"
+    refused = ask(exchange, "GET", POSITIONS)
+    assert (refused.status, error_code(refused)) == (429, -1003)
+    clock.now_ms += int(refused.headers["Retry-After"]) * 1000
+    assert ask(exchange, "GET", POSITIONS).status == 200
+
+
+def test_a_refused_request_has_no_effect(exchange: SimulatedExchange) -> None:
+    exchange.weights.ban(exchange.host_ms(), 60_000)
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    refused = ask(exchange, "POST", "/fapi/v1/order", **order)
+    assert (refused.status, refused.headers["Retry-After"]) == (418, "60")
+    assert exchange.open_positions() == []
+
+
 def test_the_weight_of_an_endpoint_can_be_changed(exchange: SimulatedExchange) -> None:
-    path = "/fapi/v2/positionRisk"
-    exchange.weights.overrides = {path: 10}
-    answer = ask(exchange, "GET", path, symbol="BTCUSDT")
+    exchange.weights.overrides = {POSITIONS: 10}
+    answer = ask(exchange, "GET", POSITIONS, symbol="BTCUSDT")
     assert (answer.weight, answer.headers["X-MBX-USED-WEIGHT-1M"]) == (10, "10")
     exchange.weights.overrides = {"/fapi/v1/time": 3}
     assert ask(exchange, "GET", "/fapi/v1/time").headers["X-MBX-USED-WEIGHT-1M"] == "13"
-    assert ask(exchange, "GET", path, symbol="BTCUSDT").weight == 5
+    assert ask(exchange, "GET", POSITIONS, symbol="BTCUSDT").weight == 5

@@ -5,18 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 import pytest
 
 from simulator import SimulatedExchange
 from simulator.external_events import move_position
-from tests.simulator.clients import HandClock, HttpClient, Recorder, ask, market
+from tests.simulator.clients import HandClock, HttpClient, Recorder, ask, decoded, market
 
 POSITIONS = "/fapi/v2/positionRisk"
 
 
 def row(exchange: SimulatedExchange, symbol: str = "BTCUSDT") -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.json.decode(ask(exchange, "GET", POSITIONS, symbol=symbol).body)[0]
+    shown: dict[str, Any] = decoded(ask(exchange, "GET", POSITIONS, symbol=symbol))[0]
     return shown
 
 

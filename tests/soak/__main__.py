@@ -197,7 +197,7 @@ def _print_diagnosis(fire: Fire, console: Console) -> None:
 
 
 async def _broken(fire: Fire) -> AsyncIterator[str]:
-    """Settle what is under way; the invariants that do not hold then."""
+    """Let all that is under way end; yield the invariants that do not hold then."""
 
     async def decided_once() -> None:
         fire.load.assert_decided_once()
@@ -205,7 +205,7 @@ async def _broken(fire: Fire) -> AsyncIterator[str]:
     async def ledgers_follow_positions() -> None:
         fire.load.assert_ledgers_follow_positions()
 
-    for check in (fire.load.settled, fire.nothing_was_harmed, decided_once, ledgers_follow_positions):
+    for check in (fire.load.drained, fire.nothing_was_harmed, decided_once, ledgers_follow_positions):
         try:
             await check()
         except AssertionError as broken:

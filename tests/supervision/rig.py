@@ -183,3 +183,13 @@ async def running(tree: Tree) -> AsyncIterator[Tree]:
         await nursery.start(tree.run)
         yield tree
         nursery.cancel_scope.cancel()
+
+
+async def journal_after(sec: float, spec: SupervisorSpec) -> Journal:
+    """Return the journal of a tree that has run for that time, without its stop."""
+    journal = Journal()
+    async with running(tree_of(spec, journal)):
+        await trio.sleep(sec)
+        events, times_sec = journal.events.copy(), journal.times_sec.copy()
+    journal.events, journal.times_sec = events, times_sec
+    return journal

@@ -118,7 +118,7 @@ def leaves(spec: SupervisorSpec) -> Iterator[ChildSpec]:
 
 @settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), end=st.sampled_from(["stop", "cancel"]))
-async def test_whatever_the_children_do_the_tree_keeps_its_promises(
+async def test_the_tree_keeps_its_promises_in_spite_of_any_child(
     autojump_clock: MockClock, seed: int, end: str
 ) -> None:
     world, journal = World(chance(seed)), Journal()

@@ -6,6 +6,7 @@ from tests.supervision.rig import (
     Journal,
     child,
     crashes_after,
+    journal_after,
     obedient,
     running,
     script,
@@ -44,7 +45,7 @@ async def test_restarts_of_all_children_count_together() -> None:
         await tree_of(spec, Journal()).run()
 
 
-async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count(journal: Journal) -> None:
+async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count() -> None:
     crash = crashes_after(1, ValueError())
     spec = supervisor(
         child("a", script(crash, crash, obedient)),
@@ -52,17 +53,15 @@ async def test_those_stopped_and_started_beside_a_failed_sibling_do_not_count(jo
         strategy="rest_for_one",
         intensity=TWICE,
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(50)
-        assert journal.lines().count("d started") == 3
-        assert not any(isinstance(event, Escalated) for event in journal.events)
+    journal = await journal_after(50, spec)
+    assert journal.lines().count("d started") == 3
+    assert not any(isinstance(event, Escalated) for event in journal.events)
 
 
-async def test_failures_far_enough_apart_never_escalate(journal: Journal) -> None:
+async def test_failures_far_enough_apart_never_escalate() -> None:
     spec = supervisor(child("a", crashes_after(60, ValueError())), intensity=TWICE)
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(6100)
-        assert journal.lines().count("a crashed") == 100
+    journal = await journal_after(6100, spec)
+    assert journal.lines().count("a crashed") == 100
 
 
 async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(journal: Journal) -> None:
@@ -98,13 +97,12 @@ async def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(jour
         assert [status.restarts for status in inner_status.children] == [3, 1]
 
 
-async def test_a_nested_supervisor_counts_anew_after_its_restart(journal: Journal) -> None:
+async def test_a_nested_supervisor_counts_anew_after_its_restart() -> None:
     crash = crashes_after(1, ValueError())
     inner = supervisor(child("b", script(*[crash] * 5, obedient)), name="inner", intensity=TWICE)
-    async with running(tree_of(supervisor(inner), journal)):
-        await trio.sleep(50)
-        assert journal.lines().count("inner crashed") == 1
-        assert journal.lines().count("b crashed") == 5
+    journal = await journal_after(50, supervisor(inner))
+    assert journal.lines().count("inner crashed") == 1
+    assert journal.lines().count("b crashed") == 5
 
 
 async def test_a_failure_that_restarts_do_not_end_leaves_through_the_root(journal: Journal) -> None:

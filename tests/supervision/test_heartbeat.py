@@ -34,7 +34,7 @@ async def test_idle_and_waiting_are_not_work_and_leaving_them_is_a_beat(heartbea
         assert heartbeat.oldest_beat_at_work_sec() == trio.current_time()
 
 
-async def test_what_is_waited_for_has_its_name_and_its_beginning(heartbeat: Heartbeat) -> None:
+async def test_each_wait_has_its_name_and_its_beginning(heartbeat: Heartbeat) -> None:
     with heartbeat.idle():
         await trio.sleep(5)
         entered_sec = trio.current_time()

@@ -12,9 +12,9 @@ from tests.supervision.rig import (
     child,
     crashes_after,
     deaf,
+    journal_after,
     obedient,
     raises,
-    running,
     script,
     supervisor,
     tree_of,
@@ -24,7 +24,7 @@ from tests.virtual_time import virtual_time
 pytestmark = virtual_time
 
 
-async def test_the_groups_of_nested_nurseries_are_unwrapped(journal: Journal) -> None:
+async def test_the_groups_of_nested_nurseries_are_unwrapped() -> None:
 
     async def deep(heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as outer:
@@ -32,24 +32,22 @@ async def test_the_groups_of_nested_nurseries_are_unwrapped(journal: Journal) ->
             async with trio.open_nursery() as inner:
                 inner.start_soon(crashes_after(1, LookupError("deep down")), heartbeat)
 
-    async with running(tree_of(supervisor(child("a", script(deep, obedient))), journal)):
-        await trio.sleep(5)
-        (crash,) = journal.crashes()
-        assert (crash.reason, crash.exception_type) == ("LookupError: deep down", "LookupError")
+    journal = await journal_after(5, supervisor(child("a", script(deep, obedient))))
+    (crash,) = journal.crashes()
+    assert (crash.reason, crash.exception_type) == ("LookupError: deep down", "LookupError")
 
 
-async def test_of_several_failures_at_once_each_is_named(journal: Journal) -> None:
+async def test_of_several_failures_at_once_each_is_named() -> None:
 
     async def twice(heartbeat: Heartbeat) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(raises(ValueError("one")), heartbeat)
             nursery.start_soon(raises(KeyError("two")), heartbeat)
 
-    async with running(tree_of(supervisor(child("a", script(twice, obedient))), journal)):
-        await trio.sleep(5)
-        (crash,) = journal.crashes()
-        assert sorted(crash.reason.split("; ")) == ["KeyError: 'two'", "ValueError: one"]
-        assert crash.exception_type == "ExceptionGroup"
+    journal = await journal_after(5, supervisor(child("a", script(twice, obedient))))
+    (crash,) = journal.crashes()
+    assert sorted(crash.reason.split("; ")) == ["KeyError: 'two'", "ValueError: one"]
+    assert crash.exception_type == "ExceptionGroup"
 
 
 def test_a_reason_is_one_bounded_line_whatever_the_exception() -> None:
@@ -113,7 +111,7 @@ async def test_a_crash_under_cancellation_from_outside_is_reported_and_does_not_
     assert (crash.name, crash.reason, crash.delay_sec) == ("a", "OSError: close failed", None)
 
 
-async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair(journal: Journal) -> None:
+async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair() -> None:
 
     async def times_out(heartbeat: Heartbeat) -> None:
         with heartbeat.idle():
@@ -122,10 +120,9 @@ async def test_a_cancel_scope_of_the_actors_own_is_its_own_affair(journal: Journ
             with trio.fail_after(1):
                 await trio.sleep_forever()
 
-    async with running(tree_of(supervisor(child("a", script(times_out, obedient))), journal)):
-        await trio.sleep(10)
-        (crash,) = journal.crashes()
-        assert crash.exception_type == "trio.TooSlowError"
+    journal = await journal_after(10, supervisor(child("a", script(times_out, obedient))))
+    (crash,) = journal.crashes()
+    assert crash.exception_type == "trio.TooSlowError"
 
 
 async def test_a_report_that_raises_is_not_lost() -> None:

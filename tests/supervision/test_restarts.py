@@ -11,6 +11,7 @@ from tests.supervision.rig import (
     child,
     crashes_after,
     deaf,
+    journal_after,
     obedient,
     returns_after,
     running,
@@ -32,21 +33,19 @@ pytestmark = virtual_time
         ("transient", returns_after(1), ["a started", "a returned"]),
     ],
 )
-async def test_who_is_restarted(restart: Restart, end: Actor, lines: list[str], journal: Journal) -> None:
+async def test_restarts_follow_the_kind(restart: Restart, end: Actor, lines: list[str]) -> None:
     spec = supervisor(child("a", script(end, obedient), restart=restart), child("b"))
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(10)
-        assert [line for line in journal.lines() if line.startswith("a ")] == lines
+    journal = await journal_after(10, spec)
+    assert [line for line in journal.lines() if line.startswith("a ")] == lines
 
 
-async def test_a_crash_is_reported_with_its_reason_and_what_follows(journal: Journal) -> None:
+async def test_a_crash_is_reported_with_its_reason_and_what_follows() -> None:
     spec = supervisor(
         child("a", script(crashes_after(1, ValueError("bad frame")), returns_after(1), obedient)),
         backoff=Backoff(initial_sec=2, maximum_sec=10, factor=2, jitter=0),
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(30)
-        raised, returned = journal.crashes()
+    journal = await journal_after(30, spec)
+    raised, returned = journal.crashes()
     assert (raised.path, raised.name, raised.reason, raised.exception_type) == (
         "root/a",
         "a",
@@ -66,16 +65,15 @@ async def test_the_tree_ends_when_every_transient_child_has_come_to_its_end(jour
     assert journal.lines()[-3:] == ["a returned", "b returned", "inner returned"]
 
 
-async def test_one_for_one_leaves_the_siblings_alone(journal: Journal) -> None:
+async def test_one_for_one_leaves_the_siblings_alone() -> None:
     spec = supervisor(
         child("a"), child("b", script(crashes_after(5, ValueError()), obedient)), child("c", deaf)
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(20)
-        assert journal.lines() == ["a started", "b started", "c started", "b crashed", "b started"]
+    journal = await journal_after(20, spec)
+    assert journal.lines() == ["a started", "b started", "c started", "b crashed", "b started"]
 
 
-async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_order(journal: Journal) -> None:
+async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_order() -> None:
     spec = supervisor(
         child("a"),
         child("b", script(crashes_after(5, ValueError()), obedient)),
@@ -83,15 +81,14 @@ async def test_rest_for_one_stops_those_after_in_reverse_and_starts_them_in_orde
         child("d", deaf),
         strategy="rest_for_one",
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(20)
-        assert journal.lines() == [
-            *("a started", "b started", "c started", "d started"),
-            *("b crashed", "d out of grace", "c asked"),
-            *("b started", "c started", "d started"),
-        ]
-        restarts = [event.restart_number for event in journal.events if isinstance(event, ChildStarted)]
-        assert restarts[1:] == [0, 0, 0, 0, 1, 1, 1]
+    journal = await journal_after(20, spec)
+    assert journal.lines() == [
+        *("a started", "b started", "c started", "d started"),
+        *("b crashed", "d out of grace", "c asked"),
+        *("b started", "c started", "d started"),
+    ]
+    restarts = [event.restart_number for event in journal.events if isinstance(event, ChildStarted)]
+    assert restarts[1:] == [0, 0, 0, 0, 1, 1, 1]
 
 
 async def test_a_child_ended_by_the_failure_of_another_names_it() -> None:
@@ -113,46 +110,43 @@ async def test_a_child_ended_by_the_failure_of_another_names_it() -> None:
         assert (c.restarts, c.last_reason) == (1, "ended with b")
 
 
-async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end(journal: Journal) -> None:
+async def test_rest_for_one_starts_a_transient_child_again_that_had_come_to_its_end() -> None:
     spec = supervisor(
         child("a", script(crashes_after(5, ValueError()), obedient)),
         child("b", returns_after(1), restart="transient"),
         child("c"),
         strategy="rest_for_one",
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(20)
-        assert journal.lines() == [
-            *("a started", "b started", "c started", "b returned"),
-            *("a crashed", "c asked", "a started", "b started", "c started", "b returned"),
-        ]
+    journal = await journal_after(20, spec)
+    assert journal.lines() == [
+        *("a started", "b started", "c started", "b returned"),
+        *("a crashed", "c asked", "a started", "b started", "c started", "b returned"),
+    ]
 
 
-async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended(journal: Journal) -> None:
+async def test_rest_for_one_keeps_those_after_a_transient_child_that_has_ended() -> None:
     spec = supervisor(
         child("a", returns_after(1), restart="transient"),
         child("b", script(crashes_after(3, ValueError()), obedient)),
         strategy="rest_for_one",
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(20)
-        assert journal.lines() == ["a started", "b started", "a returned", "b crashed", "b started"]
+    journal = await journal_after(20, spec)
+    assert journal.lines() == ["a started", "b started", "a returned", "b crashed", "b started"]
 
 
-async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds(journal: Journal) -> None:
+async def test_rest_for_one_brings_back_all_that_a_nested_supervisor_holds() -> None:
     inner = supervisor(child("b"), supervisor(child("c"), name="innermost"), name="inner")
     spec = supervisor(
         child("a", script(crashes_after(5, ValueError()), obedient)), inner, strategy="rest_for_one"
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(20)
-        assert journal.lines()[5:] == [
-            *("a crashed", "c asked", "innermost asked", "b asked", "inner asked"),
-            *("a started", "inner started", "b started", "innermost started", "c started"),
-        ]
+    journal = await journal_after(20, spec)
+    assert journal.lines()[5:] == [
+        *("a crashed", "c asked", "innermost asked", "b asked", "inner asked"),
+        *("a started", "inner started", "b started", "innermost started", "c started"),
+    ]
 
 
-async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one(journal: Journal) -> None:
+async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one() -> None:
     spec = supervisor(
         child("a", script(crashes_after(2, ValueError()), obedient)),
         child("b", script(crashes_after(1.5, ValueError()), obedient)),
@@ -160,13 +154,12 @@ async def test_an_earlier_crash_overtakes_the_back_off_of_a_later_one(journal: J
         strategy="rest_for_one",
         backoff=Backoff(initial_sec=10, maximum_sec=10, jitter=0),
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(30)
-        assert journal.lines() == [
-            *("a started", "b started", "c started"),
-            *("b crashed", "c asked", "a crashed"),
-            *("a started", "b started", "c started"),
-        ]
+    journal = await journal_after(30, spec)
+    assert journal.lines() == [
+        *("a started", "b started", "c started"),
+        *("b crashed", "c asked", "a crashed"),
+        *("a started", "b started", "c started"),
+    ]
 
 
 async def test_each_child_has_run_to_its_first_wait_before_the_next_is_started() -> None:
@@ -185,21 +178,20 @@ async def test_each_child_has_run_to_its_first_wait_before_the_next_is_started()
         assert order == list("abcdefg")
 
 
-async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it(journal: Journal) -> None:
+async def test_back_off_grows_to_its_cap_and_a_healthy_run_resets_it() -> None:
     at_once = crashes_after(0, ValueError())
     spec = supervisor(
         child("a", script(*[at_once] * 5, crashes_after(30, ValueError()), at_once, obedient)),
         backoff=Backoff(initial_sec=1, maximum_sec=6, factor=2, jitter=0, healthy_after_sec=30),
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(100)
-        assert [crash.delay_sec for crash in journal.crashes()] == [1, 2, 4, 6, 6, 1, 2]
-        starts_sec = journal.starts_sec("a")
-        waited_sec = [later - earlier for earlier, later in pairwise(starts_sec)]
-        assert waited_sec == pytest.approx([1, 2, 4, 6, 6, 31, 2])
+    journal = await journal_after(100, spec)
+    assert [crash.delay_sec for crash in journal.crashes()] == [1, 2, 4, 6, 6, 1, 2]
+    starts_sec = journal.starts_sec("a")
+    waited_sec = [later - earlier for earlier, later in pairwise(starts_sec)]
+    assert waited_sec == pytest.approx([1, 2, 4, 6, 6, 31, 2])
 
 
-async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too(journal: Journal) -> None:
+async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too() -> None:
     at_once = crashes_after(0, ValueError())
     spec = supervisor(
         child("a", script(crashes_after(60, ValueError()), obedient)),
@@ -207,14 +199,13 @@ async def test_a_healthy_run_that_a_sibling_ended_resets_back_off_too(journal: J
         strategy="rest_for_one",
         backoff=Backoff(initial_sec=1, maximum_sec=60, factor=2, jitter=0, healthy_after_sec=30),
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(200)
-        assert [(crash.name, crash.delay_sec) for crash in journal.crashes()] == [
-            ("b", 1),
-            ("b", 2),
-            ("a", 1),
-            ("b", 1),
-        ]
+    journal = await journal_after(200, spec)
+    assert [(crash.name, crash.delay_sec) for crash in journal.crashes()] == [
+        ("b", 1),
+        ("b", 2),
+        ("a", 1),
+        ("b", 1),
+    ]
 
 
 async def test_a_child_that_crashes_in_its_first_step_a_hundred_times_comes_up_at_last() -> None:

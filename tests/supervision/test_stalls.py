@@ -6,6 +6,7 @@ from tests.supervision.rig import (
     Journal,
     child,
     crashes_after,
+    journal_after,
     obedient,
     returns_after,
     running,
@@ -40,26 +41,24 @@ async def test_work_without_a_beat_is_cancelled_at_its_limit_and_restarted(journ
         assert journal.events[-3] == ChildStalled(path="root/a", stall_limit_sec=5)
 
 
-async def test_a_child_that_never_uses_its_heartbeat_stalls_too(journal: Journal) -> None:
+async def test_a_child_that_never_uses_its_heartbeat_stalls_too() -> None:
 
     async def mute(heartbeat: Heartbeat) -> None:
         await trio.sleep_forever()
 
-    async with running(tree_of(supervisor(child("a", mute, stall_limit_sec=5)), journal)):
-        await trio.sleep(5.5)
-        assert journal.lines() == ["a started", "a stalled", "a crashed"]
+    journal = await journal_after(5.5, supervisor(child("a", mute, stall_limit_sec=5)))
+    assert journal.lines() == ["a started", "a stalled", "a crashed"]
 
 
-async def test_slow_work_that_beats_is_no_stall(journal: Journal) -> None:
+async def test_slow_work_that_beats_is_no_stall() -> None:
 
     async def plods(heartbeat: Heartbeat) -> None:
         while True:
             await trio.sleep(4.9)
             heartbeat.beat()
 
-    async with running(tree_of(supervisor(child("a", plods, stall_limit_sec=5)), journal)):
-        await trio.sleep(1000)
-        assert journal.lines() == ["a started"]
+    journal = await journal_after(1000, supervisor(child("a", plods, stall_limit_sec=5)))
+    assert journal.lines() == ["a started"]
 
 
 async def test_waiting_for_a_dependency_or_for_work_is_no_stall(journal: Journal) -> None:
@@ -86,16 +85,15 @@ async def test_without_a_limit_nothing_stalls(journal: Journal) -> None:
         assert tree.progressing()
 
 
-async def test_a_crash_after_a_stall_has_its_own_reason(journal: Journal) -> None:
+async def test_a_crash_after_a_stall_has_its_own_reason() -> None:
     spec = supervisor(
         child("a", script(hangs, crashes_after(1, ValueError("no")), obedient), stall_limit_sec=5)
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(20)
-        assert [crash.reason for crash in journal.crashes()] == ["stalled", "ValueError: no"]
+    journal = await journal_after(20, spec)
+    assert [crash.reason for crash in journal.crashes()] == ["stalled", "ValueError: no"]
 
 
-async def test_one_stalled_task_ends_the_whole_incarnation(journal: Journal) -> None:
+async def test_one_stalled_task_ends_the_whole_incarnation() -> None:
 
     async def two_lines(heartbeat: Heartbeat) -> None:
         async def read() -> None:
@@ -112,13 +110,11 @@ async def test_one_stalled_task_ends_the_whole_incarnation(journal: Journal) -> 
                 nursery.start_soon(read)
                 nursery.start_soon(ping)
 
-    async with running(tree_of(supervisor(child("a", two_lines, stall_limit_sec=5)), journal)):
-        await trio.sleep(5.5)
-        assert journal.lines() == ["a started", "a stalled", "a crashed"]
+    journal = await journal_after(5.5, supervisor(child("a", two_lines, stall_limit_sec=5)))
+    assert journal.lines() == ["a started", "a stalled", "a crashed"]
 
 
-async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of_its_stall() -> None:
-    journal = Journal()
+async def test_an_error_of_a_stalled_child_while_it_is_cancelled_is_the_cause_of_its_stall() -> None:
 
     async def ends_badly(heartbeat: Heartbeat) -> None:
         try:
@@ -126,22 +122,20 @@ async def test_what_a_stalled_child_raises_while_it_is_cancelled_is_the_cause_of
         finally:
             raise OSError("socket already closed")
 
-    async with running(tree_of(supervisor(child("a", ends_badly, stall_limit_sec=5)), journal)):
-        await trio.sleep(5.5)
-        (crash,) = journal.crashes()
-        assert crash.reason == "stalled"
-        assert isinstance(crash.failure.__cause__, ExceptionGroup)
-        assert crash.failure.__cause__.subgroup(OSError)
+    journal = await journal_after(5.5, supervisor(child("a", ends_badly, stall_limit_sec=5)))
+    (crash,) = journal.crashes()
+    assert crash.reason == "stalled"
+    assert isinstance(crash.failure.__cause__, ExceptionGroup)
+    assert crash.failure.__cause__.subgroup(OSError)
 
 
-async def test_time_spent_stalled_is_not_healthy_time(journal: Journal) -> None:
+async def test_time_spent_stalled_is_not_healthy_time() -> None:
     spec = supervisor(
         child("a", hangs, stall_limit_sec=60),
         backoff=Backoff(initial_sec=1, maximum_sec=60, factor=2, jitter=0, healthy_after_sec=30),
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(190)
-        assert [crash.delay_sec for crash in journal.crashes()] == [1, 2, 4]
+    journal = await journal_after(190, spec)
+    assert [crash.delay_sec for crash in journal.crashes()] == [1, 2, 4]
 
 
 async def test_a_child_that_shields_its_stall_is_reported_and_holds_back_progressing() -> None:
@@ -171,7 +165,7 @@ async def test_a_child_that_ends_in_time_leaves_no_watcher_behind(journal: Journ
     assert trio.current_time() - begun_sec == pytest.approx(1)
 
 
-async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched(journal: Journal) -> None:
+async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched() -> None:
     ticks = 0
 
     async def ticking(heartbeat: Heartbeat) -> None:
@@ -186,8 +180,7 @@ async def test_a_hundred_stalls_in_a_row_leave_a_sibling_untouched(journal: Jour
         child("b", ticking, stall_limit_sec=2),
         backoff=Backoff(initial_sec=0.5, maximum_sec=0.5, jitter=0),
     )
-    async with running(tree_of(spec, journal)):
-        await trio.sleep(250.25)
-        assert journal.lines().count("a stalled") == 100
-        assert ticks == 250
-        assert [line for line in journal.lines() if line.startswith("b ")] == ["b started"]
+    journal = await journal_after(250.25, spec)
+    assert journal.lines().count("a stalled") == 100
+    assert ticks == 250
+    assert [line for line in journal.lines() if line.startswith("b ")] == ["b started"]

@@ -36,7 +36,7 @@ def test_an_abstract_socket_is_reached_as_well() -> None:
 
 
 @pytest.mark.parametrize("address", [None, "", "@", "vsock:2:1234", "relative/path"])
-def test_where_systemd_does_not_listen_nothing_is_reported(address: str | None) -> None:
+def test_nothing_is_reported_while_systemd_does_not_listen(address: str | None) -> None:
     environ = {} if address is None else {"NOTIFY_SOCKET": address}
     assert NotifySocket.from_environ(environ, US) is None
 

@@ -6,7 +6,7 @@ from statistics import median
 
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.pace import Pace
-from commands.check.measure.rows import Row, settled
+from commands.check.measure.rows import Row, measured
 from exchange import endpoints, wire
 from exchange.server_time import ServerTime
 
@@ -29,8 +29,8 @@ async def measure_clock(access: ExchangeAccess, pace: Pace) -> list[Row]:
     ahead = "ahead of" if offset_ms >= 0 else "behind"
     offset = f"{abs(offset_ms):.0f} ms {ahead} this host's, ± {_ms(min(trips) / 2)} ms"
     return [
-        settled(f"round trip of `{endpoints.SERVER_TIME.key}`, {len(trips)} requests", shown),
-        settled("the exchange's clock", offset),
+        measured(f"round trip of `{endpoints.SERVER_TIME.key}`, {len(trips)} requests", shown),
+        measured("the exchange's clock", offset),
     ]
 
 

@@ -10,7 +10,7 @@ import trio
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.pace import Pace
 from commands.check.measure.private_socket import PrivateSocket, private_socket
-from commands.check.measure.rows import Certainty, Documents, Row, certain, compared, settled
+from commands.check.measure.rows import Certainty, Documents, Row, certain, compared, measured
 from exchange import endpoints, wire
 from exchange.endpoints import Endpoint
 from exchange.errors import ExchangeRejected, HandshakeRefused
@@ -32,7 +32,7 @@ async def measure_pings(access: ExchangeAccess, pace: Pace) -> list[Row]:
     lost = f"{pings.lost} lost" if pings.lost else "none lost"
     named = await _put(access, key)
     return [
-        settled(
+        measured(
             f"{pings.sent} pings on `/private`, one each {pace.ping_every_sec:g} s",
             f"{pings}, {lost}{ended}",
             Documents(Certainty.UNKNOWN, "10 incoming messages a second; an answer is nowhere promised"),
@@ -61,7 +61,7 @@ async def measure_unknown_key(access: ExchangeAccess, pace: Pace) -> list[Row]:
         return [compared(asked, f"refused: {refused}", _ACCEPTED, agrees=False)]
     return [
         compared(asked, f"accepted; {heard}", _ACCEPTED, agrees=is_silent),
-        settled("pings on that socket", str(pings)),
+        measured("pings on that socket", str(pings)),
     ]
 
 

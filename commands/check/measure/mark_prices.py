@@ -15,7 +15,7 @@ from brain.error_groups import first_error
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.pace import Pace
 from commands.check.measure.raw_json import RawRow, rows_of
-from commands.check.measure.rows import Row, certain, compared, likely, settled
+from commands.check.measure.rows import Row, certain, compared, likely, measured
 from exchange.errors import ExchangeError, ExchangeUnavailable
 
 _STREAM = "`!markPrice@arr@1s`"
@@ -55,7 +55,7 @@ def mark_price_rows(frames: Sequence[tuple[RawRow, ...]], seconds: float) -> lis
     shown = ", ".join(f"`st` {value}: {count} rows" for value, count in sorted(markets.items()))
     coin_m = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
     return [
-        settled(
+        measured(
             f"frames of {_STREAM}",
             f"{len(frames)} in {seconds:g} s, {sizes[0]} to {sizes[-1]} rows each",
             likely("one a second with every symbol; some symbols in a frame of their own"),
@@ -72,5 +72,5 @@ def mark_price_rows(frames: Sequence[tuple[RawRow, ...]], seconds: float) -> lis
             likely("both markets are in the array"),
             agrees=bool(names),
         ),
-        settled("symbols with a mark price of 0", str(zeros)),
+        measured("symbols with a mark price of 0", str(zeros)),
     ]

@@ -27,7 +27,7 @@ from commands.check.measure.rows import (
     certain,
     compared,
     failed,
-    settled,
+    measured,
     unmeasured,
 )
 from commands.check.measure.table import Table
@@ -122,12 +122,12 @@ class MeasuredOrder:
                 if refused.code != _NO_SUCH_ORDER:
                     return unmeasured(asked, str(refused), documents)
                 if passed_sec > self._pace.order_found_within_sec:
-                    return settled(asked, f"not found for {passed_sec:.1f} s ({_NO_SUCH_ORDER})", documents)
+                    return measured(asked, f"not found for {passed_sec:.1f} s ({_NO_SUCH_ORDER})", documents)
                 await trio.sleep(self._pace.between_looks_sec)
                 continue
             if tries == 1:
-                return settled(asked, "found at once", documents)
-            return settled(asked, f"found {passed_sec * 1000:.0f} ms later, at try {tries}", documents)
+                return measured(asked, "found at once", documents)
+            return measured(asked, f"found {passed_sec * 1000:.0f} ms later, at try {tries}", documents)
 
     async def _close_by_same_id(self) -> Row:
         """Send the close with the opening order's client id; `_close` sees whether that closed it."""
@@ -175,7 +175,7 @@ class MeasuredOrder:
         if self._to_sell > 0 and size:
             return False
         if not size:
-            self._table.add(settled(self._afterwards, "none"))
+            self._table.add(measured(self._afterwards, "none"))
         elif now_sec < self._sold_sec + self._pace.position_seen_within_sec:
             return False
         else:
@@ -271,7 +271,7 @@ def _answer_rows(fields: RawRow) -> list[Row]:
             certain("both are absent since 2026-06"),
             agrees=not there,
         ),
-        settled("keys of that answer", ", ".join(fields.keys)),
+        measured("keys of that answer", ", ".join(fields.keys)),
         compared(
             "its status (MARKET, newOrderRespType=RESULT)",
             f"{status}, executedQty {fields.plain('executedQty')}",

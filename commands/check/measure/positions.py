@@ -9,7 +9,7 @@ from collections import Counter
 
 from commands.check.measure.access import ExchangeAccess
 from commands.check.measure.raw_json import RawRow, rows_of
-from commands.check.measure.rows import Row, certain, compared, likely, settled
+from commands.check.measure.rows import Row, certain, compared, likely, measured
 from exchange import endpoints
 from exchange.errors import EndpointGone
 
@@ -32,13 +32,13 @@ async def measure_positions(access: ExchangeAccess) -> list[Row]:
 def flat_rows(v2: tuple[RawRow, ...] | None) -> list[Row]:
     """Say what the flat rows of a v2 answer hold; `v2` is None where the exchange has no v2."""
     if v2 is None:
-        return [settled("flat rows of v2 `positionRisk`", "none: v2 is removed", likely("markPrice 0"))]
+        return [measured("flat rows of v2 `positionRisk`", "none: v2 is removed", likely("markPrice 0"))]
     flat = [row for row in v2 if _is_flat(row)]
     rows = []
     for name, documented in _FLAT_MEMBERS:
         asked, documents = f"`{name}` of a flat v2 row", likely(f"`{documented}`")
         if not flat:
-            rows.append(settled(asked, f"no flat row among {len(v2)}", documents))
+            rows.append(measured(asked, f"no flat row among {len(v2)}", documents))
             continue
         texts = Counter(row.text(name) for row in flat)
         zeros = sum(row.number(name) == 0 for row in flat)
@@ -59,7 +59,7 @@ def v3_rows(v3: tuple[RawRow, ...], v2: tuple[RawRow, ...] | None) -> list[Row]:
     rows = [compared("does v3 `positionRisk` omit flat symbols", found, _V3_SHOWS, agrees=not flat)]
     asked, documents = "members of a v3 row", certain("no leverage, no marginType")
     if not v3:
-        return [*rows, settled(asked, "no row to look at: the account has no position", documents)]
+        return [*rows, measured(asked, "no row to look at: the account has no position", documents)]
     there = [name for name in _NOT_IN_V3 if name in v3[0].keys]
     return [*rows, compared(asked, ", ".join(v3[0].keys), documents, agrees=not there)]
 

@@ -18,14 +18,14 @@ class Certainty(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Results of a measurement. `SETTLED`: no document said it, or several contradicted each other.
+    """Results of a measurement. `MEASURED`: no document said it, or several contradicted each other.
 
     `UNMEASURED` and `FAILED` make the command's exit code 1; `FAILED` also needs a person at once.
     """
 
     AGREES = "as documented"
     DIFFERS = "DIFFERS"
-    SETTLED = "settled"
+    MEASURED = "measured"
     UNMEASURED = "NOT MEASURED"
     FAILED = "FAILED"
     SKIPPED = "skipped"
@@ -73,9 +73,9 @@ def compared(asked: str, found: str, documents: Documents, *, agrees: bool) -> R
     return Row(asked, found, documents, Outcome.AGREES if agrees else Outcome.DIFFERS)
 
 
-def settled(asked: str, found: str, documents: Documents = UNKNOWN) -> Row:
+def measured(asked: str, found: str, documents: Documents = UNKNOWN) -> Row:
     """Return a measurement of what the documents leave open."""
-    return Row(asked, found, documents, Outcome.SETTLED)
+    return Row(asked, found, documents, Outcome.MEASURED)
 
 
 def unmeasured(asked: str, why: str, documents: Documents = UNKNOWN) -> Row:

@@ -16,7 +16,7 @@ from commands.check.measure.rows import (
     Row,
     certain,
     compared,
-    settled,
+    measured,
     unmeasured,
 )
 from exchange import endpoints
@@ -78,7 +78,7 @@ async def measure_weight(access: ExchangeAccess, question: WeightQuestion, symbo
     except RateLimited:
         raise
     except EndpointGone as gone:
-        outcome = Outcome.SETTLED if question.documented is None else Outcome.DIFFERS
+        outcome = Outcome.MEASURED if question.documented is None else Outcome.DIFFERS
         return Row(question.asked, f"removed: {gone}", question.documents, outcome)
     except ExchangeError as error:
         return unmeasured(question.asked, str(error), question.documents)
@@ -87,7 +87,7 @@ async def measure_weight(access: ExchangeAccess, question: WeightQuestion, symbo
     if max(growths) != weight:
         found = f"{weight} (once {max(growths)}: others at this address sent requests, too)"
     if question.documented is None:
-        return settled(question.asked, found, question.documents)
+        return measured(question.asked, found, question.documents)
     return compared(question.asked, found, question.documents, agrees=weight == question.documented)
 
 

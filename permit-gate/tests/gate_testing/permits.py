@@ -6,6 +6,8 @@ import json
 import time
 from typing import Any
 
+import redis
+
 from permit_gate import sign
 
 SYMBOL = "BTCUSDT"
@@ -36,6 +38,12 @@ def p33_permit(plan_id: str, /, *, leave_out: tuple[str, ...] = (), **members: A
         **members,
     }
     return json.dumps({name: value for name, value in permit.items() if name not in leave_out}).encode()
+
+
+def issue(store: redis.Redis, plan_id: str, governor: bytes | None = None, p33: bytes | None = None) -> None:
+    """Write both permits of a plan."""
+    store.set(f"quantum:permit:{plan_id}", governor or governor_permit())
+    store.set(f"quantum:permit:p33:{plan_id}", p33 or p33_permit(plan_id))
 
 
 def denied_permit(plan_id: str, reason: str, details: dict[str, Any] | None = None) -> bytes:

@@ -216,6 +216,17 @@ async def test_an_active_list_that_is_not_renewed_grows_stale(rig: PlannerRig) -
         assert rig.allowed() == {"AAAUSDT"}
 
 
+@pytest.mark.parametrize(("redis_ahead_sec", "used"), [(-61, False), (61, True)])
+async def test_a_list_more_than_a_minute_ahead_of_redis_clock_is_not_used(
+    rig: PlannerRig, redis_ahead_sec: int, used: bool
+) -> None:
+    rig.redis.now_ms = lambda: rig.clock.now().wall_ms + redis_ahead_sec * 1000
+    rig.universe("AAAUSDT", age_sec=min(0, -redis_ahead_sec))
+    async with rig.running():
+        await trio.sleep(1)
+        assert rig.allowed() == ({"AAAUSDT"} if used else {"DDDUSDT"})
+
+
 async def test_a_delisted_symbol_is_gone_within_ten_minutes(rig: PlannerRig) -> None:
     async with rig.running():
         await trio.sleep(1)

@@ -20,7 +20,7 @@ STALE_SEC = 10.0
 def trusted_amount(rig: FetcherRig) -> Decimal | None:
     """Return the amount that a decision could rest on now; None: there is none."""
     snapshot = rig.book.get("BTCUSDT")
-    if snapshot is None or not rig.book.believed(snapshot):
+    if snapshot is None or not rig.book.is_trusted(snapshot):
         return None
     return snapshot.amount if snapshot.verified_at.age_sec(rig.clock.now()) <= STALE_SEC else None
 
@@ -58,7 +58,7 @@ async def test_a_wiped_account_is_right_again_within_two_audits(
 
 
 @pytest.mark.parametrize("ahead_ms", [5_000, 3_600_000, 1_700_000_000_000_000])
-async def test_an_event_dated_ahead_is_settled_by_a_read_and_pins_nothing(
+async def test_an_event_dated_ahead_is_resolved_by_a_read_and_pins_nothing(
     rig: FetcherRig, ahead_ms: int
 ) -> None:
     rig.exchange.set("BTCUSDT", "3", update_time_ms=5)

@@ -79,14 +79,14 @@ def test_each_dispute_is_followed_by_one_read_sent_more_than_a_second_after_it()
     repeat = reads.repeat("BTCUSDT")
     assert repeat is not None and repeat.due_sec == repeat.sent_after.monotonic_sec > 11
     reads.repeated("BTCUSDT", at(11))
-    assert reads.repeat() == repeat, "sent too early to settle it"
+    assert reads.repeat() == repeat, "sent too early to resolve it"
     reads.repeated("BTCUSDT", at(11.01))
     assert reads.repeat() is None
     reads.dispute("BTCUSDT", at(10))
     assert reads.repeat() is None, "the same dispute again"
     reads.dispute("BTCUSDT", at(12))
     assert cause(reads) == at(12)
-    reads.settled("BTCUSDT")
+    reads.resolved("BTCUSDT")
     assert reads.repeat() is None
 
 
@@ -104,7 +104,7 @@ def test_the_first_ambiguous_read_is_repeated_soon_and_the_second_one_is_not() -
 
 def test_an_ambiguous_read_after_a_published_position_is_a_first_one_again() -> None:
     reads = ambiguous(("BTCUSDT", 10), ("ETHUSDT", 10), ("BTCUSDT", 11))
-    reads.settled("BTCUSDT")
+    reads.resolved("BTCUSDT")
     assert reads.since("BTCUSDT") is None
     assert reads.symbols() == ["ETHUSDT"]
     reads.add("BTCUSDT", at(12))

@@ -87,7 +87,7 @@ class Desk:
         snapshot = self.channels.book.get(symbol)
         return (
             snapshot is not None
-            and self.channels.book.believed(snapshot)
+            and self.channels.book.is_trusted(snapshot)
             and snapshot.verified_at.age_sec(self.clock.now()) <= STALE_SEC
         )
 

@@ -129,7 +129,7 @@ class Cell:
 
     def outcome(self, symbol: str, sent_ms: int) -> str:
         snapshot = self.rig.book.get(symbol)
-        if snapshot is None or not self.rig.book.believed(snapshot):
+        if snapshot is None or not self.rig.book.is_trusted(snapshot):
             return "none"
         if snapshot.amount_of(self.legs[0]) != self.held:
             return "new"

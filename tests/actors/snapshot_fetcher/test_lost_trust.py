@@ -19,10 +19,10 @@ pytestmark = virtual_time
 async def test_after_a_loss_only_a_read_sent_later_is_trusted(trusted_rig: FetcherRig) -> None:
     trusted_rig.lose()
     await trio.sleep(0.01)
-    assert not trusted_rig.book.believed(trusted_rig.snapshot("BTCUSDT"))
+    assert not trusted_rig.book.is_trusted(trusted_rig.snapshot("BTCUSDT"))
     trusted_rig.exchange.set("BTCUSDT", "0.2")
     await trio.sleep(5.4)
-    assert trusted_rig.book.believed(trusted_rig.snapshot("BTCUSDT"))
+    assert trusted_rig.book.is_trusted(trusted_rig.snapshot("BTCUSDT"))
     assert trusted_rig.snapshot("BTCUSDT").amount == Decimal("0.2")
 
 
@@ -33,7 +33,7 @@ async def test_a_change_while_disconnected_is_found_when_connected_again(trusted
     trusted_rig.connect()
     await trio.sleep(0.4)
     assert trusted_rig.snapshot("BTCUSDT").amount == Decimal("0.2")
-    assert trusted_rig.book.believed(trusted_rig.snapshot("BTCUSDT"))
+    assert trusted_rig.book.is_trusted(trusted_rig.snapshot("BTCUSDT"))
 
 
 async def test_an_event_lost_silently_is_found_by_the_audit_and_costs_the_trust(
@@ -144,12 +144,12 @@ async def test_a_divergence_in_one_shard_ends_trust_in_all_until_they_are_read(r
         for _ in range(100):
             await prove()
             for symbol in inboxes:
-                assert not rig.book.believed(rig.snapshot(symbol)), symbol
+                assert not rig.book.is_trusted(rig.snapshot(symbol)), symbol
         rig.exchange.failure = None
         for _ in range(80):
             await prove()
         for symbol in inboxes:
-            assert rig.book.believed(rig.snapshot(symbol)), symbol
+            assert rig.book.is_trusted(rig.snapshot(symbol)), symbol
             assert rig.age_sec(symbol) < 1.5
             times = rig.store.times[symbol]
             assert times == sorted(times)
@@ -192,11 +192,11 @@ async def test_after_a_loss_a_push_is_trusted_only_with_a_later_read(rig: Fetche
         rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", "0.7"))
         for _ in range(5):
             await rig.prove_for(1)
-            assert not rig.book.believed(rig.snapshot("BTCUSDT"))
+            assert not rig.book.is_trusted(rig.snapshot("BTCUSDT"))
         rig.exchange.failure = None
         await rig.prove_for(4)
         assert rig.snapshot("BTCUSDT").amount == Decimal("0.7")
-        assert rig.book.believed(rig.snapshot("BTCUSDT"))
+        assert rig.book.is_trusted(rig.snapshot("BTCUSDT"))
         assert rig.age_sec("BTCUSDT") < 1.5
     times = rig.store.times["BTCUSDT"]
     assert times == sorted(times)

@@ -137,7 +137,7 @@ async def test_a_proven_snapshot_keeps_its_time_when_another_shard_ends_the_trus
     shard.rig.book.lose_trust(shard.at(950))
     shard.prove(1_200)
     assert shard.claim("BTCUSDT") == ("0.5", 900)
-    assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+    assert not shard.rig.book.is_trusted(shard.rig.snapshot("BTCUSDT"))
 
 
 async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_nothing(shard: Shard) -> None:
@@ -155,7 +155,7 @@ async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_
     )
     assert not shard.known.schedule.stream_proven
     assert shard.claim("BTCUSDT") == ("0.5", 1_200)
-    assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+    assert not shard.rig.book.is_trusted(shard.rig.snapshot("BTCUSDT"))
 
 
 async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated(
@@ -184,9 +184,9 @@ async def test_a_push_after_a_loss_of_trust_waits_for_a_read_of_a_disputed_symbo
     shard.connect(2_300)
     shard.set("BTCUSDT", "2", 2_400)
     shard.push("BTCUSDT", 2_410)
-    assert not shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+    assert not shard.rig.book.is_trusted(shard.rig.snapshot("BTCUSDT"))
     shard.read("BTCUSDT", sent_ms=2_500, received_ms=2_600)
-    assert shard.rig.book.believed(shard.rig.snapshot("BTCUSDT"))
+    assert shard.rig.book.is_trusted(shard.rig.snapshot("BTCUSDT"))
     assert shard.claim("BTCUSDT") == ("2", 2_500)
 
 

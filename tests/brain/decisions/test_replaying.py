@@ -40,6 +40,10 @@ def test_with_the_recorded_settings_every_decision_is_identical(the_case: Case) 
     assert trail(again.audit.case) == trail(the_case)
 
 
+def test_a_snapshot_without_trust_is_recorded_under_the_name_that_earlier_releases_read() -> None:
+    assert b'"believed":false' in record_of(case(snapshot=snapshot("0.038", trusted=False)))
+
+
 def test_another_outcome_is_listed_value_by_value() -> None:
     decision = replace(decide(case()), quantity=Decimal("0.027"), warnings=("odd",))
     again = decide_again(record_of(case(), decision))

@@ -106,7 +106,7 @@ def test_only_failures_make_a_command_fail() -> None:
 @pytest.mark.parametrize(
     ("lasts_sec", "shown"), [(None, "asking Redis 0 s"), (60.0, "asking Redis 0 of 60 s")]
 )
-def test_what_takes_long_says_so_on_a_terminal(
+def test_a_long_check_says_so_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, lasts_sec: float | None, shown: str
 ) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_SEC", -1)
@@ -117,7 +117,7 @@ def test_what_takes_long_says_so_on_a_terminal(
     assert file.getvalue().endswith("\x1b[?25h")
 
 
-def test_what_is_quick_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_check_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_SEC", 60)
     file = io.StringIO()
     with patience("asking Redis", Console(file=file, force_terminal=True, width=80)):

@@ -42,7 +42,7 @@ async def test_two_of_them_know_nothing_of_each_other_and_listen_on_no_port() ->
         assert redis.Redis.from_url(one).config_get("port") == {"port": "0"}
 
 
-async def test_what_the_environment_says_of_redis_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_variables_of_redis_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
     monkeypatch.setenv("REDIS_PORT", "1")
     async with private_redis() as url:

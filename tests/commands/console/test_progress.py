@@ -18,13 +18,13 @@ def shown(*, terminal: bool, patience_sec: float, monkeypatch: pytest.MonkeyPatc
     return list(with_progress(range(200), "Replaying", 200, console)), file.getvalue()
 
 
-def test_what_takes_long_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     things, drawn = shown(terminal=True, patience_sec=-1, monkeypatch=monkeypatch)
     assert things == list(range(200))
     assert "Replaying" in drawn and "/200" in drawn
 
 
-def test_what_is_quick_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_work_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(terminal=True, patience_sec=60, monkeypatch=monkeypatch) == (list(range(200)), "")
 
 

@@ -80,7 +80,7 @@ def _decided(
     )
 
 
-def test_what_a_scenario_expects_is_what_the_service_decides() -> None:
+def test_the_service_decides_as_each_scenario_expects() -> None:
     tried: Counter[Verdict] = Counter()
     for state, scenario in _scenarios():
         before: list[Decision] = []

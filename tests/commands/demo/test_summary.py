@@ -15,7 +15,7 @@ from commands.demo.summary import Conclusion, Summary, summarise
 from commands.demo.tally import Decided, Spread, Tally, spread
 from commands.demo.view import Screen, live_view, plain_line
 
-_GOOD = FinalCheck(symbols=569, open_positions=3, differences=(), unsettled=0)
+_GOOD = FinalCheck(symbols=569, open_positions=3, differences=(), unacknowledged=0)
 _CLOSED = allowed("sanity_checks_passed", Decimal("0.028"))
 
 

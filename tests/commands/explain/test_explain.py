@@ -129,7 +129,7 @@ async def test_a_deny_for_want_of_legs_names_the_fields_to_set(service: Recordin
     assert "set last_known_amt, long_amt and short_amt in one HSET, or delete the hash" in text
 
 
-async def test_what_open_permits_cover_is_named(service: Recording) -> None:
+async def test_the_quantity_that_open_permits_cover_is_named(service: Recording) -> None:
     covered = case(open_permits=(open_permit(Kind.CLOSE, "SELL", "0.038"),))
     await service.decide("plan-1", covered)
     text = output_of(service, "plan-1")
@@ -253,7 +253,7 @@ async def test_all_of_many_pages_are_searched(service: Recording) -> None:
     assert output_of(service, "the-oldest").startswith("Plan the-oldest BTCUSDT ALLOW")
 
 
-async def test_what_goes_into_a_file_has_neither_colours_nor_trailing_spaces(service: Recording) -> None:
+async def test_output_into_a_file_has_neither_colours_nor_trailing_spaces(service: Recording) -> None:
     await service.decide("plan-1", case())
     assert explain(service.environ, "plan-1", as_json=False) == 0
     text = service.capsys.readouterr().out

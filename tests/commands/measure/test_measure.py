@@ -25,7 +25,7 @@ UNKNOWN_KEY = "handshake on `/private` with a made-up listen key"
 async def test_everything_is_measured_without_changing_anything(measured: Rig) -> None:
     found = await measured.measure()
     assert found.code == 0
-    assert {row.result for row in found.rows} == {"as documented", "settled", "skipped"}
+    assert {row.result for row in found.rows} == {"as documented", "measured", "skipped"}
     assert found.row("DELETE").result == "skipped"
     assert not measured.orders()
     assert not measured.deletions()
@@ -80,11 +80,11 @@ async def test_the_printed_table_is_markdown_without_secrets(measured: Rig) -> N
 
 
 @pytest.mark.parametrize("weight", [5, 10])
-async def test_the_header_settles_the_weight_of_v2(weight: int, measured: Rig) -> None:
+async def test_the_header_shows_the_weight_of_v2(weight: int, measured: Rig) -> None:
     measured.exchange.weights.overrides["/fapi/v2/positionRisk"] = weight
     found = await measured.measure()
     rows = [row for row in found.rows if row.asked.startswith(V2)]
-    assert [(row.found, row.result) for row in rows] == [(str(weight), "settled")] * 2
+    assert [(row.found, row.result) for row in rows] == [(str(weight), "measured")] * 2
     assert rows[0].documents["certainty"] == "contradict"
 
 
@@ -245,7 +245,7 @@ def nothing_there(rig: Rig) -> None:
         (nothing_there, "pings on `/private`", "not asked: the exchange does not answer"),
     ],
 )
-async def test_what_cannot_be_measured_is_named_and_fails(
+async def test_a_question_that_cannot_be_measured_is_named_and_fails(
     break_it: Callable[[Rig], None], asked: str, words: str, measured: Rig
 ) -> None:
     break_it(measured)

@@ -41,7 +41,7 @@ async def aged(service: Recording, *ages_sec: float) -> None:
 @given(st.lists(cases(), min_size=1, max_size=60))
 @settings(max_examples=8)
 @pytest.mark.redis
-async def test_whatever_was_decided_is_decided_identically_again(
+async def test_every_recorded_case_is_decided_identically_again(
     capsys: Capture, recorded: list[Case]
 ) -> None:
     # Each example in its own server: fixtures do not outlive the first.
@@ -85,7 +85,7 @@ async def test_several_settings_at_once_and_none_that_matters(service: Recording
     assert "Examples" not in same
 
 
-async def test_what_was_not_decided_on_a_case_is_counted(service: Recording) -> None:
+async def test_decisions_that_were_not_made_on_a_case_are_counted(service: Recording) -> None:
     await service.decide("plan-1", case())
     malformed = deny_malformed(MalformedPlan(PlanId("plan-2"), None, {"symbol": "missing"}))
     await service.commit([("plan-2", malformed, None)])

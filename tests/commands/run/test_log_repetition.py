@@ -60,7 +60,7 @@ def test_the_first_of_many_is_written_and_the_rest_are_counted_once_an_interval(
     ]
 
 
-def test_what_comes_again_after_a_quiet_interval_is_a_first_again(clock: Clock) -> None:
+def test_a_line_that_comes_again_after_a_quiet_interval_is_a_first_again(clock: Clock) -> None:
     log = Log(clock)
     log.log.error("lost")
     clock.sec += INTERVAL_SEC

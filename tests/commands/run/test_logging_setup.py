@@ -200,7 +200,7 @@ def test_a_librarys_broken_log_call_is_still_a_line() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_what_signs_requests_appears_nowhere(log_format: LogFormat) -> None:
+def test_the_signature_of_a_request_appears_nowhere(log_format: LogFormat) -> None:
     out = io.StringIO()
     log = log_to(out, log_format, level="DEBUG")
     url = "https://127.0.0.1/fapi/v2/positionRisk?timestamp=1&signature=5ec2e7f00d"

@@ -75,7 +75,7 @@ def pipe() -> Iterator[Pipe]:
     made.close()
 
 
-def test_what_is_read_arrives_whole_and_in_order(pipe: Pipe) -> None:
+def test_lines_that_are_read_arrive_whole_and_in_order(pipe: Pipe) -> None:
     lines = [f"line {number}\n" for number in range(5000)]
     for line in lines[:100]:
         pipe.output.write(line)

@@ -7,7 +7,7 @@ import structlog
 import trio
 from structlog.testing import CapturingLogger
 
-from actors.durability import DurabilityWatch
+from actors.durability_watch import DurabilityWatch
 from brain.durability import Durability
 from channels import LatestValue
 from store.keys import Keys
