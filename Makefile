@@ -66,7 +66,8 @@ style: system-tools $(CHECKED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python scripts/check_language.py
-	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh
+	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh \
+	  scripts/set_up.sh
 
 types: $(CHECKED)
 	@$(BIN)/mypy --no-error-summary
@@ -104,18 +105,10 @@ clean:
 	@rm -rf permit-gate/build permit-gate/dist permit-gate/src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The build tools come first and from the same constraints, so that nothing unpinned is used to build either.
 $(INSTALLED): pyproject.toml permit-gate/pyproject.toml constraints.txt
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-	  echo "Setting up $(VENV) with $(PYTHON)"; \
-	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")' \
-	    && $(PYTHON) -m venv --clear $(VENV); }
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded]'
+	@scripts/set_up.sh $(VENV) $(PYTHON) dev,embedded
 	@touch $@
 
 $(CHECKED): $(INSTALLED)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded,check]'
+	@scripts/set_up.sh $(VENV) $(PYTHON) dev,embedded,check
 	@touch $@
