@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+#: EX_TEMPFAIL of sysexits.h: `demo` had no verdict, and may have one at another time.
+EXIT_INCONCLUSIVE = 75
 #: EX_CONFIG of sysexits.h: the systemd unit does not restart the daemon after this code.
 EXIT_CONFIG = 78
 #: As a shell reports a program that SIGPIPE ended.

@@ -13,6 +13,7 @@ import trio
 from rich.console import Console
 
 from brain.error_groups import first_error
+from commands import EXIT_CLOSED_PIPE, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED
 from commands.demo.failures import DemoFailedError, DemoInconclusiveError
 from commands.demo.output import Output
 from commands.demo.recording import RecordingFailedError, recording_file
@@ -20,15 +21,11 @@ from commands.demo.runner import run_demo
 from commands.demo.summary import Conclusion
 
 _FAILED = 1
-#: EX_TEMPFAIL of sysexits.h: the same may succeed at another time.
-_INCONCLUSIVE = 75
-_INTERRUPTED = 130
-_CLOSED_PIPE = 141
 _CODES = {
     Conclusion.OK: 0,
     Conclusion.FAILED: _FAILED,
-    Conclusion.INCONCLUSIVE: _INCONCLUSIVE,
-    None: _INTERRUPTED,
+    Conclusion.INCONCLUSIVE: EXIT_INCONCLUSIVE,
+    None: EXIT_INTERRUPTED,
 }
 _LOG_COLUMNS = 140
 
@@ -60,13 +57,13 @@ def _run(seconds: float | None, export: Path | None, output: Output) -> tuple[in
         with recording_file(export) as recording:
             conclusion = trio.run(partial(run_demo, seconds, console, output, recording))
     except* DemoInconclusiveError as group:
-        result = _INCONCLUSIVE, f"inconclusive: this machine was too busy: {first_error(group)}"
+        result = EXIT_INCONCLUSIVE, f"inconclusive: this machine was too busy: {first_error(group)}"
     except* (DemoFailedError, RecordingFailedError) as group:
         result = _FAILED, str(first_error(group))
     else:
         result = _CODES[conclusion], "interrupted" if conclusion is None else ""
     if output.reader_is_gone:
-        return _CLOSED_PIPE, ""
+        return EXIT_CLOSED_PIPE, ""
     if output.error is not None:
         return _FAILED, f"standard output: {output.error.strerror}"
     return result
