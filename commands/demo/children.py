@@ -29,6 +29,7 @@ _START_SEC = 30.0
 _SAY_SEC = 4.0
 _LOOK_SEC = 0.05
 _READ_SEC = 0.5
+_LOG_LINES = 5
 
 
 class ChildFailedError(Exception):
@@ -134,8 +135,10 @@ class Child:
         waiting.say_at_times(f"Waiting for {self.name}: {reasons}")
 
     def _with_log(self, what: str) -> str:
-        lines = self._log_path.read_text(errors="replace").splitlines()[-15:]
-        return "\n  ".join([f"{self.name} {what}", *lines])
+        """Return the sentence, and below it the end of the log without tracebacks."""
+        lines = self._log_path.read_text(errors="replace").splitlines()
+        messages = [line for line in lines if line and not line.startswith((" ", "Traceback"))]
+        return "\n  ".join([f"{self.name} {what}", *messages[-_LOG_LINES:]])
 
 
 @asynccontextmanager
