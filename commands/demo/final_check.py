@@ -19,13 +19,15 @@ _LOOK_SEC = 0.1
 class FinalCheck(msgspec.Struct, frozen=True):
     """Result: `symbols` compared, `open_positions` of them not flat, `differences` a line each.
 
-    `unacknowledged`: entries of plans and results that the daemon has not acknowledged.
+    `unacknowledged`: entries of plans and results that the daemon has not acknowledged. `decided_twice`: plans
+    with more than one decision.
     """
 
     symbols: int
     open_positions: int
     differences: tuple[str, ...]
     unacknowledged: int
+    decided_twice: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -57,4 +59,5 @@ async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: S
             differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(stored.ledger)}")
         if stored.snapshot != amount:
             differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(stored.snapshot)}")
-    return FinalCheck(len(symbols), len(positions), tuple(differences), unacknowledged)
+    twice = tuple(await services.decided_twice())
+    return FinalCheck(len(symbols), len(positions), tuple(differences), unacknowledged, twice)

@@ -35,6 +35,21 @@ end
 return rows
 """
 
+_DECIDED_TWICE = """
+local seen, twice = {}, {}
+for _, entry in ipairs(redis.call('XREVRANGE', ARGV[1], '+', '-', 'COUNT', ARGV[2])) do
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == 'plan_id' then
+      local plan = fields[i + 1]
+      if seen[plan] then twice[#twice + 1] = plan end
+      seen[plan] = true
+    end
+  end
+end
+return twice
+"""
+
 Command = tuple[bytes | str | int | float, ...]
 
 
@@ -139,6 +154,11 @@ class OtherServices:
             unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
             left += int(group[b"pending"]) + len(unread)
         return left
+
+    async def decided_twice(self) -> list[str]:
+        """Return the plans among the last 10 000 decisions that were decided more than once."""
+        plans = await self._redis.command("EVAL", _DECIDED_TWICE, 0, KEYS.audit, _KEPT_ENTRIES)
+        return [plan.decode() for plan in plans]
 
     async def stream_length(self, stream: str) -> int:
         """Count the entries of a stream."""

@@ -59,6 +59,8 @@ class Summary(msgspec.Struct, frozen=True):
             found.append(f"{tally.surprises} unexpected outcomes")
         if final_check.differences:
             found.append(f"{len(final_check.differences)} differences from the exchange")
+        if final_check.decided_twice:
+            found.append(f"decided more than once: {', '.join(final_check.decided_twice)}")
         if not self._is_behind and self.dead_letters != tally.unusable_entries:
             found.append(f"{self.dead_letters} dead letters of {tally.unusable_entries} unusable entries")
         if self.daemon_exit_code not in (0, -signal.SIGKILL):

@@ -90,6 +90,7 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
             "1 differences from the exchange",
         ),
         ({"final_check": FinalCheck(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
+        ({"final_check": FinalCheck(569, 3, (), 0, ("ab", "cd"))}, "decided more than once: ab, cd"),
         ({"daemon_exit_code": -11}, "the daemon ended with -11"),
         ({"daemon_exit_code": -9}, "the daemon did not stop in time"),
         ({"dead_letters": 1}, "1 dead letters of 0 unusable entries"),
@@ -158,6 +159,7 @@ def test_an_end_that_is_behind_on_a_busy_machine_is_inconclusive(
     [
         {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
         {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 2)},
+        {"final_check": FinalCheck(569, 3, (), 2, ("ab",))},
         {"daemon_exit_code": 1},
         {"dead_letters": 1},
     ],
