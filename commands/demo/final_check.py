@@ -19,8 +19,8 @@ _LOOK_SEC = 0.1
 class FinalCheck(msgspec.Struct, frozen=True):
     """Result: `symbols` compared, `open_positions` of them not flat, `differences` a line each.
 
-    `unacknowledged`: entries of plans and results that the daemon has not acknowledged. `decided_twice`: plans
-    with more than one decision.
+    `unacknowledged`: entries of plans and results that the daemon has not acknowledged.
+    `decided_twice`: plans with more than one decision.
     """
 
     symbols: int

@@ -27,7 +27,7 @@ _TIMEOUT = refused("permit_timeout (missing: P3.3, Governor)")
         (denied("in_flight_permit"), denied("no_position")),
     ],
 )
-def test_what_a_late_answer_or_booking_causes_depends_on_time(expected: Outcome, actual: Outcome) -> None:
+def test_late_answers_and_bookings_depend_on_time(expected: Outcome, actual: Outcome) -> None:
     assert depends_on_time(expected, actual)
 
 

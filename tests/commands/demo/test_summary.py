@@ -114,7 +114,7 @@ def _late_tally(load: Load = _BUSY, expected: Outcome = _CLOSED) -> Tally:
     return tally
 
 
-def test_what_was_too_late_on_a_busy_machine_is_inconclusive_with_the_numbers() -> None:
+def test_lateness_on_a_busy_machine_is_inconclusive_with_the_numbers() -> None:
     summary = _summary(_late_tally())
     assert summary.conclusion is Conclusion.INCONCLUSIVE
     shown = _shown(summary)
