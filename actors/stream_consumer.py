@@ -42,7 +42,8 @@ class FailureCounter:
     letter (`ledger_writer.batch_booking`). A result's count begins at 0 in each process. Keep the counter
     across restarts of the actor.
     Two cases do not wait for three failures, since trying again changes nothing: a plan whose commit meets
-    text in Redis that this service never wrote, and a result that meets a key of a wrong type.
+    a key of a wrong type or a text that this service never wrote, and a result that meets a key of a wrong
+    type.
     """
 
     def __init__(self) -> None:

@@ -126,7 +126,7 @@ def _facts(case: Case) -> Iterator[Row]:
         for row in snapshot.legs:
             entered = f" at {plain(row.entry_price)}" if row.amount and row.entry_price is not None else ""
             yield "exchange", f"{row.leg} {plain(row.amount)}{entered}"
-        limits = "" if snapshot.trusted else ", not used since trust in the stream was lost"
+        limits = "" if snapshot.trusted else ", not trusted: disputed, or from before the stream was lost"
         yield "as of", f"{iso_utc(snapshot.ts_epoch_ms)}, {value_text(snapshot.age_sec)} s old{limits}"
     ledger = case.ledger
     if ledger.last_known_amt is None:

@@ -61,7 +61,7 @@ class UncoveredShown(msgspec.Struct, frozen=True):
 
 
 class SnapshotsShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of snapshots. Stale: older than the threshold, or not trusted since trust was lost.
+    """The book of snapshots. Stale: older than the threshold, disputed, or from before the stream was lost.
 
     `never_read`: how many symbols trade of which no position was read since the start, and the first 20 of
     them by name. Null where all positions are read in one request.

@@ -7,10 +7,11 @@ from decimal import Decimal
 import trio
 
 from brain.moment import Moment
+from brain.numbers import plain
 from brain.positions.position import Leg, LegPosition
 from clock import Clock
 from exchange.errors import ExchangeError
-from exchange.protocol import PositionRow, PositionsRead, Priority, SymbolsRead
+from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -94,3 +95,55 @@ class DictatedExchange(SilentExchange):
 
     def exchange_ms(self, at: Moment) -> int:
         return at.wall_ms + self.ahead_ms
+
+
+class ExchangeWithOrders(DictatedExchange):
+    """An exchange whose fills move positions and can be looked up."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.trades: dict[str, tuple[OrderTrade, ...]] = {}
+        self.lookups: list[str] = []
+        self.trades_listed_after_sec = 0.0
+        self.legs: dict[str, dict[Leg, tuple[Decimal, int]]] = {}
+
+    def set_leg(self, symbol: str, leg: Leg, amount: str, update_time_ms: int) -> None:
+        """Set a leg of an account in hedge mode."""
+        self.legs.setdefault(symbol, {})[leg] = Decimal(amount), update_time_ms
+
+    def symbols(self) -> list[str]:
+        return [*self.rows, *self.legs]
+
+    def rows_of(self, symbol: str) -> tuple[PositionRow, ...]:
+        if symbol not in self.legs:
+            return super().rows_of(symbol)
+        return tuple(
+            PositionRow(
+                symbol,
+                LegPosition(leg, amount, Decimal(100), at_ms),
+                Decimal(10),
+                Decimal(101),
+                self.now_ms(),
+            )
+            for leg, (amount, at_ms) in self.legs[symbol].items()
+        )
+
+    def fill(self, symbol: str, order_id: str, side: str, quantity: str, leg: Leg = Leg.BOTH) -> None:
+        """Fill more of an order, now."""
+        signed = Decimal(quantity) if side == "BUY" else -Decimal(quantity)
+        if leg is Leg.BOTH:
+            self.set(symbol, plain(self.rows[symbol][0] + signed))
+        else:
+            self.set_leg(symbol, leg, plain(self.legs[symbol][leg][0] + signed), self.now_ms())
+        trade = OrderTrade(Decimal(quantity), self.now_ms())
+        self.trades[order_id] = (*self.trades.get(order_id, ()), trade)
+
+    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
+        self.lookups.append(order_id)
+        await trio.sleep(self.latency_sec)
+        if self.failure is not None:
+            raise self.failure
+        if not self.trades_listed_after_sec:
+            return self.trades.get(order_id, ())
+        listed_until_ms = self.now_ms() - self.trades_listed_after_sec * 1000
+        return tuple(trade for trade in self.trades.get(order_id, ()) if trade.time_ms <= listed_until_ms)

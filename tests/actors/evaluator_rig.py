@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Protocol
@@ -24,21 +24,7 @@ from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
-from channels import (
-    BookEntry,
-    Conflating,
-    Count,
-    DropOldest,
-    LatestValue,
-    Lease,
-    LedgerWanted,
-    MetricEvent,
-    OnDemandRead,
-    PushBack,
-    ResultBook,
-    RulesWanted,
-    SnapshotBook,
-)
+from channels import BookEntry, Channels, Count, Lease, OnDemandRead
 from clock import Clock, TrioClock
 from clocks.clocks import Clocks
 from monitoring.gate_distribution import GateDistribution
@@ -91,30 +77,20 @@ class Watched(WatchedCommits, MemoryStore):
         return self.observed(await super().commit_decisions(fence, decisions))
 
 
-class EvaluatorWorld:
+class EvaluatorWorld(Channels):
     """All is in order until a test says otherwise: symbols trade, are allowed, flat, with a ledger of 0."""
 
     def __init__(
         self, store: PlanAndLeaseStore, redis: Outside, clock: Clock, *, on_demand: bool, rules: Rules
     ) -> None:
+        super().__init__(shards=1)
         self.clock = clock
         self.clocks = Clocks(clock)
         self.redis: Outside = redis
         self.store: PlanAndLeaseStore = store
         self.keys = Keys("quantum")
-        self.book = SnapshotBook("book")
-        self.results = ResultBook("results")
-        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
-        self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
-        self.reads: PushBack[OnDemandRead] = PushBack("on_demand", 64)
-        self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
+        self.reads = self.on_demand[0]
         self.failures = FailureCounter()
-        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
-        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
-        self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
-        self.hedge_mode: LatestValue[bool] = LatestValue("hedge_mode")
-        self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
-        self.lease: LatestValue[Lease] = LatestValue("lease")
         self._on_demand = on_demand
         self._rules = rules
         step = Decimal("0.001")

@@ -21,18 +21,12 @@ from brain.identifiers import ClientOrderId, FencingToken, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot
 from channels import (
+    Channels,
     Conflating,
-    DropOldest,
     FillObserved,
-    LatestValue,
     Lease,
-    MetricEvent,
-    OnDemandRead,
     PositionObserved,
-    PushBack,
     ShardMessage,
-    SnapshotBook,
-    SnapshotChanged,
     StreamConnected,
     StreamLost,
     StreamProven,
@@ -131,19 +125,15 @@ class BoundedRead(SharedRead):
         return answer
 
 
-class FetcherRig:
-    """One fetcher for all symbols, and every channel it has."""
+class FetcherRig(Channels):
+    """One fetcher for all symbols, and the service's channels."""
 
     def __init__(self) -> None:
+        super().__init__(shards=1)
         self.clock = TrioClock(EPOCH_MS)
         self.exchange = DictatedExchange(self.clock)
         self.store = KeptSnapshots()
-        self.book = SnapshotBook("book")
         self.inbox: Conflating[ShardMessage] = Conflating("inbox", id)
-        self.on_demand: PushBack[OnDemandRead] = PushBack("on_demand", 8)
-        self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
-        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
-        self.lease: LatestValue[Lease] = LatestValue("lease")
         self.lease.send(Lease(FencingToken("1:me"), "me"))
         self.positions = BoundedRead(partial(self.exchange.positions), self.clock)
         self.log: FilteringBoundLogger = structlog.get_logger()
@@ -180,7 +170,7 @@ class FetcherRig:
             refresh(known),
             writer,
             inbox=self.inbox if inbox is None else inbox,
-            on_demand=self.on_demand,
+            on_demand=self.on_demand[0],
             on_demand_reads=OnDemandReads(self.exchange, self.positions, lambda: self.one_by_one, self.clock),
             metrics=self.metrics,
             log=self.log,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Protocol
@@ -20,33 +20,12 @@ from actors.stream_consumer import FailureCounter
 from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.result import ExecutedResult
-from brain.numbers import plain
-from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
-from brain.symbols.candidates import Candidates
-from brain.symbols.symbol_rules import SymbolRules
-from channels import (
-    BookEntry,
-    Conflating,
-    DropOldest,
-    FillObserved,
-    LatestValue,
-    Lease,
-    LedgerWanted,
-    MetricEvent,
-    OrderObserved,
-    PushBack,
-    ResultBook,
-    RulesWanted,
-    SnapshotBook,
-    SnapshotChanged,
-    UnknownExecution,
-    WaitingResult,
-)
+from brain.positions.position import Leg, Snapshot, VerifiedBy
+from channels import BookEntry, Channels, FillObserved, Lease, SnapshotChanged
 from clock import Clock, TrioClock
 from clocks.clocks import Clocks
 from exchange.book_read import BookRead
 from exchange.position_reads import PositionReads
-from exchange.protocol import OrderTrade, PositionRow
 from exchange.read_latency import ReadLatency
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
@@ -54,7 +33,7 @@ from store.memory.store import MemoryStore
 from store.protocol import LeaseStore, ResultStore
 from store.records import Entry
 from supervision import Heartbeat
-from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.actors.dictated_exchange import EPOCH_MS, ExchangeWithOrders
 from tests.background import background
 from tests.store.backends import Outside
 
@@ -62,64 +41,12 @@ from tests.store.backends import Outside
 NO_LATE_RESULTS_SEC = 61
 
 
-class ExchangeWithOrders(DictatedExchange):
-    """An exchange whose fills move positions and can be looked up."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.trades: dict[str, tuple[OrderTrade, ...]] = {}
-        self.lookups: list[str] = []
-        self.trades_listed_after_sec = 0.0
-        self.legs: dict[str, dict[Leg, tuple[Decimal, int]]] = {}
-
-    def set_leg(self, symbol: str, leg: Leg, amount: str, update_time_ms: int) -> None:
-        """Set a leg of an account in hedge mode."""
-        self.legs.setdefault(symbol, {})[leg] = Decimal(amount), update_time_ms
-
-    def symbols(self) -> list[str]:
-        return [*self.rows, *self.legs]
-
-    def rows_of(self, symbol: str) -> tuple[PositionRow, ...]:
-        if symbol not in self.legs:
-            return super().rows_of(symbol)
-        return tuple(
-            PositionRow(
-                symbol,
-                LegPosition(leg, amount, Decimal(100), at_ms),
-                Decimal(10),
-                Decimal(101),
-                self.now_ms(),
-            )
-            for leg, (amount, at_ms) in self.legs[symbol].items()
-        )
-
-    def fill(self, symbol: str, order_id: str, side: str, quantity: str, leg: Leg = Leg.BOTH) -> None:
-        """Fill more of an order, now."""
-        signed = Decimal(quantity) if side == "BUY" else -Decimal(quantity)
-        if leg is Leg.BOTH:
-            self.set(symbol, plain(self.rows[symbol][0] + signed))
-        else:
-            self.set_leg(symbol, leg, plain(self.legs[symbol][leg][0] + signed), self.now_ms())
-        trade = OrderTrade(Decimal(quantity), self.now_ms())
-        self.trades[order_id] = (*self.trades.get(order_id, ()), trade)
-
-    async def order_trades(self, symbol: str, order_id: str) -> tuple[OrderTrade, ...]:
-        self.lookups.append(order_id)
-        await trio.sleep(self.latency_sec)
-        if self.failure is not None:
-            raise self.failure
-        if not self.trades_listed_after_sec:
-            return self.trades.get(order_id, ())
-        listed_until_ms = self.now_ms() - self.trades_listed_after_sec * 1000
-        return tuple(trade for trade in self.trades.get(order_id, ()) if trade.time_ms <= listed_until_ms)
-
-
 class ResultAndLeaseStore(ResultStore, LeaseStore, Protocol):
     """The store of a ledger writer that takes the lease itself."""
 
 
-class LedgerWorld:
-    """A ledger writer with its channels, exchange and Redis."""
+class LedgerWorld(Channels):
+    """A ledger writer with the service's channels, an exchange and Redis."""
 
     def __init__(
         self,
@@ -130,14 +57,13 @@ class LedgerWorld:
         hedge_mode: bool = False,
         fetch_mode: str = "bulk",
     ) -> None:
+        super().__init__(shards=1)
         self.clock = clock
         self.clocks = Clocks(clock)
         self.exchange = ExchangeWithOrders(self.clock)
         self.redis: Outside = redis
         self.keys = Keys("quantum")
         self.store: ResultAndLeaseStore = store
-        self.book = SnapshotBook("book")
-        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
         self.positions = PositionReads(
             self.exchange,
             BookRead(self.book, self.candidates, self.clock),
@@ -146,23 +72,11 @@ class LedgerWorld:
             clock=self.clock,
             log=structlog.get_logger(),
         )
-        self.ledgers_wanted: PushBack[LedgerWanted] = PushBack("ledgers_wanted", 64)
-        self.changes: Conflating[SnapshotChanged] = Conflating("changes", lambda c: c.snapshot.symbol)
-        self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
-        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
-        self.hedge_mode: LatestValue[bool] = LatestValue("hedge_mode")
         self.hedge_mode.send(hedge_mode)
-        self.lease: LatestValue[Lease] = LatestValue("lease")
-        self.ledgers_adopted: LatestValue[bool] = LatestValue("ledgers_adopted")
-        self.unknown_executions: LatestValue[tuple[UnknownExecution, ...]] = LatestValue("unknown")
-        self.waiting_results: LatestValue[tuple[WaitingResult, ...]] = LatestValue("waiting")
-        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
         self.heartbeat: Heartbeat | None = None
         self.failures = FailureCounter()
         self.fill_memory = FillMemory()
-        self.results = ResultBook("results")
         self.reservation_life_sec = 90.0
-        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
 
     def writer(self) -> LedgerWriter:
         log = structlog.get_logger()
@@ -255,6 +169,20 @@ class LedgerWorld:
             )
         )
 
+    def fill(
+        self,
+        symbol: str,
+        order_id: str,
+        side: str,
+        quantity: str,
+        *,
+        client_order_id: str = "x",
+        status: str = "FILLED",
+    ) -> None:
+        """Fill an order and push the fill."""
+        self.exchange.fill(symbol, order_id, side, quantity)
+        self.push_fill(symbol, order_id, side, client_order_id=client_order_id, status=status)
+
     def publish_result(
         self,
         symbol: str,
@@ -283,8 +211,7 @@ class LedgerWorld:
 
     def execute(self, symbol: str, order_id: str, side: str, quantity: str) -> None:
         """Fill an order, push the fill and publish the result."""
-        self.exchange.fill(symbol, order_id, side, quantity)
-        self.push_fill(symbol, order_id, side)
+        self.fill(symbol, order_id, side, quantity)
         self.publish_result(symbol, order_id, side, quantity)
 
     def publish_refusal(self, symbol: str, error: str, *, plan_id: str = "plan") -> None:
@@ -292,6 +219,11 @@ class LedgerWorld:
         self.redis.xadd(
             self.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "False", "error": error}
         )
+
+    def open_permit(self, symbol: str) -> str | None:
+        """Return the plan's open permit, as it is stored."""
+        permit = self.redis.hgetall(self.keys.open_permits(symbol)).get(b"p:plan")
+        return None if permit is None else permit.decode()
 
     def ledger(self, symbol: str) -> dict[str, str]:
         stored = self.redis.hgetall(self.keys.ledger(symbol))
@@ -326,6 +258,13 @@ class LedgerRig(LedgerWorld):
         redis = MemoryRedis(lambda: clock.now().wall_ms + self.redis_off_ms)
         store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
         super().__init__(store, redis, clock, hedge_mode=hedge_mode, fetch_mode=fetch_mode)
+
+    def decided(self, symbol: str, what: str, quantity: str, *, life_sec: float = 60) -> str:
+        """Store the mark of the plan, and its open permit with so much life left; return the permit."""
+        permit = f"{what}|{quantity}|{self.redis.now_ms() + round(life_sec * 1000)}"
+        self.redis.hset(self.keys.open_permits(symbol), {"v": "d1-0", "p:plan": permit})
+        self.redis.set(self.keys.plan_mark("plan"), f"D|{what}|0")
+        return permit
 
 
 def fail_planning_of(plan_id: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def change_once(
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", CHANGES)
-async def test_what_changes_between_read_and_commit_stops_the_allow(name: str, kind: str, what: str) -> None:
+async def test_a_change_between_read_and_commit_stops_the_allow(name: str, kind: str, what: str) -> None:
     change, reason = CHANGES[what]
     async with evaluator_world(name, rules=RULES) as (world, store):
         on_the_way = change_once(world, store, change)
@@ -136,7 +136,7 @@ async def test_what_changes_between_read_and_commit_stops_the_allow(name: str, k
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_where_nothing_changes_the_parked_allow_is_committed(name: str, kind: str) -> None:
+async def test_a_parked_allow_is_committed_if_nothing_changes(name: str, kind: str) -> None:
     async with evaluator_world(name, rules=RULES) as (world, store):
         on_the_way = change_once(world, store, lambda _: None)
         async with running_evaluator(world):

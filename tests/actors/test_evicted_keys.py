@@ -54,7 +54,7 @@ async def test_a_second_close_is_denied_while_the_first_ones_reservation_is_evic
         assert await ask(world, again) == ("in_flight_permit", None)
 
 
-async def test_what_is_left_beside_an_evicted_reservation_may_be_closed_and_no_more(
+async def test_no_more_may_be_closed_than_is_left_beside_an_evicted_reservation(
     world: EvaluatorWorld,
 ) -> None:
     world.holds(SYMBOL, "4")

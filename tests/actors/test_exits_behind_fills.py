@@ -167,7 +167,7 @@ async def test_without_trust_in_the_stream_no_push_is_waited_for(world: FillsAnd
 
 
 @pytest.mark.parametrize("on_demand", [True, False])
-async def test_what_is_not_proven_to_contain_the_fill_is_stale_in_the_end(on_demand: bool) -> None:
+async def test_a_snapshot_not_proven_to_contain_the_fill_is_stale_in_the_end(on_demand: bool) -> None:
     world = FillsAndExits(on_demand=on_demand)
     world.read_answer = "HTTP 502"
     async with world.running():
@@ -272,7 +272,7 @@ async def test_a_push_of_its_leg_is_enough_in_hedge_mode(leg: str) -> None:
         assert world.reads == 0
 
 
-async def test_what_another_process_booked_last_is_not_decided_on_an_older_snapshot(
+async def test_no_snapshot_older_than_the_last_booking_of_another_process_is_decided_on(
     world: FillsAndExits,
 ) -> None:
     """A standby takes over: its book is warm, and the ledger is newer than the book."""

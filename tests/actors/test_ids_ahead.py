@@ -84,7 +84,7 @@ async def test_opens_wait_after_another_run_of_redis_whatever_the_ids(
 
 
 @pytest.mark.parametrize("ahead_ms", AHEAD_MS)
-async def test_what_lay_unread_at_a_start_is_expired(rig: EvaluatorRig, ahead_ms: int) -> None:
+async def test_a_plan_that_lay_unread_at_a_start_is_expired(rig: EvaluatorRig, ahead_ms: int) -> None:
     await rig.store.plans.create(lost=False)
     rig.publish("in order")
     await put_ahead(rig, ahead_ms)
@@ -99,7 +99,7 @@ async def test_what_lay_unread_at_a_start_is_expired(rig: EvaluatorRig, ahead_ms
         assert rig.reason("live") == "no_position"
 
 
-async def test_what_waited_through_an_outage_is_as_old_as_the_outage(rig: EvaluatorRig) -> None:
+async def test_a_plan_that_waited_through_an_outage_is_as_old_as_the_outage(rig: EvaluatorRig) -> None:
     async with running_evaluator(rig):
         await put_ahead(rig, HALF_HOUR_MS)
         for outage_sec, reason in ((2.0, "sanity_checks_passed"), (6.0, "plan_expired")):

@@ -11,8 +11,8 @@ from brain.identifiers import FencingToken
 from channels import LatestValue, Lease
 from store.records import LeaseReply, UniverseKeys
 from supervision import Heartbeat
-from tests.actors.candidate_planner.test_candidate_planner import CountedStore, PlannerRig
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
+from tests.actors.planner_rig import CountedStore, PlannerRig
 from tests.background import background
 from tests.virtual_time import virtual_time
 

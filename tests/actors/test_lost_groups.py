@@ -37,8 +37,7 @@ async def adopted(world: LedgerWorld) -> None:
 
 def filled(world: LedgerWorld, order_id: str) -> None:
     """An order of 1 is filled; `publish_result` publishes its result."""
-    world.exchange.fill(SYMBOL, order_id, "BUY", "1")
-    world.push_fill(SYMBOL, order_id, "BUY")
+    world.fill(SYMBOL, order_id, "BUY", "1")
 
 
 def publish_result(world: LedgerWorld, order_id: str) -> None:

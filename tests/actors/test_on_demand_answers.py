@@ -29,7 +29,7 @@ async def test_an_on_demand_read_answers_its_caller_with_the_book_filled(rig: Fe
         await trio.sleep(1)
         rig.exchange.set("BTCUSDT", "0.3")
         reply, answer = trio.open_memory_channel[str | None](1)
-        await rig.on_demand.send(
+        await rig.on_demand[0].send(
             OnDemandRead(Symbol("BTCUSDT"), PlanId("plan"), trio.current_time() + 1, reply)
         )
         assert await answer.receive() is None
@@ -50,14 +50,14 @@ async def test_an_on_demand_read_that_fails_says_why(
         await trio.sleep(1)
         rig.exchange.latency_sec, rig.exchange.failure = latency_sec, failure
         reply, answer = trio.open_memory_channel[str | None](1)
-        await rig.on_demand.send(
+        await rig.on_demand[0].send(
             OnDemandRead(Symbol("BTCUSDT"), PlanId("plan"), trio.current_time() + 1, reply)
         )
         assert await answer.receive() == why
 
 
 @pytest.mark.parametrize(("changes", "why"), [(1, None), (2, "it changed each time while it was read")])
-async def test_what_changes_during_an_on_demand_read_is_read_once_more(
+async def test_a_position_that_changes_during_an_on_demand_read_is_read_once_more(
     rig: FetcherRig, changes: int, why: str | None
 ) -> None:
     rig.exchange.set("BTCUSDT", "0.5", update_time_ms=5)
@@ -65,7 +65,7 @@ async def test_what_changes_during_an_on_demand_read_is_read_once_more(
         await trio.sleep(1)
         rig.exchange.reads.clear()
         reply, answer = trio.open_memory_channel[str | None](1)
-        await rig.on_demand.send(
+        await rig.on_demand[0].send(
             OnDemandRead(Symbol("BTCUSDT"), PlanId("plan"), trio.current_time() + 1, reply)
         )
         for number in range(1, changes + 1):

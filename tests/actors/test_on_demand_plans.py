@@ -48,7 +48,7 @@ async def on_demand_lines(rig: EvaluatorRig, answer: str | None) -> tuple[list[s
     return lines(logs, "On-demand", "on-demand", "SNAPSHOT_MISS"), counted
 
 
-async def test_what_has_to_be_decided_again_stays_before_what_waits_for_a_read(rig: EvaluatorRig) -> None:
+async def test_a_plan_decided_again_stays_before_one_that_waits_for_a_read(rig: EvaluatorRig) -> None:
     """The first answer needs no position, but rests on a cooldown that the evaluator does not know yet."""
     rig.allowlist.send(Allowlist(AllowlistSource.ENV, False, frozenset({"ETHUSDT"}), None, None))
     rig.ledger("BTCUSDT", "1")

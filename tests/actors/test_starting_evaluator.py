@@ -45,7 +45,9 @@ async def lacking(rig: EvaluatorRig, *names: str) -> AsyncIterator[Callable[[], 
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-async def test_what_comes_within_half_the_age_limit_is_waited_for(rig: EvaluatorRig, name: str) -> None:
+async def test_a_value_that_comes_within_half_the_age_limit_is_waited_for(
+    rig: EvaluatorRig, name: str
+) -> None:
     rig.holds("BTCUSDT", "1")
     async with lacking(rig, name) as send_all:
         rig.publish("p")

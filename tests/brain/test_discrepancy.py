@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
-from brain.moment import Moment
-from brain.positions.merging import apply_push, apply_rest, explained
-from brain.positions.position import Leg, LegPosition
+from brain.positions.merging import apply_push, explained
+from brain.positions.position import LegPosition
 from brain.positions.symbol_state import Discrepancy, SymbolState
-
-
-def at(ms: int) -> Moment:
-    return Moment(ms / 1000, ms)
-
-
-def row(amount: str, changed_ms: int) -> LegPosition:
-    return LegPosition(Leg.BOTH, Decimal(amount), Decimal(100), changed_ms)
+from tests.brain.positions.states import HELD, amounts, at, judged, row
 
 
 def read(
     state: SymbolState, shown: LegPosition, *, since: int | None, sent: int = 2000
 ) -> tuple[SymbolState, tuple[Discrepancy, ...]]:
-    return apply_rest(
-        state,
-        [shown],
-        leverage=Decimal(10),
-        mark_price=Decimal(101),
-        sent=at(sent),
-        received=at(sent + 300),
-        stream_since=None if since is None else at(since),
-    )
-
-
-HELD = read(SymbolState("BTCUSDT"), row("1", 100), since=900, sent=1000)[0]
+    return judged(state, shown, since=since, sent=sent, received=sent + 300)
 
 
 def test_an_amount_that_a_trusted_stream_has_not_pushed_is_a_discrepancy() -> None:
@@ -72,7 +51,7 @@ def test_an_amount_that_was_pushed_out_of_order_is_no_discrepancy() -> None:
     pushed = apply_push(HELD, row("3", 1500), at(1540))
     disputed = apply_push(pushed, row("2", 1400), at(4000))
     state, found = read(disputed, row("2", 1400), since=900, sent=4100)
-    assert found == () and [str(known.row.amount) for known in state.legs] == ["2"]
+    assert found == () and amounts(state) == ["2"]
 
 
 def test_an_event_in_flight_explains_what_a_read_had_shown_before_it() -> None:
@@ -83,7 +62,7 @@ def test_an_event_in_flight_explains_what_a_read_had_shown_before_it() -> None:
     assert explained(apply_push(state, row("7", 1600), at(1840)), discrepancy)
 
 
-def test_what_was_explained_once_stays_explained() -> None:
+def test_a_discrepancy_that_was_explained_once_stays_explained() -> None:
     state, (discrepancy,) = read(HELD, row("2", 1500), since=900, sent=1490)
     state = apply_push(state, row("2", 1500), at(1840))
     state, _ = read(state, row("3", 1900), since=900)

@@ -7,10 +7,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.moment import Moment
-from brain.positions.merging import EVENT_IN_FLIGHT_SEC, apply_push, apply_rest, not_shown
+from brain.positions.merging import EVENT_IN_FLIGHT_SEC, apply_push, not_shown
 from brain.positions.position import Leg, LegPosition, VerifiedBy
 from brain.positions.symbol_state import StreamProof, SymbolState, to_snapshot
+from tests.brain.positions import states
+from tests.brain.positions.states import at, row
 
 LAST_MS = 10_000
 #: Seconds, milliseconds and microseconds; before the first trade, long ago, now, and years ahead.
@@ -19,24 +20,8 @@ AMOUNTS = st.integers(-2, 2).map(Decimal)
 MODES = ((Leg.BOTH,), (Leg.LONG, Leg.SHORT))
 
 
-def at(ms: int) -> Moment:
-    return Moment(ms / 1000, ms)
-
-
-def row(leg: Leg, amount: Decimal, date_ms: int) -> LegPosition:
-    return LegPosition(leg, amount, Decimal(100), date_ms)
-
-
 def read(state: SymbolState, rows: list[LegPosition], sent: int, received: int) -> SymbolState:
-    return apply_rest(
-        state,
-        rows,
-        leverage=Decimal(10),
-        mark_price=Decimal(101),
-        sent=at(sent),
-        received=at(received),
-        not_after_ms=received + 1000,
-    )[0]
+    return states.read(state, *rows, sent=sent, received=received, not_after_ms=received + 1000)
 
 
 @st.composite
@@ -51,12 +36,12 @@ def histories(draw: st.DrawFn, legs: tuple[Leg, ...]) -> SymbolState:
         if kind == "not shown":
             state = not_shown(state, at(ms))
         elif kind == "read":
-            rows = [row(leg, draw(AMOUNTS), draw(DATES)) for leg in legs]
+            rows = [row(draw(AMOUNTS), draw(DATES), leg) for leg in legs]
             state = read(state, rows, max(0, ms - draw(st.integers(0, 3_000))), ms)
         else:
             leg = draw(st.sampled_from([*legs, Leg.BOTH]))
             bound_ms = None if kind == "unbounded push" else ms + 1000
-            state = apply_push(state, row(leg, draw(AMOUNTS), date_ms), at(ms), not_after_ms=bound_ms)
+            state = apply_push(state, row(draw(AMOUNTS), date_ms, leg), at(ms), not_after_ms=bound_ms)
     return state
 
 
@@ -65,7 +50,7 @@ def test_two_reads_apart_that_agree_are_accepted_after_any_history(
     data: st.DataObject, legs: tuple[Leg, ...]
 ) -> None:
     state = data.draw(histories(legs))
-    truth = [row(leg, data.draw(AMOUNTS), data.draw(st.integers(-20_000, 0))) for leg in legs]
+    truth = [row(data.draw(AMOUNTS), data.draw(st.integers(-20_000, 0)), leg) for leg in legs]
     first = LAST_MS + round(EVENT_IN_FLIGHT_SEC * 1000) + 1
     second = first + round(EVENT_IN_FLIGHT_SEC * 1000) + data.draw(st.integers(301, 9_000))
     state = read(state, truth, first, first + 300)
@@ -77,10 +62,10 @@ def test_two_reads_apart_that_agree_are_accepted_after_any_history(
 
 
 @given(st.data(), st.sampled_from(MODES))
-def test_what_one_read_contradicts_is_claimed_no_more(data: st.DataObject, legs: tuple[Leg, ...]) -> None:
+def test_contradicted_amounts_are_claimed_no_more(data: st.DataObject, legs: tuple[Leg, ...]) -> None:
     """A read sent well after all that is known came: its amounts are claimed, or none are."""
     state = data.draw(histories(legs))
-    truth = [row(leg, data.draw(AMOUNTS), data.draw(st.integers(-20_000, 0))) for leg in legs]
+    truth = [row(data.draw(AMOUNTS), data.draw(st.integers(-20_000, 0)), leg) for leg in legs]
     sent = LAST_MS + round(EVENT_IN_FLIGHT_SEC * 1000) + 1
     state = read(state, truth, sent, sent + 300)
     snapshot = to_snapshot(state, StreamProof(at(0), at(sent + 250)))

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brain.moment import Moment
-from brain.positions.merging import apply_push, apply_rest, explained
+from brain.positions.merging import apply_push, explained
 from brain.positions.position import Leg, LegPosition
 from brain.positions.symbol_state import Discrepancy, StreamProof, SymbolState, to_snapshot
+from tests.brain.positions.states import at, judged
 
 pytestmark = pytest.mark.simulation
 
@@ -43,10 +43,6 @@ class Story(NamedTuple):
     pings: list[int]
     connected: int | None
     hedge_mode: bool
-
-
-def at(ms: int) -> Moment:
-    return Moment(ms / 1000, ms)
 
 
 def position_at(story: Story, ms: int) -> list[LegPosition]:
@@ -128,15 +124,14 @@ def follow(story: Story) -> Iterator[tuple[SymbolState, StreamProof | None]]:
                 state, event, at(moment), stream_since=since, exchange_ahead_ms=EXCHANGE_AHEAD_MS
             )
         else:
-            state, _ = apply_rest(
+            shown = [dated(row) for row in position_at(story, event.looked)]
+            state, _ = judged(
                 state,
-                [dated(row) for row in position_at(story, event.looked)],
-                leverage=Decimal(10),
-                mark_price=Decimal(100),
-                sent=at(event.sent),
-                received=at(event.received),
-                stream_since=since,
-                exchange_ahead_ms=EXCHANGE_AHEAD_MS,
+                *shown,
+                sent=event.sent,
+                received=event.received,
+                since=story.connected,
+                ahead_ms=EXCHANGE_AHEAD_MS,
             )
         yield state, proof
 
@@ -180,21 +175,14 @@ def test_the_newest_row_stands_in_the_end(story: Story) -> None:
 @given(stories(with_stream=True))
 def test_a_stream_without_gaps_explains_every_discrepancy(story: Story) -> None:
     state = SymbolState("BTCUSDT")
-    since = at(story.connected or 0)
     found: list[Discrepancy] = []
     for moment, event in messages(story):
         if isinstance(event, LegPosition):
             state = apply_push(state, event, at(moment))
         elif isinstance(event, Read):
-            rows = [dated(row) for row in position_at(story, event.looked)]
-            state, discrepancies = apply_rest(
-                state,
-                rows,
-                leverage=Decimal(10),
-                mark_price=Decimal(100),
-                sent=at(event.sent),
-                received=at(event.received),
-                stream_since=since,
+            shown = [dated(row) for row in position_at(story, event.looked)]
+            state, discrepancies = judged(
+                state, *shown, sent=event.sent, received=event.received, since=story.connected or 0
             )
             found += discrepancies
     assert all(explained(state, discrepancy) for discrepancy in found)

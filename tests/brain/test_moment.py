@@ -29,5 +29,5 @@ def test_earlier_by_moves_both_clocks() -> None:
 
 
 @given(moments, moments, st.floats(0, 1e6))
-def test_what_is_verified_earlier_is_never_younger(verified: Moment, now: Moment, seconds: float) -> None:
+def test_an_earlier_verification_is_never_younger(verified: Moment, now: Moment, seconds: float) -> None:
     assert verified.earlier_by(seconds).age_sec(now) >= verified.age_sec(now)

@@ -70,7 +70,7 @@ def test_zero_has_one_form(text: str) -> None:
         *("\N{FULLWIDTH DIGIT ONE}", "\N{ARABIC-INDIC DIGIT ONE}"),
     ],
 )
-def test_what_is_no_number_or_none_that_could_be_a_quantity(text: str) -> None:
+def test_text_that_is_no_number_or_no_possible_quantity_is_refused(text: str) -> None:
     for read in (parse_decimal, parse_decimal_down):
         with pytest.raises(NotANumberError):
             read(text)

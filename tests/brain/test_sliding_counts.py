@@ -10,7 +10,7 @@ from brain.sliding_counts import SlidingCounts
 HOUR_SEC = 3600
 
 
-def test_what_happened_is_counted_until_its_window_has_passed() -> None:
+def test_an_event_is_counted_until_its_window_has_passed() -> None:
     counts = SlidingCounts(HOUR_SEC)
     counts.count("no_position", 1000)
     counts.count("no_position", 1003)

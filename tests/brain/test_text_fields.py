@@ -14,7 +14,7 @@ def test_fields_are_recorded_as_published() -> None:
     assert text_fields(published) == {"plan_id": "plan-1", "k_heat": "0.30", "reason": "Schnäppchen"}
 
 
-def test_what_is_no_text_is_escaped() -> None:
+def test_bytes_that_are_no_text_are_escaped() -> None:
     assert text_fields({b"symbol": b"BTC\xff"}) == {"symbol": "BTC\\xff"}
 
 
@@ -41,7 +41,7 @@ def test_any_bytes_become_text_that_survives_json(fields: dict[bytes, bytes]) ->
 
 
 @given(st.dictionaries(st.binary(max_size=70), st.binary(max_size=520), max_size=20))
-def test_what_is_decoded_in_one_go_is_what_each_field_is_by_itself(fields: dict[bytes, bytes]) -> None:
+def test_fields_decoded_together_are_as_each_is_by_itself(fields: dict[bytes, bytes]) -> None:
     texts = {truncate(name, 64): truncate(value, 512) for name, value in fields.items()}
     if sum(map(len, texts)) + sum(map(len, texts.values())) <= 8000:
         assert text_fields(fields) == texts

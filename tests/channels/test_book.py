@@ -41,7 +41,7 @@ def verified(book: SnapshotBook, symbol: str) -> tuple[float, VerifiedBy]:
     return found.verified_at.monotonic_sec, found.verified_by
 
 
-def test_what_was_never_published_is_not_there(book: SnapshotBook) -> None:
+def test_a_symbol_that_was_never_published_is_not_there(book: SnapshotBook) -> None:
     assert book.get("BTCUSDT") is None
     assert book.symbols() == []
 

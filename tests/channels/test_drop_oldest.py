@@ -17,9 +17,7 @@ async def test_the_oldest_message_goes_and_is_counted() -> None:
 
 
 @given(capacity=st.integers(1, 5), sent=st.lists(st.integers(), max_size=20))
-async def test_what_is_delivered_and_what_is_dropped_is_all_that_was_sent(
-    capacity: int, sent: list[int]
-) -> None:
+async def test_delivered_and_dropped_messages_are_all_that_was_sent(capacity: int, sent: list[int]) -> None:
     channel: DropOldest[int] = DropOldest("test", capacity)
     for number in sent:
         channel.send(number)

@@ -82,7 +82,7 @@ def test_many_symbols_shrink_to_a_moment_for_all(book: ResultBook) -> None:
     assert book.all_in(shown(7, 0, "S3"))
 
 
-def test_what_was_in_hand_when_booking_began_again_may_have_been_booked(book: ResultBook) -> None:
+def test_a_result_in_hand_when_booking_began_again_may_have_been_booked(book: ResultBook) -> None:
     book.begin(FencingToken("fence-1"), at(0))
     book.arrive(Symbol("BTCUSDT"), EntryId("1-0"), at(100))
     book.begin(FencingToken("fence-1"), at(200))

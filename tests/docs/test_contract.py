@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
-from enum import Flag
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,16 +13,10 @@ import pytest
 import commands
 from brain.decisions.checks import CHECKS
 from brain.decisions.permit_text import AuditRecord
-from brain.identifiers import PlanId
 from brain.ledger import refusal_words
-from brain.ledger.booking import decode_memory, decode_open_permit, encode_memory, encode_open_permit
-from brain.ledger.plan_mark import decode_mark, encode_mark
 from brain.ledger.refusal_words import Proof, proof_of
 from brain.ledger.result import read_result
-from brain.ledger.unknown_outcomes import decode_unknown, encode_unknown
-from brain.plans import kinds
-from brain.plans.kinds import Row
-from brain.plans.permit import Kind, Reason
+from brain.plans.permit import Reason
 from brain.plans.plan_fields import LARGEST_ENTRY, LARGEST_FIELD, read_plan
 from commands import cli
 from monitoring.metrics.catalogue import CATALOGUE
@@ -38,7 +30,6 @@ from tests.docs.test_documents import ALLOWS
 
 Both = tuple[Observed, Observed]
 CONTRACT = "docs/contract.md"
-_EXAMPLE = re.compile(r"^- \*(.+?)\*.*?: `(.+?)`", flags=re.M)
 
 
 @pytest.fixture(scope="module")
@@ -156,41 +147,6 @@ def test_a_refused_result_is_concluded_from_as_the_contract_says() -> None:
     }
 
 
-def in_words(members: Flag) -> str:
-    """A cell of the kind table as the contract shows it."""
-    words: dict[Flag, str] = {
-        kinds.Action.CLOSING: "closing",
-        kinds.Action.ENTRY: "`ENTRY_PROPOSED`",
-        kinds.Action.ABSENT: "none",
-        kinds.Action.UPDATE_SL: "`UPDATE_SL`",
-        kinds.Quantity.NONE: "not given",
-        kinds.Towards.CLOSE: "`CLOSE`",
-        kinds.Towards.NO_SIDE: "none",
-    }
-    column = type(members)
-    if list(members) == list(column) and len(column) > 1:
-        return "any"
-    return ", ".join(words.get(member) or str(member.name).lower() for member in members)
-
-
-def kind_row(row: Row) -> list[str]:
-    cells = (row.action, row.reduce_only, row.quantity, row.towards, row.position)
-    answer = row.outcome.value if isinstance(row.outcome, Kind) else f"`{row.outcome.value}`"
-    return [*map(in_words, cells), answer]
-
-
-def test_the_actions_that_close_take_the_share_of_the_contract() -> None:
-    for names, asks_for, quantity in tables(section(CONTRACT, "Plans"))[1]:
-        share = re.match(r"\d+", quantity)
-        for name in codes(names):
-            assert kinds.percent_of(name) == (int(share[0]) if share else None), name
-            assert bool(share) == (asks_for == "close"), name
-
-
-def test_the_kind_table_is_the_one_that_decides() -> None:
-    assert tables(section(CONTRACT, "Plans"))[2] == [kind_row(row) for row in kinds.TABLE]
-
-
 def test_the_reasons_are_those_of_the_code() -> None:
     answers = {reason: cells[0] for reason, cells in documented("Reasons").items()}
     assert answers == {reason.value: "allow" if reason in ALLOWS else "deny" for reason in Reason}
@@ -244,24 +200,6 @@ def test_a_dead_letter_has_the_fields_of_the_contract(one_way: Observed) -> None
         listed = documented("Dead letters").keys()
         renamed = {f"original_{name}" if name in listed else name for name in original}
         assert letter.keys() == renamed | listed
-
-
-#: By the words in front of an example: the functions that read and write such a value.
-STORED: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
-    "plan mark": (decode_mark, encode_mark),
-    "open permit": (partial(decode_open_permit, PlanId("p")), encode_open_permit),
-    "order memory": (decode_memory, encode_memory),
-    "unknown outcome": (partial(decode_unknown, PlanId("p")), encode_unknown),
-}
-
-
-def test_values_of_the_services_own_keys_are_stored_as_the_contract_shows() -> None:
-    examples = _EXAMPLE.findall(section(CONTRACT, "State of its own"))
-    shown = ["plan mark", "plan mark", "open permit", "order memory", "unknown outcome"]
-    assert [what for what, _ in examples] == shown
-    for what, text in examples:
-        decode, encode = STORED[what]
-        assert encode(decode(text)) == text, what
 
 
 def test_the_paths_over_http_are_those_that_are_served() -> None:

@@ -7,7 +7,6 @@ import time
 from decimal import Decimal
 
 import httpx
-import msgspec
 import pytest
 import trio
 
@@ -118,22 +117,20 @@ async def test_an_exchange_that_stays_away_is_given_up_after_three_attempts(
 
 
 async def test_every_request_ends_in_time(simulator: RunningSimulator) -> None:
-    parts = Parts(simulator, timeout_sec=0.05)
-    async with parts.rest:
+    async with Parts(simulator, timeout_sec=0.05).rest as rest:
         simulator.exchange.faults.rest_fault_rates = {"hang": 1.0}
         with trio.fail_after(3), pytest.raises(ExchangeUnavailable):
-            await parts.rest.positions()
+            await rest.positions()
 
 
 async def test_an_address_without_a_server_is_unavailable(simulator: RunningSimulator) -> None:
-    parts = Parts(simulator)
-    async with parts.rest:
+    async with Parts(simulator).rest as rest:
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
         port = listener.socket.getsockname()[1]
         await listener.aclose()
-        parts.rest._transport._client.base_url = f"http://127.0.0.1:{port}"
+        rest._transport._client.base_url = f"http://127.0.0.1:{port}"
         with pytest.raises(ExchangeUnavailable):
-            await parts.rest.positions()
+            await rest.positions()
 
 
 @pytest.mark.parametrize(
@@ -165,10 +162,10 @@ async def test_a_limit_stops_all_callers_until_the_later_of_retry_after_and_the_
 
 
 async def test_a_daemon_that_remembers_a_ban_asks_nothing(simulator: RunningSimulator) -> None:
-    parts = Parts(simulator, banned_until_wall_ms=time.time_ns() // 1_000_000 + 60_000)
-    async with parts.rest:
+    banned_until_wall_ms = time.time_ns() // 1_000_000 + 60_000
+    async with Parts(simulator, banned_until_wall_ms=banned_until_wall_ms).rest as rest:
         with pytest.raises(RateLimited):
-            await parts.rest.positions()
+            await rest.positions()
     assert simulator.exchange.requests.total == 0
 
 
@@ -183,12 +180,11 @@ async def test_the_exchanges_own_count_of_weight_holds_requests_back(
 
 
 async def test_retries_stay_inside_the_budget(simulator: RunningSimulator) -> None:
-    parts = Parts(simulator, share_per_min=13)
-    async with parts.rest:
-        await parts.rest.synchronise_clock()
+    async with Parts(simulator, share_per_min=13).rest as rest:
+        await rest.synchronise_clock()
         simulator.exchange.faults.rest_fault_rates = {"5xx": 1.0}
         with pytest.raises(BudgetExhausted):
-            await parts.rest.positions()
+            await rest.positions()
         assert requests_to(simulator, POSITION_RISK) == 1
 
 
@@ -214,10 +210,9 @@ async def test_a_clock_that_drifts_is_set_right_and_the_request_repeated_once(
 
 
 async def test_a_wrong_secret_is_a_rejection_and_not_asked_again(simulator: RunningSimulator) -> None:
-    parts = Parts(simulator, api_secret="wrong")
-    async with parts.rest:
+    async with Parts(simulator, api_secret="wrong").rest as rest:
         with pytest.raises(ExchangeRejected) as rejected:
-            await parts.rest.positions()
+            await rest.positions()
     assert rejected.value.code == -1022
     assert not isinstance(rejected.value, ClockSkewed | ListenKeyUnknown)
     assert requests_to(simulator, POSITION_RISK) == 1
@@ -272,53 +267,3 @@ async def test_nothing_secret_reaches_logs_or_errors(
     written = caplog.text + " ".join(texts)
     for secret in ("signature=", key, simulator.exchange.api_key, simulator.exchange.api_secret):
         assert secret not in written
-
-
-class Dictated(httpx.AsyncBaseTransport):
-    """Answers reads of positions with these bodies, one after the other, and requests for the time."""
-
-    def __init__(self, *bodies: bytes) -> None:
-        self.bodies = list(bodies)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path == POSITION_RISK:
-            return httpx.Response(200, content=self.bodies.pop(0))
-        return httpx.Response(200, json={"serverTime": int(time.time() * 1000)})
-
-
-def risk_row(symbol: str, leg: str = "BOTH", amount: str = "0") -> dict[str, str | int]:
-    return {
-        "symbol": symbol,
-        "positionAmt": amount,
-        "entryPrice": "0.0",
-        "markPrice": "21123.05",
-        "leverage": "4",
-        "positionSide": leg,
-        "updateTime": 0,
-    }
-
-
-async def test_an_answer_that_is_no_array_is_asked_for_once_more(simulator: RunningSimulator) -> None:
-    right, wrong = msgspec.json.encode([risk_row("BTCUSDT")]), b'{"symbol": "BTCUSDT"}'
-    async with Parts(simulator, network=Dictated(wrong, right)).rest as rest:
-        assert [row.symbol for row in (await rest.positions()).rows] == ["BTCUSDT"]
-
-
-async def test_one_unreadable_row_of_569_leaves_568_symbols(simulator: RunningSimulator) -> None:
-    rows: list[dict[str, object]] = [{**risk_row(f"S{number}USDT")} for number in range(569)]
-    rows[300]["updateTime"] = None
-    async with Parts(simulator, network=Dictated(msgspec.json.encode(rows))).rest as rest:
-        read = await rest.positions()
-    assert len(read.rows) == 568
-    assert list(read.unreadable) == ["S300USDT"]
-
-
-async def test_the_untradable_row_of_hedge_mode_is_left_out_wherever_its_legs_stand(
-    simulator: RunningSimulator,
-) -> None:
-    others = [risk_row(f"S{number}USDT", "LONG") for number in range(250)]
-    rows = [risk_row("BTCUSDT"), *others, risk_row("BTCUSDT", "LONG"), risk_row("BTCUSDT", "SHORT")]
-    async with Parts(simulator, network=Dictated(msgspec.json.encode(rows))).rest as rest:
-        read = await rest.positions()
-    assert [row.position.leg for row in read.rows if row.symbol == "BTCUSDT"] == [Leg.LONG, Leg.SHORT]
-    assert len(read.rows) == 252

@@ -38,7 +38,7 @@ def test_the_growth_of_the_count_is_the_weight() -> None:
     assert exchange.weights.of(POSITION_MODE) == 30
 
 
-def test_what_others_use_is_not_taken_for_the_weight_for_long() -> None:
+def test_the_use_of_others_is_not_taken_for_the_weight_for_long() -> None:
     exchange = Exchange()
     exchange.request(5)
     exchange.request(5, others=12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -16,7 +15,6 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.refresh import AutoRefresh, Refresh
 from brain.symbols.candidates import Candidates
 from brain.symbols.symbol_rules import SymbolRules
-from channels import LatestValue
 from exchange.book_read import BookRead
 from exchange.errors import ExchangeError, ExchangeRejected, ExchangeUnavailable
 from exchange.position_reads import PositionReads
@@ -57,12 +55,9 @@ class AutoRig(FetcherRig):
         self.exchange = exchange(self.clock)
         for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
             self.exchange.set(symbol, "1", update_time_ms=0)
-        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
         self.candidates.send(Candidates(("BTCUSDT", "ETHUSDT")))
         self.latency = ReadLatency()
         self.pacer = ReadPacer(pace_within(periodic_weight_per_min(1200), 10))
-        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
-        self.never_read: LatestValue[tuple[str, ...]] = LatestValue("never_read")
         self.reads = PositionReads(
             self.exchange,
             BookRead(self.book, self.candidates, self.clock),

@@ -65,7 +65,7 @@ GONE = [
 
 
 @pytest.mark.parametrize("gone", GONE)
-async def test_where_v2_is_gone_v3_is_read_with_flat_rows_and_leverages(gone: Answer) -> None:
+async def test_v3_is_read_with_flat_rows_and_leverages_once_v2_is_gone(gone: Answer) -> None:
     scripted = without_v2([v3_row("BTCUSDT", "-2")])
     scripted.network.answers[V2] = gone
     for _ in range(3):
@@ -130,7 +130,7 @@ async def test_leverages_are_read_every_ten_minutes_and_are_unknown_where_that_f
     assert [row.leverage for row in read.rows] == [Decimal(7), None]
 
 
-async def test_where_neither_is_there_both_are_tried_again() -> None:
+async def test_both_versions_are_tried_again_while_neither_is_there() -> None:
     scripted = without_v2([])
     scripted.network.answers[V3] = lambda: httpx.Response(404)
     with pytest.raises(EndpointGone):

@@ -31,7 +31,7 @@ def test_the_exchanges_clock_is_taken_from_the_middle_of_the_round_trip() -> Non
     assert server_time.exchange_ms(Moment(10.0, 5_000)) == 999_800
 
 
-def test_what_the_exchanges_clock_surely_shows_leaves_out_the_way_back_and_drift() -> None:
+def test_the_least_that_the_exchanges_clock_shows_leaves_out_the_way_back_and_drift() -> None:
     server_time = ServerTime()
     assert server_time.exchange_ms_at_least(Moment(10.0, 5_000)) is None
     server_time.learn(Moment(10.0, 5_000), 1_000_000, Moment(10.4, 5_400))

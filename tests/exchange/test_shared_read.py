@@ -93,7 +93,7 @@ async def test_at_most_two_requests_are_under_way(exchange: SlowExchange, shared
     )
 
 
-async def test_when_the_asking_caller_is_cancelled_another_asks_for_those_who_wait(
+async def test_another_caller_asks_for_those_who_wait_if_the_asking_one_is_cancelled(
     exchange: SlowExchange, shared: SharedRead
 ) -> None:
     tick = exchange.clock.now()

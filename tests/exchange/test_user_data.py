@@ -243,7 +243,7 @@ def test_unknown_events_are_counted_together(event_type: str) -> None:
         '{"stream":"k","data":' + "[" * 50_000,
     ],
 )
-def test_what_cannot_be_read_says_so(raw: str | bytes) -> None:
+def test_a_frame_that_cannot_be_read_is_refused(raw: str | bytes) -> None:
     with pytest.raises(UnreadableEvent):
         read_event(Frame(raw, ARRIVED))
 

@@ -56,7 +56,7 @@ def test_decisions_never_use_what_polls_and_audits_need(
     assert budget.own_used == 95
 
 
-def test_what_paced_reads_do_not_need_any_more_is_there_for_decisions_a_minute_later(
+def test_weight_that_paced_reads_no_longer_need_is_there_for_decisions_a_minute_later(
     clock: HandClock,
 ) -> None:
     budget = WeightBudget(clock, 100)
@@ -92,7 +92,7 @@ def test_any_sixty_seconds_hold_no_more_than_our_share(clock: HandClock) -> None
     assert len(sent) >= 5 * 8
 
 
-def test_what_others_at_this_address_use_counts_until_the_exchanges_minute_ends(clock: HandClock) -> None:
+def test_weight_of_others_at_this_address_counts_until_the_exchanges_minute_ends(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
     clock.turn(10)
     budget.used_by_address(2390)
@@ -101,7 +101,7 @@ def test_what_others_at_this_address_use_counts_until_the_exchanges_minute_ends(
     budget.reserve(1, VITAL)
 
 
-def test_what_we_sent_since_the_exchange_counted_is_added_to_its_count(clock: HandClock) -> None:
+def test_weight_sent_since_the_exchange_counted_is_added_to_its_count(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
     budget.used_by_address(2140)
     spend(budget, 20)

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import httpx
 import msgspec
 import pytest
 
 from brain.positions.position import Leg
 from brain.symbols.symbol_rules import SymbolRules
 from exchange import positions_wire, symbols_wire, wire
+from exchange.endpoints import POSITION_RISK
 from exchange.errors import ExchangeUnavailable
-from exchange.protocol import PositionRow
+from exchange.protocol import PositionRow, PositionsRead
+from tests.exchange.scripted import ScriptedRest
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
 
 
 def risk(symbol: str, leg: str, amount: str, **changes: str | int) -> dict[str, str | int]:
@@ -232,3 +238,31 @@ def test_only_the_status_trading_trades(status: str) -> None:
     read = rules(LOT, MARKET, status=status)
     assert read is not None
     assert not read.trading
+
+
+async def read_positions(*bodies: bytes) -> PositionsRead:
+    """Read all positions of an exchange that answers with these, one after the other."""
+    answers = iter(bodies)
+    scripted = ScriptedRest({POSITION_RISK.path: lambda: httpx.Response(200, content=next(answers))})
+    return await scripted.rest.positions()
+
+
+async def test_an_answer_that_is_no_array_is_asked_for_once_more() -> None:
+    right, wrong = msgspec.json.encode([risk("BTCUSDT", "BOTH", "0")]), b'{"symbol": "BTCUSDT"}'
+    assert [row.symbol for row in (await read_positions(wrong, right)).rows] == ["BTCUSDT"]
+
+
+async def test_one_unreadable_row_of_569_leaves_568_symbols() -> None:
+    rows: list[dict[str, object]] = [{**risk(f"S{number}USDT", "BOTH", "0")} for number in range(569)]
+    rows[300]["updateTime"] = None
+    shown = await read_positions(msgspec.json.encode(rows))
+    assert len(shown.rows) == 568
+    assert list(shown.unreadable) == ["S300USDT"]
+
+
+async def test_the_untradable_row_of_hedge_mode_is_left_out_wherever_its_legs_stand() -> None:
+    others = [risk(f"S{number}USDT", "LONG", "0") for number in range(250)]
+    untradable, *legs = [risk("BTCUSDT", leg, "0") for leg in ("BOTH", "LONG", "SHORT")]
+    shown = await read_positions(msgspec.json.encode([untradable, *others, *legs]))
+    assert [row.position.leg for row in shown.rows if row.symbol == "BTCUSDT"] == [Leg.LONG, Leg.SHORT]
+    assert len(shown.rows) == 252

@@ -87,7 +87,7 @@ def test_an_allow_shows_what_may_be_executed() -> None:
     assert explained(decide(stale), stale).order == ""
 
 
-def test_what_was_published_is_shown_without_control_characters() -> None:
+def test_published_fields_are_shown_without_control_characters() -> None:
     text = explained(decide(case()), case(), **{"rea\u202eson": "drop\x1b[2J\u200b"})
     assert text.published == (("rea\\u202eson", "drop\\x1b[2J\\u200b"),)
 

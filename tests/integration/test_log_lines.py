@@ -23,6 +23,7 @@ SECRETS = {
     "P33_PERMIT_SIGNING_KEY": "of-the-permits-and-nothing-else",
     "REDIS_PASSWORD": "not-even-asked-for",
 }
+#: The lines that operators grep for, word for word.
 LINES = (
     r"P3\.3_BUILD_TAG=\S+",
     r"P3\.3 snapshot config: ONDEMAND=true TTL=300s",

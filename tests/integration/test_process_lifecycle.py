@@ -122,6 +122,3 @@ async def test_an_unknown_name_is_a_warning_with_the_nearest_known_one(site: Sit
         (line,) = [line for line in daemon.output.splitlines() if "P33_COLDOWN_SEC" in line]
         assert " WARN " in line
         assert "did you mean P33_COOLDOWN_SEC?" in line
-
-
-#: The lines that operators grep for, word for word.

@@ -99,7 +99,7 @@ async def test_the_log_shows_who_failed_why_and_what_follows(autojump_clock: Moc
     assert isinstance(reported.lines[0]["exc_info"], OSError)
 
 
-async def test_what_the_metrics_actor_had_in_hand_when_it_failed_is_counted_all_the_same() -> None:
+async def test_events_in_hand_when_the_metrics_actor_failed_are_counted_all_the_same() -> None:
     rig, events = StatusRig(), DropOldest[MetricEvent]("many", 10_000)
     actor = Metrics(
         rig.monitor,

@@ -97,7 +97,7 @@ async def test_redis_is_asked_once_in_three_seconds_however_many_look(rig: Rig) 
     assert (await rig.reading.now(SYMBOLS, {})).holds == (TimeLeft("BTCUSDT", None),)
 
 
-async def test_what_cannot_be_read_is_said_and_not_remembered(rig: Rig) -> None:
+async def test_an_unread_key_is_reported_and_not_remembered(rig: Rig) -> None:
     rig.redis.set(rig.keys.hold("BTCUSDT"), "drift")
     await rig.reading.now(SYMBOLS, {})
     await trio.sleep(3)

@@ -113,7 +113,7 @@ async def test_a_malformed_plan_is_explained_by_its_fields(rig: StatusRig) -> No
     assert "\\u202e" in text
 
 
-async def test_what_is_no_permit_in_its_place_is_no_crash(rig: StatusRig) -> None:
+async def test_a_value_in_a_permits_place_that_is_no_permit_is_no_crash(rig: StatusRig) -> None:
     rig.decided("plan-1")
     for value in (b"\xff", b'{"a":', b"[" * 100_000, b',"signature":"'):
         rig.redis.set(rig.keys.permit("plan-1"), value)

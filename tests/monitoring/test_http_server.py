@@ -121,7 +121,7 @@ async def test_names_that_others_give_out_are_not_this_machine(host: str, known:
      ("0.0.0.0", False),  # noqa: S104
      ("10.0.0.7", False), ("::", False), ("brain.internal", False)],
 )  # fmt: skip
-def test_who_can_reach_an_address_is_reported_by_the_address(bind: str, loopback: bool) -> None:
+def test_an_address_is_reported_as_loopback_or_reachable(bind: str, loopback: bool) -> None:
     assert is_loopback_host(bind) is loopback
 
 
@@ -185,7 +185,7 @@ async def test_a_fault_of_ours_is_in_the_log_and_ends_one_request(monkeypatch: p
     assert isinstance(line["exc_info"], TypeError)
 
 
-async def test_what_breaks_the_protocol_library_breaks_one_connection(rig: StatusRig) -> None:
+async def test_an_error_in_the_protocol_library_breaks_one_connection(rig: StatusRig) -> None:
     priorities = b"".join(
         b"\x00\x00\x05\x02\x00" + (2 * number + 1).to_bytes(4, "big") + bytes(4) + b"\x05"
         for number in range(1001)

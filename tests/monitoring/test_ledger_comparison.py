@@ -29,14 +29,14 @@ def comparison() -> LedgerComparison:
     return LedgerComparison(Decimal("1.0"))
 
 
-def test_what_differs_by_no_more_than_is_tolerated_agrees() -> None:
+def test_amounts_that_differ_by_no_more_than_is_tolerated_agree() -> None:
     for exchange, ledger in (("0.038", 0.038), ("100", 99.0), ("-100", -101.0)):
         seen = row(comparison(), exchange, ledger)
         assert seen is not None
         assert (seen.difference, seen.tone) == (None, Tone.GOOD)
 
 
-def test_what_differs_by_more_is_shown_exactly() -> None:
+def test_a_larger_difference_is_shown_exactly() -> None:
     for exchange, ledger, difference in (
         ("100", 98.99, "1.01"),
         ("0.3", 0.1, "0.2"),

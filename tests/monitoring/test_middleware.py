@@ -16,7 +16,7 @@ def test_a_burst_is_admitted_and_then_so_many_a_second() -> None:
     assert limiter.admit() == 0.5
 
 
-def test_who_asks_too_often_is_not_made_to_wait_longer_for_it() -> None:
+def test_a_caller_that_asks_too_often_is_not_made_to_wait_longer_for_it() -> None:
     clock = SetClock()
     limiter = RateLimiter(clock, per_sec=2.0, burst=1)
     limiter.admit()

@@ -80,7 +80,7 @@ def test_each_thing_that_is_missing_is_the_one_reason(change: dict[str, object],
 
 
 @pytest.mark.parametrize("change", NOT_IN_THE_WAY)
-def test_what_does_not_keep_plans_from_being_decided_is_no_reason(change: dict[str, object]) -> None:
+def test_a_state_in_which_plans_are_decided_is_no_reason(change: dict[str, object]) -> None:
     assert unready(msgspec.structs.replace(READY, **change)) == []
 
 

@@ -58,7 +58,7 @@ def test_a_decision_is_found_while_it_is_remembered_and_memory_does_not_grow() -
     assert found is not None and found.answer.plan_id == "plan-1"
 
 
-def test_how_long_a_plan_waited_is_known_only_where_its_publication_is() -> None:
+def test_a_plans_wait_is_known_only_where_its_publication_is() -> None:
     assert decision("plan-1").latency_ms == 4
     assert decision("plan-1", published_ms=None).latency_ms is None
     assert decision("plan-1", published_ms=1_790_000_000_128).latency_ms == 0

@@ -103,7 +103,7 @@ async def test_the_cause_of_old_snapshots_is_in_the_line_of_readyz(rig: StatusRi
     ]
 
 
-def test_what_is_missing_for_one_cause_is_one_sentence() -> None:
+def test_facts_missing_for_one_cause_are_one_sentence() -> None:
     facts = msgspec.structs.replace(
         READY,
         symbols_known=None,

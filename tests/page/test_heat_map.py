@@ -30,7 +30,7 @@ def test_grades_are_parts_of_the_stale_threshold() -> None:
             assert f'class="{grade}"' in seen.cells, (threshold_sec, part)
 
 
-def test_what_is_not_believed_is_not_fresh_whatever_its_age() -> None:
+def test_a_snapshot_that_is_not_trusted_is_not_fresh_whatever_its_age() -> None:
     seen = drawn(age("BTCUSDT", 0.1, trusted=False), age("ETHUSDT", 0.1))
     assert 'class="untrusted" title="BTCUSDT' in seen.cells
     assert seen.stale == 1

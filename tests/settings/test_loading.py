@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from settings import VARIABLES, Loaded, Secret, Settings, SettingsError, describe, load
+from settings import VARIABLES, Loaded, Secret, Settings, describe, load
+from tests.settings.refusal import refusal
 
 SECRETS = [variable.name for variable in VARIABLES if variable.kind.is_secret]
-
-
-def refusal(environ: dict[str, str]) -> str:
-    with pytest.raises(SettingsError) as raised:
-        load(environ)
-    return str(raised.value)
 
 
 def test_an_empty_environment_gives_the_contracts_defaults() -> None:
@@ -72,54 +67,46 @@ def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert [line.split("=")[0] for line in lines] == [variable.name for variable in VARIABLES]
 
 
-@pytest.mark.parametrize("text", ["true", "TRUE", "1", "Yes", "on"])
-def test_words_that_mean_true(text: str) -> None:
-    assert load({"P33_ONDEMAND_SNAPSHOT": text, "BINANCE_TESTNET": text}).settings.ondemand_snapshot is True
+SWITCHED = {True: ["true", "TRUE", "1", "Yes", "on"], False: ["false", "False", "0", "NO", "off"]}
 
 
-@pytest.mark.parametrize("text", ["false", "False", "0", "NO", "off"])
-def test_words_that_mean_false(text: str) -> None:
-    assert load({"P33_ONDEMAND_SNAPSHOT": text}).settings.ondemand_snapshot is False
+@pytest.mark.parametrize(("text", "on"), [(text, on) for on, texts in SWITCHED.items() for text in texts])
+def test_a_switch_takes_each_word_for_true_and_false(text: str, on: bool) -> None:
+    settings = load({"P33_ONDEMAND_SNAPSHOT": text, "BINANCE_TESTNET": text}).settings
+    assert settings.ondemand_snapshot is settings.binance_testnet is on
+
+
+BAD_VALUES = {
+    "P33_POLL_SEC": ["0", "-1", "nan", "inf", "1e2", "5s", "1_0", "٥", "3601"],
+    "P33_QTY_TOLERANCE_PCT": ["101", "Infinity"],
+    "P33_PERMIT_TTL": ["60.5"],
+    "P33_SHARDS": ["0"],
+    "P33_METRICS_PORT": ["65536"],
+    "REDIS_PORT": ["0"],
+    "REDIS_HOST": ["localhost:6379"],
+    "REDIS_DB": ["-1"],
+    "P33_BIND": ["http://127.0.0.1"],
+    "BINANCE_TESTNET": ["maybe"],
+    "BINANCE_REST_URL": [
+        "ftp://127.0.0.1",
+        "wss://127.0.0.1",
+        "https://",
+        "https://127.0.0.1:99999",
+        "127.0.0.1:8080",
+    ],
+    "BINANCE_WS_URL": ["https://127.0.0.1"],
+    "P33_ALLOWLIST_SOURCE": ["file"],
+    "P33_ALLOWLIST": ["BTC USDT"],
+    "P33_FETCH_MODE": ["fast"],
+    "P33_KEY_PREFIX": ["quantum*", "a b", "x" * 65],
+    "P33_INSTANCE": ["a b"],
+    "P33_LOG_LEVEL": ["LOUD"],
+    "P33_LOG_FORMAT": ["xml"],
+}
 
 
 @pytest.mark.parametrize(
-    ("variable", "text"),
-    [
-        ("P33_POLL_SEC", "0"),
-        ("P33_POLL_SEC", "-1"),
-        ("P33_POLL_SEC", "nan"),
-        ("P33_POLL_SEC", "inf"),
-        ("P33_POLL_SEC", "1e2"),
-        ("P33_POLL_SEC", "5s"),
-        ("P33_POLL_SEC", "1_0"),
-        ("P33_POLL_SEC", "٥"),
-        ("P33_POLL_SEC", "3601"),
-        ("P33_QTY_TOLERANCE_PCT", "101"),
-        ("P33_QTY_TOLERANCE_PCT", "Infinity"),
-        ("P33_PERMIT_TTL", "60.5"),
-        ("P33_SHARDS", "0"),
-        ("P33_METRICS_PORT", "65536"),
-        ("REDIS_PORT", "0"),
-        ("REDIS_HOST", "localhost:6379"),
-        ("REDIS_DB", "-1"),
-        ("P33_BIND", "http://127.0.0.1"),
-        ("BINANCE_TESTNET", "maybe"),
-        ("BINANCE_REST_URL", "ftp://127.0.0.1"),
-        ("BINANCE_REST_URL", "wss://127.0.0.1"),
-        ("BINANCE_REST_URL", "https://"),
-        ("BINANCE_REST_URL", "https://127.0.0.1:99999"),
-        ("BINANCE_REST_URL", "127.0.0.1:8080"),
-        ("BINANCE_WS_URL", "https://127.0.0.1"),
-        ("P33_ALLOWLIST_SOURCE", "file"),
-        ("P33_ALLOWLIST", "BTC USDT"),
-        ("P33_FETCH_MODE", "fast"),
-        ("P33_KEY_PREFIX", "quantum*"),
-        ("P33_KEY_PREFIX", "a b"),
-        ("P33_KEY_PREFIX", "x" * 65),
-        ("P33_INSTANCE", "a b"),
-        ("P33_LOG_LEVEL", "LOUD"),
-        ("P33_LOG_FORMAT", "xml"),
-    ],
+    ("variable", "text"), [(variable, text) for variable, texts in BAD_VALUES.items() for text in texts]
 )
 def test_a_bad_value_is_one_line_with_the_variable_the_value_and_what_is_allowed(
     variable: str, text: str
@@ -207,127 +194,6 @@ def test_the_audit_rule_says_that_it_is_about_silently_lost_events() -> None:
 def test_values_at_the_edge_of_the_rules_pass() -> None:
     load({"P33_AUDIT_SEC": "9.99", "P33_AUDIT_MAX_AGE_SEC": "9.99", "P33_DECISION_TTL_SEC": "61"})
     load({"P33_EXECUTION_GRACE_SEC": "10.01"})
-
-
-def test_the_default_addresses_follow_the_choice_of_exchange() -> None:
-    settings = load({"BINANCE_TESTNET": "false"}).settings
-    assert settings.binance_rest_url == "https://fapi.binance.com"
-    assert settings.binance_ws_url == "wss://fstream.binance.com"
-    assert settings.snapshot_source == "binance"
-
-
-@pytest.mark.parametrize(
-    ("testnet", "variable", "url"),
-    [
-        ("true", "BINANCE_REST_URL", "https://fapi.binance.com"),
-        ("true", "BINANCE_WS_URL", "wss://fstream.binance.com/"),
-        ("false", "BINANCE_REST_URL", "https://testnet.binancefuture.com"),
-        ("false", "BINANCE_WS_URL", "wss://FSTREAM.binancefuture.com"),
-        ("false", "BINANCE_REST_URL", "https://demo-fapi.binance.com:443"),
-        ("false", "BINANCE_WS_URL", "wss://demo-fstream.binance.com"),
-    ],
-)
-def test_an_address_of_the_other_exchange_is_refused(testnet: str, variable: str, url: str) -> None:
-    assert refusal({"BINANCE_TESTNET": testnet, variable: url}).startswith(
-        f"{variable}={url.rstrip('/')} (env)"
-    )
-
-
-REST = {
-    "real": "https://fapi.binance.com",
-    "demo": "https://demo-fapi.binance.com",
-    "old testnet": "https://testnet.binancefuture.com",
-    "loopback": "http://127.0.0.1:9000",
-    "proxy": "https://proxy.example/binance",
-}
-STREAM = {
-    "real": "wss://fstream.binance.com",
-    "demo": "wss://demo-fstream.binance.com",
-    "old testnet": "wss://fstream.binancefuture.com",
-    "loopback": "ws://127.0.0.1:9000",
-    "proxy": "wss://proxy.example/binance",
-}
-
-
-@pytest.mark.parametrize("testnet", [True, False])
-@pytest.mark.parametrize("rest", REST)
-@pytest.mark.parametrize("stream", STREAM)
-def test_rest_and_stream_must_belong_to_one_exchange(testnet: bool, rest: str, stream: str) -> None:
-    known = {"real": not testnet, "demo": testnet, "old testnet": testnet}
-    fit = rest not in known or stream not in known or rest == stream
-    environ = {
-        "BINANCE_TESTNET": str(testnet),
-        "BINANCE_REST_URL": REST[rest],
-        "BINANCE_WS_URL": STREAM[stream],
-    }
-    if fit and known.get(rest, True) and known.get(stream, True):
-        settings = load(environ).settings
-        source = "simulator" if rest == "loopback" else "binance_testnet" if testnet else "binance"
-        assert settings.snapshot_source == source
-    else:
-        message = refusal(environ)
-        assert message.isprintable()
-        assert message.startswith("BINANCE_")
-
-
-@pytest.mark.parametrize(
-    ("testnet", "rest", "wallet"),
-    [
-        (False, "real", "https://api.binance.com"),
-        (True, "demo", None),
-        (False, "proxy", None),
-        (True, "loopback", "http://127.0.0.1:9000"),
-    ],
-)
-def test_only_the_real_exchange_and_a_simulator_have_a_wallet(
-    testnet: bool, rest: str, wallet: str | None
-) -> None:
-    environ = {"BINANCE_TESTNET": str(testnet), "BINANCE_REST_URL": REST[rest]}
-    assert load(environ).settings.wallet_url == wallet
-
-
-@pytest.mark.parametrize(
-    ("environ", "message"),
-    [
-        (
-            {"BINANCE_WS_URL": "wss://fstream.binancefuture.com"},
-            "BINANCE_WS_URL=wss://fstream.binancefuture.com (env) is not allowed: "
-            "wss://demo-fstream.binance.com, because BINANCE_REST_URL=https://demo-fapi.binance.com "
-            "(default) belongs to the demo exchange and each exchange has accounts of its own",
-        ),
-        (
-            {"BINANCE_REST_URL": "https://testnet.binancefuture.com"},
-            "BINANCE_REST_URL=https://testnet.binancefuture.com (env) is not allowed: "
-            "https://demo-fapi.binance.com, because BINANCE_WS_URL=wss://demo-fstream.binance.com (default) "
-            "belongs to the demo exchange and each exchange has accounts of its own",
-        ),
-        (
-            {"BINANCE_REST_URL": REST["demo"], "BINANCE_WS_URL": STREAM["real"]},
-            "BINANCE_WS_URL=wss://fstream.binance.com (env) is not allowed: an address of the testnet, "
-            "because BINANCE_TESTNET=true",
-        ),
-    ],
-)
-def test_two_exchanges_are_refused_with_the_address_that_would_fit(
-    environ: dict[str, str], message: str
-) -> None:
-    assert refusal(environ) == message
-
-
-@pytest.mark.parametrize(
-    ("environ", "source"),
-    [
-        ({}, "binance_testnet"),
-        ({"BINANCE_REST_URL": "https://proxy.example/binance/"}, "binance_testnet"),
-        ({"BINANCE_REST_URL": "http://127.0.0.1:9000/"}, "simulator"),
-        ({"BINANCE_REST_URL": "http://[::1]:9000"}, "simulator"),
-        ({"BINANCE_REST_URL": "http://localhost:9000", "BINANCE_TESTNET": "0"}, "simulator"),
-    ],
-)
-def test_snapshots_name_the_exchange_they_come_from(environ: dict[str, str], source: str) -> None:
-    settings = load(environ).settings
-    assert settings.snapshot_source == source
-    assert not settings.binance_rest_url.endswith("/")
 
 
 def test_the_allowlist_is_upper_cased_and_each_symbol_is_in_it_once() -> None:

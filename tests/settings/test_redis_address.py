@@ -96,7 +96,7 @@ def test_the_url_keeps_its_login_its_options_and_its_socket() -> None:
         "unix:///run/redis.sock?password=x",
     ],
 )
-def test_what_is_no_address_is_refused_and_masked(url: str) -> None:
+def test_text_that_is_no_address_is_refused_and_masked(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^REDIS_URL=\*\*\* is not allowed: redis://\[user") as raised:
         load({"REDIS_URL": url})
     assert raised.value.variable == "REDIS_URL"

@@ -148,7 +148,9 @@ def test_a_secret_and_its_file_together_are_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_which_credentials_apply(environ: dict[str, str], pair: tuple[str, str]) -> None:
+def test_the_testnets_credentials_apply_only_where_the_usual_ones_are_missing(
+    environ: dict[str, str], pair: tuple[str, str]
+) -> None:
     key, secret = load(environ).settings.require_credentials()
     assert (key.reveal(), secret.reveal()) == pair
 

@@ -12,7 +12,8 @@ from tests.simulation.__main__ import main
 from tests.simulation.faults import KINDS, KINDS_ALONE, draw_faults
 from tests.simulation.memory import remembered
 from tests.simulation.mutants import search_mutant
-from tests.simulation.mutations import MUTATIONS, Edit, Mutation, StaleMutationError
+from tests.simulation.mutation import Edit, Mutation, StaleMutationError
+from tests.simulation.mutations import MUTATIONS
 from tests.simulation.search import rerun_command, search, shrink
 from tests.simulation.simulation import simulate
 

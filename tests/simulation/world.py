@@ -23,7 +23,7 @@ from tests.simulation.decisions import Decisions
 from tests.simulation.field_watch import Requests
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
-from tests.simulation.mutations import FAILED_BY_ITSELF
+from tests.simulation.mutation import FAILED_BY_ITSELF
 from tests.simulation.neighbours import Neighbours
 from tests.simulation.process import Process
 from tests.simulation.scene import Scene

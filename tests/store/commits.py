@@ -12,6 +12,7 @@ from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, Resu
 from tests.store.backends import KEYS, Backend, Outside
 
 SYMBOL, PLAN, ENTRY, ORDER = Symbol("BTCUSDT"), PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
+ANOTHER, PERMIT = OrderId("1002"), "BOTH|close|SELL|0.028|1760000090000"
 NOTHING_STORED = Assumed(False, None, None, None, None, None, None, None, 0, False)
 
 DECISION = DecisionCommit(

@@ -76,3 +76,10 @@ async def real(request: pytest.FixtureRequest) -> AsyncIterator[RedisBackend]:
     with trio.fail_after(_PATIENCE_SEC), running(SERVERS[request.param], append_only=True) as server:
         async with trio_asyncio.open_loop(), redis_backend(server) as made:
             yield made
+
+
+@pytest.fixture(params=list(SERVERS))
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A server of each kind, for one test alone and without a store."""
+    with running(SERVERS[request.param]) as started:
+        yield started

@@ -4,16 +4,23 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
-from store.records import BookingKeys, BookingState, OrderWrite
+from store.records import BookingState, OrderWrite, ResultCommit
 from store.stored_values import UNREADABLE
 from tests.store.backends import KEYS, Backend, Outside, everything
-from tests.store.commits import DEAD_LETTER, ORDER, PLAN, SYMBOL, book, booking, deliver_results, pending_ids
-
-PERMIT = "BOTH|close|SELL|0.028|1760000090000"
-ANOTHER = OrderId("1002")
+from tests.store.commits import (
+    ANOTHER,
+    DEAD_LETTER,
+    ORDER,
+    PERMIT,
+    PLAN,
+    SYMBOL,
+    book,
+    booking,
+    deliver_results,
+    pending_ids,
+)
 
 
 async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(leased: Backend) -> None:
@@ -30,9 +37,8 @@ async def test_a_booking_changes_ledger_order_memory_and_mark_and_acknowledges(l
     assert leased.outside.get(KEYS.plan_mark("plan-1")) == b"S"
     assert leased.outside.get(KEYS.last_result_id) == entry_id.encode()
     assert pending_ids(leased.outside, KEYS.results) == []
-    assert leased.outside.kind(KEYS.open_permits(SYMBOL)) == "none"
-    assert leased.outside.kind(KEYS.events) == "none"
-    assert leased.outside.kind(KEYS.dead_results) == "none"
+    for key in (KEYS.open_permits(SYMBOL), KEYS.events, KEYS.dead_results):
+        assert leased.outside.kind(key) == "none"
 
 
 async def test_every_key_of_a_booking_has_its_own_life(leased: Backend) -> None:
@@ -88,7 +94,7 @@ async def test_whatever_was_read_otherwise_books_nothing(leased: Backend, what: 
 
 
 @pytest.mark.parametrize("what", WHAT_IT_RESTS_ON)
-async def test_what_was_read_and_is_gone_books_nothing(leased: Backend, what: str) -> None:
+async def test_a_value_that_was_read_and_is_gone_books_nothing(leased: Backend, what: str) -> None:
     before = everything(leased.outside)
     assert await book(leased, booking("1-0", **WHAT_IT_RESTS_ON[what])) is None
     assert everything(leased.outside) == before
@@ -125,59 +131,6 @@ async def test_the_state_that_was_read_is_compared_even_where_it_is_unreadable(l
         mark_before=state.plan_mark,
     )
     assert await book(leased, commit) is not None
-
-
-async def test_the_booking_state_is_what_is_stored(backend: Backend) -> None:
-    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
-        StoredLedger(), None, {}, None, None
-    )
-    backend.outside.hset(
-        KEYS.ledger(SYMBOL),
-        {
-            "last_known_amt": "0.5", "last_order_id": "7", "last_order_time_epoch": "1.5", "long_amt": "1",
-            "short_amt": "-0.5", "version": "3", "adopted_exchange_ms": "11", "adopted_at_ms": "12",
-        },
-    )  # fmt: skip
-    backend.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
-    backend.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT, "p:plan-2": "another"})
-    backend.outside.set(KEYS.plan_mark("plan-1"), "S")
-    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER, ANOTHER]) == BookingState(
-        StoredLedger("0.5", "7", "1.5", "1", "-0.5"), "3", {ORDER: "0.3|1"}, PERMIT, "S", "11", "12"
-    )
-
-
-async def test_a_ledger_of_a_wrong_type_refuses_the_booking_state(backend: Backend) -> None:
-    backend.outside.set(KEYS.ledger(SYMBOL), "0.5")
-    with pytest.raises(StoreRefusedError):
-        await backend.store.booking_state(SYMBOL, PLAN, [])
-
-
-async def test_other_keys_of_wrong_types_cannot_be_read(backend: Backend) -> None:
-    backend.outside.set(KEYS.order_memory(SYMBOL), "x")
-    backend.outside.set(KEYS.open_permits(SYMBOL), "x")
-    backend.outside.hset(KEYS.plan_mark("plan-1"), {"a": "b"})
-    assert await backend.store.booking_state(SYMBOL, PLAN, [ORDER]) == BookingState(
-        StoredLedger(), None, {ORDER: UNREADABLE}, UNREADABLE, UNREADABLE
-    )
-
-
-async def test_several_states_are_read_as_each_alone(backend: Backend) -> None:
-    backend.outside.hset(KEYS.ledger(SYMBOL), {"last_known_amt": "0.5", "version": "3"})
-    backend.outside.hset(KEYS.order_memory(SYMBOL), {ORDER: "0.3|1", "1003": "9|9"})
-    backend.outside.hset(KEYS.open_permits(SYMBOL), {"p:plan-1": PERMIT})
-    backend.outside.set(KEYS.ledger("BADUSDT"), "no hash")
-    wanted = [
-        BookingKeys(SYMBOL, PLAN, (ORDER, ANOTHER)),
-        BookingKeys(Symbol("BADUSDT"), PLAN, ()),
-        BookingKeys(Symbol("ETHUSDT"), PlanId("plan-2"), ()),
-        BookingKeys(SYMBOL, PlanId("plan-2"), (OrderId("1003"),)),
-    ]
-    states = await backend.store.booking_states(wanted)
-    assert states[1] is None
-    for keys_of, state in zip(wanted, states, strict=True):
-        if state is not None:
-            assert state == await backend.store.booking_state(*keys_of)
-    assert await backend.store.booking_states([]) == []
 
 
 async def test_several_bookings_are_written_in_order_each_whole_or_not_at_all(leased: Backend) -> None:
@@ -247,15 +200,17 @@ async def test_a_booking_may_carry_an_event(leased: Backend) -> None:
     assert event == {b"event": b"LEDGER_DIVERGED"}
 
 
+def revocation(**changes: object) -> ResultCommit:
+    ended: dict[str, Any] = {"permit_before": PERMIT, "permit_after": "", "revoke_permit": True}
+    return booking("5-0", ledger_fields=(), orders=(), **ended, **changes)
+
+
 async def test_a_revocation_deletes_the_permit_and_ends_what_it_covered(leased: Backend) -> None:
     leased.outside.set(KEYS.permit("plan-1"), "{}")
     leased.outside.set(KEYS.permit("plan-2"), "{}")
     leased.outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT, "p:plan-2": PERMIT})
     leased.outside.pexpire(KEYS.open_permits(SYMBOL), 100_000)
-    revocation = booking(
-        "5-0", ledger_fields=(), orders=(), permit_before=PERMIT, permit_after="", revoke_permit=True
-    )
-    assert await book(leased, revocation) is not None
+    assert await book(leased, revocation()) is not None
     assert leased.outside.get(KEYS.permit("plan-1")) is None
     assert leased.outside.get(KEYS.permit("plan-2")) == b"{}"
     assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == {b"v": b"r5-0", b"p:plan-2": PERMIT.encode()}
@@ -269,16 +224,7 @@ async def test_a_revocation_without_a_permit_leaves_another_plans_permit_alone(
     if not consumed:
         leased.outside.set(KEYS.permit("plan-1"), "{}")
     leased.outside.hset(KEYS.open_permits(SYMBOL), {"v": "d1-0", "p:plan-1": PERMIT})
-    revocation = booking(
-        "5-0",
-        ledger_fields=(),
-        orders=(),
-        permit_before=PERMIT,
-        permit_after="",
-        revoke_permit=True,
-        only_if_unconsumed=True,
-    )
-    assert await book(leased, revocation) is not None
+    assert await book(leased, revocation(only_if_unconsumed=True)) is not None
     left = {b"v": b"d1-0", b"p:plan-1": PERMIT.encode()} if consumed else {b"v": b"r5-0"}
     assert leased.outside.hgetall(KEYS.open_permits(SYMBOL)) == left
     assert leased.outside.get(KEYS.permit("plan-1")) is None
@@ -312,12 +258,15 @@ async def test_a_partial_fill_shrinks_the_open_permit_and_leaves_the_permit(leas
     assert leased.outside.get(KEYS.permit("plan-1")) == b"{}"
 
 
+async def last_after(leased: Backend, entry_id: str) -> str:
+    """Acknowledge a result alone; return the last that was booked then."""
+    await book(leased, booking(entry_id, compare=False, ledger_fields=(), orders=(), mark_after=""))
+    return (leased.outside.get(KEYS.last_result_id) or b"").decode()
+
+
 async def test_the_last_booked_result_only_moves_on(leased: Backend) -> None:
-    shown = []
-    for entry_id in ("5-0", "4-9", "5-2", "5-1", "10-0", "9-99", "1760000000000-1", "1760000000000-0"):
-        await book(leased, nothing_but_acknowledging(entry_id))
-        shown.append((leased.outside.get(KEYS.last_result_id) or b"").decode())
-    assert shown == [
+    booked = ("5-0", "4-9", "5-2", "5-1", "10-0", "9-99", "1760000000000-1", "1760000000000-0")
+    assert [await last_after(leased, entry_id) for entry_id in booked] == [
         "5-0", "5-0", "5-2", "5-2", "10-0", "10-0", "1760000000000-1", "1760000000000-1",
     ]  # fmt: skip
 
@@ -326,18 +275,9 @@ async def test_the_last_booked_result_passes_none_that_is_still_pending(leased: 
     await leased.store.results.create(lost=False)
     first, second, third = [leased.outside.xadd(KEYS.results, {"f": "v"}) for _ in range(3)]
     await leased.store.results.read_new(count=10, block_ms=0)
-    shown = []
-    for entry_id in (first, third, second):
-        await book(leased, nothing_but_acknowledging(entry_id))
-        shown.append((leased.outside.get(KEYS.last_result_id) or b"").decode())
-    assert shown == [first, first, second]
+    assert [await last_after(leased, each) for each in (first, third, second)] == [first, first, second]
 
 
 async def test_a_last_booked_result_that_cannot_be_read_is_replaced(leased: Backend) -> None:
     leased.outside.set(KEYS.last_result_id, b"\xffyesterday-5")
-    await book(leased, nothing_but_acknowledging("5-0"))
-    assert leased.outside.get(KEYS.last_result_id) == b"5-0"
-
-
-def nothing_but_acknowledging(entry_id: str) -> Any:
-    return booking(entry_id, compare=False, ledger_fields=(), orders=(), mark_after="")
+    assert await last_after(leased, "5-0") == "5-0"

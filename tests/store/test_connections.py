@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,31 +13,15 @@ import trio
 import trio.lowlevel
 import trio_asyncio
 
-from store.errors import StoreUnavailableError, WrongRightsError, WrongServerError
+from store.errors import StoreUnavailableError, WrongServerError
 from store.redis import connection_pool
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import MOST_CONNECTIONS, RedisLink
 from store.redis.scripts import ScriptRunner
 from tests.store.conftest import SERVERS
 from tests.store.movable_address import movable_address
-from tests.store.redis.test_client import listening
+from tests.store.redis.links import WRITE, linked
 from tests.store.redis_servers import RedisServer, running
-
-WRITE = "return redis.call('SET', 'k', ARGV[1])"
-
-
-@pytest.fixture(params=list(SERVERS))
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with running(SERVERS[request.param]) as started:
-        yield started
-
-
-@asynccontextmanager
-async def linked(url: str, timeout_sec: float = 5) -> AsyncIterator[RedisLink]:
-    async with open_bridge():
-        link = RedisLink(url, timeout_sec=timeout_sec)
-        yield link
-        await link.close()
 
 
 def connected(server: RedisServer) -> int:
@@ -125,16 +108,10 @@ async def test_surplus_connections_are_closed_once_they_are_idle(
         assert await link.command("PING")
 
 
-@contextmanager
-def two_servers(program: str) -> Iterator[tuple[RedisServer, RedisServer]]:
-    with running(SERVERS[program]) as first, running(SERVERS[program]) as second:
-        yield first, second
-
-
 @pytest.fixture(params=list(SERVERS))
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[RedisServer, RedisServer]]:
-    with two_servers(request.param) as servers:
-        yield servers
+    with running(SERVERS[request.param]) as first, running(SERVERS[request.param]) as second:
+        yield first, second
 
 
 def demote(server: RedisServer, *, serve_stale: bool = True) -> None:
@@ -252,76 +229,6 @@ async def test_no_answer_in_time_drops_the_other_connections_too(
         # Within one deadline: none of the old connections is tried.
         assert await link.command("SET", "k", "v")
         old.thaw()
-
-
-async def test_a_login_that_is_refused_names_the_user_and_recovers_by_itself(server: RedisServer) -> None:
-    with server.client() as client:
-        client.acl_setuser("p33", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all"])
-        url = server.url.replace("unix://", "unix://p33:secret@")
-        async with linked(url) as link:
-            assert await link.command("SET", "k", "v")
-            client.acl_setuser("p33", enabled=True, reset_passwords=True, passwords=["+another"])
-            client.client_kill_filter(user="p33")
-            await trio.sleep(0.05)  # until the link has seen that its connection is closed
-            for _ in range(3):
-                with pytest.raises(WrongRightsError, match="the login of user p33 is refused: WRONGPASS"):
-                    await link.command("SET", "k", "v")
-            client.acl_setuser("p33", enabled=True, passwords=["+secret"])
-            assert await link.command("SET", "k", "v")
-
-
-async def test_a_right_that_is_taken_names_the_command_and_recovers_by_itself(server: RedisServer) -> None:
-    with server.client() as client:
-        client.acl_setuser("p33", enabled=True, passwords=["+secret"], keys=["k"], commands=["+@all"])
-        url = server.url.replace("unix://", "unix://p33:secret@")
-        async with linked(url) as link:
-            assert await link.command("SET", "k", "v")
-            client.acl_setuser("p33", enabled=True, commands=["-set"])
-            with pytest.raises(WrongRightsError, match="user p33 has no right to SET k: NOPERM"):
-                await link.command("SET", "k", "v")
-            with pytest.raises(WrongRightsError, match="user p33 has no right to SET k: NOPERM"):
-                await link.pipeline([("GET", "k"), ("SET", "k", "v")])
-            with pytest.raises(WrongRightsError, match="user p33 has no right to a command of a script: "):
-                await link.command("EVAL", WRITE, 0, "v")
-            with pytest.raises(WrongRightsError, match="user p33 has no right to GET other: NOPERM"):
-                await link.command("GET", "other")
-            client.acl_setuser("p33", enabled=True, commands=["+set", "-eval"])
-            with pytest.raises(WrongRightsError, match="user p33 has no right to EVAL: NOPERM"):
-                await link.command("EVAL", WRITE, 0, "v")
-            client.acl_setuser("p33", enabled=True, commands=["+eval"])
-            assert await link.command("EVAL", WRITE, 0, "v")
-
-
-@pytest.mark.parametrize(
-    ("answer", "meaning"),
-    [
-        (b"-LOADING Redis is loading the dataset in memory\r\n", WrongServerError),
-        (b"-READONLY You can't write against a read only replica.\r\n", WrongServerError),
-        (b"-MASTERDOWN Link with MASTER is down\r\n", WrongServerError),
-        (b"-NOPROTO unsupported protocol version\r\n", WrongServerError),
-        (b"-ERR unknown command 'HELLO', with args beginning with: '3'\r\n", WrongRightsError),
-        (b"-NOPERM this user has no permissions to run the 'hello' command\r\n", WrongRightsError),
-        (b"-NOAUTH HELLO must be called with the client already authenticated\r\n", WrongRightsError),
-        (b"-ERR max number of clients reached\r\n", StoreUnavailableError),
-        # No input of ours is in a handshake, so that no answer to it is a refusal of ours.
-        (b"-DENIED Redis is running in protected mode\r\n", StoreUnavailableError),
-        (b"-ERR no upstream host\r\n", StoreUnavailableError),
-    ],
-)
-async def test_an_answer_to_the_handshake_means_what_it_means_elsewhere(
-    answer: bytes, meaning: type[StoreUnavailableError]
-) -> None:
-    async with listening(answer) as url, linked(url) as link:
-        for _ in range(2 * MOST_CONNECTIONS):
-            with pytest.raises(StoreUnavailableError) as raised:
-                await link.command("SET", "k", "v")
-            assert type(raised.value) is meaning
-
-
-async def test_a_database_that_the_server_does_not_have_is_waited_for(server: RedisServer) -> None:
-    async with linked(server.url.replace("db=0", "db=99")) as link:
-        with pytest.raises(WrongServerError, match="DB index is out of range"):
-            await link.command("SET", "k", "v")
 
 
 async def test_scripts_are_sent_again_to_the_server_that_has_taken_over(

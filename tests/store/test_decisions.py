@@ -138,7 +138,7 @@ async def test_a_decision_of_a_batch_sees_the_reservation_of_the_one_before(leas
     assert leased.outside.xlen(KEYS.audit) == 3
 
 
-async def test_what_rests_on_an_entry_decided_anew_is_not_committed_on_top_of_its_first_decision(
+async def test_a_decision_that_rests_on_an_entry_decided_anew_is_not_committed_on_its_first_decision(
     leased: Backend,
 ) -> None:
     first, anew = decision("plan-1", "1-0", proposal=".1"), decision("plan-1", "1-0", proposal=".2")

@@ -90,12 +90,12 @@ async def test_an_id_in_order_is_the_time_of_publication(reader: Reader) -> None
     assert reader.redis.asked == 1
 
 
-async def test_what_was_waited_for_is_new(reader: Reader) -> None:
+async def test_an_entry_that_was_waited_for_is_new(reader: Reader) -> None:
     await reader.start()
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=1.5) == [0]
 
 
-async def test_what_lay_there_is_as_old_as_the_read_before(reader: Reader) -> None:
+async def test_an_entry_that_lay_there_is_as_old_as_the_read_before(reader: Reader) -> None:
     await reader.start()
     await trio.sleep(2.0)
     assert await reader.read(3, ahead_ms=HALF_HOUR_MS) == [2_000] * 3
@@ -112,7 +112,7 @@ async def test_while_reads_are_full_nothing_is_new(reader: Reader) -> None:
     assert await reader.read(1, ahead_ms=HALF_HOUR_MS, waits_sec=3.0) == [0]
 
 
-async def test_what_lay_unread_at_a_start_is_of_unknown_age(reader: Reader) -> None:
+async def test_an_entry_that_lay_unread_at_a_start_is_of_unknown_age(reader: Reader) -> None:
     await reader.clocks.ask_redis(reader.redis)
     assert reader.times.block_ms(2_000) == 0
     assert await reader.read(2, ahead_ms=HALF_HOUR_MS, full=True) == [None, None]

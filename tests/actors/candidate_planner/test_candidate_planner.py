@@ -2,156 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 
-import msgspec
 import pytest
-import structlog
 import trio
 import trio.testing
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
-from brain.moment import Moment
-from brain.symbols.allowlist import Allowlist
-from brain.symbols.candidates import Candidates
-from brain.symbols.symbol_rules import SymbolRules
-from channels import Conflating, DropOldest, LatestValue, MetricEvent, RulesWanted, SetGauge, SnapshotBook
-from clock import TrioClock
-from clocks.clocks import Clocks
+from channels import RulesWanted
 from exchange.errors import ExchangeUnavailable
-from exchange.protocol import SymbolsRead
-from exchange.read_latency import ReadLatency
-from exchange.read_pacer import WEIGHT_PER_READ
-from store.keys import Keys
-from store.memory.memory_redis import MemoryRedis
-from store.memory.store import MemoryStore
-from store.records import Entry
-from supervision import Heartbeat
-from tests.actors.dictated_exchange import EPOCH_MS, DictatedExchange
+from tests.actors.dictated_exchange import EPOCH_MS
+from tests.actors.planner_rig import SYMBOLS, PlannerRig
 from tests.background import background
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
-
-SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT")
-
-
-class TradedExchange(DictatedExchange):
-    """Trades `trading`, the first of them most."""
-
-    trading: tuple[str, ...] = SYMBOLS
-    rules_reads = 0
-
-    async def symbol_rules(self) -> SymbolsRead:
-        self.rules_reads += 1
-        await trio.sleep(self.latency_sec)
-        if self.failure is not None:
-            raise self.failure
-        one = Decimal(1)
-        return SymbolsRead({symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.trading})
-
-    async def hedge_mode(self) -> bool:
-        await trio.sleep(self.latency_sec)
-        return False
-
-    async def quote_volumes(self) -> dict[str, Decimal]:
-        await trio.sleep(self.latency_sec)
-        return {symbol: Decimal(1000 - place) for place, symbol in enumerate(self.trading)}
-
-
-class CountedStore(MemoryStore):
-    """The twin, with the number of intents that each look has read."""
-
-    def __init__(self, redis: MemoryRedis, *, keys: Keys, consumer: str) -> None:
-        super().__init__(redis, keys=keys, consumer=consumer)
-        self.intents_read: list[int] = []
-
-    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
-        entries = await super().recent_intents(after, before, count)
-        self.intents_read.append(len(entries))
-        return entries
-
-
-class PlannerRig:
-    """A planner over the store's twin; the universe is what the test writes."""
-
-    def __init__(self, *, env: tuple[str, ...] = ()) -> None:
-        self.clock = TrioClock(EPOCH_MS)
-        self.heartbeat = Heartbeat()
-        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
-        self.keys = Keys("quantum")
-        self.store = CountedStore(self.redis, keys=self.keys, consumer="me")
-        self.exchange = TradedExchange(self.clock)
-        self.latency = ReadLatency()
-        self.rules_wanted: Conflating[RulesWanted] = Conflating("rules_wanted", lambda _wish: None)
-        self.rules_asked_at: LatestValue[Moment] = LatestValue("rules_asked_at")
-        self.symbol_rules: LatestValue[Mapping[str, SymbolRules]] = LatestValue("symbol_rules")
-        self.allowlist: LatestValue[Allowlist] = LatestValue("allowlist")
-        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
-        self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 10_000)
-        self.env = env
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        planner = CandidatePlanner(
-            self.store,
-            self.exchange,
-            SnapshotBook("book"),
-            self.latency,
-            symbol_rules=self.symbol_rules,
-            unreadable_rules=LatestValue("unreadable_rules"),
-            rules_wanted=self.rules_wanted,
-            rules_asked_at=self.rules_asked_at,
-            hedge_mode=LatestValue("hedge_mode"),
-            allowlist=self.allowlist,
-            candidates=self.candidates,
-            metrics=self.metrics,
-            clocks=Clocks(self.clock),
-            weight_per_read=lambda: WEIGHT_PER_READ,
-            rules=PlannerRules(
-                allowlist_source="universe",
-                allowlist=self.env,
-                universe_max_age_sec=300,
-                last_ok_max_age_sec=1000,
-                allowlist_refresh_sec=60,
-                intent_window_sec=1800,
-                target_cycle_sec=3.0,
-                min_top_k=2,
-                weight_per_min=900,
-                stale_threshold_sec=10,
-            ),
-            log=structlog.get_logger(),
-        )
-        async with background(planner.run, self.heartbeat):
-            yield
-
-    def universe(self, *symbols: str, age_sec: int = 0, stale: str = "0") -> None:
-        """The universe service publishes, and keeps a good list as the last that was."""
-        asof = self.clock.now().wall_ms // 1000 - age_sec
-        listed = msgspec.json.encode({"asof_epoch": asof, "symbols": symbols})
-        self.redis.set(self.keys.universe_active, listed)
-        self.redis.hset(self.keys.universe_meta, {"stale": stale, "count": str(len(symbols))})
-        if stale == "0":
-            self.redis.set(self.keys.universe_last_ok, listed)
-
-    def intend(self, symbol: str) -> None:
-        self.redis.xadd(self.keys.intents, {"symbol": symbol})
-
-    def warm(self) -> tuple[str, ...]:
-        assert self.candidates.value is not None
-        return self.candidates.value.symbols
-
-    def allowed(self) -> set[str]:
-        assert self.allowlist.value is not None
-        return set(self.allowlist.value.symbols)
-
-    async def gauge(self, name: str) -> float:
-        sent = await self.metrics.receive_all()
-        return [event.value for event in sent if isinstance(event, SetGauge) and event.name == name][-1]
 
 
 @pytest.fixture

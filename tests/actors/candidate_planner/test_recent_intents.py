@@ -86,7 +86,7 @@ async def test_a_full_window_is_read_once_in_pages_and_over_several_looks(rig: R
     assert rig.store.ids == rig.published[-1:]
 
 
-async def test_what_is_published_while_old_ones_are_read_comes_before_them(rig: Rig) -> None:
+async def test_intents_published_while_old_ones_are_read_come_before_them(rig: Rig) -> None:
     rig.publish("AAAUSDT")
     await trio.sleep(1)
     rig.publish(*["NOPEUSDT"] * 90_000)

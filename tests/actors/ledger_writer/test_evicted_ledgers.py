@@ -46,8 +46,7 @@ async def test_an_evicted_ledger_is_adopted_again_within_5_s_with_an_event_and_a
 
 async def test_a_fill_that_the_newly_adopted_ledger_contains_is_not_booked_again(rig: LedgerRig) -> None:
     """The result comes after the eviction; its fill is in the adopted amount."""
-    rig.exchange.fill(SYMBOL, "1", "SELL", "1")
-    rig.push_fill(SYMBOL, "1", "SELL")
+    rig.fill(SYMBOL, "1", "SELL", "1")
     for key in (rig.keys.ledger(SYMBOL), rig.keys.order_memory(SYMBOL), rig.keys.order_times(SYMBOL)):
         rig.redis.evict(key)
     rig.publish_result(SYMBOL, "1", "SELL", "1")
@@ -77,8 +76,7 @@ async def test_an_evicted_result_stream_is_read_again_when_it_is_back(rig: Ledge
 async def test_a_result_that_ends_a_permit_ends_it_even_if_redis_has_evicted_it(
     rig: LedgerRig, fields: dict[str | bytes, str | bytes], ended: bool
 ) -> None:
-    rig.exchange.fill(SYMBOL, "1", "SELL", "1")
-    rig.push_fill(SYMBOL, "1", "SELL")
+    rig.fill(SYMBOL, "1", "SELL", "1")
     for plan_id in ("alone", "first", "second"):
         result: dict[str | bytes, str | bytes] = {"plan_id": plan_id, "symbol": SYMBOL, "side": "SELL"}
         result.update(fields)

@@ -1,11 +1,11 @@
-"""Results that a writer left pending soon after an adoption are booked by the next one without delay."""
+"""Results of fills that were not pushed: the exchange is asked for their times, for old ones at once."""
 
 from __future__ import annotations
 
 import pytest
 import trio
 
-from tests.actors.ledger_rig import LedgerRig, running_writer
+from tests.actors.ledger_rig import LedgerRig, at_rest, running_writer
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -43,3 +43,33 @@ async def test_a_new_result_waits_for_its_push_before_the_exchange_is_asked(adop
         await trio.sleep(0.01)
         assert adopted.amount("ETHUSDT") == "-2.5"
         assert adopted.exchange.lookups == []
+
+
+async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(stopped: LedgerRig) -> None:
+    async with running_writer(stopped):
+        stopped.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
+        await at_rest(stopped)
+        assert stopped.amount("ETHUSDT") == "-1.5"
+        stopped.exchange.fill("ETHUSDT", "2", "BUY", "0.25")  # after it
+        stopped.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        stopped.publish_result("ETHUSDT", "2", "BUY", "0.25")
+        await trio.sleep(5)
+        assert stopped.exchange.lookups == ["1", "2"]
+        assert stopped.amount("ETHUSDT") == "-1.25"
+
+
+async def test_the_exchange_is_asked_again_while_its_list_of_trades_lags_behind_the_result(
+    stopped: LedgerRig,
+) -> None:
+    async with running_writer(stopped):
+        stopped.exchange.trades_listed_after_sec = 2.5
+        stopped.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
+        await at_rest(stopped)
+        stopped.publish_result("ETHUSDT", "1", "BUY", "0.5")
+        await trio.sleep(5)
+        assert stopped.exchange.lookups == ["1", "1"]
+        assert stopped.amount("ETHUSDT") == "-1.5"
+        stopped.publish_result("ETHUSDT", "never", "BUY", "0.25")
+        await trio.sleep(5)
+        assert stopped.exchange.lookups == ["1", "1", "never", "never", "never"]
+        assert stopped.amount("ETHUSDT") == "-1.25", "what the exchange does not contain is booked"

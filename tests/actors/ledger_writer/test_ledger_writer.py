@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
 
 import pytest
 import trio
@@ -17,10 +16,8 @@ from brain.identifiers import FencingToken
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, Observe, SetGauge
 from exchange.errors import ExchangeUnavailable
-from store.errors import StoreRefusedError
 from store.records import Entry, ResultCommit
-from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
-from tests.background import count_crashes
+from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, running_writer
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -41,8 +38,7 @@ async def test_a_symbol_first_seen_with_a_position_adopts_it_with_an_event(rig: 
 
 
 async def test_a_result_moves_the_ledger_once_and_keeps_its_sign(rig: LedgerRig) -> None:
-    rig.exchange.fill("BTCUSDT", "1", "SELL", "0.3")
-    rig.push_fill("BTCUSDT", "1", "SELL")
+    rig.fill("BTCUSDT", "1", "SELL", "0.3")
     for _ in range(3):
         rig.publish_result("BTCUSDT", "1", "SELL", "0.3")
     await trio.sleep(1)
@@ -71,8 +67,7 @@ async def test_a_booking_is_logged_and_measured_with_its_order_and_lag(rig: Ledg
 
 
 async def test_cumulative_quantities_count_by_their_growth_in_either_order(rig: LedgerRig) -> None:
-    rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
-    rig.push_fill("BTCUSDT", "1", "BUY")
+    rig.fill("BTCUSDT", "1", "BUY", "1")
     rig.publish_result("BTCUSDT", "1", "BUY", "1.0")
     rig.publish_result("BTCUSDT", "1", "BUY", "0.3", status="PARTIALLY_FILLED")
     await trio.sleep(1)
@@ -96,25 +91,6 @@ async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(rig: LedgerRig
     assert rig.redis.pttl(rig.keys.ledger("ETHUSDT")) > 86_000_000
 
 
-async def test_a_result_that_cannot_be_booked_is_a_dead_letter(rig: LedgerRig) -> None:
-    rig.redis.xadd(rig.keys.results, {"plan_id": "p", "symbol": "BTCUSDT", "executed": "True"})
-    rig.redis.xadd(rig.keys.results, {"nonsense": b"\xff\xfe"})
-    await trio.sleep(1)
-    assert len(rig.dead()) == 2
-    assert rig.pending() == 0
-
-
-async def test_a_ledger_that_cannot_be_read_makes_its_results_dead_letters_and_no_others(
-    rig: LedgerRig,
-) -> None:
-    rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "a lot"})
-    rig.publish_result("BTCUSDT", "1", "BUY", "1")
-    rig.execute("ETHUSDT", "2", "BUY", "1")
-    await trio.sleep(3)
-    assert len(rig.dead()) == 1
-    assert rig.amount("ETHUSDT") == "-1"
-
-
 async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(rig: LedgerRig) -> None:
     one = Decimal(1)
     rig.symbol_rules.send({s: SymbolRules(s, True, one, one, one) for s in (*rig.exchange.rows, "NEWUSDT")})
@@ -134,8 +110,7 @@ async def test_a_result_for_a_symbol_that_the_exchange_does_not_show_is_kept(rig
 
 
 async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig) -> None:
-    rig.exchange.fill("BTCUSDT", "1", "BUY", "1")
-    rig.push_fill("BTCUSDT", "1", "BUY")
+    rig.fill("BTCUSDT", "1", "BUY", "1")
     rig.store.faults.fail_next("after", method="commit_results")
     rig.publish_result("BTCUSDT", "1", "BUY", "1")
     await trio.sleep(3)
@@ -144,14 +119,12 @@ async def test_a_booking_whose_answer_is_lost_counts_once(rig: LedgerRig) -> Non
 
 
 async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(rig: LedgerRig) -> None:
-    far = str(rig.exchange.now_ms() + 60_000)
-    rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "d1-0", "p:plan": f"BOTH|open|BUY|1|{far}"})
-    rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|open|BUY|0")
+    rig.decided("BTCUSDT", "BOTH|open|BUY", "1")
     rig.redis.set(rig.keys.permit("plan"), "{}")
     rig.publish_refusal("BTCUSDT", "no")
     await trio.sleep(1)
     assert rig.redis.get(rig.keys.permit("plan")) is None
-    assert b"p:plan" not in rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))
+    assert rig.open_permit("BTCUSDT") is None
 
 
 @pytest.mark.parametrize(
@@ -166,15 +139,12 @@ async def test_a_refusal_ends_the_open_permit_and_deletes_the_permit(rig: Ledger
 async def test_a_consumer_without_a_permit_does_not_release_the_permit_of_another(
     rig: LedgerRig, error: str, consumed: bool, released: bool
 ) -> None:
-    far = str(rig.exchange.now_ms() + 60_000)
-    key = rig.keys.open_permits("ETHUSDT")
-    rig.redis.hset(key, {"v": "d1-0", "p:plan": f"BOTH|close|BUY|2|{far}"})
-    rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|0")
+    rig.decided("ETHUSDT", "BOTH|close|BUY", "2")
     if not consumed:
         rig.redis.set(rig.keys.permit("plan"), "{}")
     rig.publish_refusal("ETHUSDT", error)
     await trio.sleep(1)
-    assert (b"p:plan" not in rig.redis.hgetall(key)) is released
+    assert (rig.open_permit("ETHUSDT") is None) is released
     assert rig.redis.get(rig.keys.permit("plan")) is None
 
 
@@ -185,20 +155,15 @@ async def test_a_result_before_its_decision_marks_the_plan_as_settled(rig: Ledge
 
 
 async def test_partial_fills_shrink_the_open_permit_and_the_last_one_ends_it(rig: LedgerRig) -> None:
-    far = str(rig.exchange.now_ms() + 60_000)
-    key = rig.keys.open_permits("ETHUSDT")
-    rig.redis.hset(key, {"v": "d1-0", "p:plan": f"BOTH|close|BUY|2|{far}"})
-    rig.redis.set(rig.keys.plan_mark("plan"), "D|BOTH|close|BUY|0")
-    rig.exchange.fill("ETHUSDT", "7", "BUY", "0.5")
-    rig.push_fill("ETHUSDT", "7", "BUY")
+    permit = rig.decided("ETHUSDT", "BOTH|close|BUY", "2")
+    rig.fill("ETHUSDT", "7", "BUY", "0.5")
     rig.publish_result("ETHUSDT", "7", "BUY", "0.5", status="PARTIALLY_FILLED")
     await trio.sleep(1)
-    assert rig.redis.hgetall(key)[b"p:plan"].decode() == f"BOTH|close|BUY|1.5|{far}"
-    rig.exchange.fill("ETHUSDT", "7", "BUY", "1")
-    rig.push_fill("ETHUSDT", "7", "BUY")
+    assert rig.open_permit("ETHUSDT") == permit.replace("|2|", "|1.5|")
+    rig.fill("ETHUSDT", "7", "BUY", "1")
     rig.publish_result("ETHUSDT", "7", "BUY", "1.5", status="CANCELED")
     await trio.sleep(1)
-    assert b"p:plan" not in rig.redis.hgetall(key)
+    assert rig.open_permit("ETHUSDT") is None
     assert rig.amount("ETHUSDT") == "-0.5"
 
 
@@ -222,8 +187,7 @@ async def test_a_reconcile_close_moves_no_ledger(rig: LedgerRig) -> None:
 async def test_a_fill_that_no_result_explains_is_an_event_with_its_evidence(
     rig: LedgerRig, client_order_id: str, cause: str, after_sec: float
 ) -> None:
-    rig.exchange.fill("ETHUSDT", "99", "BUY", "2")
-    rig.push_fill("ETHUSDT", "99", "BUY", client_order_id=client_order_id)
+    rig.fill("ETHUSDT", "99", "BUY", "2", client_order_id=client_order_id)
     await trio.sleep(after_sec)
     (event,) = rig.events("LEDGER_DIVERGED")
     assert (event["cause"], event["order_id"], event["cumulative_qty"]) == (cause, "99", "2")
@@ -246,8 +210,7 @@ async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
 
     monkeypatch.setattr(rig.store, "emit_event", slowly)
     for number in range(100, 130):
-        rig.exchange.fill("ETHUSDT", str(number), "BUY", "1")
-        rig.push_fill("ETHUSDT", str(number), "BUY", client_order_id=f"autoclose-{number}")
+        rig.fill("ETHUSDT", str(number), "BUY", "1", client_order_id=f"autoclose-{number}")
     await trio.sleep(60)
     assert len(rig.events("LEDGER_DIVERGED")) == 30
     assert 1 <= oldest_sec < 2
@@ -256,8 +219,7 @@ async def test_many_unexplained_fills_over_a_slow_redis_do_not_stall_the_writer(
 async def test_unexplained_fills_are_reported_once_redis_is_back(rig: LedgerRig) -> None:
     rig.store.faults.fail_next("before", method="emit_event", count=2)
     for number in ("101", "102", "103"):
-        rig.exchange.fill("ETHUSDT", number, "BUY", "1")
-        rig.push_fill("ETHUSDT", number, "BUY", client_order_id="autoclose-1")
+        rig.fill("ETHUSDT", number, "BUY", "1", client_order_id="autoclose-1")
     await trio.sleep(20)
     reported = [event["order_id"] for event in rig.events("LEDGER_DIVERGED")]
     assert sorted(reported) == ["101", "102", "103"]
@@ -270,125 +232,6 @@ async def test_a_fill_with_its_result_is_no_event(rig: LedgerRig) -> None:
     rig.push_fill("ETHUSDT", "99", "BUY")
     await trio.sleep(60)
     assert rig.events("LEDGER_DIVERGED") == []
-
-
-async def test_without_a_push_the_exchange_is_asked_for_the_times_of_the_fills(stopped: LedgerRig) -> None:
-    async with running_writer(stopped):
-        stopped.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
-        await at_rest(stopped)
-        assert stopped.amount("ETHUSDT") == "-1.5"
-        stopped.exchange.fill("ETHUSDT", "2", "BUY", "0.25")  # after it
-        stopped.publish_result("ETHUSDT", "1", "BUY", "0.5")
-        stopped.publish_result("ETHUSDT", "2", "BUY", "0.25")
-        await trio.sleep(5)
-        assert stopped.exchange.lookups == ["1", "2"]
-        assert stopped.amount("ETHUSDT") == "-1.25"
-
-
-async def test_the_exchange_is_asked_again_while_its_list_of_trades_lags_behind_the_result(
-    stopped: LedgerRig,
-) -> None:
-    async with running_writer(stopped):
-        stopped.exchange.trades_listed_after_sec = 2.5
-        stopped.exchange.fill("ETHUSDT", "1", "BUY", "0.5")  # in the adopted amount
-        await at_rest(stopped)
-        stopped.publish_result("ETHUSDT", "1", "BUY", "0.5")
-        await trio.sleep(5)
-        assert stopped.exchange.lookups == ["1", "1"]
-        assert stopped.amount("ETHUSDT") == "-1.5"
-        stopped.publish_result("ETHUSDT", "never", "BUY", "0.25")
-        await trio.sleep(5)
-        assert stopped.exchange.lookups == ["1", "1", "never", "never", "never"]
-        assert stopped.amount("ETHUSDT") == "-1.25", "what the exchange does not contain is booked"
-
-
-async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(rig: LedgerRig) -> None:
-    rig.redis.delete(rig.keys.ledger("ETHUSDT"))
-    rig.book.lose_trust(rig.clock.now())
-    rig.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
-    rig.exchange.failure = ExchangeUnavailable("down")
-    rig.publish_result("ETHUSDT", "1", "BUY", "0.5")
-    await trio.sleep(3)
-    assert rig.amount("ETHUSDT") is None
-    await trio.sleep(60)
-    assert rig.dead() == [], "waiting is not failing"
-    rig.exchange.failure = None
-    await trio.sleep(3)
-    assert rig.amount("ETHUSDT") == "-1.5"
-
-
-async def test_a_result_is_a_dead_letter_after_three_failures_and_does_not_stop_the_rest(
-    adopted: LedgerRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fail_planning_of("poison", monkeypatch)
-    await trio.sleep(NO_LATE_RESULTS_SEC)
-    adopted.publish_result("BTCUSDT", "1", "BUY", "1")
-    adopted.publish_result("BTCUSDT", "2", "BUY", "1", plan_id="poison")
-    adopted.publish_result("BTCUSDT", "3", "BUY", "1")
-    assert await count_crashes(partial(running_writer, adopted), runs=6, for_sec=3) == 3
-    assert (adopted.amount("BTCUSDT"), len(adopted.dead()), adopted.pending()) == ("2", 1, 0)
-
-
-async def test_a_result_that_redis_refuses_twice_for_an_unknown_reason_is_booked_in_the_end(
-    adopted: LedgerRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit_result, refusals = adopted.store.commit_result, iter([StoreRefusedError("ERR a bug")] * 2)
-
-    async def nothing_together(fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
-        return [None] * len(commits)
-
-    async def refuse(fence: FencingToken, commit: ResultCommit) -> int | None:
-        for refusal in refusals:
-            raise refusal
-        return await commit_result(fence, commit)
-
-    await trio.sleep(NO_LATE_RESULTS_SEC)
-    monkeypatch.setattr(adopted.store, "commit_results", nothing_together)
-    monkeypatch.setattr(adopted.store, "commit_result", refuse)
-    adopted.publish_result("BTCUSDT", "1", "BUY", "1")
-    running = partial(running_writer, adopted)
-    assert await count_crashes(running, runs=4, for_sec=3, error=StoreRefusedError) == 2
-    assert (adopted.amount("BTCUSDT"), adopted.dead(), adopted.pending()) == ("1", [], 0)
-
-
-@pytest.mark.parametrize("waits_for", ["a missing ledger", "the times of a fill"])
-async def test_other_crashes_are_not_counted_against_a_result_that_waits_for_the_exchange(
-    stopped: LedgerRig, waits_for: str
-) -> None:
-    async with running_writer(stopped):
-        await at_rest(stopped)
-        stopped.exchange.fill("ETHUSDT", "1", "BUY", "0.5")
-        stopped.exchange.failure = ExchangeUnavailable("down")
-        if waits_for == "a missing ledger":
-            stopped.redis.delete(stopped.keys.ledger("ETHUSDT"))
-            stopped.book.lose_trust(stopped.clock.now())
-        stopped.publish_result("ETHUSDT", "1", "BUY", "0.5")
-        await trio.sleep(2)
-    crashes = 0
-    for _ in range(5):
-        try:
-            async with running_writer(stopped):
-                await trio.sleep(2)
-                raise ZeroDivisionError
-        except* ZeroDivisionError:
-            crashes += 1
-    assert crashes == 5
-    stopped.exchange.failure = None
-    stopped.observe("ETHUSDT")
-    async with running_writer(stopped):
-        await trio.sleep(5)
-        assert stopped.dead() == []
-        assert stopped.amount("ETHUSDT") == "-1.5"
-        assert stopped.pending() == 0
-
-
-async def test_results_pending_from_before_a_crash_are_booked_first(adopted: LedgerRig) -> None:
-    adopted.publish_result("BTCUSDT", "1", "BUY", "1")
-    adopted.exchange.fill("BTCUSDT", "1", "BUY", "1")
-    assert await adopted.store.results.read_new(count=1, block_ms=1)
-    async with running_writer(adopted):
-        await trio.sleep(70)
-        assert (adopted.amount("BTCUSDT"), adopted.pending()) == ("1", 0)
 
 
 @pytest.mark.parametrize("count", [1, 3])

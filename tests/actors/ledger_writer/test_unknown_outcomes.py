@@ -64,11 +64,7 @@ OURS = client_order_id_of("quantum", PlanId(PLAN))
 
 async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -> None:
     """Store an open permit to close 3, decided `age_sec` ago, and publish that its outcome is unknown."""
-    expires_ms = rig.redis.now_ms() + round((rig.reservation_life_sec - age_sec) * 1000)
-    rig.redis.hset(
-        rig.keys.open_permits(SYMBOL), {"v": "d1-0", f"p:{PLAN}": f"BOTH|close|SELL|3|{expires_ms}"}
-    )
-    rig.redis.set(rig.keys.plan_mark(PLAN), "D|BOTH|close|SELL|0")
+    rig.decided(SYMBOL, "BOTH|close|SELL", "3", life_sec=rig.reservation_life_sec - age_sec)
     refusal: dict[str | bytes, str | bytes] = {"plan_id": PLAN, "symbol": SYMBOL, "executed": "False"}
     refusal.update({"error": "timeout", **named})
     rig.redis.xadd(rig.keys.results, refusal)
@@ -77,8 +73,8 @@ async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -
 
 def covered(rig: LedgerRig) -> str | None:
     """Return the quantity that the open permit still covers."""
-    text = rig.redis.hgetall(rig.keys.open_permits(SYMBOL)).get(f"p:{PLAN}".encode())
-    return None if text is None else text.decode().split("|")[3]
+    permit = rig.open_permit(SYMBOL)
+    return None if permit is None else permit.split("|")[3]
 
 
 def four() -> LedgerRig:
@@ -117,8 +113,7 @@ async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until
     rig: LedgerRig,
 ) -> None:
     await unknown_close(rig)
-    rig.exchange.fill(SYMBOL, "9", "SELL", "1")
-    rig.push_fill(SYMBOL, "9", "SELL", client_order_id=OURS, status="PARTIALLY_FILLED")
+    rig.fill(SYMBOL, "9", "SELL", "1", client_order_id=OURS, status="PARTIALLY_FILLED")
     await trio.sleep(0.1)
     assert (rig.amount(SYMBOL), covered(rig)) == ("3", "2")
     assert len(rig.unknown_executions.value or ()) == 1
@@ -192,7 +187,6 @@ async def test_an_unknown_outcome_is_followed_over_a_restart() -> None:
     async with running_writer(rig):
         await trio.sleep(1)
         assert [each.plan_id for each in rig.unknown_executions.value or ()] == [PLAN]
-        rig.exchange.fill(SYMBOL, "9", "SELL", "3")
-        rig.push_fill(SYMBOL, "9", "SELL")
+        rig.fill(SYMBOL, "9", "SELL", "3")
         await trio.sleep(0.1)
         assert (rig.amount(SYMBOL), covered(rig)) == ("1", None)

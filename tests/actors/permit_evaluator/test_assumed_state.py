@@ -36,7 +36,7 @@ def states() -> AssumedStates:
     return AssumedStates()
 
 
-def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends(states: AssumedStates) -> None:
+def test_a_reservation_is_lost_where_its_key_is_gone_until_it_ends(states: AssumedStates) -> None:
     reserved(states, "p1", "p2")
     states.learn("A", GONE, 0)
     assert lost(states) == {"p1", "p2"}
@@ -48,7 +48,7 @@ def test_what_was_committed_is_lost_where_its_key_is_gone_until_it_ends(states: 
     assert lost(states) == {"p2"}
 
 
-def test_what_another_version_of_the_key_lacks_was_released(states: AssumedStates) -> None:
+def test_a_reservation_that_another_version_of_the_key_lacks_was_released(states: AssumedStates) -> None:
     reserved(states, "p1")
     states.learn("A", SymbolState(permits_version="r1-0"), 0)
     states.learn("A", GONE, 0)

@@ -90,7 +90,7 @@ async def test_a_plan_published_twice_is_decided_once(rig: EvaluatorRig) -> None
 
 
 @pytest.mark.parametrize("decision", ["SKIP", "BLOCKED", "HOLD", "ERROR", "HALT"])
-async def test_what_asks_for_nothing_is_acknowledged_and_counted(rig: EvaluatorRig, decision: str) -> None:
+async def test_a_skipped_plan_is_acknowledged_and_counted(rig: EvaluatorRig, decision: str) -> None:
     rig.publish("p", decision=decision)
     await trio.sleep(0.01)
     assert rig.permit("p") is None

@@ -197,7 +197,7 @@ async def test_each_row_is_answered_by_the_rule_that_the_table_names(
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("mode", MODES)
-async def test_what_one_symbol_lacks_leaves_the_others_as_they_are(stream: str, mode: str) -> None:
+async def test_an_unreadable_symbol_leaves_the_others_as_they_are(stream: str, mode: str) -> None:
     await trio.sleep(11)
     cell = Cell(stream, mode)
     cell.start = cell.rig.clock.now().earlier_by(10.3)

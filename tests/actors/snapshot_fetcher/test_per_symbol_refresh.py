@@ -10,41 +10,39 @@ import msgspec
 import pytest
 import trio
 
-from actors.candidate_planner.actor import CandidatePlanner, PlannerRules
 from actors.snapshot_fetcher.per_symbol_refresh import PerSymbolRefresh
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.refresh import Refresh
-from brain.identifiers import EntryId
 from brain.moment import Moment
 from brain.positions.position import LegPosition, VerifiedBy
-from brain.symbols.allowlist import Allowlist
-from brain.symbols.candidates import Candidates
-from brain.symbols.symbol_rules import SymbolRules
-from channels import Conflating, Count, LatestValue
-from clocks.clocks import Clocks
+from channels import Count
 from exchange.book_read import BookRead
 from exchange.errors import ExchangeUnavailable, RateLimited
-from exchange.protocol import PositionsRead, Priority, SymbolsRead
+from exchange.protocol import PositionsRead, Priority
 from exchange.read_latency import ReadLatency
-from exchange.read_pacer import WEIGHT_PER_READ, ReadPacer, pace_within
-from exchange.weight_budget import WeightBudget, periodic_weight_per_min
-from store.records import Entry, UniverseKeys
+from exchange.read_pacer import ReadPacer
+from exchange.weight_budget import WeightBudget
+from settings import Settings
+from store.keys import Keys
+from store.memory.memory_redis import MemoryRedis
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
-from tests.actors.dictated_exchange import DictatedExchange
 from tests.actors.fetcher_rig import FetcherRig, running_fetcher
+from tests.actors.planner_rig import TradedExchange, planner_of
 from tests.integration.waiting import until
 from tests.virtual_time import virtual_time
+from wiring.rules import read_pace
 
 pytestmark = virtual_time
 
-BUDGET = 1200
-STALE_SEC = 10.0
+BUDGET, STALE_SEC = Settings().weight_budget_per_min, Settings().stale_threshold_sec
 UNIVERSE = [f"S{number:03}USDT" for number in range(200)]
 
 
-class WeighedExchange(DictatedExchange):
+class WeighedExchange(TradedExchange):
     """Takes the weight of each read from a real budget; volumes fall from the first symbol to the last."""
 
+    trading = tuple(UNIVERSE)
     budget: WeightBudget
     most_used = 0
 
@@ -58,53 +56,11 @@ class WeighedExchange(DictatedExchange):
         self.budget.answered(read.sent)
         return read
 
-    async def symbol_rules(self) -> SymbolsRead:
-        self.budget.reserve(1, Priority.PERIODIC)
-        await self._answer()
-        one = Decimal(1)
-        return SymbolsRead({symbol: SymbolRules(symbol, True, one, one, one) for symbol in self.rows})
-
-    async def hedge_mode(self) -> bool:
-        self.budget.reserve(30, Priority.PERIODIC)
-        await self._answer()
-        return False
-
-    async def quote_volumes(self) -> dict[str, Decimal]:
-        self.budget.reserve(40, Priority.PERIODIC)
-        await self._answer()
-        return {symbol: Decimal(1000 - number) for number, symbol in enumerate(self.rows)}
-
-    async def _answer(self) -> None:
+    async def answer(self, *, weight: int) -> None:
+        self.budget.reserve(weight, Priority.PERIODIC)
         sent = self.clock.now()
-        await trio.sleep(self.latency_sec)
+        await super().answer(weight=weight)
         self.budget.answered(sent)
-
-
-class DictatedUniverse:
-    """Redis as the planner reads it."""
-
-    address = "memory"
-
-    def __init__(self, rig: FetcherRig) -> None:
-        self.rig = rig
-        self.intents: list[Entry] = []
-        self.ledgers: dict[str, str] = {}
-
-    async def universe(self) -> UniverseKeys:
-        await trio.lowlevel.checkpoint()
-        return UniverseKeys(None, None, None)
-
-    async def recent_intents(self, after: str, before: str | None, count: int) -> list[Entry]:
-        await trio.lowlevel.checkpoint()
-        return self.intents
-
-    async def ledger_amounts(self, symbols: list[str]) -> dict[str, str]:
-        await trio.lowlevel.checkpoint()
-        return self.ledgers
-
-    async def redis_now_ms(self) -> int:
-        await trio.lowlevel.checkpoint()
-        return self.rig.exchange.now_ms()
 
 
 class PerSymbolRig(FetcherRig):
@@ -114,38 +70,18 @@ class PerSymbolRig(FetcherRig):
         self.weighed.budget = WeightBudget(self.clock, BUDGET)
         for symbol in UNIVERSE:
             self.exchange.set(symbol, "0", update_time_ms=0)
-        self.universe = DictatedUniverse(self)
+        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.keys = Keys("quantum")
         self.latency = ReadLatency()
-        self.candidates: LatestValue[Candidates] = LatestValue("candidates")
-        self.pace = pace_within(periodic_weight_per_min(BUDGET), STALE_SEC)
-        self.planner = CandidatePlanner(
-            self.universe,  # type: ignore[arg-type]
-            self.exchange,
-            self.book,
+        settings = Settings(allowlist_source="env", allowlist=tuple(UNIVERSE), min_top_k=min_top_k)
+        self.pace = read_pace(settings)
+        self.planner = planner_of(
+            self,
+            MemoryStore(self.redis, keys=self.keys, consumer="me"),
+            self.weighed,
             self.latency,
-            symbol_rules=LatestValue("symbol_rules"),
-            unreadable_rules=LatestValue("unreadable_rules"),
-            rules_wanted=Conflating("rules_wanted", lambda _wish: None),
-            rules_asked_at=LatestValue("rules_asked_at"),
-            hedge_mode=LatestValue("hedge_mode"),
-            allowlist=LatestValue[Allowlist]("allowlist"),
-            candidates=self.candidates,
-            metrics=self.metrics,
-            clocks=Clocks(self.clock),
-            weight_per_read=lambda: WEIGHT_PER_READ,
-            rules=PlannerRules(
-                allowlist_source="env",
-                allowlist=tuple(UNIVERSE),
-                universe_max_age_sec=300,
-                last_ok_max_age_sec=86400,
-                allowlist_refresh_sec=60,
-                intent_window_sec=1800,
-                target_cycle_sec=3.0,
-                min_top_k=min_top_k,
-                weight_per_min=self.pace.weight_per_min,
-                stale_threshold_sec=STALE_SEC,
-            ),
-            log=self.log,
+            clock=self.clock,
+            settings=settings,
         )
 
     def per_symbol(self, known: ShardPositions) -> Refresh:
@@ -216,9 +152,9 @@ async def test_symbols_stay_warm_from_the_start_and_through_a_flapping_stream(ri
 
 
 async def test_open_positions_and_intents_are_kept_warm_before_the_largest(rig: PerSymbolRig) -> None:
-    rig.universe.ledgers = {"S150USDT": "-0.5", "S160USDT": "0"}
-    intent = {b"symbol": b"S170USDT"}
-    rig.universe.intents = [Entry(EntryId(f"{rig.exchange.now_ms()}-0"), intent)]
+    for symbol, amount in (("S150USDT", "-0.5"), ("S160USDT", "0")):
+        rig.redis.hset(rig.keys.ledger(symbol), {"last_known_amt": amount})
+    rig.redis.xadd(rig.keys.intents, {"symbol": "S170USDT"})
     async with rig.running():
         await trio.sleep(10)
         assert rig.warm()[:3] == ("S150USDT", "S170USDT", "S000USDT")

@@ -10,7 +10,7 @@ import pytest
 
 from brain.decisions.case import Case
 from brain.decisions.decision import Outcome, decide, trail
-from brain.plans.permit import Kind, Reason
+from brain.plans.permit import Kind, OpenPermit, Reason
 from brain.plans.plan import Plan, Side
 from brain.positions.position import Leg, PositionSide
 from tests.brain.cases import (
@@ -142,26 +142,25 @@ def test_a_future_time_does_not_hide_a_recent_one() -> None:
     assert decision.warnings
 
 
+UNEXPLAINED, EXPLAINED = Reason.RECONCILE_REQUIRED_QTY_MISMATCH, Reason.IN_FLIGHT_PERMIT
+
+
 @pytest.mark.parametrize(
-    ("exchange", "booked", "permit"),
+    ("permits", "reason"),
     [
-        ("0.028", "0.038", open_permit(Kind.CLOSE, "SELL", "0.009")),  # explains less than the difference
-        ("0.028", "0.038", open_permit(Kind.ADD, "BUY", "0.038")),  # points the other way
-        ("0.028", "0.038", open_permit(Kind.CLOSE, "SELL", "0.038", expires_ms=NOW_MS)),
-        ("0.028", "0.038", open_permit(Kind.CLOSE, "SELL", "0.038", leg=Leg.LONG)),
+        ([open_permit(Kind.CLOSE, "SELL", "0.009")], UNEXPLAINED),
+        ([open_permit(Kind.ADD, "BUY", "0.038")], UNEXPLAINED),
+        ([open_permit(Kind.CLOSE, "SELL", "0.038", expires_ms=NOW_MS)], UNEXPLAINED),
+        ([open_permit(Kind.CLOSE, "SELL", "0.038", leg=Leg.LONG)], UNEXPLAINED),
+        ([open_permit(Kind.CLOSE, "SELL", part) for part in ("0.006", "0.004")], EXPLAINED),
     ],
+    ids=["less than the difference", "the other way", "ended", "another leg", "two together"],
 )
-def test_a_difference_that_open_permits_do_not_explain_needs_reconciling(
-    exchange: str, booked: str, permit: object
+def test_a_difference_needs_reconciling_unless_open_permits_explain_it(
+    permits: list[OpenPermit], reason: Reason
 ) -> None:
-    decision = decide(case(snapshot=snapshot(exchange), ledger=ledger(booked), open_permits=(permit,)))
-    assert decision.reason is Reason.RECONCILE_REQUIRED_QTY_MISMATCH
-
-
-def test_several_permits_explain_a_difference_together() -> None:
-    permits = (open_permit(Kind.CLOSE, "SELL", "0.006"), open_permit(Kind.CLOSE, "SELL", "0.004"))
-    decision = decide(case(snapshot=snapshot("0.028"), ledger=ledger("0.038"), open_permits=permits))
-    assert decision.reason is Reason.IN_FLIGHT_PERMIT
+    differing = case(snapshot=snapshot("0.028"), ledger=ledger("0.038"), open_permits=tuple(permits))
+    assert decide(differing).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -243,24 +242,6 @@ def test_a_plan_that_can_only_close_is_no_entry_whatever_the_position(closing: P
     assert "eval_type" in decide(unseen).details
 
 
-def test_closes_go_on_while_recovering() -> None:
-    changed_ms = NOW_MS - 1000
-    assert decide(case(redis_changed_ms=changed_ms)).allow
-    assert decide(case(plan(action="UPDATE_SL"), redis_changed_ms=changed_ms)).allow
-
-
-def test_opens_go_on_one_permit_ttl_after_redis_changed() -> None:
-    ttl_ms = round(RULES.permit_ttl_sec * 1000)
-    assert decide(case(entry(), "0", redis_changed_ms=NOW_MS - ttl_ms + 1)).reason is Reason.RECOVERING
-    assert decide(case(entry(), "0", redis_changed_ms=NOW_MS - ttl_ms)).allow
-
-
-def test_a_close_from_before_redis_changed_is_not_allowed() -> None:
-    came_before = case(entry_ms=NOW_MS - 100, redis_changed_ms=NOW_MS - 100)
-    assert decide(came_before).reason is Reason.RECOVERING
-    assert decide(case(entry_ms=NOW_MS - 99, redis_changed_ms=NOW_MS - 100)).allow
-
-
 def test_nothing_is_no_order_even_where_the_exchange_names_no_minimum() -> None:
     rules = msgspec.structs.replace(BTCUSDT, market_min=Decimal(0))
     assert decide(case(plan(), "0.001", symbol_rules=rules)).reason is Reason.BELOW_MIN_QTY
@@ -323,20 +304,3 @@ def test_a_cooldown_key_that_cannot_be_read_denies_and_is_named(stored: str) -> 
 def test_a_hold_that_denies_is_named() -> None:
     decision = decide(case(hold=True))
     assert decision.details == {"hold": True, "key": "quantum:reconcile:hold:BTCUSDT"}
-
-
-@pytest.mark.parametrize("since_sec", [0, 59.999])
-def test_opens_wait_for_one_permit_ttl_after_an_eviction_and_closes_do_not(since_sec: float) -> None:
-    evicted_ms = NOW_MS - round(since_sec * 1000)
-    opening = decide(case(entry(), "0", evicted_ms=evicted_ms))
-    assert opening.reason is Reason.RECOVERING
-    assert opening.details["seconds_since_redis_evicted"] == since_sec
-    assert decide(case(evicted_ms=evicted_ms)).allow
-    assert decide(case(entry(), "0", evicted_ms=NOW_MS - 60_000)).allow
-
-
-def test_closes_wait_while_another_process_s_reservations_may_be_evicted() -> None:
-    unsure = decide(case(evicted_ms=NOW_MS - 1, reservations_unsure_until_ms=NOW_MS + 1500))
-    assert unsure.reason is Reason.RECOVERING
-    assert unsure.details["reservations_unsure_for_sec"] == 1.5
-    assert decide(case(evicted_ms=NOW_MS - 90_000, reservations_unsure_until_ms=NOW_MS)).allow

@@ -113,7 +113,7 @@ def test_a_deny_has_its_details_and_no_quantity() -> None:
     assert read["details"]["tolerance_pct"] == 1
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     read = permit(case(snapshot=None, ledger=StoredLedger()))
     for name in ("kind", "side", "exchange_position_amt", "ledger_position_amt", "ledger_amt"):
         assert read[name] is None
@@ -247,7 +247,7 @@ def test_an_audit_record_holds_the_whole_case() -> None:
 @pytest.mark.parametrize(
     ("decision", "the_case"), [(evaluation_failed(3), None), (state_contended(5), case())]
 )
-def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
+def test_a_decision_without_its_case_cannot_be_decided_again(
     decision: Decision, the_case: Case | None
 ) -> None:
     record = record_of(decision, the_case, None)
@@ -258,7 +258,7 @@ def test_what_was_not_decided_on_a_case_cannot_be_decided_again(
 
 
 @pytest.mark.parametrize("record", [b"", b"{}", b"[]", b"\xff", b'{"plan_id":1}'])
-def test_what_is_no_audit_record_is_refused(record: bytes) -> None:
+def test_text_that_is_no_audit_record_is_refused(record: bytes) -> None:
     with pytest.raises(NotReplayableError):
         read_audit(record)
 

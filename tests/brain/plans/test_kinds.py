@@ -111,7 +111,7 @@ def test_a_table_with_a_gap_or_an_overlap_is_refused() -> None:
         unfold((*TABLE, TABLE[0]))
 
 
-def test_what_is_malformed_never_depends_on_the_position() -> None:
+def test_a_malformed_plan_is_malformed_whatever_the_position() -> None:
     for row in TABLE:
         if row.outcome is Reason.MALFORMED_PLAN:
             assert row.position is type(row.position).ANY
@@ -138,7 +138,7 @@ def test_a_contradiction_names_the_field() -> None:
         (plan(action="ENTRY_PROPOSED", reduce_only=False), False),
     ],
 )
-def test_what_a_plan_says_of_itself(closing: Plan, only: bool) -> None:
+def test_a_plan_that_can_only_close_is_known_by_its_fields(closing: Plan, only: bool) -> None:
     assert closes_by_name(closing) is only
 
 

@@ -93,7 +93,7 @@ def test_booleans_as_they_are_written(text: bytes, value: bool) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"0", b"0.0", b"0e5", b"-0", b"None", b"null"])
-def test_what_means_not_given(text: bytes) -> None:
+def test_a_quantity_of_nothing_is_not_given(text: bytes) -> None:
     plan = read(but(HARVEST, qty=text, close_qty=text))
     assert plan.quantity is None
 
@@ -142,7 +142,7 @@ def test_symbols(symbol: str) -> None:
         *("A\u202eB".encode(), "A\u3000B".encode(), "A\N{REPLACEMENT CHARACTER}".encode(), b"BTCUSDT\n"),
     ],
 )
-def test_what_is_no_symbol_is_malformed_and_not_repeated(symbol: bytes) -> None:
+def test_text_that_is_no_symbol_is_malformed_and_not_repeated(symbol: bytes) -> None:
     malformed = read_plan(but(HARVEST, symbol=symbol))
     assert isinstance(malformed, MalformedPlan)
     assert malformed.symbol is None

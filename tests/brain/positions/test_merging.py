@@ -6,56 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from brain.moment import Moment
-from brain.positions.merging import apply_mark, apply_push, apply_rest, not_shown
+from brain.positions.merging import apply_mark, apply_push, not_shown
 from brain.positions.position import Leg, LegPosition, VerifiedBy
 from brain.positions.symbol_state import StreamProof, SymbolState, to_snapshot
-
-EMPTY = SymbolState("BTCUSDT")
-START = Moment(0.0, 0)
-
-
-def at(ms: int) -> Moment:
-    """A moment of a host whose clocks both show the exchange's time."""
-    return Moment(ms / 1000, ms)
-
-
-def row(amount: str, changed_ms: int, leg: Leg = Leg.BOTH) -> LegPosition:
-    return LegPosition(leg, Decimal(amount), Decimal(100), changed_ms)
-
-
-def read(
-    state: SymbolState,
-    *rows: LegPosition,
-    sent: int,
-    received: int,
-    by: VerifiedBy = VerifiedBy.REST,
-    not_after_ms: int | None = None,
-) -> SymbolState:
-    return apply_rest(
-        state,
-        rows,
-        leverage=Decimal(10),
-        mark_price=Decimal(101),
-        sent=at(sent),
-        received=at(received),
-        verified_by=by,
-        not_after_ms=not_after_ms,
-    )[0]
-
-
-def amounts(state: SymbolState) -> list[str]:
-    return [str(known.row.amount) for known in state.legs]
-
-
-def claim(state: SymbolState, proof: StreamProof | None = None) -> tuple[Moment, VerifiedBy] | None:
-    snapshot = to_snapshot(state, proof)
-    return None if snapshot is None else (snapshot.verified_at, snapshot.verified_by)
-
-
-HELD = read(EMPTY, row("1", 100), sent=1000, received=1300)
-PUSHED = apply_push(HELD, row("2", 1500), at(1540))
-HEDGED = read(EMPTY, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1000, received=1300)
+from tests.brain.positions.states import EMPTY, HELD, PUSHED, amounts, at, claim, read, row
 
 
 def test_a_read_is_true_as_of_its_sending() -> None:
@@ -79,15 +33,7 @@ def test_a_row_that_changed_after_the_read_was_sent_claims_nothing_until_somethi
 
 def test_a_row_whose_change_may_have_been_after_the_sending_counts_as_changed_after_it() -> None:
     for ahead_ms, claimed in [(0, (at(1000), VerifiedBy.REST)), (-101, None), (None, None)]:
-        state, _ = apply_rest(
-            EMPTY,
-            [row("1", 900)],
-            leverage=Decimal(10),
-            mark_price=Decimal(101),
-            sent=at(1000),
-            received=at(1300),
-            exchange_ahead_ms=ahead_ms,
-        )
+        state = read(EMPTY, row("1", 900), sent=1000, received=1300, ahead_ms=ahead_ms)
         assert claim(state) == claimed
 
 
@@ -95,23 +41,21 @@ def test_a_push_is_true_as_of_its_change() -> None:
     assert amounts(PUSHED) == ["2"] and claim(PUSHED) == (at(1500), VerifiedBy.STREAM)
 
 
-def test_exchange_times_are_turned_into_this_hosts() -> None:
-    state = apply_push(HELD, row("2", 61_500), at(1540), exchange_ahead_ms=60_000)
-    assert claim(state) == (at(1500), VerifiedBy.STREAM)
+@pytest.mark.parametrize(
+    ("date_ms", "ahead_ms", "true_ms"),
+    [(61_500, 60_000, 1500), (99_000, 0, 1540)],
+    ids=["turned into this host's time", "no fresher than its arrival where the clock is ahead"],
+)
+def test_a_push_is_dated_by_the_exchanges_clock(date_ms: int, ahead_ms: int, true_ms: int) -> None:
+    state = apply_push(HELD, row("2", date_ms), at(1540), exchange_ahead_ms=ahead_ms)
+    assert claim(state) == (at(true_ms), VerifiedBy.STREAM)
 
 
-def test_an_exchange_clock_that_is_ahead_makes_nothing_fresher_than_its_arrival() -> None:
-    state = apply_push(HELD, row("2", 99_000), at(1540))
-    assert claim(state) == (at(1540), VerifiedBy.STREAM)
-
-
-def test_a_late_rest_answer_never_overwrites_a_newer_push() -> None:
-    state = read(PUSHED, row("1", 100), sent=1400, received=2300)
-    assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
-
-
-def test_an_older_row_asked_for_while_the_newer_one_may_be_in_flight_changes_nothing() -> None:
-    state = read(PUSHED, row("1", 100), sent=2540, received=5300)
+@pytest.mark.parametrize(
+    ("sent", "received"), [(1400, 2300), (2540, 5300)], ids=["late answer", "newer one may be in flight"]
+)
+def test_a_read_never_overwrites_a_push_that_it_may_not_contain(sent: int, received: int) -> None:
+    state = read(PUSHED, row("1", 100), sent=sent, received=received)
     assert amounts(state) == ["2"] and claim(state) == (at(1500), VerifiedBy.STREAM)
 
 
@@ -200,14 +144,6 @@ def test_the_latest_date_ahead_of_the_exchanges_clock_is_kept_beside_the_row() -
     assert [(leg.row.update_time_ms, leg.row.dated_ahead_ms) for leg in state.legs] == [(0, 9_500_000)]
 
 
-def test_a_push_dated_before_the_event_of_the_other_leg_opens_a_flat_leg_all_the_same() -> None:
-    """Events overtook each other: no read speaks against the later one."""
-    legs = row("0", 0, Leg.LONG), row("-2", 200, Leg.SHORT)
-    state = read(EMPTY, *legs, sent=1000, received=1300)
-    state = apply_push(state, row("-3", 1700, Leg.SHORT), at(1740), stream_since=at(900))
-    assert amounts(apply_push(state, row("2", 1600, Leg.LONG), at(1760))) == ["2", "-3"]
-
-
 def test_a_read_of_the_row_that_was_pushed_out_of_order_is_accepted_at_once() -> None:
     """The exchange's clock was set back: event and read agree against the known row."""
     disputed = apply_push(PUSHED, row("3", 1400), at(4000))
@@ -225,10 +161,11 @@ def test_a_push_dated_ahead_of_the_exchanges_clock_is_not_merged(ahead_ms: int) 
     assert claim(read(merged, row("0", 2010), sent=2021, received=2300)) == (at(2021), VerifiedBy.REST)
 
 
-def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
-    def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
-        return read(state, row(amount, 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
+def dated_ahead(state: SymbolState, amount: str, sent: int) -> SymbolState:
+    return read(state, row(amount, 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
 
+
+def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
     assert amounts(dated_ahead(PUSHED, "3", 1540)) == ["2"]
     state = dated_ahead(PUSHED, "3", 1541)
     assert amounts(state) == ["3"]
@@ -239,21 +176,12 @@ def test_a_read_dated_ahead_is_ordered_by_its_sending_alone() -> None:
 @pytest.mark.parametrize("known", [HELD, EMPTY])
 def test_a_read_dated_ahead_of_another_amount_claims_nothing_until_another_one(known: SymbolState) -> None:
     """Its date does not show whether it changed before the read was sent, or while it was read."""
-
-    def dated_ahead(state: SymbolState, sent: int) -> SymbolState:
-        return read(state, row("0", 9_999_999), sent=sent, received=sent + 300, not_after_ms=sent + 400)
-
-    once = dated_ahead(known, 2000)
+    once = dated_ahead(known, "0", 2000)
     assert amounts(once) == ["0"] and claim(once) is None
-    assert claim(dated_ahead(once, 2299)) is None
-    assert claim(dated_ahead(once, 2301)) == (at(2301), VerifiedBy.REST)
+    assert claim(dated_ahead(once, "0", 2299)) is None
+    assert claim(dated_ahead(once, "0", 2301)) == (at(2301), VerifiedBy.REST)
     assert claim(once, StreamProof(at(900), at(2299))) is None
     assert claim(once, StreamProof(at(900), at(2301))) == (at(2301), VerifiedBy.STREAM)
-
-
-def test_a_flat_both_row_of_a_symbol_with_legs_changes_nothing() -> None:
-    assert apply_push(HEDGED, row("0", 1500), at(1540)) == HEDGED
-    assert claim(apply_push(HEDGED, row("1", 1500), at(1540))) is None
 
 
 def test_a_symbol_that_a_read_does_not_show_claims_nothing_until_one_does() -> None:
@@ -319,74 +247,6 @@ def test_a_repeated_row_is_synced_again() -> None:
 def test_a_proof_from_before_a_change_does_not_date_it_back() -> None:
     state = apply_push(HELD, row("2", 1500), at(1540), stream_since=at(900))
     assert claim(state, StreamProof(at(900), at(1200))) == (at(1500), VerifiedBy.STREAM)
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        EMPTY,
-        apply_push(EMPTY, row("1", 100), at(150)),
-        apply_push(EMPTY, row("1", 100, Leg.LONG), at(150)),
-        apply_push(HELD, row("1", 1500, Leg.LONG), at(1540)),
-        read(EMPTY, row("1", 100, Leg.LONG), sent=1000, received=1300),
-    ],
-)
-def test_a_part_of_a_position_is_no_snapshot(state: SymbolState) -> None:
-    assert to_snapshot(state, StreamProof(START, at(9000))) is None
-
-
-def test_a_read_names_all_legs() -> None:
-    state = read(HELD, row("1", 1500, Leg.LONG), row("0", 0, Leg.SHORT), sent=2000, received=2100)
-    assert [known.row.leg for known in state.legs] == [Leg.LONG, Leg.SHORT]
-    assert claim(state) == (at(2000), VerifiedBy.REST)
-
-
-def test_a_hedged_snapshot_is_as_old_as_its_oldest_leg() -> None:
-    proof = StreamProof(at(1200), at(3000))
-    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(900))
-    assert claim(pushed) == (at(1500), VerifiedBy.STREAM)
-    assert claim(pushed, proof) == (at(1500), VerifiedBy.STREAM)
-    assert claim(pushed, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
-
-
-def test_legs_that_were_never_known_together_are_no_snapshot() -> None:
-    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540))
-    assert claim(pushed) is None
-    assert claim(pushed, StreamProof(at(900), at(1400))) is None
-    assert claim(pushed, StreamProof(at(900), at(3000))) == (at(3000), VerifiedBy.STREAM)
-
-
-def test_a_push_says_nothing_of_a_leg_that_may_have_changed_before_the_stream_began() -> None:
-    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(1001))
-    assert claim(pushed) is None
-    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(1000))
-    assert claim(pushed) == (at(1500), VerifiedBy.STREAM)
-
-
-def test_one_answer_shows_both_legs_at_one_moment() -> None:
-    state = read(HEDGED, row("0", 1350, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1400, received=1700)
-    assert claim(state) == (at(1400), VerifiedBy.REST)
-
-
-def test_a_leg_that_changed_while_it_was_read_makes_the_whole_position_undated() -> None:
-    state = read(HEDGED, row("0", 1500, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1400, received=1700)
-    assert claim(state) is None
-    state = read(state, row("0", 1500, Leg.LONG), row("-2", 200, Leg.SHORT), sent=1600, received=1800)
-    assert claim(state) == (at(1600), VerifiedBy.REST)
-
-
-def test_a_leg_whose_row_was_rejected_keeps_its_own_verification() -> None:
-    pushed = apply_push(HEDGED, row("0", 1500, Leg.LONG), at(1540), stream_since=at(900))
-    state = read(pushed, row("1", 100, Leg.LONG), row("-2", 200, Leg.SHORT), sent=2000, received=4300)
-    assert claim(state) == (at(1500), VerifiedBy.STREAM)
-
-
-def test_a_dispute_of_one_leg_is_not_ended_by_news_of_the_other() -> None:
-    both = read(HEDGED, row("0", 0, Leg.LONG), row("0", 0, Leg.SHORT), sent=4000, received=4300)
-    half = apply_push(both, row("0", 4100, Leg.LONG), at(4350))
-    assert claim(half) is None
-    whole = read(half, row("0", 4100, Leg.LONG), row("0", 0, Leg.SHORT), sent=5500, received=5800)
-    assert amounts(whole) == ["0", "0"] and claim(whole) == (at(5500), VerifiedBy.REST)
 
 
 def test_mark_prices_go_by_their_own_time() -> None:

@@ -39,7 +39,7 @@ async def test_callbacks_that_wait_run_in_one_round() -> None:
     assert len(set(seen)) == 1
 
 
-async def test_what_a_callback_schedules_runs_in_the_same_round() -> None:
+async def test_a_call_scheduled_by_a_callback_runs_in_the_same_round() -> None:
     rounds, seen = Rounds(), list[int]()
     trio.lowlevel.add_instrument(rounds)
     async with open_bridge():
@@ -101,7 +101,7 @@ async def test_timers_run_when_they_are_due() -> None:
         assert trio.current_time() - begun_sec >= 0.02
 
 
-async def test_what_a_coroutine_raises_is_raised_here() -> None:
+async def test_an_error_of_a_coroutine_is_raised_here() -> None:
     async def fail() -> None:
         await asyncio.sleep(0)
         raise ValueError("on asyncio's side")

@@ -1,0 +1,50 @@
+"""A bug written into the service on purpose: edits of its files, and the guarantees that it breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+#: A judge's words on an actor that no fault made fail.
+FAILED_BY_ITSELF = "failed by itself"
+
+
+class StaleMutationError(Exception):
+    """The text that a mutation replaces is not there, or more than once: the code has moved on."""
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One replacement in one file, of text that occurs there once."""
+
+    path: str
+    old: str
+    new: str
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """A bug that a developer might write.
+
+    `breaks`: the guarantees of which one may be seen broken first. `by_itself`: what is seen is an actor that
+    fails; of all others, that would only show that the mutation no longer fits.
+    """
+
+    name: str
+    breaks: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    by_itself: bool = False
+
+    def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
+        """Return whether a search that ended so has found this bug, and no other."""
+        return invariant in self.breaks and (FAILED_BY_ITSELF in (violation or "")) is self.by_itself
+
+    def apply_to(self, tree: Path) -> None:
+        """Write it into a copy of the tree. Raises StaleMutationError."""
+        for edit in self.edits:
+            file = tree / edit.path
+            text = file.read_text()
+            if text.count(edit.old) != 1:
+                raise StaleMutationError(
+                    f"{self.name}: {edit.path} has {text.count(edit.old)} of {edit.old!r}"
+                )
+            file.write_text(text.replace(edit.old, edit.new))
