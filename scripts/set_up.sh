@@ -43,7 +43,7 @@ fi
 if [ -e "$venv/.installed" ]; then
   echo "Bringing $venv up to date: some seconds"
 else
-  echo "Setting up $venv with $python: about a minute and 400 MB, most of it from the package index"
+  echo "Setting up $venv with $python: a minute or more, and 300 MB, most of it from the package index"
 fi
 has_pip || "$python" -m venv --clear "$venv" || stop "$venv could not be made"
 

@@ -81,6 +81,6 @@ def test_an_index_that_cannot_be_reached_is_one_sentence_after_the_line_of_progr
         done, "The package index cannot be reached; HTTPS_PROXY sets a proxy, PIP_INDEX_URL a mirror"
     )
     assert done.stdout == (
-        f"Setting up {venv} with {sys.executable}: about a minute and 400 MB, "
+        f"Setting up {venv} with {sys.executable}: a minute or more, and 300 MB, "
         "most of it from the package index\n"
     )
