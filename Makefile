@@ -77,7 +77,7 @@ style: system-tools $(CHECKED)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python scripts/check_language.py
 	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh \
-	  deploy/container/build.sh
+	  deploy/container/build.sh scripts/set_up.sh
 
 types: $(CHECKED)
 	@$(BIN)/mypy --no-error-summary
@@ -115,19 +115,10 @@ clean:
 	@rm -rf permit-gate/build permit-gate/dist permit-gate/src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The build tools come first and from the same constraints, so that nothing unpinned is used to build either.
 $(INSTALLED): pyproject.toml permit-gate/pyproject.toml constraints.txt
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-	  echo "Setting up $(VENV) with $(PYTHON)"; \
-	  $(PYTHON) -c '$(IS_SUPPORTED)' 2>/dev/null \
-	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.13 …"; exit 1; }; \
-	  $(PYTHON) -m venv --clear $(VENV); }
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded]'
+	@scripts/set_up.sh $(VENV) $(PYTHON) dev,embedded
 	@touch $@
 
 $(CHECKED): $(INSTALLED)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e ./permit-gate -e '.[dev,embedded,check]'
+	@scripts/set_up.sh $(VENV) $(PYTHON) dev,embedded,check
 	@touch $@

@@ -49,7 +49,7 @@ names, and leaves nothing behind.
   position-state-brain demo --seconds 20 --export decisions.jsonl
 
 Exit code 1: an answer was not as expected, or the ledger does not agree with
-the exchange."""
+the exchange. 75: inconclusive, this machine was too busy."""
 
 CHECK = """\
 Checks all that the service needs, a line each, with a fix for what is

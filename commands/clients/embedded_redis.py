@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import trio
 
-_START_SEC = 10.0
+_START_SEC = 30.0
 _STOP_SEC = 5.0
 _LOOK_SEC = 0.005
 _LONGEST_SOCKET_PATH = 100
@@ -28,6 +29,10 @@ class RedisServerNotFoundError(RuntimeError):
 
 class RedisServerFailedError(RuntimeError):
     """The redis-server ended, or did not answer in time; the message ends with the last lines of its log."""
+
+
+class RedisServerTooSlowError(RedisServerFailedError):
+    """The redis-server did not answer in time."""
 
 
 def find_redis_server() -> Path:
@@ -65,8 +70,7 @@ class PrivateRedis:
     async def start(self) -> None:
         """Start the server and wait until it answers. Raises RedisServerFailedError."""
         self._socket.unlink(missing_ok=True)
-        log_path = self._folder / "redis.log"
-        with log_path.open("ab") as log:
+        with (self._folder / "redis.log").open("ab") as log:
             process = await trio.lowlevel.open_process(
                 self._command(),
                 stdin=subprocess.DEVNULL,
@@ -81,9 +85,20 @@ class PrivateRedis:
                 if await self._answers():
                     return
                 await trio.sleep(_LOOK_SEC)
+        if process.poll() is not None:
+            raise await self.ended()
         await self.kill()
-        lines = log_path.read_text(errors="replace").splitlines()[-5:]
-        raise RedisServerFailedError(" | ".join([f"redis-server ended with {process.returncode}", *lines]))
+        raise RedisServerTooSlowError(f"redis-server did not answer within {_START_SEC:g} s{self._log()}")
+
+    async def ended(self) -> RedisServerFailedError:
+        """Wait until the server ends by itself; return that as a failure."""
+        process = self._process
+        if process is None:
+            raise RuntimeError("not started")
+        code = await process.wait()
+        if code < 0:
+            return RedisServerFailedError(f"redis-server was killed by {signal.Signals(-code).name}")
+        return RedisServerFailedError(f"redis-server ended with {code}{self._log()}")
 
     async def kill(self) -> None:
         """Send SIGKILL, as a crash would."""
@@ -104,6 +119,10 @@ class PrivateRedis:
             *("--save", "", "--appendonly", "yes" if self._append_only else "no"),
         ]
 
+    def _log(self) -> str:
+        lines = (self._folder / "redis.log").read_text(errors="replace").splitlines()[-5:]
+        return "".join(f" | {line}" for line in lines)
+
     async def _answers(self) -> bool:
         try:
             async with await trio.open_unix_socket(self._socket) as stream:
@@ -112,9 +131,9 @@ class PrivateRedis:
         except (OSError, trio.BrokenResourceError):
             return False
 
-    async def _end(self, signal: Callable[[trio.Process], None]) -> None:
+    async def _end(self, how: Callable[[trio.Process], None]) -> None:
         if self._process is not None:
-            signal(self._process)
+            how(self._process)
             await self._process.wait()
             self._process = None
 

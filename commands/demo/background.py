@@ -42,7 +42,7 @@ async def watch_snapshots(services: OtherServices, symbols: Sequence[str], tally
         now_ms = time.time_ns() // 1_000_000
         ages_sec = [(now_ms - one.snapshot_ms) / 1000 for one in stored if one.snapshot_ms is not None]
         if len(ages_sec) < len(symbols):
-            tally.surprise(f"{len(symbols) - len(ages_sec)} symbols without a snapshot")
+            tally.not_in_time(f"{len(symbols) - len(ages_sec)} symbols without a snapshot")
         if ages_sec:
             tally.oldest_snapshot_sec.append(max(ages_sec))
             tally.median_snapshot_sec.append(median(ages_sec))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,20 +15,29 @@ import httpx
 import msgspec
 import trio
 
+from commands.demo.machine_load import LoadMeter, Patience
+
 API_KEY = "simulator-api-key"
 API_SECRET = "simulator-api-secret"  # noqa: S105 - opens nothing but the simulator
 COOLDOWN_SEC = 2
+#: How long a child may take to end.
+STOP_SEC = 6.0
 
 _SOURCES = Path(__file__).parents[2]
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _START_SEC = 30.0
-_STOP_SEC = 6.0
 _SAY_SEC = 4.0
 _LOOK_SEC = 0.05
+_READ_SEC = 0.5
+_LOG_LINES = 5
 
 
 class ChildFailedError(Exception):
     """A child process ended by itself, or did not get ready; with the last lines that it wrote."""
+
+
+class ChildTooSlowError(ChildFailedError):
+    """A child process did not get ready in time."""
 
 
 class ExchangeAddresses(msgspec.Struct, frozen=True):
@@ -37,6 +47,26 @@ class ExchangeAddresses(msgspec.Struct, frozen=True):
     ws_url: str
 
 
+class Waiting:
+    """Wait for a process: its patience, and a line of progress every 4 s."""
+
+    def __init__(self, meter: LoadMeter, say: Callable[[str], None]) -> None:
+        self.patience = Patience(_START_SEC, meter)
+        self._say = say
+        self._begun_sec = trio.current_time()
+        self._say_at_sec = self._begun_sec + _SAY_SEC
+
+    @property
+    def passed_sec(self) -> float:
+        return trio.current_time() - self._begun_sec
+
+    def say_at_times(self, text: str) -> None:
+        """Say it if 4 s have passed since it was last said."""
+        if trio.current_time() >= self._say_at_sec:
+            self._say(text)
+            self._say_at_sec += _SAY_SEC
+
+
 class Child:
     """A running process that writes to a log file of its own."""
 
@@ -44,76 +74,81 @@ class Child:
         self.name = name
         self._process = process
         self._log_path = log_path
+        self._printed = b""
+        self._stopping = False
 
     async def ended(self) -> ChildFailedError:
         """Wait until the process ends by itself; return that as a failure."""
-        await self._process.wait()
-        return self.failure(f"ended with {self._process.returncode}")
+        code = await self._process.wait()
+        if self._stopping:
+            await trio.sleep_forever()
+        if code < 0:
+            return ChildFailedError(f"{self.name} was killed by {signal.Signals(-code).name}")
+        return ChildFailedError(self._with_log(f"ended with {code}"))
 
-    def failure(self, what: str) -> ChildFailedError:
-        """Build the error: `what` went wrong with the process, and the end of its log."""
-        lines = self._log_path.read_text(errors="replace").splitlines()[-15:]
-        return ChildFailedError("\n  ".join([f"{self.name} {what}", *lines]))
-
-    async def read_line(self) -> bytes:
+    async def read_line(self, waiting: Waiting) -> bytes:
         """Return the first line that the process prints. Raises ChildFailedError."""
-        line = b""
         pipe = self._process.stdout
         if pipe is None:
             raise RuntimeError("started without a pipe")
-        while not line.endswith(b"\n"):
-            more = await pipe.receive_some()
-            if not more:
-                raise await self.ended()
-            line += more
-        return line
+        while not self._printed.endswith(b"\n"):
+            with trio.move_on_after(_READ_SEC):
+                more = await pipe.receive_some()
+                if not more:
+                    raise await self.ended()
+                self._printed += more
+            self._go_on(waiting, "no answer")
+        return self._printed
 
-    async def wait_until_ready(
-        self, http: httpx.AsyncClient, url: str, *, say: Callable[[str], None]
-    ) -> None:
-        """Wait until `url` answers 200; `say` the reasons against it every 4 s. Raises ChildFailedError."""
+    async def wait_until_ready(self, http: httpx.AsyncClient, url: str, waiting: Waiting) -> None:
+        """Wait until `url` answers 200. Raises ChildFailedError."""
         reasons = "no answer"
-        say_at_sec = trio.current_time() + _SAY_SEC
-        with trio.move_on_after(_START_SEC):
-            while self._process.poll() is None:
-                try:
-                    answer = await http.get(url)
-                except httpx.TransportError as error:
-                    reasons = str(error)
-                else:
-                    if answer.status_code == httpx.codes.OK:
-                        return
-                    reasons = answer.text
-                if trio.current_time() >= say_at_sec:
-                    say(f"Waiting for {self.name}: {reasons}")
-                    say_at_sec += _SAY_SEC
-                await trio.sleep(_LOOK_SEC)
-            raise await self.ended()
-        raise self.failure(f"is not ready after {_START_SEC:g} s: {reasons}")
+        while self._process.poll() is None:
+            try:
+                answer = await http.get(url)
+            except httpx.TransportError as error:
+                reasons = str(error) or type(error).__name__
+            else:
+                if answer.status_code == httpx.codes.OK:
+                    return
+                reasons = answer.text
+            self._go_on(waiting, reasons)
+            await trio.sleep(_LOOK_SEC)
+        raise await self.ended()
 
-    async def stop(self) -> int:
-        """Send SIGTERM, and SIGKILL to a process that has not ended within 6 s; return its exit code."""
+    async def stop(self, within_sec: float = STOP_SEC) -> int:
+        """Send SIGTERM, and SIGKILL to a process that has not ended in time; return its exit code."""
+        self._stopping = True
         if self._process.poll() is None:
             self._process.terminate()
-            with trio.move_on_after(_STOP_SEC):
+            with trio.move_on_after(within_sec):
                 await self._process.wait()
             if self._process.poll() is None:
                 self._process.kill()
         return await self._process.wait()
 
+    def _go_on(self, waiting: Waiting, reasons: str) -> None:
+        if waiting.patience.is_over:
+            raise ChildTooSlowError(
+                self._with_log(f"is not ready after {waiting.passed_sec:.0f} s: {reasons}")
+            )
+        waiting.say_at_times(f"Waiting for {self.name}: {reasons}")
+
+    def _with_log(self, what: str) -> str:
+        """Return the sentence, and below it the end of the log without tracebacks."""
+        lines = self._log_path.read_text(errors="replace").splitlines()
+        messages = [line for line in lines if line and not line.startswith((" ", "Traceback"))]
+        return "\n  ".join([f"{self.name} {what}", *messages[-_LOG_LINES:]])
+
 
 @asynccontextmanager
 async def running_exchange(
-    folder: Path, *, latency_ms: float
+    folder: Path, waiting: Waiting, *, latency_ms: float
 ) -> AsyncIterator[tuple[Child, ExchangeAddresses]]:
     """Run the simulated exchange as a process for the length of a block. Raises ChildFailedError."""
     arguments = ("simulate-exchange", "--latency-ms", f"{latency_ms:g}")
     async with _child("the simulated exchange", arguments, {}, folder / "exchange.log", piped=True) as child:
-        line = b""
-        with trio.move_on_after(_START_SEC):
-            line = await child.read_line()
-        if not line:
-            raise child.failure(f"did not start within {_START_SEC:g} s")
+        line = await child.read_line(waiting)
         yield child, msgspec.json.decode(line, type=ExchangeAddresses)
 
 

@@ -7,6 +7,7 @@ reconcile close, allowed because of the hold, removes the difference.
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import trio
 
@@ -26,12 +27,22 @@ async def run_drifts(desk: Desk, trader: Trader, stopping: trio.Event) -> None:
     No other task trades the symbol. The trader's first position stays in the ledger throughout.
     """
     while not stopping.is_set():
+        own = trader.amount
         try:
             await _one_drift(desk, trader)
         except NotInTimeError as error:
-            desk.tally.surprise(f"not within 3 s: {error}")
+            desk.tally.not_in_time(f"not in time: {error}")
+        if trader.amount != own:
+            await _take_back(desk, trader, own)
         with trio.move_on_after(_REST_SEC):
             await stopping.wait()
+
+
+async def _take_back(desk: Desk, trader: Trader, own: Decimal) -> None:
+    """Remove at the exchange a drift that the engine did not: the next one begins where this one did."""
+    await desk.exchange.move_position(trader.symbol.name, own - trader.amount)
+    trader.amount = own
+    await desk.services.release_hold(trader.symbol.name)
 
 
 async def _one_drift(desk: Desk, trader: Trader) -> None:

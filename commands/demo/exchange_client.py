@@ -14,12 +14,17 @@ from exchange.symbols_wire import ExchangeInfoBody, symbol_rules
 
 _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 _BAD_REQUEST = 400
+_TOO_LATE = -1021
 
 T = TypeVar("T")
 
 
 class OrderRefusedError(Exception):
     """The exchange refused an order; with its code and sentence."""
+
+
+class OrderTooLateError(OrderRefusedError):
+    """The order arrived outside the time that its timestamp allows."""
 
 
 class TradedSymbol(msgspec.Struct, frozen=True):
@@ -46,6 +51,10 @@ class RequestCost(msgspec.Struct, frozen=True):
     wall_time_ms: int
     path: str
     weight: int
+
+
+class _Refusal(msgspec.Struct):
+    code: int
 
 
 class _Premium(msgspec.Struct, rename="camel"):
@@ -98,7 +107,9 @@ class ExchangeClient:
         answer = await self._http.post(f"{self._url}/fapi/v1/order?{query}", headers=self._signer.headers)
         self.used_weight = int(answer.headers.get(_WEIGHT_HEADER, self.used_weight))
         if answer.status_code >= _BAD_REQUEST:
-            raise OrderRefusedError(f"{side} {quantity:f} {symbol}: {answer.text}")
+            code = msgspec.json.decode(answer.content, type=_Refusal).code
+            refused = OrderTooLateError if code == _TOO_LATE else OrderRefusedError
+            raise refused(f"{side} {quantity:f} {symbol}: {answer.text}")
         return msgspec.json.decode(answer.content, type=OrderAnswer, strict=False)
 
     async def move_position(self, symbol: str, delta: Decimal) -> None:

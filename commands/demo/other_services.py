@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
+from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.plans import Fields
 from store.keys import Keys
 from store.redis.client import RedisLink
@@ -32,6 +33,21 @@ for i = 2, #ARGV do
   rows[i - 1] = { ledger, stored[1], stored[2] }
 end
 return rows
+"""
+
+_DECIDED_TWICE = """
+local seen, twice = {}, {}
+for _, entry in ipairs(redis.call('XREVRANGE', ARGV[1], '+', '-', 'COUNT', ARGV[2])) do
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == 'plan_id' then
+      local plan = fields[i + 1]
+      if seen[plan] then twice[#twice + 1] = plan end
+      seen[plan] = true
+    end
+  end
+end
+return twice
 """
 
 Command = tuple[bytes | str | int | float, ...]
@@ -63,8 +79,9 @@ def shown(amount: Decimal | None) -> str:
 class OtherServices:
     """Universe service, publishers, Governor, reconcile engine and executors, as far as Redis sees them."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisLink, meter: LoadMeter) -> None:
         self._redis = redis
+        self._meter = meter
 
     async def publish_universe(self, symbols: Sequence[str]) -> None:
         """Publish the universe service's list as of now."""
@@ -92,7 +109,7 @@ class OtherServices:
         await self._governor(plan, {"granted": True, "symbol": plan["symbol"], "plan_id": plan["plan_id"]})
 
     async def deny_after_p33(self, plan: Fields) -> None:
-        """Write the Governor's deny, after the daemon's answer."""
+        """Write the Governor's deny, after the daemon's answer. Raises NotInTimeError."""
         await self._until(f"a decision on {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 1)
         await self._governor(plan, {"granted": False, "reason": "daily_loss_limit"})
 
@@ -112,14 +129,13 @@ class OtherServices:
 
     async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
         """Wait until a symbol's ledger and snapshot have these amounts. Raises NotInTimeError."""
-        stored = SymbolInRedis(None, None, None)
-        with trio.move_on_after(_WITHIN_SEC):
-            while True:
-                (stored,) = await self.read_symbols([symbol])
-                if stored.ledger == ledger and stored.snapshot == snapshot:
-                    return
-                await trio.sleep(_LOOK_SEC)
-        raise NotInTimeError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
+        patience = Patience(_WITHIN_SEC, self._meter)
+        (stored,) = await self.read_symbols([symbol])
+        while (stored.ledger, stored.snapshot) != (ledger, snapshot):
+            if patience.is_over:
+                raise NotInTimeError(f"{symbol}: ledger {ledger:f} and snapshot {snapshot:f}, but {stored}")
+            await trio.sleep(_LOOK_SEC)
+            (stored,) = await self.read_symbols([symbol])
 
     async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
         """Read the ledgers and snapshots of these symbols."""
@@ -139,6 +155,11 @@ class OtherServices:
             left += int(group[b"pending"]) + len(unread)
         return left
 
+    async def decided_twice(self) -> list[str]:
+        """Return the plans among the last 10 000 decisions that were decided more than once."""
+        plans = await self._redis.command("EVAL", _DECIDED_TWICE, 0, KEYS.audit, _KEPT_ENTRIES)
+        return [plan.decode() for plan in plans]
+
     async def stream_length(self, stream: str) -> int:
         """Count the entries of a stream."""
         return int(await self._redis.command("XLEN", stream))
@@ -148,12 +169,11 @@ class OtherServices:
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
     async def _until(self, what: str, question: Command, answer: int) -> None:
-        with trio.move_on_after(_WITHIN_SEC):
-            while True:
-                if int(await self._redis.command(*question)) == answer:
-                    return
-                await trio.sleep(_LOOK_SEC)
-        raise NotInTimeError(what)
+        patience = Patience(_WITHIN_SEC, self._meter)
+        while int(await self._redis.command(*question)) != answer:
+            if patience.is_over:
+                raise NotInTimeError(what)
+            await trio.sleep(_LOOK_SEC)
 
     async def _send(self, *commands: Command) -> None:
         for answer in await self._redis.pipeline(list(commands)):

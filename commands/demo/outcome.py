@@ -7,7 +7,25 @@ from enum import StrEnum
 
 import msgspec
 
+from brain.plans.permit import Reason
 from permit_gate import P33, Granted, Refusal, Refused
+
+#: Denials that a late decision, booking or read of the exchange can cause.
+_LATE_DENIALS = frozenset(
+    {
+        Reason.COOLDOWN_IN_FLIGHT,
+        Reason.IN_FLIGHT_PERMIT,
+        Reason.NO_EXCHANGE_SNAPSHOT,
+        Reason.PLAN_EXPIRED,
+        Reason.RECONCILE_REQUIRED_QTY_MISMATCH,
+        Reason.RECONCILE_REQUIRED_SIDE_MISMATCH,
+        Reason.RECOVERING,
+        Reason.STALE_EXCHANGE_STATE,
+        Reason.STATE_CONTENDED,
+    }
+)
+#: Refusals of the gate that a late permit, or a late answer of Redis, can cause.
+_LATE_REFUSALS = (Refusal.PERMIT_TIMEOUT, Refusal.PERMIT_TOO_OLD, Refusal.REDIS_ERROR)
 
 
 class Verdict(StrEnum):
@@ -33,6 +51,20 @@ class Outcome(msgspec.Struct, frozen=True):
         return f"{self.verdict}{quantity} ({self.reason})"
 
 
+def depends_on_time(expected: Outcome, actual: Outcome) -> bool:
+    """Return whether lateness alone can make `actual` of what was `expected`.
+
+    It makes an allow only where a cooldown has passed, and no answer to a plan that asks for none.
+    """
+    if actual.verdict is Verdict.REFUSED:
+        return actual.reason.startswith(_LATE_REFUSALS)
+    if expected == UNANSWERED:
+        return False
+    if actual.verdict is Verdict.ALLOWED:
+        return expected == denied(Reason.COOLDOWN_IN_FLIGHT)
+    return actual.reason in _LATE_DENIALS or expected in _PASSING_DENIALS
+
+
 def allowed(reason: str, quantity: Decimal) -> Outcome:
     return Outcome(Verdict.ALLOWED, reason, quantity)
 
@@ -43,6 +75,12 @@ def denied(reason: str) -> Outcome:
 
 def refused(answer: str) -> Outcome:
     return Outcome(Verdict.REFUSED, answer)
+
+
+#: Of a plan that asks for nothing and gets no permit.
+UNANSWERED = refused("permit_timeout (missing: P3.3)")
+#: Denials that another one follows when the plan is decided later.
+_PASSING_DENIALS = (denied(Reason.COOLDOWN_IN_FLIGHT), denied(Reason.IN_FLIGHT_PERMIT))
 
 
 def outcome_of(answer: Granted | Refused) -> Outcome:

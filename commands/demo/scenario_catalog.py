@@ -10,7 +10,7 @@ from decimal import Decimal
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from commands.demo.outcome import Outcome, allowed, denied, refused
+from commands.demo.outcome import UNANSWERED, Outcome, allowed, denied, refused
 from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
 from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState, share_of
 
@@ -211,7 +211,7 @@ def _expired(draft: _Draft) -> tuple[PlanToPublish, ...]:
 def _skipped(draft: _Draft) -> tuple[PlanToPublish, ...]:
     decision = draft.rng.choice(("SKIP", "BLOCKED", "HOLD"))
     fields = draft.exit("PARTIAL_50", decision=decision)
-    return _one(fields, refused("permit_timeout (missing: P3.3)"))
+    return _one(fields, UNANSWERED)
 
 
 def _unguarded(draft: _Draft) -> tuple[PlanToPublish, ...]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import msgspec
 
-from commands.demo.outcome import Outcome, Verdict
+from commands.demo.machine_load import Load
+from commands.demo.outcome import Outcome, Verdict, depends_on_time
 
 _KEPT = 50_000
 _RECENT = 200
-_MOST_SURPRISES = 50
+_MOST_LINES = 50
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -37,9 +38,13 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Tally:
-    """Counters and measurements. Of each measurement the last 50 000 are kept."""
+    """Counters and measurements. Of each measurement the last 50 000 are kept.
 
-    def __init__(self) -> None:
+    `load` returns the present load of this machine: what depends on time is no surprise on a busy one.
+    """
+
+    def __init__(self, load: Callable[[], Load] = Load) -> None:
+        self._load = load
         self.plans = 0
         self.outcomes: Counter[tuple[Verdict, str]] = Counter()
         self.kinds: Counter[str] = Counter()
@@ -50,6 +55,10 @@ class Tally:
         self.unusable_entries = 0
         self.surprises = 0
         self.first_surprises: list[str] = []
+        #: Expectations that were missed while the machine was too busy, and the load at those moments.
+        self.too_late = 0
+        self.first_too_late: list[str] = []
+        self.load_when_late = Load()
         self.recent: deque[Decided] = deque(maxlen=_RECENT)
         self.permit_ms: deque[float] = deque(maxlen=_KEPT)
         self.booking_ms: deque[float] = deque(maxlen=_KEPT)
@@ -68,13 +77,28 @@ class Tally:
             self.permit_ms.append(decided.latency_ms)
         self.recent.append(decided)
         if not decided.as_expected:
-            self.surprise(f"{decided.symbol}: {decided.scenario}: {outcome}, but {expected} was expected")
+            what = f"{decided.symbol}: {decided.scenario}: {outcome}, but {expected} was expected"
+            if depends_on_time(expected, outcome):
+                self.not_in_time(what)
+            else:
+                self.surprise(what)
 
     def surprise(self, what: str) -> None:
-        """Count an unexpected event."""
+        """Count an unexpected event that no load of the machine explains."""
         self.surprises += 1
-        if len(self.first_surprises) < _MOST_SURPRISES:
+        if len(self.first_surprises) < _MOST_LINES:
             self.first_surprises.append(what)
+
+    def not_in_time(self, what: str) -> None:
+        """Count an event that came too late or not at all: a surprise unless the machine is too busy."""
+        load = self._load()
+        if not load.is_too_busy:
+            self.surprise(what)
+            return
+        self.too_late += 1
+        self.load_when_late = self.load_when_late.worst(load)
+        if len(self.first_too_late) < _MOST_LINES:
+            self.first_too_late.append(what)
 
     def total(self, verdict: Verdict) -> int:
         """Count the plans with that verdict."""

@@ -10,20 +10,28 @@ from typing import NamedTuple
 
 import trio
 
-from commands.demo.exchange_client import ExchangeClient, OrderAnswer, OrderRefusedError, TradedSymbol
+from commands.demo.exchange_client import (
+    ExchangeClient,
+    OrderAnswer,
+    OrderRefusedError,
+    OrderTooLateError,
+    TradedSymbol,
+)
+from commands.demo.machine_load import LoadMeter
 from commands.demo.other_services import NotInTimeError, OtherServices
-from commands.demo.outcome import Verdict, outcome_of
+from commands.demo.outcome import UNANSWERED, Verdict, outcome_of
 from commands.demo.plans import Fields, intent
 from commands.demo.results import DIALECTS, executed, not_executed
 from commands.demo.scenario_catalog import choose
 from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState
 from commands.demo.tally import Decided, Tally
 from permit_gate import GOVERNOR, P33, Granted, Kind, Refused
+from permit_gate.ask import TIMEOUT_SEC
 from permit_gate.trio_gate import TrioPermitGate
 
 _REPEATED_SHARE = 1 / 3
 _COOLDOWN_MARGIN_SEC = 0.25
-#: How long a plan may take to its decision on a busy machine.
+#: How long a plan may take to its decision, several published at once.
 _DECIDED_WITHIN_SEC = 1.0
 
 
@@ -35,6 +43,7 @@ class Desk(NamedTuple):
     exchange: ExchangeClient
     tally: Tally
     rng: Random
+    meter: LoadMeter
 
 
 @dataclass
@@ -83,7 +92,7 @@ class Trader:
         now_sec = trio.current_time()
         if now_sec > self.booked_sec + self.cooldown_sec + _COOLDOWN_MARGIN_SEC:
             cooling = Cooling.NO
-        elif now_sec + _DECIDED_WITHIN_SEC < self.ordered_sec + self.cooldown_sec:
+        elif now_sec + self.desk.meter.stretched(_DECIDED_WITHIN_SEC) < self.ordered_sec + self.cooldown_sec:
             cooling = Cooling.YES
         else:
             cooling = Cooling.UNSURE
@@ -93,12 +102,19 @@ class Trader:
         if plan.governor is Governor.GRANTS:
             await self.desk.services.grant(plan.fields)
         elif plan.governor is Governor.DENIES:
-            await self.desk.services.deny_after_p33(plan.fields)
+            try:
+                await self.desk.services.deny_after_p33(plan.fields)
+            except NotInTimeError as error:
+                self.desk.tally.not_in_time(f"{self.symbol.name}: not in time: {error}")
 
     async def _follow_plan(self, plan: PlanToPublish, scenario: str, published_sec: float) -> None:
         """Wait at the gate, execute what it grants, and publish the result."""
         fields = plan.fields
-        answer = await self.desk.gate.acquire(fields["plan_id"], self.symbol.name, (GOVERNOR, P33))
+        unanswered = plan.expected == UNANSWERED
+        patience_sec = TIMEOUT_SEC if unanswered else self.desk.meter.stretched(TIMEOUT_SEC)
+        answer = await self.desk.gate.acquire(
+            fields["plan_id"], self.symbol.name, (GOVERNOR, P33), timeout_sec=patience_sec
+        )
         latency_ms = (trio.current_time() - published_sec) * 1000
         outcome = outcome_of(answer)
         kind = str(answer.terms.kind) if isinstance(answer, Granted) and answer.terms else None
@@ -111,6 +127,9 @@ class Trader:
             await self._execute(fields, answer)
         elif plan.expected.verdict is Verdict.REFUSED and plan.governor is not Governor.GRANTS:
             await self._decline(fields, answer)
+        elif outcome.verdict is Verdict.REFUSED and not unanswered:
+            # Its permit may come yet, and would reserve the quantity.
+            await self._publish_not_executed(fields, str(answer))
 
     async def _execute(self, fields: Fields, granted: Granted) -> None:
         terms = granted.terms
@@ -128,10 +147,10 @@ class Trader:
                 client_order_id=f"demo-{fields['plan_id'][-24:]}",
             )
         except OrderRefusedError as error:
-            self.desk.tally.surprise(f"the exchange refused an allowed order: {error}")
-            await self.desk.services.publish_result(
-                not_executed(fields, str(error), self.desk.rng, time.time())
-            )
+            tally = self.desk.tally
+            count = tally.not_in_time if isinstance(error, OrderTooLateError) else tally.surprise
+            count(f"the exchange refused an allowed order: {error}")
+            await self._publish_not_executed(fields, str(error))
             return
         self.desk.tally.orders += 1
         self.amount += order.executed_qty if order.side == "BUY" else -order.executed_qty
@@ -151,12 +170,15 @@ class Trader:
 
     async def _decline(self, fields: Fields, refused: Refused) -> None:
         """Publish that the plan is not executed, and wait until its permit is revoked."""
-        result = not_executed(fields, str(refused), self.desk.rng, time.time())
-        await self.desk.services.publish_result(result)
+        await self._publish_not_executed(fields, str(refused))
         try:
             await self.desk.services.wait_for_revocation(fields)
         except NotInTimeError as error:
-            self.desk.tally.surprise(f"{self.symbol.name}: not within 3 s: {error}")
+            self.desk.tally.not_in_time(f"{self.symbol.name}: not in time: {error}")
+
+    async def _publish_not_executed(self, fields: Fields, why: str) -> None:
+        result = not_executed(fields, why, self.desk.rng, time.time())
+        await self.desk.services.publish_result(result)
 
     async def _wait_until_booked(self) -> None:
         """Wait until ledger and snapshot show what was executed."""
@@ -166,6 +188,6 @@ class Trader:
                 self.symbol.name, ledger=self.amount, snapshot=self.amount
             )
         except NotInTimeError as error:
-            self.desk.tally.surprise(f"not within 3 s: {error}")
+            self.desk.tally.not_in_time(f"not in time: {error}")
         self.booked_sec = trio.current_time()
         self.desk.tally.booking_ms.append((self.booked_sec - published_sec) * 1000)

@@ -15,12 +15,13 @@ from rich.text import Text
 
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.outcome import Verdict
-from commands.demo.summary import Summary
+from commands.demo.summary import Conclusion, Summary
 from commands.demo.tally import Decided, Tally, most_frequent, spread
 
 _FRAME_SEC = 0.25
+_LATE_LINES = 20
 _LINE_SEC = 2.0
-_ROWS_BESIDE_FEED = 18
+_ROWS_BESIDE_FEED = 19
 _COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "yellow", Verdict.REFUSED: "cyan"}
 
 
@@ -29,6 +30,11 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._begun_sec = time.monotonic()
+
+    def say_up(self, part: str) -> None:
+        """Print that a part is up, and after how many seconds of the whole start."""
+        self.say(f"  up after {time.monotonic() - self._begun_sec:4.1f} s: {part}")
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -50,20 +56,29 @@ class Screen:
                 await trio.sleep(_FRAME_SEC)
 
     def conclude(self, summary: Summary) -> None:
-        """Print the summary, and OK or FAILED."""
+        """Print the summary, and the conclusion with its reasons."""
         self._console.print(summary_view(summary))
         for surprise in summary.tally.first_surprises:
             self._say_in("red", f"unexpected: {surprise}")
         for difference in summary.final_check.differences[:20]:
             self._say_in("red", f"difference: {difference}")
-        failures = summary.failures()
-        if failures:
-            self._say_in("red bold", f"FAILED: {'; '.join(failures)}")
-        else:
-            self._say_in("green bold", "OK: every plan was answered as expected, and the ledger agrees")
+        for late in summary.tally.first_too_late[:_LATE_LINES]:
+            self._say_in("yellow", f"too late: {late}")
+        self._say_in(*_conclusion(summary))
 
     def _say_in(self, style: str, text: str) -> None:
         self._console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _conclusion(summary: Summary) -> tuple[str, str]:
+    """Return style and text."""
+    word = summary.conclusion
+    if word is Conclusion.FAILED:
+        return "red bold", f"{word}: {'; '.join(summary.failures())}"
+    if word is Conclusion.INCONCLUSIVE:
+        reasons = f"{'; '.join(summary.too_late())} ({summary.load_when_late})"
+        return "yellow bold", f"{word}: this machine was too busy: {reasons}"
+    return "green bold", f"{word}: every plan was answered as expected, and the ledger agrees"
 
 
 def plain_line(tally: Tally, elapsed_sec: float) -> str:
@@ -75,6 +90,7 @@ def plain_line(tally: Tally, elapsed_sec: float) -> str:
         f"denied={tally.total(Verdict.DENIED)} refused={tally.total(Verdict.REFUSED)} "
         f"permit_p50={_ms(permits.median)} permit_p99={_ms(permits.p99)} oldest_snapshot={_sec(oldest)} "
         f"orders={tally.orders} weight_1m={tally.used_weight} unexpected={tally.surprises}"
+        + (f" too_late={tally.too_late}" if tally.too_late else "")
     )
 
 
@@ -92,6 +108,8 @@ def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableTyp
     facts.add_row("orders", str(tally.orders), Text(f"{tally.repeated_results} results repeated", "dim"))
     facts.add_row("request weight", str(tally.used_weight), Text("this minute, of 2400", "dim"))
     facts.add_row("unexpected", Text(str(tally.surprises), "red bold" if tally.surprises else ""))
+    if tally.too_late:
+        facts.add_row("too late", str(tally.too_late), Text("this machine is too busy", "yellow"))
 
     reasons = Table.grid(padding=(0, 1))
     for reason, count in tally.by_reason(Verdict.DENIED)[:9]:
@@ -145,6 +163,8 @@ def summary_view(summary: Summary) -> RenderableType:
         f"{final_check.symbols} symbols, {final_check.open_positions} with a position",
     )
     rows.add_row("unexpected", str(tally.surprises))
+    if tally.too_late:
+        rows.add_row("too late", f"{tally.too_late} while this machine was too busy")
     return rows
 
 

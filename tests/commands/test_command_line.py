@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,19 @@ def test_an_error_beside_an_interrupt_is_not_swallowed(monkeypatch: pytest.Monke
     monkeypatch.setattr("commands.cli._check", broken)
     with pytest.raises(BaseExceptionGroup):
         main(["check"])
+
+
+class _Interrupting(MetaPathFinder):
+    """Raises KeyboardInterrupt when a module is imported, as Ctrl-C at that moment does."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "settings":
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "settings")
+    monkeypatch.setattr(sys, "meta_path", [_Interrupting(), *sys.meta_path])
+    assert commands.main(["demo"]) == commands.EXIT_INTERRUPTED

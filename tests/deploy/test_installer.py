@@ -317,7 +317,7 @@ def test_status_needs_no_settings(host: Host) -> None:
         ([], 2, "COMMAND"),
     ],
 )
-def test_what_needs_no_settings_is_answered_without_them(
+def test_commands_that_need_no_settings_answer_without_them(
     host: Host, arguments: list[str], code: int, said: str
 ) -> None:
     done = asked(host, *arguments)

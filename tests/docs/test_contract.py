@@ -258,5 +258,5 @@ def test_the_commands_are_those_of_the_command_line() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     wrapper = re.findall(r"exit (\d+) # EX_", (ROOT / "deploy/position-state-brain").read_text())
     ends = (commands.EXIT_CONFIG, commands.EXIT_INTERRUPTED, commands.EXIT_CLOSED_PIPE)
-    named = (0, 1, cli.EXIT_USAGE, *wrapper, *ends)
+    named = (0, 1, cli.EXIT_USAGE, commands.EXIT_INCONCLUSIVE, *wrapper, *ends)
     assert list(documented("Commands", 1)) == [str(code) for code in named]

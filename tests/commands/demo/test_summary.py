@@ -9,8 +9,9 @@ from rich.console import Console
 
 from commands.demo.exchange_client import RequestCost
 from commands.demo.final_check import FinalCheck
+from commands.demo.machine_load import Load
 from commands.demo.outcome import Outcome, allowed, denied, refused
-from commands.demo.summary import Summary, summarise
+from commands.demo.summary import Conclusion, Summary, summarise
 from commands.demo.tally import Decided, Spread, Tally, spread
 from commands.demo.view import Screen, live_view, plain_line
 
@@ -37,7 +38,7 @@ def _tally() -> Tally:
 
 
 def _summary(tally: Tally | None = None, final_check: FinalCheck = _GOOD, **changes: Any) -> Summary:
-    reported = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, **changes}
+    reported = {"dead_letters": 0, "daemon_exit_code": 0, "duration_sec": 20.0, "load": Load(), **changes}
     costs = [
         RequestCost(1, "/fapi/v2/positionRisk", 5),
         RequestCost(2, "/fapi/v2/positionRisk", 5),
@@ -74,7 +75,7 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
     tally = _tally()
     _decide(tally, _CLOSED, expected=denied("no_position"))
     summary = _summary(tally)
-    assert not summary.agrees
+    assert summary.conclusion is Conclusion.FAILED
     assert (
         "unexpected: BTCUSDT: full close: allowed 0.028 (sanity_checks_passed), "
         "but denied (no_position) was expected" in _shown(summary)
@@ -89,16 +90,90 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
             "1 differences from the exchange",
         ),
         ({"final_check": FinalCheck(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
-        ({"daemon_exit_code": -9}, "the daemon ended with -9"),
+        ({"final_check": FinalCheck(569, 3, (), 0, ("ab", "cd"))}, "decided more than once: ab, cd"),
+        ({"daemon_exit_code": -11}, "the daemon ended with -11"),
+        ({"daemon_exit_code": -9}, "the daemon did not stop in time"),
         ({"dead_letters": 1}, "1 dead letters of 0 unusable entries"),
         ({"tally": Tally()}, "no plan was decided"),
     ],
 )
-def test_a_disagreement_fails_the_demo(changes: dict[str, Any], failure: str) -> None:
-    assert _summary().agrees
+def test_a_final_check_that_finds_differences_fails_the_demo(changes: dict[str, Any], failure: str) -> None:
+    assert _summary().conclusion is Conclusion.OK
     summary = _summary(**changes)
-    assert not summary.agrees
+    assert summary.conclusion is Conclusion.FAILED
     assert f"FAILED: {failure}" in _shown(summary)
+
+
+_BUSY = Load(late_sec=1.84, waiting=0.98, stolen=0.03)
+
+
+def _late_tally(load: Load = _BUSY, expected: Outcome = _CLOSED) -> Tally:
+    tally = Tally(lambda: load)
+    _decide(tally, _CLOSED)
+    _decide(tally, refused("permit_timeout (missing: P3.3)"), expected=expected)
+    return tally
+
+
+def test_lateness_on_a_busy_machine_is_inconclusive_with_the_numbers() -> None:
+    summary = _summary(_late_tally())
+    assert summary.conclusion is Conclusion.INCONCLUSIVE
+    shown = _shown(summary)
+    assert "too late: BTCUSDT: full close: refused (permit_timeout (missing: P3.3)), but allowed" in shown
+    assert (
+        "INCONCLUSIVE: this machine was too busy: 1 outcomes came too late (timers fired up to 1.84 s late, "
+        "processes waited for a processor 98% of the time, 3% of the processors' time was stolen)" in shown
+    )
+    assert "FAILED" not in shown
+
+
+def test_the_same_on_a_calm_machine_fails() -> None:
+    assert _summary(_late_tally(Load(waiting=0.2))).conclusion is Conclusion.FAILED
+
+
+def test_a_machine_that_became_busy_afterwards_excuses_nothing() -> None:
+    assert _summary(_late_tally(Load()), load=_BUSY).conclusion is Conclusion.FAILED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"final_check": FinalCheck(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
+        (
+            {"final_check": FinalCheck(569, 3, (), 2), "dead_letters": -1},
+            "2 entries of plans and results not acknowledged; -1 dead letters of 0 unusable entries",
+        ),
+        ({"daemon_exit_code": -9}, "the daemon did not stop in time"),
+        ({"tally": Tally()}, "no plan was decided"),
+    ],
+)
+def test_an_end_that_is_behind_on_a_busy_machine_is_inconclusive(
+    changes: dict[str, Any], reason: str
+) -> None:
+    summary = _summary(**changes, load=_BUSY)
+    assert summary.conclusion is Conclusion.INCONCLUSIVE
+    assert f"INCONCLUSIVE: this machine was too busy: {reason} (timers" in _shown(summary)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
+        {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 2)},
+        {"final_check": FinalCheck(569, 3, (), 2, ("ab",))},
+        {"daemon_exit_code": 1},
+        {"dead_letters": 1},
+    ],
+)
+def test_a_busy_machine_excuses_neither_a_difference_nor_what_the_daemon_did_wrong(
+    changes: dict[str, Any],
+) -> None:
+    assert _summary(_late_tally(), **changes, load=_BUSY).conclusion is Conclusion.FAILED
+
+
+def test_a_busy_machine_excuses_no_second_allow_of_the_same_close() -> None:
+    tally = Tally(lambda: _BUSY)
+    _decide(tally, _CLOSED, expected=denied("in_flight_permit"))
+    assert _summary(tally, load=_BUSY).conclusion is Conclusion.FAILED
 
 
 def test_a_summary_in_which_all_agrees_says_so_without_colours_off_a_terminal() -> None:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from commands.demo.outcome import UNANSWERED, Outcome, allowed, denied, depends_on_time, refused
+
+_CLOSE = allowed("sanity_checks_passed", Decimal(2))
+_SMALLER = allowed("sanity_checks_passed", Decimal(1))
+_COOLING = denied("cooldown_in_flight")
+_TIMEOUT = refused("permit_timeout (missing: P3.3, Governor)")
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [
+        (_CLOSE, _TIMEOUT),
+        (denied("no_position"), _TIMEOUT),
+        (refused("permit_timeout (missing: Governor)"), _TIMEOUT),
+        (_CLOSE, refused("redis_error (no answer)")),
+        (_CLOSE, denied("stale_exchange_state")),
+        (_CLOSE, denied("reconcile_required_qty_mismatch")),
+        (refused("permit_timeout (missing: Governor)"), denied("stale_exchange_state")),
+        (_COOLING, _CLOSE),
+        (_COOLING, denied("no_position")),
+        (denied("in_flight_permit"), denied("no_position")),
+    ],
+)
+def test_late_answers_and_bookings_depend_on_time(expected: Outcome, actual: Outcome) -> None:
+    assert depends_on_time(expected, actual)
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [
+        (denied("in_flight_permit"), _CLOSE),
+        (denied("no_position"), _CLOSE),
+        (denied("symbol_not_in_allowlist"), allowed("open_permit_granted", Decimal(0))),
+        (_SMALLER, _CLOSE),
+        (_CLOSE, _SMALLER),
+        (_CLOSE, denied("malformed_plan")),
+        (denied("plan_expired"), denied("no_position")),
+        (UNANSWERED, _CLOSE),
+        (UNANSWERED, denied("stale_exchange_state")),
+        (_CLOSE, refused("permit_already_consumed (P3.3: demo)")),
+        (_CLOSE, refused("signature_wrong (P3.3)")),
+    ],
+)
+def test_a_wrong_answer_does_not_depend_on_time(expected: Outcome, actual: Outcome) -> None:
+    assert not depends_on_time(expected, actual)
