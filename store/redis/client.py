@@ -24,6 +24,7 @@ from store.errors import (
 )
 from store.redis.connection_pool import ConnectionPool
 from store.redis.errors import translate
+from store.redis.handshake import quoting_refusals
 
 T = TypeVar("T")
 Command = Sequence[bytes | str | int | float]
@@ -75,7 +76,7 @@ class RedisLink:
         #: Creates connections from the URL; its own pool is not used.
         factory: Any = client.connection_pool
         self._user = str(factory.connection_kwargs.get("username") or "default")
-        self._pool = ConnectionPool(factory.make_connection)
+        self._pool = ConnectionPool(lambda: quoting_refusals(factory.make_connection()))
         self._free = trio.Semaphore(MOST_CONNECTIONS)
         #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
@@ -130,11 +131,11 @@ class RedisLink:
                     answer = answer if read is None else read(answer)
                 answers.append(answer)
         except redis_errors.RedisError as error:
-            await connection.disconnect(nowait=True)
+            await self._pool.discard(pooled)
             raise self._translated(error, commands[len(answers)]) from error
         except BaseException:
             # Its replies may still come: the next command must not read them as its own.
-            await connection.disconnect(nowait=True)
+            await self._pool.discard(pooled)
             raise
         await self._pool.give_back(pooled)
         return answers

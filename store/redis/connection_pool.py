@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 
 import redis.exceptions as redis_errors
+
+from store.redis.handshake import is_refusal
 
 #: Idle time (seconds) after which a connection is closed, except the last one.
 IDLE_SEC = 10.0
@@ -26,6 +29,8 @@ class PooledConnection:
 class ConnectionPool:
     """Stack of idle connections: the last used is taken first, so that surplus ones expire and are closed.
 
+    While the server refuses another connection, a command waits for one that is in use, where there is any.
+
     redis-py's own pool raises beyond its limit, keeps every connection that it opened, and treats one to the
     wrong server as healthy. The caller limits the number in use.
     """
@@ -35,6 +40,9 @@ class ConnectionPool:
         self._make = make
         self._idle: list[PooledConnection] = []
         self._generation = 0
+        self._in_use = 0
+        self._waiting = 0
+        self._freed = asyncio.Semaphore(0)
 
     def renew(self) -> None:
         """Retire all present connections; those in use are closed when they are given back.
@@ -44,7 +52,30 @@ class ConnectionPool:
         self._generation += 1
 
     async def take(self) -> PooledConnection:
-        """Return a connected connection, to be given back or closed. Raises redis-py's errors and OSError."""
+        """Return a connected connection, for `give_back` or `discard`.
+
+        Raises redis-py's errors and OSError.
+        """
+        while True:
+            try:
+                pooled = await self._idle_one() or await self._new_one()
+            except redis_errors.ConnectionError as error:
+                if not is_refusal(error) or not (self._idle or self._in_use):
+                    raise
+                if not self._idle:
+                    await self._next_freed()
+            else:
+                self._in_use += 1
+                return pooled
+
+    async def _next_freed(self) -> None:
+        self._waiting += 1
+        try:
+            await self._freed.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def _idle_one(self) -> PooledConnection | None:
         while self._idle:
             pooled = self._idle.pop()
             try:
@@ -55,6 +86,9 @@ class ConnectionPool:
             if usable:
                 return pooled
             await pooled.connection.disconnect(nowait=True)
+        return None
+
+    async def _new_one(self) -> PooledConnection:
         pooled = PooledConnection(self._make(), self._generation)
         try:
             await pooled.connection.connect()
@@ -64,8 +98,19 @@ class ConnectionPool:
             raise
         return pooled
 
+    async def discard(self, pooled: PooledConnection) -> None:
+        """Close a connection that was taken: it failed, or a reply to it may still come."""
+        self._released()
+        await pooled.connection.disconnect(nowait=True)
+
+    def _released(self) -> None:
+        self._in_use -= 1
+        if self._waiting:
+            self._freed.release()
+
     async def give_back(self, pooled: PooledConnection) -> None:
         """Keep a connection whose replies have all been read, and close one that was idle for 10 s."""
+        self._released()
         if pooled.generation != self._generation:
             await pooled.connection.disconnect(nowait=True)
             return
