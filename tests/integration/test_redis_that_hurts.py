@@ -47,6 +47,7 @@ TAKEOVER_SEC = 3.0
 #: Behind what was published in 30 s, which other cases delay.
 DECIDED_WITHIN_SEC = 15.0
 SMALL_BACKLOG = 20
+SETTLED_WITHIN_SEC = 60.0
 LEASE = "quantum:p33:lease"
 ALLOWED = "P3.3 ALLOW"
 
@@ -83,8 +84,9 @@ async def under_load(rig: Rig, seed: int) -> AsyncIterator[TradingLoad]:
         await load.more_is_allowed(5)
         yield load
         # `settled` looks hundreds of times a second, at the cost of the other cases.
-        while rig.pipeline.unread(PLANS) + rig.pipeline.unread(RESULTS) > SMALL_BACKLOG:  # noqa: ASYNC110
-            await trio.sleep(0.1)
+        with trio.fail_after(SETTLED_WITHIN_SEC):
+            while rig.pipeline.unread(PLANS) + rig.pipeline.unread(RESULTS) > SMALL_BACKLOG:  # noqa: ASYNC110
+                await trio.sleep(0.1)
         await load.settled()
     load.assert_exactly_once()
 
@@ -131,7 +133,7 @@ def struck(*blows: Blow, lasts_sec: float, server: str) -> Case:
                     allowed = rig.daemon.output.count(ALLOWED)
                     await stays_unready(rig, named, lasts_sec)
                     assert rig.daemon.output.count(ALLOWED) == allowed, named
-                await is_ready(lambda: rig.url, BACK_WITHIN_SEC)
+                await comes_back(rig)
                 await load.more_is_allowed(1)
         await only_what_is_audited_was_allowed(rig, load)
 
@@ -144,6 +146,15 @@ async def stays_unready(rig: Rig, named: str, for_sec: float) -> None:
     while trio.current_time() < end_sec:
         status, shown = await readiness(rig.url)
         assert status == 503 and any(named in reason for reason in shown.reasons), shown
+
+
+async def comes_back(rig: Rig) -> None:
+    """Wait until it is ready, and check how long it took of its own making."""
+    began_sec, delayed_sec = trio.current_time(), rig.daemon.run_delay_sec()
+    await is_ready(lambda: rig.url, 4 * BACK_WITHIN_SEC)
+    took_sec = trio.current_time() - began_sec
+    delay_sec = rig.daemon.run_delay_sec() - delayed_sec
+    assert took_sec - delay_sec < BACK_WITHIN_SEC, (took_sec, delay_sec)
 
 
 async def only_what_is_audited_was_allowed(rig: Rig, load: TradingLoad) -> None:
@@ -161,7 +172,7 @@ async def redis_stopped_for_long(rig: Rig) -> None:
             closed = PartlyClosed(rig, load)
             await stays_unready(rig, "no answer", LONG_SEC)
             assert rig.daemon.output.count(ALLOWED) == allowed
-        await is_ready(lambda: rig.url, BACK_WITHIN_SEC)
+        await comes_back(rig)
         closed.publish_plan()
         await closed.is_decided()
         await load.more_is_allowed(1)
@@ -179,7 +190,7 @@ async def daemon_stopped_alone(rig: Rig) -> None:
         assert not rig.pipeline.redis.exists(LEASE)
         closed.publish_plan()
         rig.daemon.process.send_signal(signal.SIGCONT)
-        await is_ready(lambda: rig.url, BACK_WITHIN_SEC)
+        await comes_back(rig)
         await closed.is_decided()
         await load.more_is_allowed(1)
         tokens.append(rig.pipeline.redis.get(LEASE))
@@ -220,7 +231,7 @@ async def few_descriptors(rig: Rig) -> None:
             for _ in range(3):
                 await load.more_is_allowed(5)
                 assert len(descriptors.used()) < DESCRIPTORS
-        await is_ready(lambda: rig.url, BACK_WITHIN_SEC)
+        await comes_back(rig)
         assert "plan_expired" not in {decided.reason for decided in load.decided}
         assert "Too many open files" not in rig.daemon.output
 
@@ -229,7 +240,7 @@ async def few_descriptors(rig: Rig) -> None:
         async with http_clients(rig):
             await until(lambda: "Too many open files" in rig.daemon.output, "the log names it")
         descriptors.limit(DESCRIPTORS)
-        await is_ready(lambda: rig.url, BACK_WITHIN_SEC)
+        await comes_back(rig)
         await load.more_is_allowed(1)
 
 
