@@ -25,6 +25,7 @@ from store.errors import (
 )
 from store.redis.connection_pool import ConnectionPool
 from store.redis.errors import translate
+from store.redis.handshake import quoting_refusals
 from store.redis.sentinels import OneServer, SentinelPrimary, Servers, read_sentinel_address
 from store.redis.server_mode import shake_hands
 
@@ -87,7 +88,7 @@ class RedisLink:
         self._servers: Servers = (
             SentinelPrimary(sentinels, factory, self._moved, **options) if sentinels else OneServer(factory)
         )
-        self._pool = ConnectionPool(self._servers.connection)
+        self._pool = ConnectionPool(self._connection)
         self._free = trio.Semaphore(MOST_CONNECTIONS)
         #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
@@ -143,11 +144,11 @@ class RedisLink:
                     answer = answer if read is None else read(answer)
                 answers.append(answer)
         except redis_errors.RedisError as error:
-            await connection.disconnect(nowait=True)
+            await self._pool.discard(pooled)
             raise self._translated(error, commands[len(answers)]) from error
         except BaseException:
             # Its replies may still come: the next command must not read them as its own.
-            await connection.disconnect(nowait=True)
+            await self._pool.discard(pooled)
             raise
         await self._pool.give_back(pooled)
         return answers
@@ -159,6 +160,9 @@ class RedisLink:
         if isinstance(ours, WrongServerError):
             self._renew()
         return ours
+
+    async def _connection(self) -> Any:
+        return quoting_refusals(await self._servers.connection())
 
     def _renew(self) -> None:
         self._pool.renew()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from weakref import WeakSet
 
 import redis.exceptions as redis_errors
+
+from store.redis.handshake import is_refusal
 
 #: Idle time (seconds) after which a connection is closed, except the last one.
 IDLE_SEC = 10.0
@@ -16,7 +18,7 @@ IDLE_SEC = 10.0
 class PooledConnection:
     """Connection with the pool's generation in which it was opened."""
 
-    __slots__ = ("__weakref__", "connection", "generation", "idle_since_sec")
+    __slots__ = ("connection", "generation", "idle_since_sec")
 
     def __init__(self, connection: Any, generation: int) -> None:
         self.connection = connection
@@ -26,6 +28,8 @@ class PooledConnection:
 
 class ConnectionPool:
     """Stack of idle connections: the last used is taken first, so that surplus ones expire and are closed.
+
+    While the server refuses another connection, a command waits for one that is in use, where there is any.
 
     redis-py's own pool raises beyond its limit, keeps every connection that it opened, and treats one to the
     wrong server as healthy. The caller limits the number in use.
@@ -38,8 +42,10 @@ class ConnectionPool:
         """
         self._make = make
         self._idle: list[PooledConnection] = []
-        self._taken: WeakSet[PooledConnection] = WeakSet()
+        self._taken: set[PooledConnection] = set()
         self._generation = 0
+        self._waiting = 0
+        self._freed = asyncio.Semaphore(0)
 
     def renew(self) -> None:
         """Retire all present connections; those in use are closed when they are given back.
@@ -55,7 +61,30 @@ class ConnectionPool:
             await pooled.connection.disconnect(nowait=True)
 
     async def take(self) -> PooledConnection:
-        """Return a connected connection, to be given back or closed. Raises redis-py's errors and OSError."""
+        """Return a connected connection, for `give_back` or `discard`.
+
+        Raises redis-py's errors and OSError.
+        """
+        while True:
+            try:
+                pooled = await self._idle_one() or await self._new_one()
+            except redis_errors.ConnectionError as error:
+                if not is_refusal(error) or not (self._idle or self._taken):
+                    raise
+                if not self._idle:
+                    await self._next_freed()
+            else:
+                self._taken.add(pooled)
+                return pooled
+
+    async def _next_freed(self) -> None:
+        self._waiting += 1
+        try:
+            await self._freed.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def _idle_one(self) -> PooledConnection | None:
         while self._idle:
             pooled = self._idle.pop()
             try:
@@ -64,9 +93,11 @@ class ConnectionPool:
                 await pooled.connection.disconnect(nowait=True)
                 raise
             if usable:
-                self._taken.add(pooled)
                 return pooled
             await pooled.connection.disconnect(nowait=True)
+        return None
+
+    async def _new_one(self) -> PooledConnection:
         generation = self._generation
         pooled = PooledConnection(await self._make(), generation)
         try:
@@ -75,12 +106,21 @@ class ConnectionPool:
             # A cancelled handshake leaves a reply under way.
             await pooled.connection.disconnect(nowait=True)
             raise
-        self._taken.add(pooled)
         return pooled
+
+    async def discard(self, pooled: PooledConnection) -> None:
+        """Close a connection that was taken: it failed, or a reply to it may still come."""
+        self._released(pooled)
+        await pooled.connection.disconnect(nowait=True)
+
+    def _released(self, pooled: PooledConnection) -> None:
+        self._taken.discard(pooled)
+        if self._waiting:
+            self._freed.release()
 
     async def give_back(self, pooled: PooledConnection) -> None:
         """Keep a connection whose replies have all been read, and close one that was idle for 10 s."""
-        self._taken.discard(pooled)
+        self._released(pooled)
         if pooled.generation != self._generation:
             await pooled.connection.disconnect(nowait=True)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -27,10 +27,14 @@ QUARTER = {
     "P33_AUDIT_MAX_AGE_SEC": "15",
 }
 
+#: Runs a Redis for the length of a block, and yields its URL.
+RunsRedis = Callable[[], AbstractAsyncContextManager[str]]
+
 
 class Rig(msgspec.Struct, frozen=True):
     """One daemon, its Redis and its exchange."""
 
+    redis_url: str
     pipeline: Pipeline
     simulator: RunningSimulator
     daemon: DaemonProcess
@@ -72,6 +76,7 @@ class Case(msgspec.Struct, frozen=True):
     settings: Mapping[str, str] = {}
     exchange: Callable[[], SimulatedExchange] = small_exchange
     latency_ms: float | None = None
+    redis: RunsRedis = private_redis
 
 
 @asynccontextmanager
@@ -80,15 +85,16 @@ async def running_rig(
     exchange: SimulatedExchange | None = None,
     *,
     latency_ms: float | None = None,
+    redis: RunsRedis = private_redis,
 ) -> AsyncIterator[Rig]:
     """Yield a daemon that is ready."""
     account = small_exchange() if exchange is None else exchange
     async with (
-        private_redis() as redis_url,
+        redis() as redis_url,
         running(account, latency_ms=latency_ms) as simulator,
         daemon_process(environment(redis_url, simulator, settings)) as daemon,
     ):
-        yield Rig(Pipeline(redis_url), simulator, daemon, await daemon.ready())
+        yield Rig(redis_url, Pipeline(redis_url), simulator, daemon, await daemon.ready())
 
 
 async def side_by_side(*cases: Case) -> None:
@@ -104,7 +110,9 @@ async def side_by_side(*cases: Case) -> None:
             async with AsyncExitStack() as stack:
                 try:
                     rig = await stack.enter_async_context(
-                        running_rig(case.settings, case.exchange(), latency_ms=case.latency_ms)
+                        running_rig(
+                            case.settings, case.exchange(), latency_ms=case.latency_ms, redis=case.redis
+                        )
                     )
                 finally:
                     starting.release_on_behalf_of(number)

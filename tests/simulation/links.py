@@ -163,8 +163,7 @@ class Links:
             raise ours from error
         finally:
             del self._in_use[task]
-            if keeps:
-                await pool.give_back(pooled)
+            await (pool.give_back(pooled) if keeps else pool.discard(pooled))
 
     async def _make(self) -> _Connection:
         return _Connection(self._servers)

@@ -72,6 +72,8 @@ class RedisServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # Beyond a limit for the size of files writes fail, as on a full disk; the signal would end it.
+            restore_signals=False,
         )
         deadline_sec = time.monotonic() + _START_SEC
         while True:
