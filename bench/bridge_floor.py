@@ -10,13 +10,13 @@ from typing import Any
 
 import redis.asyncio as aioredis
 import trio
-import trio_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from bench.floor_writes import GROUP, WRITES, read
 from bench.redis_socket import Command
+from permit_gate.bridge import trio_asyncio
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 

@@ -13,7 +13,6 @@ from typing import BinaryIO, Protocol
 
 import httpx
 import trio
-import trio_asyncio
 from rich.console import Console
 
 from commands.clients.embedded_redis import private_redis_server
@@ -47,6 +46,7 @@ from commands.demo.trading import (
 )
 from commands.demo.view import Screen
 from permit_gate import GateRules
+from permit_gate.bridge import trio_asyncio
 from permit_gate.trio_gate import open_trio_gate
 from store.errors import StoreError
 from store.redis.client import RedisLink

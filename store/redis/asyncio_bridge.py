@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
-import trio_asyncio
+
+from permit_gate.bridge import trio_asyncio
 
 #: Most callbacks of one round, so that callbacks which reschedule themselves never starve Trio's tasks.
 _MOST_AT_ONCE = 100

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import redis.asyncio as aioredis
 import redis.exceptions as redis_errors
 import trio
-import trio_asyncio
 from hiredis import pack_command
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
+from permit_gate.bridge import trio_asyncio
 from store.errors import (
     StoreError,
     StoreRefusedError,

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-import trio_asyncio
 
 from brain.decisions.case import Rules
 from brain.identifiers import FencingToken
 from clock import HostClock
+from permit_gate.bridge import trio_asyncio
 from store.keys import Keys
 from store.records import CommitReply, DecisionCommit
 from store.redis.store import RedisStore

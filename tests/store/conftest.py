@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 import trio
-import trio_asyncio
 
 from commands.clients.embedded_redis import find_redis_server
+from permit_gate.bridge import trio_asyncio
 from store.protocol import Store
 from tests.store.backends import Backend, MemoryBackend, RedisBackend, redis_backend
 from tests.store.redis_servers import RedisServer, known_servers, running

@@ -11,8 +11,8 @@ import pytest
 import redis.asyncio as aioredis
 import trio
 import trio.lowlevel
-import trio_asyncio
 
+from permit_gate.bridge import trio_asyncio
 from store.errors import StoreUnavailableError, WrongServerError
 from store.redis import connection_pool
 from store.redis.asyncio_bridge import open_bridge

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import trio_asyncio
-
 from permit_gate.ask import TIMEOUT_SEC, Answer
 from permit_gate.asyncio_gate import AsyncioPermitGate
+from permit_gate.bridge import trio_asyncio
 from permit_gate.rules import GateRules
 from permit_gate.sources import PermitSource
 

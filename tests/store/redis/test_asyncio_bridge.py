@@ -7,9 +7,9 @@ import statistics
 
 import pytest
 import trio
-import trio_asyncio
 
 from commands.clients.embedded_redis import find_redis_server
+from permit_gate.bridge import trio_asyncio
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import RedisLink
 from tests.store.redis_servers import running
