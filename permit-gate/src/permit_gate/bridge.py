@@ -24,7 +24,7 @@ if sys.version_info >= (3, 14):
 
     _run_callback = asyncio.Handle._run
 
-    def _run_with_its_loop_running(handle: asyncio.Handle) -> None:
+    def _run_with_its_loop_running(handle: Any) -> None:
         """Run the callback of a `handle` with its loop as the running one, and only for so long.
 
         asyncio's tasks look for the running loop in C, where trio-asyncio does not set it. A callback is
