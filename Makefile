@@ -21,9 +21,9 @@ CHECKED := $(VENV)/.installed-check
 # What `make check` needs of the system: the command, and Debian's package that has it.
 TOOLS := redis-server:redis-server shellcheck:shellcheck systemd-analyze:systemd promtool:prometheus
 
-# The first that is Python 3.11 to 3.13.
-IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-VERSIONS := 3.13 3.12 3.11
+# The first that is Python 3.11 to 3.14.
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+VERSIONS := 3.14 3.13 3.12 3.11
 ifeq ($(origin PYTHON), undefined)
 PYTHON = $(shell for python in python3 $(VERSIONS:%=python%); do \
 	  "$$python" -c '$(IS_SUPPORTED)' 2>/dev/null && echo "$$python" && exit; \

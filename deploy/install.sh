@@ -24,7 +24,7 @@ install.sh --version             say which version it installs
 
   --dry-run        say what would be done, and do nothing
   --root DIR       install below DIR instead of /: no user is made, and nothing is started
-  --python PATH    the interpreter, 3.11 to 3.13 (default: the newest of python3.13 to python3.11, python3)
+  --python PATH    the interpreter, 3.11 to 3.14 (default: the newest of python3.14 to python3.11, python3)
   --wheel FILE     install this wheel, and permit-gate's beside it, instead of building both from the checkout
   --no-enable      do not enable or start the service
 
@@ -118,12 +118,12 @@ suits() { # interpreter
   "$1" -c '
 import sys, ensurepip, venv
 at_home = sys.base_prefix.startswith(("/root/", "/home/", "/run/user/"))
-sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or at_home and not sys.argv[1])
+sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) or at_home and not sys.argv[1])
 ' "$root" 2>/dev/null
 }
 
 choose_python() {
-  local candidate candidates=(python3.13 python3.12 python3.11 python3 /usr/bin/python3)
+  local candidate candidates=(python3.14 python3.13 python3.12 python3.11 python3 /usr/bin/python3)
   [[ -z $python ]] || candidates=("$python")
   for candidate in "${candidates[@]}"; do
     if suits "$candidate"; then
@@ -131,7 +131,7 @@ choose_python() {
       return
     fi
   done
-  fail "${python:-python3} is not Python 3.11 to 3.13 with venv, outside of home folders;\
+  fail "${python:-python3} is not Python 3.11 to 3.14 with venv, outside of home folders;\
  on Debian: apt-get install python3-venv"
 }
 

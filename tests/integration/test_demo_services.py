@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import trio_asyncio
 
 from commands.clients.embedded_redis import private_redis
 from commands.demo.machine_load import LoadMeter
 from commands.demo.other_services import KEYS, OtherServices
+from permit_gate.bridge import trio_asyncio
 from store.redis.client import RedisLink
 
 
