@@ -86,7 +86,10 @@ class PlanStore(AddressedStore, ShowsRedisTime, Protocol):
         """
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
-        """Write each decision (permit, reservation, audit record, acknowledgement) whole or not at all."""
+        """Write each decision (permit, reservation, audit record, acknowledgement) whole or not at all.
+
+        Raises StoreUnavailableError where Redis may be another run than `redis_run` compared last.
+        """
 
     async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
         """Return the open permits and their version, of those of `symbols` that have any.

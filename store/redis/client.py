@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import redis.asyncio as aioredis
 import redis.exceptions as redis_errors
@@ -95,9 +94,20 @@ class RedisLink:
         # Parsed by `store/redis/replies.py` in half the time.
         del self._readers["XREADGROUP"]
 
-    async def command(self, *arguments: bytes | str | int | float) -> Any:
-        """Send one command and return its reply. Raises StoreError."""
-        return await self._across(self._execute, *arguments)
+    @property
+    def losses(self) -> int:
+        """Count of lost and retired connections: the next one may lead to another run of Redis."""
+        return self._pool.losses
+
+    async def command(self, *arguments: bytes | str | int | float, losses: int | None = None) -> Any:
+        """Send one command and return its reply. Raises StoreError.
+
+        `losses`: send nothing, and raise StoreUnavailableError, if connections were lost since that count.
+        """
+        (answer,) = await self._across(self._execute_all, [arguments], losses)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip, without a transaction; return a reply or a StoreError for each.
@@ -110,13 +120,7 @@ class RedisLink:
                 raise answer
         return answers
 
-    async def _execute(self, *arguments: bytes | str | int | float) -> Any:
-        answer = (await self._execute_all([arguments]))[0]
-        if isinstance(answer, StoreError):
-            raise answer
-        return answer
-
-    async def _execute_all(self, commands: Sequence[Command]) -> list[Any]:
+    async def _execute_all(self, commands: Sequence[Command], losses: int | None = None) -> list[Any]:
         """Run redis-py's pipeline without its retries and statistics, packed by hiredis."""
         if not commands:
             return []
@@ -131,6 +135,9 @@ class RedisLink:
                 # An error before any command was sent: of a proxy, or of protected mode.
                 refusal = StoreUnavailableError(str(refusal))
             raise refusal from error
+        if losses is not None and losses != self._pool.losses:
+            await self._pool.give_back(pooled)
+            raise StoreUnavailableError("connections to Redis were lost since its run was compared")
         connection = pooled.connection
         try:
             await connection.send_packed_command(packed)
@@ -144,7 +151,7 @@ class RedisLink:
                     answer = answer if read is None else read(answer)
                 answers.append(answer)
         except redis_errors.RedisError as error:
-            await self._pool.discard(pooled)
+            await self._pool.discard(pooled, lost=True)
             raise self._translated(error, commands[len(answers)]) from error
         except BaseException:
             # Its replies may still come: the next command must not read them as its own.
@@ -197,8 +204,10 @@ class RedisLink:
 
 
 def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    # Not by urlsplit, which in newer versions of Python refuses IPv6 addresses in a list of hosts.
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    servers, slash, path = rest.partition("/")
+    return f"{scheme}://{servers.rpartition('@')[2]}{slash}{path}"
 
 
 def _shown(command: Command) -> str:

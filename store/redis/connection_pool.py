@@ -44,6 +44,8 @@ class ConnectionPool:
         self._idle: list[PooledConnection] = []
         self._taken: set[PooledConnection] = set()
         self._generation = 0
+        #: Grows where a connection was lost or retired: the next one may lead to another run of Redis.
+        self.losses = 0
         self._waiting = 0
         self._freed = asyncio.Semaphore(0)
 
@@ -53,6 +55,7 @@ class ConnectionPool:
         Idle ones are closed by the next `take`.
         """
         self._generation += 1
+        self.losses += 1
 
     async def cut(self) -> None:
         """Retire all present connections, and close those in use: what is under way on them fails."""
@@ -68,14 +71,18 @@ class ConnectionPool:
         while True:
             try:
                 pooled = await self._idle_one() or await self._new_one()
-            except redis_errors.ConnectionError as error:
+            except BaseException as error:
                 if not is_refusal(error) or not (self._idle or self._taken):
+                    self._wake_next()  # which may have waited for this attempt
                     raise
                 if not self._idle:
                     await self._next_freed()
             else:
-                self._taken.add(pooled)
-                return pooled
+                if pooled.generation == self._generation:
+                    self._taken.add(pooled)
+                    return pooled
+                # Retired while it was being opened.
+                await pooled.connection.disconnect(nowait=True)
 
     async def _next_freed(self) -> None:
         self._waiting += 1
@@ -94,6 +101,7 @@ class ConnectionPool:
                 raise
             if usable:
                 return pooled
+            self.losses += pooled.generation == self._generation
             await pooled.connection.disconnect(nowait=True)
         return None
 
@@ -108,13 +116,17 @@ class ConnectionPool:
             raise
         return pooled
 
-    async def discard(self, pooled: PooledConnection) -> None:
-        """Close a connection that was taken: it failed, or a reply to it may still come."""
+    async def discard(self, pooled: PooledConnection, *, lost: bool = False) -> None:
+        """Close a connection that was taken: it was lost, or a reply to it may still come."""
+        self.losses += lost
         self._released(pooled)
         await pooled.connection.disconnect(nowait=True)
 
     def _released(self, pooled: PooledConnection) -> None:
         self._taken.discard(pooled)
+        self._wake_next()
+
+    def _wake_next(self) -> None:
         if self._waiting:
             self._freed.release()
 

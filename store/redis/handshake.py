@@ -16,7 +16,7 @@ class ServerRefusalError(redis_errors.ConnectionError):
     """The server said why it takes no connection, and closed it."""
 
 
-def is_refusal(error: redis_errors.RedisError) -> bool:
+def is_refusal(error: BaseException) -> bool:
     """Return whether it is a ServerRefusalError, which redis-py wraps over a Unix socket."""
     return any(isinstance(each, ServerRefusalError) for each in (error, *error.args))
 
@@ -62,4 +62,4 @@ def _refusal(received: bytes) -> str:
     line, ended, _ = received.partition(b"\r\n")
     if not ended or not line.startswith(b"-"):
         return ""
-    return line[1:].removeprefix(b"ERR ").decode(errors="replace")
+    return line[1:_LONGEST_REFUSAL].removeprefix(b"ERR ").decode(errors="replace")

@@ -34,13 +34,16 @@ class ScriptRunner:
             name: hashlib.sha1(text, usedforsecurity=False).hexdigest() for name, text in self._texts.items()
         }
 
-    async def run(self, name: str, *arguments: bytes | str | int) -> Any:
-        """Run script `name`; send its text when Redis does not have it (restart, flush)."""
+    async def run(self, name: str, *arguments: bytes | str | int, losses: int | None = None) -> Any:
+        """Run script `name`; send its text when Redis does not have it (restart, flush).
+
+        `losses`: as of `RedisLink.command`.
+        """
         with _naming(name):
             try:
-                return await self._link.command("EVALSHA", self._digests[name], 0, *arguments)
+                return await self._link.command("EVALSHA", self._digests[name], 0, *arguments, losses=losses)
             except UnknownScriptError:
-                return await self._link.command("EVAL", self._texts[name], 0, *arguments)
+                return await self._link.command("EVAL", self._texts[name], 0, *arguments, losses=losses)
 
     async def run_each(self, name: str, calls: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
         """Run script `name` for each of the arguments, in order, in one round trip.

@@ -72,6 +72,8 @@ class RedisStore:
         self._writes = RedisLink(url, timeout_sec=timeout_sec, moves_too=self._readers)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
+        #: Losses of connections when the run of Redis was compared last: a commit rests on that run.
+        self._compared: int | None = None
         group = partial(
             RedisConsumerGroup, consumer=consumer, keys=keys, writes=self._writes, scripts=self._scripts
         )
@@ -100,7 +102,7 @@ class RedisStore:
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
-            "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions)
+            "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions), losses=self._compared
         )
         return read_commit_reply(answer)
 
@@ -122,6 +124,7 @@ class RedisStore:
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
         keys = (self._keys.redis_run, self._keys.evictions)
+        losses = self._writes.losses
         names = ("INFO server", "INFO stats", "INFO memory", "TIME", *keys)
         commands: list[Command] = [("INFO", section) for section in ("server", "stats", "memory")]
         commands += [("TIME",), *(("GET", key) for key in keys)]
@@ -141,6 +144,7 @@ class RedisStore:
         for key, text in zip(keys, (remember_run, remember_evictions), strict=True):
             if text is not None:
                 await self._writes.command("SET", key, text)
+        self._compared = losses
         return run
 
     async def booking_state(

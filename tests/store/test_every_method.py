@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
+from typing import Any
 
 import pytest
 
@@ -151,9 +152,9 @@ async def test_the_examples_run_every_script(real: RedisBackend, monkeypatch: py
     ran: set[str] = set()
     run = ScriptRunner.run
 
-    async def noted(self: ScriptRunner, name: str, *arguments: bytes | str | int) -> object:
+    async def noted(self: ScriptRunner, name: str, *arguments: bytes | str | int, **named: Any) -> object:
         ran.add(name)
-        return await run(self, name, *arguments)
+        return await run(self, name, *arguments, **named)
 
     monkeypatch.setattr(ScriptRunner, "run", noted)
     for example in EXAMPLES.values():

@@ -184,3 +184,20 @@ async def test_a_database_that_the_server_does_not_have_is_waited_for(server: Re
     async with linked(server.url.replace("db=0", "db=99")) as link:
         with pytest.raises(WrongServerError, match="DB index is out of range"):
             await link.command("SET", "k", "v")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://p33:secret@10.0.0.1:6379/2", "redis://10.0.0.1:6379/2"),
+        ("rediss://:secret@[::1]:6380/0?ssl_ca_certs=/x", "rediss://[::1]:6380/0"),
+        ("unix://p33:secret@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+        (
+            "redis+sentinel://p33:secret@a,b:27000,[::1]:26379/main/0?sentinel_password=secret",
+            "redis+sentinel://a,b:27000,[::1]:26379/main/0",
+        ),
+    ],
+)
+async def test_the_address_of_a_link_has_no_credentials(url: str, shown: str) -> None:
+    async with linked(url) as link:
+        assert link.address == shown
