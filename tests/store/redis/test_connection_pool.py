@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis.asyncio as aioredis
 import trio
-import trio_asyncio
 
+from permit_gate.bridge import trio_asyncio
 from store.errors import StoreUnavailableError
 from store.redis.connection_pool import ConnectionPool, PooledConnection
 from tests.store.backends import KEYS, redis_backend
