@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import trio
 import trustme
 
+from commands.demo.children import free_port
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import PASSWORD, GuardedRedis, guarded_redis
@@ -60,12 +60,6 @@ def tls_redis(program: Path, folder: Path, *options: str) -> Iterator[TlsRedis]:
         *options,
     ) as server:
         yield TlsRedis(server, port, paths["authority"], paths["client"], paths["client_key"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

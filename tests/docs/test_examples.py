@@ -18,18 +18,18 @@ import pytest
 import redis
 import trio
 
+from commands.demo.children import free_port
 from permit_gate import sign
 from simulator import RunningSimulator
 from tests.deploy.conftest import system_redis as system_redis
 from tests.deploy.retrying import patiently
-from tests.docs.documents import DOCUMENTS, ROOT, blocks
+from tests.docs.documents import DOCUMENTS, ROOT, Block, blocks
 from tests.docs.reader import examples, reader
 from tests.docs.stage import build_stage, stage_environment
 from tests.integration.conftest import simulator as simulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline
 from tests.integration.surroundings import environment, trade
-from tests.integration.test_presence import free_port
 
 OPERATIONS, INTEGRATION, PERMITS = "docs/operations.md", "docs/integration.md", "docs/permits.md"
 #: What is shown here does not hang on how fast the machine is.
@@ -74,6 +74,17 @@ async def test_the_integration_guide_works_as_pasted_on_default_settings(
     assert pipeline.decisions() == {"entry-1": 1, "exit-1": 1, "repair-1": 1}
     assert pipeline.dead_letters(PLANS) + pipeline.dead_letters(RESULTS) == []
     assert simulator.exchange.position("BTCUSDT").amount == Decimal("0.025")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "text", ["x = (1 +* 2)\n", "def f():\n    x = 1\n\n    return x\n", "1 / 0\n", "if True:\nx = 1\n"]
+)
+async def test_an_example_that_does_not_run_is_noticed(tmp_path: Path, text: str) -> None:
+    async with reader({}, tmp_path) as pasting:
+        with pytest.raises(AssertionError, match="Error"):
+            await pasting.paste(INTEGRATION, Block("python", text, 1), WITHIN_SEC)
+        await pasting.paste(INTEGRATION, Block("python", "x = 1\n", 2), WITHIN_SEC)
 
 
 def test_a_signature_is_checked_as_the_document_says() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import redis
 
+from commands.demo.children import free_port
 from tests.integration.waiting import until
 from tests.store.movable_address import MovableAddress, movable_address
 
@@ -24,7 +24,7 @@ class ReplicatingServer:
         self._folder = folder
         self.socket = str(folder / "redis.sock")
         self.url = f"unix://{self.socket}?db=0"
-        self.port = _free_port()
+        self.port = free_port()
         self.admin: Any = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
 
     @contextmanager
@@ -117,8 +117,3 @@ async def redis_pair(program: Path) -> AsyncIterator[RedisPair]:
             second.follow(first)
             async with movable_address(first.socket) as address:
                 yield RedisPair(first, second, address)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

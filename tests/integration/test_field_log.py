@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from commands.demo.children import free_port
 from tests.integration.http_side import metric
 from tests.integration.pipeline import PLANS, Pipeline, entry, full_close
 from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, is_ready, readiness
-from tests.integration.test_presence import free_port
 from tests.integration.waiting import until
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -5,17 +5,13 @@ from __future__ import annotations
 import socket
 from contextlib import closing
 
+from commands.demo.children import free_port
 from tests.integration.pipeline import entry
 from tests.integration.site import Site
 from tests.integration.surroundings import is_ready
 from tests.integration.waiting import until
 
 LEASE = "quantum:p33:lease"
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def test_a_lost_port_costs_the_lease_and_both_come_back_together(site: Site) -> None:

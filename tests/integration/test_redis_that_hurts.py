@@ -146,6 +146,7 @@ async def stays_unready(rig: Rig, named: str, for_sec: float) -> None:
     while trio.current_time() < end_sec:
         status, shown = await readiness(rig.url)
         assert status == 503 and any(named in reason for reason in shown.reasons), shown
+        await trio.sleep(0.1)
 
 
 async def comes_back(rig: Rig) -> None:

@@ -48,7 +48,7 @@ async def test_every_command_follows_the_sentinels_as_the_daemon_does(simulator:
             code, shown = await run(environ, "status")
             assert code == 0, shown
             code, shown = await run(environ, "explain", "unknown-plan")
-            assert "unknown-plan" in shown
+            assert code == 1 and "unknown-plan" in shown, shown
             for text in (shown, daemon.output):
                 assert "of-client" not in text and "of-asker" not in text
 
