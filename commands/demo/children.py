@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from commands.demo.machine_load import LoadMeter, Patience
+from monitoring.status.document import Readiness
 
 API_KEY = "simulator-api-key"
 API_SECRET = "simulator-api-secret"  # noqa: S105 - opens nothing but the simulator
@@ -30,6 +31,7 @@ _SAY_SEC = 4.0
 _LOOK_SEC = 0.05
 _READ_SEC = 0.5
 _LOG_LINES = 5
+_READINESS = msgspec.json.Decoder(Readiness)
 
 
 class ChildFailedError(Exception):
@@ -111,7 +113,7 @@ class Child:
             else:
                 if answer.status_code == httpx.codes.OK:
                     return
-                reasons = answer.text
+                reasons = "; ".join(_READINESS.decode(answer.content).reasons)
             self._go_on(waiting, reasons)
             await trio.sleep(_LOOK_SEC)
         raise await self.ended()
