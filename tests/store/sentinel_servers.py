@@ -117,6 +117,18 @@ def redis_server() -> str:
     return found
 
 
+async def listens(server: Server) -> None:
+    """Wait until it answers."""
+
+    def asked() -> bool:
+        try:
+            return bool(redis.Redis(host="127.0.0.1", port=server.port).ping())
+        except redis.ConnectionError:
+            return False
+
+    await until(asked, "it answers", 10)
+
+
 class SentinelSite:
     """`url` is the address of the service, with the logins at servers and Sentinels."""
 
