@@ -17,7 +17,7 @@ from store.redis.connection_pool import is_stale
 from store.redis.errors import translate
 
 #: Most time that a command waits for the answers of the Sentinels, which are asked at once (seconds).
-ASK_SEC = 0.25
+ASK_SEC = 0.5
 #: Most time for a Sentinel to be connected to and to answer, beside the commands (seconds).
 CONNECT_SEC = 2.0
 #: Time between two comparisons of the primary in use with the one that the Sentinels name (seconds).

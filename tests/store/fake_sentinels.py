@@ -40,13 +40,13 @@ class FakeSentinel:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         while received := await stream.receive_some(4096):
-            if b"AUTH" in received:
+            if b"GET-MASTER-ADDR-BY-NAME" not in received:
                 await trio.sleep(self.login_sec)
-                await stream.send_all(b"+OK\r\n")
-            if b"GET-MASTER-ADDR-BY-NAME" in received:
-                self.asked += 1
-                if self.answer is not None:
-                    await stream.send_all(self.answer)
+                await stream.send_all(b"+OK\r\n" * received.count(b"*"))
+                continue
+            self.asked += 1
+            if self.answer is not None:
+                await stream.send_all(self.answer)
 
 
 def url_of(sentinels: Sequence[FakeSentinel], options: str = "") -> str:

@@ -135,6 +135,26 @@ async def test_commands_leave_an_old_primary_that_still_takes_writes_after_a_pla
                 await written()
 
 
+async def test_a_sentinel_that_is_cut_off_and_names_the_old_primary_is_overruled_after_a_failover() -> None:
+    async with sentinel_site() as site:
+        old, cut_off = site.primary(), site.sentinels[0]
+        async with linked(site.url) as link:
+            assert await link.command("SET", "before", "v")
+            site.cut_off_sentinel(cut_off)
+            await site.plan_failover()
+            new = await site.has_new_primary(old)
+            with trio.fail_after(3):
+                while not new.client().exists("after"):
+                    with suppress(StoreUnavailableError):
+                        await link.command("SET", "after", "v")
+                    await trio.sleep(0.05)
+            for _ in range(3):
+                await trio.sleep(LOOK_SEC)
+                assert site.named_by(cut_off) is old
+                key = f"later-{trio.current_time()}"
+                assert await link.command("SET", key, "v") and new.client().exists(key)
+
+
 async def test_a_read_that_waits_at_the_old_primary_fails_when_the_sentinels_name_another() -> None:
     """So that its actor looks whether it is another Redis, before it writes there."""
     async with sentinel_site() as site, linked(site.url) as reads:
