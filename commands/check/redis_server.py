@@ -40,6 +40,8 @@ def reach(redis: RedisReading) -> Finding:
                 "set REDIS_PASSWORD, or user and password in REDIS_URL; "
                 "the user needs the rights of deploy's ACL file"
             )
+        elif str(meaning).startswith("LOADING"):
+            fix = "wait: it reads its data after a start"
         elif isinstance(meaning, WrongServerError):
             fix = "REDIS_URL or REDIS_HOST must name the primary, or the Sentinels that know it"
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import redis
@@ -79,14 +79,12 @@ def reading(environ: Mapping[str, str]) -> Iterator[RedisReading]:
     Raises SettingsError. Nothing is sent before the first command.
     """
     own = settings.load(environ).settings
-    client = _client(own.redis.url())
-    try:
+    with ExitStack() as stack:
+        client = _client(own.redis.url(), stack)
         yield RedisReading(client, Keys(own.key_prefix), str(own.redis))
-    finally:
-        client.close()
 
 
-def _client(url: str) -> Redis:
+def _client(url: str, stack: ExitStack) -> Redis:
     options = {
         "protocol": 3,
         "retry": Retry(NoBackoff(), 0),
@@ -97,5 +95,9 @@ def _client(url: str) -> Redis:
         "redis_connect_func": shake_hands_blocking,
     }
     if names_sentinels(url):
-        return Redis.from_pool(sentinel_pools(redis, url, _TIMEOUT_SEC, options)[0])
-    return Redis.from_url(url, **options)
+        pools = sentinel_pools(redis, url, _TIMEOUT_SEC, options)
+        for pool in pools:
+            stack.callback(pool.disconnect)
+        return Redis.from_pool(pools[0])
+    client: Redis = stack.enter_context(Redis.from_url(url, **options))
+    return client

@@ -24,7 +24,7 @@ from store.errors import (
 )
 from store.redis.connection_pool import ConnectionPool
 from store.redis.errors import translate
-from store.redis.handshake import quoting_refusals
+from store.redis.handshake import is_refusal, quoting_refusals
 from store.redis.sentinels import OneServer, SentinelPrimary, Servers, read_sentinel_address
 from store.redis.server_mode import shake_hands
 
@@ -63,13 +63,10 @@ class RedisLink:
     deadline instead, which also covers a server that accepts and is silent.
     """
 
-    def __init__(
-        self, url: str, *, timeout_sec: float, moves_too: Sequence[RedisLink] = (), **tls: Any
-    ) -> None:
-        """Take `moves_too`, links to the same address that wait for long, and learn of its moves later."""
+    def __init__(self, url: str, *, timeout_sec: float, beside: RedisLink | None = None, **tls: Any) -> None:
+        """Take `beside`, a link to the same address: both use the same server, and move at the same time."""
         self.address = _without_credentials(url)
         self._timeout_sec = timeout_sec
-        self._moves_too = moves_too
         options = {
             "retry": Retry(NoBackoff(), 0),
             "socket_timeout": None,
@@ -82,12 +79,13 @@ class RedisLink:
         server_url = sentinels.server if sentinels else url
         client = aioredis.Redis.from_url(server_url, protocol=3, redis_connect_func=shake_hands, **options)
         #: Creates connections from the URL; its own pool is not used.
-        factory: Any = client.connection_pool
-        self._user = str(factory.connection_kwargs.get("username") or "default")
+        self._factory: Any = client.connection_pool
+        self._user = str(self._factory.connection_kwargs.get("username") or "default")
         self._servers: Servers = (
-            SentinelPrimary(sentinels, factory, self._moved, **options) if sentinels else OneServer(factory)
+            beside._servers if beside else SentinelPrimary(sentinels, **options) if sentinels else OneServer()
         )
         self._pool = ConnectionPool(self._connection)
+        self._servers.on_move(self._pool.cut)
         self._free = trio.Semaphore(MOST_CONNECTIONS)
         #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
@@ -127,10 +125,13 @@ class RedisLink:
         packed = b"".join(map(_pack, commands))
         answers: list[Any] = []
         self._servers.look()
+        moves = self._servers.moves
         try:
             pooled = await self._pool.take()
         except redis_errors.RedisError as error:
-            refusal = self._translated(error, (_AT_CONNECTING,))
+            if not is_refusal(error):
+                self._servers.failed(moves)
+            refusal = self._translated(error, (_AT_CONNECTING,), moves)
             if isinstance(refusal, StoreRefusedError):
                 # An error before any command was sent: of a proxy, or of protected mode.
                 refusal = StoreUnavailableError(str(refusal))
@@ -145,14 +146,15 @@ class RedisLink:
                 try:
                     answer = await connection.read_response()
                 except redis_errors.ResponseError as error:
-                    answer = self._translated(error, command)
+                    answer = self._translated(error, command, moves)
                 else:
                     read = self._readers.get(command[0])
                     answer = answer if read is None else read(answer)
                 answers.append(answer)
         except redis_errors.RedisError as error:
             await self._pool.discard(pooled, lost=True)
-            raise self._translated(error, commands[len(answers)]) from error
+            self._servers.failed(moves)
+            raise self._translated(error, commands[len(answers)], moves) from error
         except BaseException:
             # Its replies may still come: the next command must not read them as its own.
             await self._pool.discard(pooled)
@@ -160,31 +162,31 @@ class RedisLink:
         await self._pool.give_back(pooled)
         return answers
 
-    def _translated(self, error: redis_errors.RedisError, command: Command) -> StoreError:
+    def _translated(self, error: redis_errors.RedisError, command: Command, moves: int) -> StoreError:
         """Return the StoreError for a Redis error; renew the pool when the error means a wrong server."""
         ours = translate(error, user=self._user, doing=_shown(command))
         ours.__cause__ = error
         if isinstance(ours, WrongServerError):
-            self._renew()
+            self._renew(moves)
         return ours
 
     async def _connection(self) -> Any:
-        return quoting_refusals(await self._servers.connection())
+        return quoting_refusals(await self._servers.connection(self._factory))
 
-    def _renew(self) -> None:
+    def _renew(self, moves: int) -> None:
         self._pool.renew()
-        self._servers.failed()
-
-    async def _moved(self) -> None:
-        for link in (*self._moves_too, self):
-            await link._pool.cut()
+        self._servers.failed(moves)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._across(self._pool.close)
-        await self._across(self._servers.close)
+        try:
+            await self._across(self._pool.close)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio_asyncio.aio_as_trio(self._servers.close)()
 
     async def _across(self, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        moves = self._servers.moves
         try:
             with trio.fail_after(self._timeout_sec):
                 try:
@@ -197,7 +199,7 @@ class RedisLink:
                     self._free.release()
         except trio.TooSlowError as error:
             # A server that vanished without closing answers on none of its connections.
-            self._renew()
+            self._renew(moves)
             raise StoreUnavailableError(f"no answer within {self._timeout_sec:g} s") from error
         except OSError as error:
             raise StoreUnavailableError(str(error)) from error

@@ -68,8 +68,10 @@ class RedisStore:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self._keys = keys
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
-        self._readers = [RedisLink(url, timeout_sec=reader_sec) for _ in range(2)]
-        self._writes = RedisLink(url, timeout_sec=timeout_sec, moves_too=self._readers)
+        first = RedisLink(url, timeout_sec=reader_sec)
+        # At a move the links end in the order in which they were made: reads first, which wait for long.
+        self._readers = [first, RedisLink(url, timeout_sec=reader_sec, beside=first)]
+        self._writes = RedisLink(url, timeout_sec=timeout_sec, beside=first)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
         #: Losses of connections when the run of Redis was compared last: a commit rests on that run.

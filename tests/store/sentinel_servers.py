@@ -117,6 +117,18 @@ def redis_server() -> str:
     return found
 
 
+async def listens(server: Server) -> None:
+    """Wait until it answers."""
+
+    def asked() -> bool:
+        try:
+            return bool(redis.Redis(host="127.0.0.1", port=server.port).ping())
+        except redis.ConnectionError:
+            return False
+
+    await until(asked, "it answers", 10)
+
+
 class SentinelSite:
     """`url` is the address of the service, with the logins at servers and Sentinels."""
 
@@ -131,11 +143,13 @@ class SentinelSite:
 
     def primary(self) -> Server:
         """Return the server that most Sentinels name."""
-        named = [
-            int(sentinel.client("asker").execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
-            for sentinel in self.sentinels
-        ]
-        port = max(set(named), key=named.count)
+        named = [self.named_by(sentinel) for sentinel in self.sentinels]
+        return max(set(named), key=named.count)
+
+    def named_by(self, sentinel: Server) -> Server:
+        """Return the server that a Sentinel names."""
+        asker = sentinel.client("asker")
+        port = int(asker.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
         return next(server for server in self.servers if server.port == port)
 
     def other(self, server: Server) -> Server:
@@ -150,7 +164,7 @@ class SentinelSite:
 
     async def plan_failover(self) -> None:
         """Let a Sentinel fail over in order, as an operator does."""
-        ask = self.sentinels[0].client("admin")
+        ask = self.sentinels[-1].client("admin")
         await _until(lambda: ask.execute_command("SENTINEL", "FAILOVER", SERVICE), "a failover begins")
 
     def cut_off(self, server: Server) -> None:
@@ -159,6 +173,13 @@ class SentinelSite:
         for user in ("sentinel", "replica"):
             admin.execute_command("ACL", "SETUSER", user, "off")
             admin.execute_command("CLIENT", "KILL", "USER", user)
+
+    def cut_off_sentinel(self, sentinel: Server) -> None:
+        """Let a Sentinel reach no server, and no other Sentinel reach it; it goes on answering clients."""
+        admin = sentinel.client("admin")
+        admin.execute_command("SENTINEL", "SET", SERVICE, "auth-pass", "wrong")
+        admin.execute_command("ACL", "SETUSER", "admin", "resetpass", ">another")
+        admin.execute_command("CLIENT", "KILL", "USER", "admin")
 
     def join(self, server: Server) -> None:
         """End `cut_off`."""

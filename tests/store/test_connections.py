@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -184,7 +185,7 @@ async def test_a_connection_that_is_in_use_when_the_pool_is_renewed_is_not_used_
     """A read of a demoted server succeeds: nothing in its own answer says that the connection is old."""
     async with open_bridge():
         factory: Any = aioredis.ConnectionPool.from_url(server.url)
-        pool = connection_pool.ConnectionPool(OneServer(factory).connection)
+        pool = connection_pool.ConnectionPool(partial(OneServer().connection, factory))
         take, give_back = trio_asyncio.aio_as_trio(pool.take), trio_asyncio.aio_as_trio(pool.give_back)
         kept, idle, in_use = await take(), await take(), await take()
         await give_back(idle)
@@ -205,7 +206,7 @@ async def test_a_connection_that_was_looked_at_by_a_caller_who_is_cancelled_is_c
 ) -> None:
     async with open_bridge():
         factory: Any = aioredis.ConnectionPool.from_url(server.url)
-        pool = connection_pool.ConnectionPool(OneServer(factory).connection)
+        pool = connection_pool.ConnectionPool(partial(OneServer().connection, factory))
         take = trio_asyncio.aio_as_trio(pool.take)
         idle = await take()
         await trio_asyncio.aio_as_trio(pool.give_back)(idle)

@@ -42,10 +42,11 @@ class AsyncioPermitGate(PooledGate):
         sources; an error of Redis is a `Refused`. A call that is cancelled may have consumed the permits.
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
+        moves = self._moves()
         try:
             answer = await self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
         except (RedisError, OSError) as error:
-            self._idle.failed()
+            self._failed(moves)
             return ask.failed(f"{type(error).__name__}: {error}")
         self._note(answer, sources)
         return answer

@@ -40,10 +40,11 @@ class PermitGate(PooledGate):
         sources; an error of Redis is a `Refused`.
         """
         ask = Ask(plan_id, symbol, sources, self._rules)
+        moves = self._moves()
         try:
             answer = self._converse(ask.conversation(time.monotonic, timeout_sec, pushes=READS_PUSHES))
         except (RedisError, OSError) as error:
-            self._idle.failed()
+            self._failed(moves)
             return ask.failed(f"{type(error).__name__}: {error}")
         self._note(answer, sources)
         return answer

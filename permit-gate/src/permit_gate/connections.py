@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from permit_gate.answers import Refused
 from permit_gate.ask import Answer
 from permit_gate.rules import GateRules
-from permit_gate.sentinels import names_sentinels, sentinel_pools
+from permit_gate.sentinels import names_sentinels, sentinel_pools, service_of
 from permit_gate.sources import PermitSource
 
 try:
@@ -102,12 +102,22 @@ class PooledGate:
         self._pools = connection_pools(self.library, redis_url, retry, command_timeout_sec, options)
         self._pool = self._pools[0]
         self._idle = IdleConnections()
-        self._asks_sentinels = names_sentinels(redis_url)
+        self._service = service_of(self._pool)
+
+    def _moves(self) -> int:
+        """Count of changes from one server to another, for `_failed`."""
+        return self._service.moves if self._service else 0
+
+    def _failed(self, moves: int) -> None:
+        """Record an error in a call that began after so many moves."""
+        self._idle.failed()
+        if self._service:
+            self._service.failed(moves)
 
     def _note(self, answer: Answer, sources: Sequence[PermitSource]) -> None:
         """Ask the Sentinels again after a wait in which no permit came at all.
 
         For seconds after a failover, and while it is cut off, an old primary answers reads as before.
         """
-        if self._asks_sentinels and isinstance(answer, Refused) and len(answer.missing) == len(sources):
+        if self._service and isinstance(answer, Refused) and len(answer.missing) == len(sources):
             self._idle.failed()

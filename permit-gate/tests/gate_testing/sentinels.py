@@ -82,8 +82,8 @@ class Watched:
 
     @property
     def url(self) -> str:
-        """An address whose first Sentinel does not run."""
-        hosts = f"127.0.0.1:1,127.0.0.1:{self._sentinel_port}"
+        """An address whose first Sentinel does not run; the two others are one."""
+        hosts = f"127.0.0.1:1,127.0.0.1:{self._sentinel_port},localhost:{self._sentinel_port}"
         return f"redis+sentinel://:of%2Fserver@{hosts}/{SERVICE}/0?sentinel_password=of%2Fsentinel"
 
     def client(self, port: int) -> Any:

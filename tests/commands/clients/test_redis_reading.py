@@ -1,10 +1,17 @@
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
+import pytest
+import trio
+
+from commands.check.redis_server import reach
 from commands.clients.redis_reading import reading
 from settings import SettingsError
 from tests.commands.recording import Recording
+from tests.integration.waiting import until
+from tests.store.fake_sentinels import fake_sentinels, naming, url_of
+from tests.store.redis.links import listening
 
 
 async def test_a_long_stream_is_read_page_by_page_each_entry_once_the_newest_first(
@@ -37,3 +44,26 @@ def test_a_wrong_setting_is_refused_as_the_daemon_would() -> None:
 def test_an_address_is_shown_without_its_password() -> None:
     with reading({"REDIS_URL": "redis://:secret@localhost:6379/0"}) as redis:
         assert redis.address == "redis://***@localhost:6379/0"
+
+
+def checked(url: str) -> str:
+    """Return what `check` advises about Redis at an address."""
+    with reading({"REDIS_URL": url}) as redis:
+        return reach(redis).fix
+
+
+LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+
+
+async def test_a_primary_that_is_loading_is_to_be_waited_for() -> None:
+    async with listening(LOADING) as url:
+        assert "wait" in await trio.to_thread.run_sync(partial(checked, url))
+
+
+async def test_the_connection_to_a_sentinel_is_closed_in_the_end() -> None:
+    async with listening(LOADING) as url:
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        async with fake_sentinels(naming(port)) as sentinels:
+            await trio.to_thread.run_sync(partial(checked, url_of(sentinels)))
+            assert sentinels[0].most_connections == 1
+            await until(lambda: not sentinels[0].connections, "it is closed")
