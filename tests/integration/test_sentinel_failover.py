@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,8 @@ SETTINGS = {
     "P33_PERMIT_TTL": str(PERMIT_TTL_SEC), "P33_EXECUTION_GRACE_SEC": "4", "P33_PLAN_MAX_AGE_SEC": "200",
 }  # fmt: skip
 _BATCH_SEC = 0.05
+#: The log has the first 8 characters of a plan's id.
+_ALLOWED = re.compile(r"P3\.3 ALLOW(?: OPEN)? plan (\d{8})")
 
 
 class Publisher:
@@ -72,7 +75,7 @@ class Publisher:
 
     def _plan(self) -> tuple[str, dict[str, str]]:
         self._number += 1
-        plan_id, symbol = f"plan-{self._number}", SYMBOLS[self._number // 2 % len(SYMBOLS)]
+        plan_id, symbol = f"{self._number:08d}", SYMBOLS[self._number // 2 % len(SYMBOLS)]
         if self._number % 2:
             return plan_id, full_close(symbol)
         self.opens.add(plan_id)
@@ -170,6 +173,8 @@ async def all_is_read(server: Server) -> None:
 async def assert_still_itself(daemon: DaemonProcess) -> None:
     assert daemon.alive
     assert "Actor failed" not in daemon.output
+    allowed = Counter(_ALLOWED.findall(daemon.output))
+    assert max(allowed.values()) == 1, "a plan was allowed by the old primary and by the new one"
     for password in ("of-client", "of-asker"):
         assert password not in daemon.output + daemon.errors
 
