@@ -38,9 +38,9 @@ class FailureCounter:
 
     Such an entry crashes its actor, which the supervisor restarts, and is recovered and tried again, alone.
     After `MOST_FAILURES` its role answers it without trying: the permit evaluator denies the plan as
-    `evaluation_failed` and writes a dead letter (`permit_evaluator.plans`), the ledger writer writes a dead
-    letter (`ledger_writer.batch_booking`). A result's count begins at 0 in each process. Keep the counter
-    across restarts of the actor.
+    `evaluation_failed` (`permit_evaluator.plans`) with a dead letter (`permit_evaluator.deciding`), the
+    ledger writer writes a dead letter (`ledger_writer.batch_booking`). A result's count begins at 0 in each
+    process. Keep the counter across restarts of the actor.
     Two cases do not wait for three failures, since trying again changes nothing: a plan whose commit meets
     a key of a wrong type or a text that this service never wrote, and a result that meets a key of a wrong
     type.

@@ -1,6 +1,7 @@
 """Positions of one shard: events and reads are merged, and the snapshots that follow are published.
 
-`brain.positions.merging` decides which row is newer, `read_schedule` whether the stream covers a symbol.
+`brain.positions.merging` decides which row is newer, `read_schedule` when a symbol is read next. Whether the
+stream covers a symbol is decided here: in `_publish`, and with each proof in `_apply_proof` (rule 14).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read schedule of one shard: whether the stream covers a symbol, and when it is read next.
+"""Read schedule of one shard: when a symbol is read next, and whether its last read is recent enough.
 
 These are rules 13-20 of freshness; 1-12, on rows and dates, are at the head of `brain.positions.merging`.
 
