@@ -254,4 +254,5 @@ async def _until(look: Callable[[], Any], what: str) -> None:
             what = f"{what.partition(';')[0]}; {error}"
             return None
 
-    await until(looked, what, within_sec=30)
+    # A Sentinel that was not given the processor for 2 s does nothing for 30 s ("TILT").
+    await until(looked, what, within_sec=60)

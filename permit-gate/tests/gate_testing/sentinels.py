@@ -18,7 +18,8 @@ from gate_testing.redis_server import find_redis_server
 
 SERVICE = "quantum"
 SERVER_PASSWORD, SENTINEL_PASSWORD = "of/server", "of/sentinel"
-_WAIT_SEC = 20.0
+#: A Sentinel that was not given the processor for 2 s does nothing for 30 s ("TILT").
+_WAIT_SEC = 60.0
 _SENTINEL = """
 port {port}
 bind 127.0.0.1
