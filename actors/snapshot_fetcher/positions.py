@@ -1,7 +1,6 @@
 """Positions of one shard: events and reads are merged, and the snapshots that follow are published.
 
-`brain.positions.merging` decides which row is newer, `read_schedule` when a symbol is read next. Whether the
-stream covers a symbol is decided here: in `_publish`, and with each proof in `_apply_proof` (rule 14).
+`brain.positions.merging` decides which row is newer, `_publish` and `_apply_proof` if the stream covers it.
 """
 
 from __future__ import annotations
