@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import redis.asyncio as aioredis
@@ -102,10 +103,7 @@ class RedisLink:
 
         `losses`: send nothing, and raise StoreUnavailableError, if connections were lost since that count.
         """
-        (answer,) = await self._across(self._execute_all, [arguments], losses)
-        if isinstance(answer, StoreError):
-            raise answer
-        return answer
+        return await self._across(partial(self._execute, losses), *arguments)
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip, without a transaction; return a reply or a StoreError for each.
@@ -117,6 +115,12 @@ class RedisLink:
             if isinstance(answer, StoreUnavailableError):
                 raise answer
         return answers
+
+    async def _execute(self, losses: int | None, *arguments: bytes | str | int | float) -> Any:
+        (answer,) = await self._execute_all([arguments], losses)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
 
     async def _execute_all(self, commands: Sequence[Command], losses: int | None = None) -> list[Any]:
         """Run redis-py's pipeline without its retries and statistics, packed by hiredis."""
