@@ -295,7 +295,7 @@ async def test_a_fault_is_named_and_ends_with_its_cause_and_nothing_is_lost_or_d
         Blow(append_only_file_full, "MISCONF Errors writing to the AOF file"),
         Blow(long_script, "BUSY"),
         Blow(no_free_connection, "max number of clients"),
-        Blow(dump_failed, "MISCONF Redis is configured to save RDB snapshots"),
+        Blow(dump_failed, "is configured to save RDB snapshots"),
     )
     await side_by_side(
         Case("daemon stopped", daemon_stopped_alone, SETTINGS, holding, redis=newest),
