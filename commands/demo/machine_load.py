@@ -39,7 +39,7 @@ class Load(msgspec.Struct, frozen=True):
 
     @property
     def slowdown(self) -> float:
-        """How many times longer than on a calm machine something may take, from 1 to 5."""
+        """Factor by which something may take longer than on a calm machine, from 1 to 5."""
         share = max(self.waiting, self.stolen)
         stretch = max(1 + self.late_sec / _TICK_SEC, 1 / max(1 - share, 1 / _LONGEST_STRETCH))
         return min(stretch, _LONGEST_STRETCH)

@@ -61,7 +61,7 @@ class _Poll:
 
 
 class _Service:
-    """What a connection of redis-py's `SentinelManagedConnection` asks for instead of its pool.
+    """Stands in for the pool of a redis-py `SentinelManagedConnection`, which asks it for the primary.
 
     redis-py's own pool for it would count connections that it has closed, some versions for ever; its own
     `Sentinel` asks one Sentinel, which may be cut off from the others, learns of a new primary later, and

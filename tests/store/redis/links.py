@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -34,6 +34,13 @@ async def listening(answer: bytes | None) -> AsyncIterator[str]:
                 if answer:
                     await stream.send_all(answer)
 
+    async with serving(serve) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(serve: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[str]:
+    """Serve connections on TCP; yield the address as one of Redis."""
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, serve, listeners)

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from store.errors import StoreUnavailableError
-from tests.store.redis.links import linked
+from tests.store.redis.links import linked, serving
 from tests.store.redis_servers import known_servers, running
 
 SERVERS = known_servers()
@@ -40,11 +40,8 @@ async def closing(said: bytes) -> AsyncIterator[str]:
             if said:
                 await stream.send_all(said)
 
-    async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, serve, listeners)
-        yield f"redis://127.0.0.1:{listeners[0].socket.getsockname()[1]}/0"
-        nursery.cancel_scope.cancel()
+    async with serving(serve) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
