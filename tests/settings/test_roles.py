@@ -143,7 +143,7 @@ def test_a_value_outside_of_what_is_allowed_stops_the_start(variable: str, text:
     [
         ("UNIVERSE_MAXX", "UNIVERSE_MAX"),
         ("EXEC_REAL_MONY", "EXEC_REAL_MONEY"),
-        ("APPLY_MODUS", "APPLY_MODE"),
+        ("APPLY_PERMIT_WAIT", "APPLY_PERMIT_WAIT_MS"),
         ("GOV_ANY", None),
         ("P34_ANY", None),
         ("INTENT_BRIDGE_ANY", None),

@@ -1,0 +1,310 @@
+"""Publishes the universe: the symbols that may be opened, chosen from the exchange's listing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
+from brain.identifiers import FencingToken
+from brain.symbols import publication
+from brain.symbols.publication import Change, Judgement, Listing, Outcome, Stored
+from brain.symbols.universe import UniverseRules
+from brain.symbols.universe_text import ends_text, list_text, volumes_text
+from channels import (
+    Count,
+    DropOldest,
+    LatestValue,
+    Lease,
+    ListingFailed,
+    ListingRead,
+    MetricEvent,
+    UniverseChannels,
+    UniverseState,
+    VolumesRead,
+)
+from clocks.clocks import Clocks
+from store.errors import FencedError
+from store.protocol import UniversePublisherStore
+from store.universe_records import PublishedUniverse, UniverseWrite
+from supervision import Heartbeat
+
+BOOTSTRAPPED: Final = "bootstrapped_from_last_ok"
+_ATTEMPTS = 5
+_PAUSE_SEC = 0.1
+#: A listing that does not come for so many refreshes counts as a failed read.
+_PATIENCE_REFRESHES = 2.0
+#: A read confirms that a list shrank so many refreshes after the last that did; others ask for reads, too.
+_CONFIRMING_REFRESHES = 0.9
+
+
+class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the publisher, beside those that choose the symbols. `instance`: who publishes."""
+
+    mode: Literal["shadow", "on"]
+    refresh_sec: float
+    volume_sec: float
+    active_ttl_sec: int
+    instance: str
+    universe: UniverseRules
+
+
+class _Next(NamedTuple):
+    """What is written next, and the state that is shown once it is written."""
+
+    state: UniverseState
+    write: UniverseWrite
+
+
+class UniversePublisher:
+    """Publishes each listing that the candidate planner has read, while this instance holds the lease.
+
+    What cannot be published leaves the previous list, marked as stale. The active list expires once its
+    publisher is gone: each refresh prolongs its life, whatever came of it.
+    """
+
+    def __init__(
+        self,
+        store: UniversePublisherStore,
+        channels: UniverseChannels,
+        lease: LatestValue[Lease],
+        *,
+        rules: PublisherRules,
+        metrics: DropOldest[MetricEvent],
+        clocks: Clocks,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._channels = channels
+        self._lease = lease
+        self._rules = rules
+        self._shadow = rules.mode == "shadow"
+        self._metrics = metrics
+        self._clocks = clocks
+        self._log = log.bind(shadow=True) if self._shadow else log
+        self._trouble = RedisTrouble(f"Redis at {store.address}", self._log)
+        self._looked_at: ListingRead | ListingFailed | None = None
+        self._shrunk_reads = 0
+        #: When the read was asked for that last counted as one of those (monotonic clock).
+        self._shrunk_sec = 0.0
+        self._volumes: VolumesRead | None = None
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Publish until cancelled."""
+        while True:
+            try:
+                await self._publish(await lease_fence(self._lease, heartbeat, self._trouble), heartbeat)
+            except FencedError:
+                with heartbeat.waiting_for("the lease, held by another instance"):
+                    await trio.sleep(_PAUSE_SEC)
+            except RETRYABLE_REDIS_ERRORS as trouble:
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
+                    await trio.sleep(_PAUSE_SEC)
+
+    async def _publish(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
+        """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
+        self._volumes = None
+        await self._write(self._bootstrap, fence)
+        while True:
+            self._trouble.over()
+            listing = await self._next_listing(heartbeat)
+            if self._lease.value is None or self._lease.value.fence != fence:
+                raise FencedError("the lease was lost")
+            await self._apply(listing, fence)
+            self._looked_at = listing
+            heartbeat.beat()
+
+    async def _next_listing(self, heartbeat: Heartbeat) -> ListingRead | ListingFailed:
+        """Wait for a listing that was not looked at yet; return a failure where none comes."""
+        channel, patience_sec = self._channels.listing, _PATIENCE_REFRESHES * self._rules.refresh_sec
+        if channel.value is not None and channel.value is not self._looked_at:
+            return channel.value
+        with heartbeat.idle(), trio.move_on_after(patience_sec):
+            return await channel.changed()
+        return ListingFailed(f"exchangeInfo was not read for {patience_sec:g} s", self._clocks.now())
+
+    def _bootstrap(self, found: PublishedUniverse) -> _Next | None:
+        """Put the last good list in the place of a missing active one."""
+        restored = self._restored(found, BOOTSTRAPPED)
+        if restored is None:
+            return None
+        stale = [] if _stored(found).stale else [(Change.STALE, "")]
+        write = UniverseWrite(
+            active=(found.last_ok or b"").decode(),
+            active_ttl_ms=self._active_ttl_ms,
+            meta=self._meta(restored, last_ok_epoch=restored.asof_epoch),
+            events=self._events(stale, restored.asof_epoch),
+        )
+        return _Next(restored, write)
+
+    def _restored(self, found: PublishedUniverse, error: str) -> UniverseState | None:
+        """Return the state in which the last good list is the active one; None where that is not needed."""
+        last = publication.last_good(_stored(found), self._rules.universe)
+        if found.active is not None or last is None:
+            return None
+        return UniverseState(
+            count=len(last.symbols), asof_epoch=int(last.asof_epoch), stale=True, error=error
+        )
+
+    async def _apply(self, listing: ListingRead | ListingFailed, fence: FencingToken) -> None:
+        """Judge the listing, and write what follows."""
+        now_ms, volumes = await self._clocks.ask_redis(self._store), self._known_volumes()
+        shrunk_reads = self._shrunk_reads + (1 if self._confirms(listing) else 0)
+        judged: list[Judgement] = []
+
+        def next_state(found: PublishedUniverse) -> _Next:
+            judged[:] = [self._judge(listing, volumes, _stored(found), shrunk_reads)]
+            asof = self._asof(listing, now_ms)
+            return self._next(judged[0], found, asof, self._volumes_written(volumes, now_ms))
+
+        if not await self._write(next_state, fence):
+            self._metrics.send(Count("universe_refresh_total", ("contended",)))
+            self._log.warning("Universe: another publisher changes the last good list", attempts=_ATTEMPTS)
+            return
+        outcome = judged[0].outcome
+        if outcome is Outcome.PUBLISHED:
+            self._shrunk_reads = 0
+        elif outcome is Outcome.SHRANK and shrunk_reads > self._shrunk_reads:
+            self._shrunk_reads, self._shrunk_sec = shrunk_reads, listing.asked.monotonic_sec
+        self._volumes = volumes
+        self._metrics.send(Count("universe_refresh_total", (outcome,)))
+        for change, _ in judged[0].changes:
+            self._metrics.send(Count("universe_changes_total", (change,)))
+
+    def _confirms(self, listing: ListingRead | ListingFailed) -> bool:
+        """Return True for a first read of a shrunk list, and for one a refresh after the one before."""
+        later_sec = listing.asked.monotonic_sec - self._shrunk_sec
+        return self._shrunk_reads == 0 or later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
+
+    def _judge(
+        self,
+        listing: ListingRead | ListingFailed,
+        volumes: VolumesRead | None,
+        stored: Stored,
+        shrunk_reads: int,
+    ) -> Judgement:
+        if isinstance(listing, ListingFailed):
+            return publication.not_published(Outcome.FETCH_FAILED, listing.error, stored)
+        read = Listing(
+            listing.contracts,
+            self._clocks.exchange_ms(listing.asked),
+            None if volumes is None else volumes.by_symbol,
+            listing.unreadable,
+        )
+        return publication.judge(read, stored, self._rules.universe, shrunk_reads=shrunk_reads)
+
+    def _known_volumes(self) -> VolumesRead | None:
+        """Return the volumes, while they are no older than their life in Redis."""
+        volumes = self._channels.volumes.value
+        if volumes is None or volumes.asked.age_sec(self._clocks.now()) > 2 * self._rules.volume_sec:
+            return None
+        return volumes
+
+    def _volumes_written(self, volumes: VolumesRead | None, now_ms: int) -> str:
+        """Return the text of volumes that were not written under this lease yet, else none."""
+        if volumes is None or volumes is self._volumes:
+            return ""
+        return volumes_text(volumes.by_symbol, asof_epoch=self._asof(volumes, now_ms))
+
+    def _next(self, judgement: Judgement, found: PublishedUniverse, asof: int, volumes: str) -> _Next:
+        """Return what follows from a judgement."""
+        universe, last_ok_epoch = judgement.universe, asof
+        if universe is None:
+            restored = self._restored(found, judgement.error)
+            state = restored or _previous(found, judgement.error)
+            last_ok_epoch = restored.asof_epoch if restored else _number(found.meta, b"last_ok_epoch")
+            active = "" if restored is None else (found.last_ok or b"").decode()
+            last_ok = closing = ""
+        else:
+            state = UniverseState(count=len(universe.symbols), asof_epoch=asof, stale=False, error="")
+            active = last_ok = list_text(universe, self._rules.universe, asof_epoch=asof)
+            closing = ends_text(judgement.ends)
+        write = UniverseWrite(
+            active=active,
+            active_ttl_ms=self._active_ttl_ms,
+            last_ok=last_ok,
+            closing=closing,
+            volumes=volumes,
+            volumes_ttl_ms=round(2000 * self._rules.volume_sec),
+            meta=self._meta(state, last_ok_epoch=last_ok_epoch, shrunk_by=judgement.shrunk_by),
+            events=self._events(judgement.changes, asof),
+        )
+        return _Next(state, write)
+
+    async def _write(
+        self, next_state: Callable[[PublishedUniverse], _Next | None], fence: FencingToken
+    ) -> bool:
+        """Write and show what follows from what is found; again, where the last good list has changed."""
+        for _ in range(_ATTEMPTS):
+            found = await self._store.published_universe(shadow=self._shadow)
+            following = next_state(found)
+            if following is None:
+                return True
+            if await self._store.publish_universe(
+                fence, following.write, rests_on=found.last_ok, shadow=self._shadow
+            ):
+                self._show(following.state)
+                return True
+        return False
+
+    def _asof(self, read: ListingRead | ListingFailed | VolumesRead, now_ms: int) -> int:
+        """Return the moment of which a read is true (Redis's clock, epoch seconds)."""
+        return int(now_ms / 1000 - read.asked.age_sec(self._clocks.now()))
+
+    @property
+    def _active_ttl_ms(self) -> int:
+        return self._rules.active_ttl_sec * 1000
+
+    def _meta(self, state: UniverseState, *, last_ok_epoch: int, shrunk_by: int = 0) -> tuple[str, ...]:
+        fields = {
+            "asof_epoch": state.asof_epoch,
+            "last_ok_epoch": last_ok_epoch,
+            "count": state.count,
+            "stale": int(state.stale),
+            "error": state.error,
+            "shrunk_by": shrunk_by,
+            "published_by": self._rules.instance,
+        }
+        return tuple(str(text) for field in fields.items() for text in field)
+
+    def _events(self, changes: Iterable[tuple[Change, str]], asof: int) -> tuple[tuple[str, ...], ...]:
+        shadow = ("shadow", "true") if self._shadow else ()
+        return tuple(
+            ("event", change.value, "symbol", symbol, "asof_epoch", str(asof), *shadow)
+            for change, symbol in changes
+        )
+
+    def _show(self, state: UniverseState) -> None:
+        """Publish the state in process, and log it: a list each time, a fault when it begins or changes."""
+        before = self._channels.state.value
+        self._channels.state.send(state)
+        if not state.stale:
+            self._log.info(f"Published universe: {state.count} symbols, asof={state.asof_epoch}")
+        elif before is None or before.error != state.error:
+            self._log.warning(f"Universe marked stale: {state.error}")
+
+
+def _stored(found: PublishedUniverse) -> Stored:
+    meta = found.meta or {}
+    error = meta.get(b"error", b"").decode(errors="replace")
+    return Stored(found.last_ok, found.closing, meta.get(b"stale") == b"1", error)
+
+
+def _previous(found: PublishedUniverse, error: str) -> UniverseState:
+    """Return the state in which the previous list, if any, stays."""
+    return UniverseState(
+        count=_number(found.meta, b"count"),
+        asof_epoch=_number(found.meta, b"asof_epoch"),
+        stale=True,
+        error=error,
+    )
+
+
+def _number(meta: Mapping[bytes, bytes] | None, field: bytes) -> int:
+    text = (meta or {}).get(field, b"")
+    return int(text) if text.isdigit() and len(text) <= 15 else 0
