@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.execution.orders import OrderState
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
@@ -94,6 +95,13 @@ class MarkPrices(msgspec.Struct, frozen=True):
     """Mark prices from the market stream: of all symbols, those of other shards too, or of some of them."""
 
     by_symbol: Mapping[str, MarkPrice]
+
+
+class OwnOrderObserved(msgspec.Struct, frozen=True):
+    """An order of the executor, on the private stream (`ORDER_TRADE_UPDATE` with its client order id)."""
+
+    order: OrderState
+    received: Moment
 
 
 #: Order events of the private stream, for the ledger writer.
