@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from brain.execution.record import OrderRecord
 from brain.execution.progress import was_seen
+from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, PlanId, Symbol
 from brain.numbers import ZERO, plain
 
