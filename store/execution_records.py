@@ -57,6 +57,7 @@ class OrderBegin(msgspec.Struct, frozen=True, kw_only=True):
     ignores_hold: bool
     switches: Switches
     consumer: str
+    audit: Sequence[str] = ()
 
 
 class BeginReply(NamedTuple):
@@ -81,6 +82,7 @@ class OrderProgress(msgspec.Struct, frozen=True, kw_only=True):
     record: OrderRecord
     result: Sequence[str]
     cooldown_ms: int | None
+    audit: Sequence[str] = ()
 
 
 class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     entry_id: EntryId
     result: Sequence[str]
     error: str
+    audit: Sequence[str] = ()
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):
