@@ -12,12 +12,13 @@ from clocks.clocks import ShowsRedisTime
 from store.execution_records import (
     BeginReply,
     ExecutionHold,
+    OpenOrders,
     OrderBegin,
     OrderProgress,
     PermitLook,
     PlanRefusal,
 )
-from store.protocol import AddressedStore, ConsumerGroup
+from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.records import RedisRun
 
 
@@ -27,8 +28,8 @@ class PermitChanges(Protocol):
     async def next(self) -> frozenset[str]:
         """Wait for the next change; return the plan ids whose permit or block was written or deleted.
 
-        Empty: any may have changed (the server dropped its memory). Raises StoreUnavailableError when the
-        connection is lost.
+        Other texts may be among them. Empty: any may have changed (the server was emptied). Raises
+        StoreUnavailableError when the connection is lost, as it is after a cancelled call.
         """
 
 
@@ -57,7 +58,10 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Return True while `manual_lane:enabled` is `1` and expires."""
 
     def permit_changes(self) -> AbstractAsyncContextManager[PermitChanges]:
-        """Open the connection on which the server pushes changes of permits and blocks (RESP3 tracking)."""
+        """Open the connection on which the server pushes changes of permits and blocks (RESP3 tracking).
+
+        Raises StoreRefusedError where the server, or a proxy before it, does not push.
+        """
 
     async def look_at_permits(self, plan_id: PlanId, symbol: Symbol, keys: Sequence[str]) -> PermitLook:
         """Read the permits under `keys` and all else that decides on a plan, in one round trip."""
@@ -80,11 +84,14 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         False, with nothing but the acknowledgement, where the plan has a record already.
         """
 
-    async def open_orders(self) -> list[OrderRecord]:
-        """Return all records that are not final, oldest first; an unreadable one is left out and logged."""
+    async def open_orders(self) -> OpenOrders:
+        """Return all records that are not final, and name those that cannot be read."""
 
     async def order_record(self, plan_id: PlanId) -> OrderRecord | None:
-        """Return the record of a plan; None where there is none."""
+        """Return the record of a plan; None where there is none.
+
+        Raises UnreadableOrderError where it cannot be read: it may be that of an order.
+        """
 
     async def plan_of(self, client_order_id: ClientOrderId) -> PlanId | None:
         """Return the plan id of the record of an order; None where no record is known."""
@@ -117,3 +124,7 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
 
     async def write_counts(self, fence: FencingToken, counts: Mapping[str, int]) -> None:
         """Add to the counts of `metrics:intent_executor`."""
+
+
+class ServiceStore(Store, ExecutorStore, Protocol):
+    """All protocols of the store, with those of the other roles."""
