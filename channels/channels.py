@@ -25,7 +25,9 @@ from channels.messages import (
     MarkPrices,
     MetricEvent,
     OnDemandRead,
+    OpenExecution,
     OrderObserved,
+    OwnOrderObserved,
     PositionObserved,
     RulesWanted,
     ShardMessage,
@@ -46,8 +48,8 @@ class Channels:
     oldest and counts it. A channel that is added here is in `/metrics`, `/status` and on the page.
     """
 
-    def __init__(self, shards: int, *, universe: bool = False) -> None:
-        """`universe`: make the channels of the universe publisher, too."""
+    def __init__(self, shards: int, *, universe: bool = False, executor: bool = False) -> None:
+        """`universe`, `executor`: make the channels of that role; without it they are None."""
         self.book = SnapshotBook("snapshot_book")
         self.shards = [
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
@@ -56,6 +58,9 @@ class Channels:
         self.ledgers_wanted = PushBack[LedgerWanted]("ledgers_wanted", 64)
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
         self.fills = DropOldest[OrderObserved]("fills", 10_000)
+        self.own_orders = own_order_channel() if executor else None
+        #: Plans of our own executor of which it is not known whether they have an order.
+        self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
@@ -86,7 +91,7 @@ class Channels:
         """Return every channel, in the order of declaration."""
         channels: list[Channel] = []
         for name, each in vars(self).items():
-            if name != "universe_channels":
+            if name != "universe_channels" and each is not None:
                 channels.extend(each if isinstance(each, list) else [each])
         return channels if self.universe_channels is None else channels + self.universe_channels.all()
 
@@ -109,6 +114,24 @@ def shard_key(message: ShardMessage) -> object:
         case LeverageObserved():
             return LeverageObserved, message.symbol
     return type(message)
+
+
+def own_order_channel() -> Conflating[OwnOrderObserved]:
+    """Return the channel of the executor's orders: their ids never come again, hence a bound."""
+    return Conflating(
+        "own_orders", lambda observed: observed.order.client_order_id, further_own_order, capacity=10_000
+    )
+
+
+def further_own_order(waiting: OwnOrderObserved, arriving: OwnOrderObserved) -> OwnOrderObserved:
+    """Return the later state of an order: a final one, else the one with more filled, else the arriving one.
+
+    Two connections overlap once a day and may show one order's states in different order.
+    """
+    before, after = waiting.order, arriving.order
+    if (before.status.is_final, before.cumulative) > (after.status.is_final, after.cumulative):
+        return waiting
+    return arriving
 
 
 def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:

@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 import trio
 
-from brain.identifiers import OrderId, Symbol
+from brain.execution.orders import OrderOutcome, OrderRequest, OrderState
+from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
@@ -137,6 +138,58 @@ class OrderLookup(Protocol):
 
         `GET /fapi/v1/userTrades`; raises as `Exchange` does.
         """
+
+
+class OrderEntry(Protocol):
+    """Order requests of the executor, and the reads that find out what became of one.
+
+    The reads raise as `Exchange` does.
+    """
+
+    async def keep_connected(self) -> None:
+        """Keep a connection for orders open until cancelled, so that an order costs one round trip."""
+
+    def reserve_order(self, *, closing: bool) -> Moment | None:
+        """Count an order that is to be placed; None: it may be.
+
+        Else the moment before which the limits on orders (10 s and a minute) allow none, and nothing is
+        counted. The last fifth of each limit is for closes.
+        """
+
+    def order_counts(self) -> Mapping[str, int]:
+        """Return how many orders the account has sent in the present `10s` and `1m`, as far as known."""
+
+    async def place_order(self, request: OrderRequest) -> OrderOutcome:
+        """Send a market order, once and never again. `POST /fapi/v1/order`, `newOrderRespType=RESULT`.
+
+        Never raises for what the exchange or the network does. It is not sent after
+        `timestamp_ms + recv_window_ms` by the exchange's clock, nor during a ban. Cancelled, it may have been
+        sent.
+        """
+
+    async def find_order(self, symbol: Symbol, client_order_id: ClientOrderId) -> OrderState | None:
+        """Read an order; None where the exchange knows none (-2013), which is no proof while it is early.
+
+        `GET /fapi/v1/order` (weight 1).
+        """
+
+    async def orders_since(self, symbol: Symbol, since_ms: int) -> tuple[OrderState, ...]:
+        """Read every order of a symbol from `since_ms` (the exchange's clock) on; full pages are followed.
+
+        `GET /fapi/v1/allOrders` (weight 5).
+        """
+
+    async def average_price(self, symbol: Symbol, order_id: OrderId, filled: Decimal) -> Decimal | None:
+        """Compute an order's average price from its fills; None while they do not add up to `filled`.
+
+        `GET /fapi/v1/userTrades` (weight 5), rounded to 8 decimals.
+        """
+
+    async def leverage(self, symbol: Symbol) -> int | None:
+        """Read a symbol's leverage; None where it is not shown. `GET /fapi/v1/symbolConfig` (weight 5)."""
+
+    async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
+        """Set a symbol's leverage. `POST /fapi/v1/leverage` (weight 1)."""
 
 
 class Frame(msgspec.Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 GROUP = "p33"
 
 
@@ -82,3 +84,71 @@ class UniverseNames:
         self.volumes = f"{self.base}:volumes"
         self.closing = f"{self.base}:closing"
         self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
+
+
+class PlanStream(NamedTuple):
+    """Stream of plans as the executor reads it.
+
+    `last_id` is the STRING of the last entry that was dealt with and had none pending before it; empty where
+    none is kept.
+    """
+
+    key: str
+    dead: str
+    group: str
+    last_id: str
+
+
+class ExecutorKeys:
+    """Key names of the executor; docs/contract.md, "Executor"."""
+
+    def __init__(self, keys: Keys) -> None:
+        prefix, own = keys.prefix, f"{keys.prefix}:executor"
+        self.prefix = prefix
+        manual = f"{prefix}:stream:apply.plan.manual"
+        self.plans = PlanStream(keys.plans, keys.dead_plans, "intent_executor", f"{own}:last_plan_id")
+        self.manual_plans = PlanStream(
+            manual, f"{manual}.dead", "intent_executor_manual", f"{own}:last_manual_plan_id"
+        )
+        self.dry_runs = PlanStream(keys.plans, keys.dead_plans, "intent_executor_shadow", "")
+        #: ZSET: plan ids of records that are not final, by the time of the request (exchange's clock, ms).
+        self.open = f"{own}:open"
+        self.audit = f"{prefix}:stream:executor.audit"
+        self.dry_run = f"{prefix}:stream:executor.dry_run"
+        self.counts = f"{prefix}:metrics:intent_executor"
+        self.manual_lane = f"{prefix}:manual_lane:enabled"
+        self.trading_state = f"{prefix}:governor:trading_state"
+        self.kill = f"{prefix}:kill"
+        self.global_kill = f"{prefix}:global:kill_switch"
+        self.mode = f"{prefix}:system:mode"
+        #: STRINGs, in the order of `Switches`.
+        self.switches = (self.trading_state, self.kill, self.global_kill, self.mode)
+        self.lockdown = f"{prefix}:lockdown"
+        #: Begins of keys, changes of which the server pushes.
+        self.pushed = (f"{prefix}:permit:", f"{prefix}:governor:block:")
+
+    def order(self, plan_id: str) -> str:
+        """HASH: the record of a plan."""
+        return f"{self.prefix}:executor:order:{plan_id}"
+
+    def plan_of(self, client_order_id: str) -> str:
+        """STRING: the plan id of an order's record."""
+        return f"{self.prefix}:executor:client:{client_order_id}"
+
+    def hold_reason(self, symbol: str) -> str:
+        return f"{self.prefix}:reconcile:hold_reason:{symbol}"
+
+    def hold_sig(self, symbol: str) -> str:
+        """STRING: the owner of a hold, `exec:<client order id>` for one of the executor."""
+        return f"{self.prefix}:reconcile:hold_sig:{symbol}"
+
+    def block(self, plan_id: str) -> str:
+        """STRING, JSON: the Governor's refusal of a plan."""
+        return f"{self.prefix}:governor:block:{plan_id}"
+
+    def stream(self, key: str) -> PlanStream:
+        """Return one of the streams whose plans have records. Raises ValueError."""
+        for stream in (self.plans, self.manual_plans):
+            if stream.key == key:
+                return stream
+        raise ValueError(f"the executor reads no plans from {key!r}")

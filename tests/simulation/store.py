@@ -122,7 +122,7 @@ class WatchedStore(MemoryStore):
         fence, self._fence = self._fence, None
 
         def watched() -> T:
-            of_run = method == "redis_run"
+            of_run = method in ("redis_run", "execution_run")
             answer = self._links.redis_run(self._redis, self._keys, effect) if of_run else effect()
             self._returning = True
             self._judge.stepped(self._name, method, fence)

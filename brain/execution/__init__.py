@@ -1,0 +1,1 @@
+"""Orders of the executor: identity, record, answers of the exchange, and quantities."""
