@@ -36,7 +36,7 @@ class OnePlayer:
         self._role = role
         self._take_over = take_over
         self._log = log
-        #: By consumer: the number of its pending entries, and when that was last seen to change (trio's clock).
+        #: By consumer: its number of pending entries, and when that last changed (trio's clock).
         self._pending: dict[str, tuple[int, float]] = {}
 
     async def wait(self, fence: FencingToken, lease: LatestValue[Lease], heartbeat: Heartbeat) -> bool:

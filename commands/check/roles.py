@@ -30,7 +30,7 @@ def player_finding(redis: RedisReading, own: Settings, role: str, stream: str, g
     """Return whether another player of a role works on its stream. Raises redis.exceptions.RedisError."""
     name = f"role {role}"
     try:
-        rows: list[Mapping[str, Any]] = redis.client.xinfo_consumers(stream, group)
+        rows: list[dict[str, Any]] = redis.client.xinfo_consumers(stream, group)
     except ResponseError as error:
         if "NOGROUP" in str(error) or "no such key" in str(error):
             return ok(name, f"no group {group} on {stream} yet")

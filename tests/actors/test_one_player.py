@@ -123,7 +123,7 @@ async def test_a_player_that_asks_for_entries_and_gets_none_is_active_all_the_sa
     async with rig.running(), trio.open_nursery() as nursery:
         await rig.other.read_new(count=1, block_ms=0)
         nursery.start_soon(play)
-        await trio.sleep(120)
+        await trio.sleep(120.5)
         assert any("another Governor" in wait for wait in rig.waits())
         assert rig.role.handled == []
         nursery.cancel_scope.cancel()

@@ -47,7 +47,7 @@ async def allowlist_has(url: str, count: int) -> bool:
 
 def symbols(pipeline: Pipeline) -> list[str] | None:
     text: Any = pipeline.redis.get(ACTIVE)
-    return None if text is None else json.loads(text)["symbols"]  # type: ignore[no-any-return]
+    return None if text is None else json.loads(text)["symbols"]
 
 
 @contextmanager
@@ -55,7 +55,8 @@ def monitored(url: str) -> Iterator[list[str]]:
     """Collect the commands that Redis executes, in lower case."""
     commands: list[str] = []
     client = redis.Redis.from_url(url)
-    with client.monitor() as monitor:
+    begin: Any = client.monitor
+    with begin() as monitor:
         ended = threading.Event()
 
         def listen() -> None:
