@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import trio
@@ -35,7 +36,7 @@ class OnePlayer:
         self._role = role
         self._take_over = take_over
         self._log = log
-        #: By consumer: its pending entries, and since when there are so many (trio's clock).
+        #: By consumer: its number of pending entries, and when that last changed (trio's clock).
         self._pending: dict[str, tuple[int, float]] = {}
 
     async def wait(self, fence: FencingToken, lease: LatestValue[Lease], heartbeat: Heartbeat) -> bool:
@@ -72,11 +73,11 @@ class OnePlayer:
 
     def _idle_sec(self, consumer: GroupConsumer) -> float:
         now_sec = trio.current_time()
-        known = self._pending.get(consumer.name)
-        if known is not None and known[0] == consumer.pending:
-            return consumer.idle_ms / 1000
-        self._pending[consumer.name] = consumer.pending, now_sec
-        return consumer.idle_ms / 1000 if known is None else 0.0
+        pending, changed_sec = self._pending.get(consumer.name, (consumer.pending, -math.inf))
+        if consumer.pending != pending:
+            changed_sec = now_sec
+        self._pending[consumer.name] = consumer.pending, changed_sec
+        return min(consumer.idle_ms / 1000, now_sec - changed_sec)
 
 
 def player_text(role: str, stream: str, consumer: str, idle_sec: float) -> str:

@@ -9,7 +9,6 @@ from structlog.typing import FilteringBoundLogger
 from actors.universe_publisher import PublisherRules, UniversePublisher
 from channels import Channels
 from clocks.clocks import Clocks
-from monitoring.service_log import issuer
 from settings import Settings
 from store.protocol import UniversePublisherStore
 from supervision import ChildSpec
@@ -33,7 +32,7 @@ def role_children(
             refresh_sec=settings.universe_refresh_sec,
             volume_sec=settings.universe_volume_sec,
             active_ttl_sec=settings.universe_active_ttl_sec,
-            instance=issuer(settings),
+            instance=settings.instance,
             universe=universe_rules(settings),
         )
         children.append(

@@ -73,7 +73,7 @@ class RedisConsumerGroup:
         ]
 
     async def consumers(self) -> list[GroupConsumer]:
-        players = await self.writes.command("HKEYS", self.keys.players)
+        players = await self.writes.command("HGETALL", self.keys.players)
         ours = {self.consumer.encode(), *players}
         try:
             with naming(self.stream):
