@@ -110,7 +110,7 @@ class RecordWriter:
             after = progress.next_version(before, known)
             due = progress.result_due(before, known)
             if progress.is_late(before, known):
-                await self.event(_late(after), heartbeat)
+                await self.event(_late(after, self._clocks.redis_now_ms() // 1000), heartbeat)
             step = OrderProgress(
                 record=after,
                 result=self._result(after, live) if due else (),
@@ -238,10 +238,11 @@ def audit_fields(step: str, record: OrderRecord, **numbers: str) -> tuple[str, .
     return tuple(text for pair in fields.items() for text in pair)
 
 
-def _late(record: OrderRecord) -> dict[str, str]:
+def _late(record: OrderRecord, now_sec: int) -> dict[str, str]:
     return {
         "event": "EXECUTION_LATE",
         "symbol": record.symbol,
+        "ts": str(now_sec),
         "plan_id": record.plan_id,
         "client_order_id": record.client_order_id,
         "order_id": record.order_id or "",

@@ -71,6 +71,9 @@ class OrderResolver:
         times, began_sec = query_times_sec(), trio.current_time()
         search.query_due_sec = began_sec + next(times)
         while True:
+            # Before the record says so: a process that ends in between finds it undecided, and holds again.
+            if not live.is_undecided:
+                await self._release(live, heartbeat)
             await self._writer.catch_up(live, heartbeat)
             if live.stored.phase.ended:
                 break

@@ -107,7 +107,9 @@ def result_due(before: OrderRecord, after: OrderRecord) -> bool:
 
 def is_late(before: OrderRecord, after: OrderRecord) -> bool:
     """Return True if an order appears, or grows, whose record had ended."""
-    return before.phase is OrderPhase.FINAL and result_due(before, after)
+    if before.phase is not OrderPhase.FINAL:
+        return False
+    return after.phase is not OrderPhase.FINAL or result_due(before, after)
 
 
 def next_version(before: OrderRecord, after: OrderRecord) -> OrderRecord:
