@@ -106,7 +106,7 @@ async def test_a_reservation_that_ended_and_is_still_stored_counts_again(memory:
     assert int(reserved.rpartition(b"|")[2]) == await memory.store.redis_now_ms() + 300_000
 
 
-STORED = {
+STORED: dict[str, dict[str | bytes, str | bytes]] = {
     "none": {},
     "of another plan": {"v": "d1-0", "p:plan-2": "BOTH|close|SELL|0.028|1760000000000"},
     "longer": {"v": "d1-0", "p:plan-1": "BOTH|close|SELL|0.028|999999999999999"},
@@ -121,7 +121,7 @@ async def test_a_reservation_that_needs_nothing_or_cannot_be_read_stays_as_it_is
 ) -> None:
     stored = STORED[name]
     if stored:
-        leased.outside.hset(KEYS.open_permits(HELD), dict[str | bytes, str | bytes](stored))
+        leased.outside.hset(KEYS.open_permits(HELD), stored)
     before = leased.outside.hgetall(KEYS.open_permits(HELD))
     assert await hold(leased)
     assert leased.outside.hgetall(KEYS.open_permits(HELD)) == before

@@ -130,9 +130,10 @@ async def test_a_refused_plan_gets_its_result_its_record_and_its_acknowledgement
     assert leased.outside.pttl(EXECUTOR.order(PLAN)) > 604_000_000
     kept = await leased.store.order_record(PLAN)
     assert kept is not None
-    assert (kept.phase, kept.error, kept.client_order_id, kept.quantity) == (
-        OrderPhase.FINAL, REFUSAL.error, "", 0,
-    )  # fmt: skip
+    assert kept.phase is OrderPhase.FINAL
+    assert kept.error == REFUSAL.error
+    assert kept.client_order_id == ""
+    assert kept.quantity == 0
     assert leased.outside.kind(EXECUTOR.open) == "none"
     assert leased.outside.kind(KEYS.cooldown(SYMBOL)) == "none"
     assert leased.outside.xlen(EXECUTOR.audit) == 1
