@@ -120,7 +120,7 @@ async def test_an_order_that_was_executed_without_a_usable_answer_is_unknown_and
         ("-1008", "binance_error:-1008"),
     ],
 )
-async def test_what_is_documented_as_failed_is_refused_and_left_no_order(
+async def test_an_answer_that_is_documented_as_failed_is_refused_and_left_no_order(
     simulator: RunningSimulator, orders: OrderParts, fault: RestFault, error: str
 ) -> None:
     simulator.exchange.faults.rest_faults_next = [fault]
