@@ -8,22 +8,10 @@ import msgspec
 import pytest
 import trio
 
-from brain.execution.orders import (
-    Accepted,
-    NotSent,
-    Refused,
-    Unknown,
-)
+from brain.execution.orders import Accepted, NotSent, Refused, Unknown
 from exchange.names import NameResolver
 from tests.background import background
-from tests.exchange.raw_exchange import (
-    Orders,
-    an_order,
-    answering,
-    orders_to,
-    place,
-    raw_exchange,
-)
+from tests.exchange.raw_exchange import Orders, an_order, answering, orders_to, place, raw_exchange
 
 OUTSIDE = "Timestamp for this request is outside of the recvWindow."
 

@@ -8,14 +8,7 @@ from decimal import Decimal
 import pytest
 import trio
 
-from brain.execution.orders import (
-    Accepted,
-    NotSent,
-    OrderOutcome,
-    OrderStatus,
-    Refused,
-    Unknown,
-)
+from brain.execution.orders import Accepted, NotSent, OrderOutcome, OrderStatus, Refused, Unknown
 from brain.identifiers import OrderId
 from brain.positions.position import Leg
 from tests.exchange.raw_exchange import (

@@ -15,9 +15,7 @@ from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import OwnOrderObserved
 from exchange.protocol import Frame
-from exchange.user_data import (
-    read_own_order,
-)
+from exchange.user_data import read_own_order
 from tests.exchange.test_user_data import account_update, order_update, read
 
 ARRIVED = Moment(5.0, 1_700_000_000_500)
