@@ -33,6 +33,7 @@ WRONG_TYPE = b"!"
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_SIDES = frozenset({"BUY", "SELL"})
 _FLAGS = {"true": True, "false": False}
 _NO_STREAM = PlanStream("", "", "", "")
 
@@ -144,7 +145,7 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("order_id")
     return msgspec.structs.replace(
         record,
-        side=fields.one_of("side", ("BUY", "SELL")),
+        side=fields.one_of("side", _SIDES),
         leg=Leg(fields.one_of("position_side", Leg)),
         kind=fields.one_of("kind", ("", *Kind)),
         quantity=fields.quantity("quantity"),

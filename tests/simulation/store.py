@@ -17,7 +17,7 @@ from store.keys import Keys
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.ledgers import adopt_ledgers
-from store.memory.memory_redis import MemoryRedis
+from store.memory.memory_redis import MemoryRedis, Watch
 from store.memory.snapshots import prove_snapshots, write_snapshots
 from store.memory.store import MemoryStore
 from store.records import (
@@ -134,6 +134,10 @@ class WatchedStore(MemoryStore):
     async def _read_new(self, method: str, key: str, group: str, count: int, block_ms: int) -> list[Entry]:
         async with self._links.connected(method):
             return await super()._read_new(method, key, group, count, block_ms)
+
+    async def _pushed(self, watch: Watch, run_id: str) -> list[str]:
+        async with self._links.connected("permit_changes.next"):
+            return await super()._pushed(watch, run_id)
 
     def _reach(self, method: str, run_id: str) -> None:
         self._links.reach(method)
