@@ -6,12 +6,17 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from random import Random
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import trio
 
+from brain.execution.orders import OrderOutcome, OrderRequest, client_order_id
+from brain.identifiers import PlanId, Symbol
+from brain.moment import Moment
+from brain.positions.position import Leg
 from channels import Count, DropOldest, MetricEvent
 from exchange.names import NameResolver
 from exchange.order_counts import OrderCounts
@@ -169,3 +174,24 @@ async def orders_to(
     orders = Orders(f"http://127.0.0.1:{exchange.port}", timeout_sec=timeout_sec, names=names)
     async with orders.rest:
         yield orders
+
+
+def an_order(at: Moment, **changes: object) -> OrderRequest:
+    """Return a close of BTCUSDT with the time `at`."""
+    request = OrderRequest(
+        symbol=Symbol("BTCUSDT"),
+        side="SELL",
+        quantity=Decimal("0.0100"),
+        leg=Leg.BOTH,
+        reduce_only=True,
+        client_order_id=client_order_id("quantum", PlanId("0123456789abcdef")),
+        timestamp_ms=at.wall_ms,
+        recv_window_ms=3000,
+    )
+    return msgspec.structs.replace(request, **changes)
+
+
+async def place(orders: Orders, **changes: object) -> OrderOutcome:
+    """Place an order now."""
+    with trio.fail_after(5):
+        return await orders.entry.place_order(an_order(orders.clock.now(), **changes))

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 import trio
 
+from brain.execution.orders import OrderStatus
 from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import (
@@ -20,9 +21,10 @@ from channels import (
     StreamLost,
     StreamProven,
 )
+from channels.channels import own_order_channel
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
-from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
+from simulator import MarketOrder, RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.actors.stream_rig import StreamRig, shard_of
 from tests.exchange.parts import Parts
 
@@ -38,11 +40,12 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 
 
 @asynccontextmanager
-async def listening(simulator: RunningSimulator) -> AsyncIterator[StreamRig]:
-    """A user stream of the simulator, proven for the first time."""
+async def listening(simulator: RunningSimulator, *, executor: bool = False) -> AsyncIterator[StreamRig]:
+    """A user stream of the simulator, proven for the first time, with or without an executor."""
     parts = Parts(simulator)
     connector = UserStreamConnector(simulator.addresses.ws_url, clock=HostClock(), connect_timeout_sec=0.5)
     rig = StreamRig(parts.rest, connector, parts.clock, proof_sec=PROOF_SEC)
+    rig.own_orders = own_order_channel() if executor else None
     async with parts.rest, rig.running():
         await rig.message(StreamProven)
         yield rig
@@ -270,3 +273,28 @@ async def test_the_listen_key_outlives_the_actor(simulator: RunningSimulator) ->
     assert simulator.exchange.listen_keys.live == key
     methods = {record.method for record in simulator.exchange.requests.records(path=LISTEN_KEY)}
     assert methods == {"POST", "PUT"}
+
+
+@pytest.mark.parametrize("executor", [True, False])
+async def test_the_executors_orders_go_to_it_with_their_average_price_and_to_all_others_as_before(
+    simulator: RunningSimulator, executor: bool
+) -> None:
+    exchange = simulator.exchange
+    async with listening(simulator, executor=executor) as rig:
+        for client_order_id in ("web_1", "p33-1"):
+            exchange.place_market_order(
+                MarketOrder(
+                    symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010"), client_order_id=client_order_id
+                )
+            )
+        shard = shard_of("BTCUSDT")
+        fill = await rig.message(FillObserved, 2, shard)
+        assert fill.client_order_id == "p33-1"
+        if rig.own_orders is None:
+            return
+        [own] = await rig.own_orders.receive_all()
+    truth = exchange.orders.find("BTCUSDT", client_order_id="p33-1")
+    assert (own.order.order_id, own.order.status) == (str(truth.order_id), OrderStatus.FILLED)
+    assert (own.order.cumulative, own.order.average_price) == (Decimal("0.010"), truth.average_price)
+    assert own.order.update_ms == fill.transaction_ms
+    assert own.received == fill.received
