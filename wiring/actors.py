@@ -135,7 +135,9 @@ class ServiceActors:
                 grace_sec=0.5,
             ),
         )
-        roles = role_children(self._settings, channels, store, self._clocks, log)
+        roles = role_children(
+            self._settings, channels, self._edges, self._clocks, log, before_requests=ban_known
+        )
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",

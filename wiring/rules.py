@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
+from actors.executor.rules import ExecutorRules
 from brain.decisions.case import Rules
+from brain.execution.sizing import SizeLimits
 from brain.symbols.universe import UniverseRules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
+from permit_gate.rules import REMEMBERED_SEC, GateRules
+from permit_gate.sources import PermitSource
 from settings import Settings
 
 
@@ -64,3 +68,39 @@ def universe_rules(settings: Settings) -> UniverseRules:
         most=settings.universe_max,
         max_shrink_pct=settings.universe_max_shrink_pct,
     )
+
+
+def executor_rules(settings: Settings) -> ExecutorRules:
+    """Return the settings that orders rest on."""
+    key = settings.permit_signing_key
+    return ExecutorRules(
+        gate=GateRules(
+            consumer=settings.instance,
+            prefix=settings.key_prefix,
+            signing_key=None if key is None else key.reveal(),
+            max_age_sec=min(settings.permit_ttl_sec, REMEMBERED_SEC - 1),
+        ),
+        limits=SizeLimits(
+            apply_downsize=settings.apply_downsize,
+            allow_upsize=settings.allow_upsize,
+            min_notional=settings.min_notional_usdt,
+            max_notional=settings.max_notional_usdt,
+        ),
+        instance=settings.instance,
+        dry_run=settings.executing == "dry_run",
+        permit_wait_ms=settings.permit_wait_ms,
+        plan_max_age_ms=round(settings.plan_max_age_sec * 1000),
+        source_allowlist=frozenset(settings.source_allowlist),
+        extra_permits=tuple(map(_extra_permit, settings.extra_permits)),
+        recv_window_ms=settings.recv_window_ms,
+        unknown_settle_sec=settings.unknown_settle_sec,
+        max_parallel=settings.max_parallel,
+        set_leverage=settings.set_leverage,
+        manual_lane=settings.manual_lane,
+    )
+
+
+def _extra_permit(given: str) -> PermitSource:
+    """Return the source of a permit that is given as `NAME=key`."""
+    name, _, key = given.partition("=")
+    return PermitSource(name, key, "granted", plain_yes="1")

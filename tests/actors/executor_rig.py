@@ -182,6 +182,7 @@ class ExecutorRig(Channels):
             stale_threshold_sec=10,
             clocks=self.clocks,
             rules=rules or self.rules,
+            take_over=False,
             log=structlog.get_logger(),
         )
 

@@ -42,6 +42,7 @@ from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
 from tests.simulation.venue import Venue
 from tests.supervision.rig import rigged
 from wiring.edges import Edges
+from wiring.roles import channels_of, order_entry_of
 
 #: From the end of a process to its next start, as systemd has it here.
 _RESTART_SEC = 1.0
@@ -220,7 +221,7 @@ class Process:
         self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
-        channels = Channels(settings.shards, universe=settings.universe != "off")
+        channels = channels_of(settings)
         server_time = ServerTime()
         budget = WeightBudget(
             self.clock,
@@ -268,6 +269,7 @@ class Process:
                 if self._mark_interval_sec is None
                 else MarkConnector(self._venue, self._mark_interval_sec, self.clock, self._marks_connected),
                 budget=budget,
+                order_entry=order_entry_of(settings, rest, self.clock, server_time),
             )
             service = supervisor.Service(
                 self._loaded, channels, edges, clock=self.clock, rng=Random(rng.random()), log=self._log

@@ -282,7 +282,7 @@ async def test_the_executors_orders_go_to_it_with_their_average_price_and_to_all
     exchange = simulator.exchange
     async with listening(simulator, executor=executor) as rig:
         for client_order_id in ("web_1", "p33-1"):
-            exchange.place_market_order(
+            exchange.place_order(
                 MarketOrder(
                     symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010"), client_order_id=client_order_id
                 )
