@@ -176,9 +176,7 @@ def test_what_two_processes_know_of_one_order_adds_up() -> None:
     known = progress.observe(RECORD, shown("FILLED", "5", "99"))
     merged = progress.merge(stored, known)
     assert (merged.cumulative, merged.status) == (Decimal(5), "FILLED")
-    assert (
-        progress.merge(progress.observe(RECORD, shown("FILLED", "5")), progress.lose_track(RECORD)).status
-        == "FILLED"
-    )
+    filled = progress.observe(RECORD, shown("FILLED", "5"))
+    assert progress.merge(filled, progress.lose_track(RECORD)) is filled
     refused = progress.refuse(RECORD, "binance_error:-2019")
     assert progress.merge(RECORD, refused).error == "binance_error:-2019"
