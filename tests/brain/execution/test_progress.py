@@ -171,7 +171,7 @@ def test_an_average_price_alone_is_kept_and_makes_no_version() -> None:
     assert known.average_price == Decimal(99) and not progress.changes(final, known)
 
 
-def test_what_two_processes_know_of_one_order_adds_up() -> None:
+def test_the_knowledge_of_two_processes_of_one_order_adds_up() -> None:
     stored = progress.next_version(RECORD, progress.observe(RECORD, shown("PARTIALLY_FILLED", "2")))
     known = progress.observe(RECORD, shown("FILLED", "5", "99"))
     merged = progress.merge(stored, known)
