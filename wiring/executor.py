@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from structlog.typing import FilteringBoundLogger
 
 from actors.executor.actor import STOP_WITHIN_SEC, Executor
@@ -24,6 +26,8 @@ from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
 from store.execution_protocol import ExecutorStore
 from store.protocol import ConsumerGroup
+from supervision import ChildSpec, Heartbeat
+from wiring.groups import actor
 
 #: Of its child spec: what its own stop takes, and a margin.
 EXECUTOR_GRACE_SEC = STOP_WITHIN_SEC + 0.5
@@ -153,3 +157,8 @@ class ExecutorMaking:
             # A dry run works beside an executor, in a group of its own.
             one_player=None if self._rules.dry_run else alone,
         )
+
+
+def executor_child(making: ExecutorMaking, *, after: Callable[[Heartbeat], Awaitable[object]]) -> ChildSpec:
+    """Return the child `executor`. `after`: it is known whether the exchange has banned this address."""
+    return actor("executor", making.executor, after=after, grace_sec=EXECUTOR_GRACE_SEC)

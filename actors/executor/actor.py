@@ -18,6 +18,7 @@ from actors.stream_consumer import Session
 from actors.waiting import RedisTrouble, lease_fence
 from brain.execution import progress, reasons
 from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import ClientOrderId, PlanId, Symbol
 from brain.plans.permit import Kind
 from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObserved
 from clocks.clocks import Clocks
@@ -79,7 +80,7 @@ class Executor:
         self._log = log
         self._run_id: str | None = None
         self._searched_ms: int | None = None
-        self._unreadable: list[tuple[str, str]] = []
+        self._unreadable: list[tuple[PlanId, str]] = []
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = self._follow_late
         for reader in readers:
@@ -160,6 +161,10 @@ class Executor:
             )
             for live in undecided
             if live.stored.phase is OrderPhase.UNKNOWN
+        ]
+        shown += [
+            OpenExecution(plan_id, Symbol(""), ClientOrderId(""), 0.0, False, (f"its record: {why}",))
+            for plan_id, why in self._unreadable
         ]
         self._shown.send(tuple(shown))
         self._reports.open_orders(

@@ -14,37 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import redis
 import trio
 
 import store
-from brain.execution.record import OrderPhase
-from brain.identifiers import PlanId
 from permit_gate import GOVERNOR, P33, GateRules, Granted, PermitGate
 from simulator import running
-from store.execution_records import OrderProgress
-from store.keys import ExecutorKeys, Keys
-from store.redis.store import open_redis_store
 from tests.deploy.guarded_redis import DEPLOY, GuardedRedis, guarded_redis
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import EVENTS, PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.surroundings import environment, is_ready, is_unready, small_exchange, trade
 from tests.integration.waiting import until
-from tests.store.executions import (
-    BEGIN,
-    CLIENT,
-    ENTRY,
-    EVENT,
-    HOLD,
-    ORPHAN,
-    PLAN,
-    RESULT,
-    SYMBOL,
-    record,
-    refusal,
-)
 
 pytestmark = pytest.mark.system_tools
 
@@ -144,52 +125,6 @@ async def test_the_service_decides_books_and_takes_over_with_its_own_rights_alon
                 await look_at_everything(url)
                 assert await second.stop(signal.SIGTERM) == 0
         assert refused_by_rights(guarded) == []
-
-
-async def test_the_executor_takes_each_of_its_steps_with_the_services_rights_alone(
-    guarded: GuardedRedis,
-) -> None:
-    keys = Keys("quantum")
-    executor = ExecutorKeys(keys)
-    async with open_redis_store(guarded.url("p33"), prefix="quantum", consumer="first") as store:
-        fence = (await store.hold_lease("first", None, 60_000)).fence
-        for group in (store.executions, store.dry_runs, store.manual_plans):
-            await group.create(lost=True)
-            await group.read_new(count=1, block_ms=0)
-            await group.recover(fence=fence, after="0", idle_ms=0, count=1)
-            await group.dead_letter(fence, ENTRY, ("error", "evaluation_failed"))
-        await store.execution_run(None)
-        assert not await store.manual_lane_open()
-        permits = ((f"quantum:permit:{PLAN}", b"{}", None), (keys.permit(PLAN), b"{}", None))
-        async with store.permit_changes() as changes:
-            for key, text, _ in permits:
-                guarded.admin().set(key, text)
-            assert PLAN in await changes.next()
-        seen = await store.look_at_permits(PLAN, SYMBOL, [key for key, _, _ in permits])
-        assert seen.permits == (b"{}", b"{}")
-        first = record(stream=executor.plans.key)
-        begin = msgspec.structs.replace(BEGIN, record=first, permits=permits, ignores_hold=False)
-        assert (await store.begin_order(fence, begin)).verdict == "begun"
-        assert (await store.open_orders()).records == [first]
-        hold = msgspec.structs.replace(HOLD, symbol=SYMBOL)
-        guarded.admin().hset(keys.open_permits(SYMBOL), f"p:{PLAN}", "BOTH|open|BUY|0.5|1760000000000")
-        assert await store.hold_symbol(fence, hold)
-        assert await store.release_hold(fence, SYMBOL, CLIENT)
-        ended = msgspec.structs.replace(first, phase=OrderPhase.FINAL, version=2)
-        progress = OrderProgress(record=ended, result=RESULT, cooldown_ms=1, audit=("step", "finish"))
-        assert await store.record_progress(fence, progress)
-        assert await store.refuse_plan(
-            fence, refusal(plan_id=PlanId("another"), stream=executor.manual_plans.key)
-        )
-        assert not await store.record_orphan(fence, first, EVENT)
-        other = PlanId("p33-0")
-        assert await store.record_orphan(
-            fence, msgspec.structs.replace(ORPHAN, plan_id=other, client_order_id=other), EVENT
-        )
-        await store.append_audit(fence, ("step", "query"))
-        await store.publish_dry_run(fence, store.dry_runs.stream, ENTRY, ("plan_id", PLAN))
-        await store.write_counts(fence, {"processed": 1})
-    assert refused_by_rights(guarded) == []
 
 
 @pytest.mark.parametrize("right", [" +xadd ", " +eval +evalsha ", " ~quantum:permit:p33:* "])

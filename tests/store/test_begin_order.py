@@ -128,7 +128,9 @@ async def test_of_many_that_begin_at_once_one_does(leased: Backend) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["expired", "late", "too_old"])
-async def test_what_came_too_late_begins_nothing_and_says_by_how_much(leased: Backend, verdict: str) -> None:
+async def test_a_begin_that_comes_too_late_writes_nothing_and_says_by_how_much(
+    leased: Backend, verdict: str
+) -> None:
     now_ms = await leased.store.redis_now_ms()
     changes: dict[str, Any] = {
         "expired": {"plan_max_age_ms": 999},

@@ -66,7 +66,7 @@ async def test_a_hold_is_released_by_its_order_alone_and_once(leased: Backend) -
     assert not await release(leased)
 
 
-async def test_what_is_left_of_an_ended_hold_is_removed(leased: Backend) -> None:
+async def test_the_rest_of_an_ended_hold_is_removed(leased: Backend) -> None:
     await hold(leased)
     leased.outside.delete(HOLD_KEY)
     assert not await release(leased)

@@ -255,7 +255,7 @@ async def test_a_plan_whose_handling_fails_each_time_is_a_dead_letter_and_refuse
     assert rig.pending() == 0
 
 
-async def test_what_is_undecided_is_shown(rig: ExecutorRig) -> None:
+async def test_undecided_orders_are_shown(rig: ExecutorRig) -> None:
     rig.exchange.answer = rig.exchange.always(Unknown("reset"))
     assert rig.open_executions is not None
     async with running_executor(rig):
