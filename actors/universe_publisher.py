@@ -38,6 +38,8 @@ _ATTEMPTS = 5
 _PAUSE_SEC = 0.1
 #: A listing that does not come for so many refreshes counts as a failed read.
 _PATIENCE_REFRESHES = 2.0
+#: The first volumes are waited for so long: a list without them may have symbols that one with them has not.
+_VOLUMES_PATIENCE_SEC = 5.0
 #: A read confirms that a list shrank so many refreshes after the last that did; others ask for reads, too.
 _CONFIRMING_REFRESHES = 0.9
 
@@ -110,6 +112,8 @@ class UniversePublisher:
         """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
         self._volumes = None
         await self._write(self._bootstrap, fence)
+        with heartbeat.idle(), trio.move_on_after(_VOLUMES_PATIENCE_SEC):
+            await self._channels.volumes.get()
         while True:
             self._trouble.over()
             listing = await self._next_listing(heartbeat)

@@ -46,7 +46,7 @@ class Monitor:
         self.recent = RecentDecisions()
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
-        roles = RolesSource(loaded.settings, channels, clocks)
+        roles = RolesSource(loaded.settings, channels, clocks, self.registry)
         self.status = StatusSource(
             loaded,
             channels,

@@ -109,10 +109,11 @@ def shrunk_by(
 ) -> int:
     """Return how many symbols the list has lost, 0 where that is within the allowed share.
 
-    Symbols that other settings than those of the last good list leave out do not count.
+    Symbols that other settings than those of the last good list leave out, or volumes that were not known
+    then, do not count.
     """
     before, now = set(last.symbols), set(universe.symbols)
-    if last.filters != filters_of(rules):
+    if (last.filters, last.ranked_by) != (filters_of(rules), universe.ranked_by):
         left_out = {each.symbol for each in contracts if each.trades} - now
         before = {symbol for symbol in before - left_out if rules.permit_name(symbol)}
         now &= before

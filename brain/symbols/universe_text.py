@@ -51,6 +51,7 @@ class StoredList(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...]
     mode: str = ""
     filters: Filters = Filters()
+    ranked_by: str = ""
 
 
 class _Stored(msgspec.Struct):
@@ -58,6 +59,7 @@ class _Stored(msgspec.Struct):
     symbols: tuple[str, ...]
     mode: msgspec.Raw = msgspec.Raw(b'""')
     filters: msgspec.Raw = msgspec.Raw(b"null")
+    ranked_by: msgspec.Raw = msgspec.Raw(b'""')
 
 
 class _Volumes(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ class _Volumes(msgspec.Struct, frozen=True):
 
 
 _LIST = msgspec.json.Decoder(_Stored)
-_MODE = msgspec.json.Decoder(str)
+_TEXT = msgspec.json.Decoder(str)
 _FILTERS = msgspec.json.Decoder(Filters)
 _ENDS = msgspec.json.Decoder(dict[str, int])
 _encode = msgspec.json.encode
@@ -109,8 +111,13 @@ def read_list(text: bytes | None) -> StoredList | None:
         stored = read_json(_LIST, text)
     except msgspec.DecodeError:
         return None
-    mode, filters = _read_or(_MODE, stored.mode, ""), _read_or(_FILTERS, stored.filters, Filters())
-    return StoredList(stored.asof_epoch, stored.symbols, mode, filters)
+    return StoredList(
+        stored.asof_epoch,
+        stored.symbols,
+        _read_or(_TEXT, stored.mode, ""),
+        _read_or(_FILTERS, stored.filters, Filters()),
+        _read_or(_TEXT, stored.ranked_by, ""),
+    )
 
 
 def volumes_text(volumes: Mapping[str, Decimal], *, asof_epoch: int) -> str:

@@ -18,3 +18,7 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
     if not isinstance(universe, msgspec.UnsetType):
         tone = Tone.ASIDE if universe.stale is None else Tone.WATCH if universe.stale else Tone.GOOD
         yield Role("universe", universe.mode, tone, universe.doing)
+    executor = shown.executor
+    if not isinstance(executor, msgspec.UnsetType):
+        tone = Tone.ASIDE if executor.open_orders is None else Tone.GOOD
+        yield Role("executor", executor.mode, tone, executor.doing)

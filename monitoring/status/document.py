@@ -229,10 +229,22 @@ class UniverseShown(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class ExecutorShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The executor: `mode` is `on` or `dry_run`, `doing` a sentence.
+
+    `open_orders`: the number of orders that are not final; null where this instance sends none.
+    """
+
+    mode: str
+    doing: str
+    open_orders: int | None = None
+
+
 class RolesShown(msgspec.Struct, frozen=True, kw_only=True):
     """The roles that are switched on; one that is off is no member."""
 
     universe: UniverseShown | msgspec.UnsetType = msgspec.UNSET
+    executor: ExecutorShown | msgspec.UnsetType = msgspec.UNSET
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import trio
@@ -45,6 +46,22 @@ async def test_the_first_listing_is_published_whole() -> None:
         assert volumes["rank"] == list(names(10))
         assert json.loads(rig.redis.get(NAMES.active) or b"")["ranked_by"] == "volume"
         assert await rig.counted("universe_refresh_total") == {"published": 2}
+
+
+async def test_the_first_list_waits_for_the_volumes_but_not_for_long() -> None:
+    rig = Rig(universe_min_quote_volume=Decimal(995), universe_max=4)
+    async with rig.running():
+        assert rig.active() == names(4)
+    late = Rig(universe_min_quote_volume=Decimal(995), universe_max=8)
+    late.exchange.volumes_latency_sec = 100
+    async with late.running():
+        assert late.active() is None
+        await trio.sleep(5)
+        assert late.active() == names(8)
+        await trio.sleep(180)
+        assert late.active() == names(6)
+        assert late.meta()["stale"] == "0"
+        assert late.events() == []
 
 
 async def test_the_listing_is_read_once_for_planner_and_publisher_as_often_as_either_needs() -> None:

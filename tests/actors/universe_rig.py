@@ -47,6 +47,7 @@ class ListingExchange(TradedExchange):
 
     ends: Mapping[str, int] = MappingProxyType({})
     volumes_reads = 0
+    volumes_latency_sec = 0.0
 
     async def symbol_rules(self) -> SymbolsRead:
         self.rules_reads += 1
@@ -61,6 +62,7 @@ class ListingExchange(TradedExchange):
 
     async def quote_volumes(self) -> dict[str, Decimal]:
         self.volumes_reads += 1
+        await trio.sleep(self.volumes_latency_sec)
         return await super().quote_volumes()
 
 

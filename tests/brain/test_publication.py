@@ -116,6 +116,22 @@ def test_a_setting_that_shrinks_the_list_is_not_refused(change: dict[str, object
     assert len(judgement.universe.symbols) < 8
 
 
+def test_a_list_by_volumes_that_were_not_known_before_is_not_one_that_shrank() -> None:
+    by = rules(RULES, min_quote_volume=Decimal(150))
+    volumes = {name: Decimal(20 * number) for number, name in enumerate(names(10))}
+    contracts = tuple(contract(name) for name in names(10))
+    before = stored(names(10), by)
+    judgement = judge(Listing(contracts, NOW_MS, volumes), before, by, shrunk_reads=1)
+    assert judgement.outcome is Outcome.PUBLISHED
+    assert judgement.universe is not None
+    assert judgement.universe.symbols == ("S008USDT", "S009USDT")
+    assert judgement.changes == ()
+    fewer = Listing(contracts[:7], NOW_MS, volumes)
+    assert (
+        judge(fewer, before, rules(by, min_quote_volume=Decimal(1)), shrunk_reads=1).outcome is Outcome.SHRANK
+    )
+
+
 def test_symbols_that_the_exchange_took_away_count_beside_a_changed_setting() -> None:
     by = rules(RULES, blacklist=("S000USDT",))
     assert judge(listing(names(6)), stored(names(10)), by, shrunk_reads=1).outcome is Outcome.SHRANK
