@@ -14,7 +14,6 @@ import trio
 
 import settings
 from actors.lease_holder import LEASE_TTL_SEC
-from channels import Channels
 from supervision import (
     ChildSpec,
     Escalated,
@@ -27,11 +26,12 @@ from supervision import (
 from tests.supervision.rig import Actor, Journal, crashes_after, obedient, rigged, running, tree_of
 from tests.virtual_time import virtual_time
 from wiring.actors import ServiceActors
+from wiring.roles import channels_of
 
 pytestmark = virtual_time
 
 #: Every role is switched on, so that the tests that run over all actors find it.
-ROLES = {"P33_UNIVERSE": "on"}
+ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on"}
 
 
 def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:
@@ -46,8 +46,7 @@ def stand_in(failing: Mapping[str, Actor], child: ChildSpec) -> ChildSpec:
 def spec_of(environ: Mapping[str, str]) -> SupervisorSpec:
     """The tree as these settings make it."""
     own, unused = settings.load(environ).settings, MagicMock()
-    channels = Channels(own.shards, universe=own.universe != "off")
-    return ServiceActors(own, channels, unused, unused, clocks=unused, rng=SystemRandom(), log=unused).tree()
+    return ServiceActors(own, channels_of(own), unused, unused, clocks=unused, rng=SystemRandom(), log=unused).tree()
 
 
 def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:

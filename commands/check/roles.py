@@ -12,7 +12,7 @@ from brain.symbols.universe_text import read_list
 from commands.check.findings import Finding, failed, ok, warning
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
-from store.keys import UniverseNames
+from store.keys import ExecutorKeys, UniverseNames
 from store.stored_values import read_lease
 
 _STOP_IT = (
@@ -24,6 +24,11 @@ def role_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
     """Yield the findings on each role that is not off. Raises redis.exceptions.RedisError."""
     if own.universe != "off":
         yield _universe(redis, own)
+    if own.executing == "on":
+        keys = ExecutorKeys(redis.keys)
+        streams = (keys.plans, keys.manual_plans) if own.manual_lane else (keys.plans,)
+        for stream in streams:
+            yield player_finding(redis, own, "executor", stream.key, stream.group)
 
 
 def player_finding(redis: RedisReading, own: Settings, role: str, stream: str, group: str) -> Finding:

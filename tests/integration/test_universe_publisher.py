@@ -24,6 +24,8 @@ ACTIVE, META = "quantum:cfg:universe:active", "quantum:cfg:universe:meta"
 OF_ROLES = (
     "universe:shadow", "universe.events", "universe:volumes", "universe:closing", "p33:players",
     "quantum:governor", "quantum:executor", "quantum:intent_bridge", "quantum:p35", "xinfo",
+    "intent_executor", "stream:executor", "apply.plan.manual", "quantum:permit:a-plan", "quantum:kill",
+    "quantum:lockdown", "quantum:system", "quantum:manual_lane", "reconcile:hold_", "tracking",
 )  # fmt: skip
 
 
@@ -139,6 +141,7 @@ async def test_with_all_roles_off_nothing_of_them_is_read_written_counted_or_sho
             metrics = (await asked(url, "/metrics")).text
             page = (await asked(url, "/")).text
             keys = set(pipeline.redis.scan_iter())
+            clients = pipeline.redis.client_list()
     assert len(commands) > 50
     assert [command for command in commands if any(name in command for name in OF_ROLES)] == []
     assert [key for key in keys if any(name in key for name in OF_ROLES)] == []
@@ -147,9 +150,13 @@ async def test_with_all_roles_off_nothing_of_them_is_read_written_counted_or_sho
         "presence", "exchange", "snapshots", "decisions",
     ]  # fmt: skip
     assert not any(
-        name in channel["name"] for channel in shown["channels"] for name in ("universe", "listing")
+        name in channel["name"]
+        for channel in shown["channels"]
+        for name in ("universe", "listing", "own_orders", "open_executions")
     )
-    assert "universe_" not in metrics
+    assert [client for client in clients if "t" in client["flags"]] == []
+    assert not any(begin in metrics for begin in ("universe_", "exec_", "apply_", "executor"))
+    assert "executor" not in page
     assert 'id="roles"' not in page
 
 
