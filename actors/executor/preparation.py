@@ -131,7 +131,11 @@ class OrderPreparation:
             return None
         if not isinstance(wanted, int):
             return reasons.leverage_refused("not_whole")
-        symbol = granted.plan.symbol
+        symbol, snapshot = granted.plan.symbol, self._book.get(granted.plan.symbol)
+        if snapshot is not None and any(leg.amount for leg in snapshot.legs):
+            return None  # of the other leg
+        if snapshot is not None and snapshot.leverage == wanted:
+            return None
         try:
             if await self._exchange.leverage(symbol) == wanted:
                 return None

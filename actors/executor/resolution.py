@@ -40,8 +40,8 @@ class _Search(msgspec.Struct):
 class OrderResolver:
     """Part of the executor: decides what became of orders whose answer says it not, or not yet.
 
-    An order of which nothing was seen keeps its symbol held, and its plan's reservation alive. Only the four
-    conditions of `brain.execution.absence` together end it as not found.
+    One that is not final keeps its plan's reservation alive; one of which nothing was seen keeps its symbol
+    held, too. Only the four conditions of `brain.execution.absence` together end it as not found.
     """
 
     def __init__(
@@ -93,18 +93,17 @@ class OrderResolver:
         await self.keep_hold(live, _Search(), heartbeat)
 
     async def keep_hold(self, live: LiveOrder, search: _Search, heartbeat: Heartbeat) -> None:
-        """Set or renew the hold of an undecided order; release it once the order was seen."""
-        if not live.is_undecided:
-            search.hold_due_sec = float("inf")
+        """Keep the reservation of an order that is not final, and hold its symbol while it is undecided."""
+        undecided = live.is_undecided
+        if not undecided:
             await self._release(live, heartbeat)
-            return
         if trio.current_time() < search.hold_due_sec:
             return
         hold = ExecutionHold(
             symbol=live.stored.symbol,
             plan_id=live.stored.plan_id,
             client_order_id=live.stored.client_order_id,
-            reason=f"execution_unknown:{live.stored.plan_id}",
+            reason=f"execution_unknown:{live.stored.plan_id}" if undecided else "",
             ttl_ms=round(self._rules.hold_ttl_sec * 1000),
         )
         was_held = live.held
@@ -114,7 +113,8 @@ class OrderResolver:
         if live.held and not was_held:
             await self._writer.audit("hold", live.stored, heartbeat, reason=hold.reason)
         pause_sec = self._rules.hold_ttl_sec * _RENEW_SHARE
-        search.hold_due_sec = trio.current_time() + (pause_sec if live.held else min(pause_sec, _AGAIN_SEC))
+        by_another = undecided and not live.held
+        search.hold_due_sec = trio.current_time() + (min(pause_sec, _AGAIN_SEC) if by_another else pause_sec)
 
     async def _release(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         if not live.held:

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from brain.execution.orders import (
+    Accepted,
     NotSent,
     OrderOutcome,
     OrderState,
@@ -234,6 +235,22 @@ async def test_an_order_that_turns_up_after_its_end_is_published_with_an_event(
     told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
     assert told == [("false", "0"), ("true", "0.2"), ("true", "0.5")]
     assert [each["event"] for each in rig.events()] == ["EXECUTION_LATE"]
+
+
+async def test_an_order_that_works_on_keeps_its_reservation_and_holds_nothing(rig: ExecutorRig) -> None:
+    def working(request: OrderRequest) -> OrderOutcome:
+        order = rig.exchange.visible[request.client_order_id] = rig.exchange.state(request, "NEW", "0")
+        return Accepted(order)
+
+    rig.exchange.answer = working
+    async with running_executor(rig):
+        ends_ms = rig.clock.now().wall_ms + 60_000
+        rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "1", "p:p1": f"BOTH|open|BUY|0.5|{ends_ms}"})
+        rig.open("p1")
+        await trio.sleep(1000)
+        stored = rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))[b"p:p1"].decode()
+        assert int(stored.rpartition("|")[2]) > rig.clock.now().wall_ms + 100_000
+        assert (rig.is_held(), rig.published_results()) == (False, [])
 
 
 def foreign(symbol: str = "BTCUSDT", client_id: str = "p33-0123456789abcdef0123456789abcdef") -> OrderState:
