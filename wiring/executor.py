@@ -82,6 +82,7 @@ class ExecutorMaking:
             book=channels.book,
             symbol_rules=channels.symbol_rules,
             allowlist=channels.allowlist,
+            stream=channels.stream_status,
             stale_threshold_sec=self._stale_threshold_sec,
             clocks=clocks,
             rules=rules,

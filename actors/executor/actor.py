@@ -188,11 +188,11 @@ class Executor:
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
-            live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE))
+            live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE), "takeover")
         elif record.plan_id in self._sender.never_sent:
-            live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)))
+            live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)), "takeover")
         else:
-            live.learn(progress.lose_track(record))
+            live.learn(progress.lose_track(record), "takeover")
         # A hold may stand from before the order was seen.
         live.held = not live.is_undecided
         if live.is_undecided:
@@ -226,5 +226,5 @@ class Executor:
         """Show an order to its live order; return False where none is in hand."""
         live = self._live_orders.get(observed.order.client_order_id)
         if live is not None:
-            live.show(observed.order)
+            live.show(observed.order, "event")
         return live is not None

@@ -133,11 +133,11 @@ class OrderResolver:
         try:
             with heartbeat.waiting_for("the exchange's orders"):
                 found = await self._exchange.find_order(record.symbol, record.client_order_id)
-            if found is not None:
-                live.show(found)
-                await self._price(live)
-            else:
-                await self._not_found(live, search, sent)
+                if found is not None:
+                    live.show(found, "query")
+                    await self._price(live)
+                else:
+                    await self._not_found(live, search, sent)
         except AskLater as error:
             search.query_due_sec = max(search.query_due_sec, error.until.monotonic_sec)
             answer = str(error)
@@ -156,7 +156,7 @@ class OrderResolver:
             return
         price = await self._exchange.average_price(known.symbol, known.order_id, known.cumulative)
         if price is not None:
-            live.learn(msgspec.structs.replace(live.known, average_price=price))
+            live.learn(msgspec.structs.replace(live.known, average_price=price), "query")
 
     async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment) -> None:
         """Take in an answer that there is no such order, to a query sent then."""
@@ -165,7 +165,7 @@ class OrderResolver:
             return
         if record.phase is OrderPhase.UNKNOWN and record.error:
             # The exchange has refused the request, and an answer behind that knows no order.
-            live.learn(progress.refuse(live.known, record.error))
+            live.learn(progress.refuse(live.known, record.error), "query")
             return
         asked_ms = self._exchange_at_least_ms(sent)
         settled = settled_ms(record, self._rules.unknown_settle_sec)
@@ -185,7 +185,7 @@ class OrderResolver:
         )
         live.lacking = lacking
         if not lacking and live.is_undecided:
-            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND))
+            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND), "query")
 
     async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
         """Look for the order among all of its symbol since the request, once behind the settle time."""
@@ -196,7 +196,7 @@ class OrderResolver:
         orders = await self._exchange.orders_since(record.symbol, record.timestamp_ms)
         for order in orders:
             if order.client_order_id == record.client_order_id:
-                live.show(order)
+                live.show(order, "query")
                 return
         search.not_listed_ms = asked_ms
 

@@ -11,6 +11,7 @@ from brain.execution.orders import (
     Accepted,
     NotSent,
     OrderOutcome,
+    OrderRequest,
     OrderState,
     OrderStatus,
     Refused,
@@ -103,6 +104,24 @@ async def test_a_query_ends_it_and_an_order_that_is_shown_late_is_waited_for(rig
         assert (result["executed"], result["avg_price"]) == ("true", "0.5")
         assert (rig.is_held(), rig.pending()) == (False, 0)
     assert len(rig.exchange.requests) == 1
+
+
+async def test_each_step_is_audited_with_the_permits_that_were_consumed(rig: ExecutorRig) -> None:
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    async with running_executor(rig):
+        permit, grant = rig.permit("p1"), rig.grant("p1")
+        rig.publish("p1")
+        await trio.sleep(1)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(0.1)
+        rig.publish("p2", decision="SKIP")
+        await trio.sleep(0.1)
+    records = [fields for _, fields in rig.redis.xrange(rig.own.audit)]
+    steps = [fields[b"step"].decode() for fields in records]
+    assert steps == ["begin", "answer", "hold", "answer", "query", "query", "release", "finish", "refuse"]
+    assert (records[0][b"permit:P3.3"], records[0][b"permit:Governor"]) == (permit, grant)
+    assert {fields[b"plan_id"] for fields in records[:-1]} == {b"p1"}
+    assert records[-2][b"source"] == b"event"
 
 
 async def not_found_after_sec(rig: ExecutorRig) -> float | None:
