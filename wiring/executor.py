@@ -127,6 +127,8 @@ class ExecutorMaking:
             ),
             own_orders=self._own_orders,
             shown=self._shown,
+            symbol_rules=channels.symbol_rules,
+            allowlist=channels.allowlist,
             lease=channels.lease,
             clocks=clocks,
             rules=rules,
