@@ -100,6 +100,7 @@ class Executor:
         """Execute plans until asked to stop; answers under way are waited for up to 2 s."""
         async with trio.open_nursery() as self._orders:
             self._heartbeat = heartbeat
+            self._orders.start_soon(self._end_in_time)
             self._orders.start_soon(self._watch.follow, heartbeat)
             if not self._rules.dry_run:
                 self._orders.start_soon(self._exchange.keep_connected)
@@ -108,9 +109,14 @@ class Executor:
                 for reader in self._readers[1:]:
                     reading.start_soon(self._read_beside, reader)
                 await self._readers[0].run(heartbeat)
-            with trio.move_on_after(STOP_WITHIN_SEC):
-                await self._sender.nothing_under_way()
+            await self._sender.nothing_under_way()
             self._orders.cancel_scope.cancel()
+
+    async def _end_in_time(self) -> None:
+        """End the actor 2 s after a stop began: the next one resolves what is still under way."""
+        await self._heartbeat.stopping.wait()
+        await trio.sleep(STOP_WITHIN_SEC)
+        self._orders.cancel_scope.cancel()
 
     async def _read_beside(self, reader: PlanReader) -> None:
         with self._heartbeat.task() as task:

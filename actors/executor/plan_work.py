@@ -124,14 +124,16 @@ class PlanWork:
         failed: int,
     ) -> None:
         error = f"{reasons.EVALUATION_FAILED}: executing it has failed {failed} times"
+        letter = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
         if isinstance(plan, SkippedPlan):
             stream = reader.group.stream
-            await self._refusals.skip(plan, entry, stream, reasons.EVALUATION_FAILED, session.fence)
+            await self._refusals.skip(
+                plan, entry, stream, reasons.EVALUATION_FAILED, session.fence, dead_fields=letter
+            )
         else:
             in_hand = self._plan_in_hand(reader, entry, plan)
-            await self._refusals.refuse(in_hand, RefusedPlan(reasons.EVALUATION_FAILED, 0), session.fence)
-        letter = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
-        await reader.group.dead_letter(session.fence, entry.id, letter)
+            refused = RefusedPlan(reasons.EVALUATION_FAILED, 0)
+            await self._refusals.refuse(in_hand, refused, session.fence, dead_fields=letter)
 
     async def _answer(
         self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan | SkippedPlan, session: Session

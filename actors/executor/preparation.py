@@ -99,13 +99,15 @@ class OrderPreparation:
             return reasons.symbol_not_in_allowlist(plan.symbol)
         permitted = terms.order_quantity(plan.quantity or ZERO)
         symbol_rules = (self._symbol_rules.value or {}).get(plan.symbol)
-        if symbol_rules is None:
-            return reasons.BELOW_MIN_QTY
         snapshot = self._book.get(plan.symbol)
         position = self._position(snapshot, leg)
         if position is None and not (self._stream.value or StreamStatus()).trusted:
             # Neither the stream nor a read shows the account: nothing would show what becomes of the order.
             return reasons.not_sent(_AWAY)
+        if symbol_rules is None:
+            # The exchange lists it no more: a close is what its permit and the position allow.
+            quantity = ZERO if kind is not Kind.CLOSE else min(permitted, position or permitted)
+            return OrderDraft(kind, side, leg, quantity, permitted) if quantity else reasons.BELOW_MIN_QTY
         qty_scale, downsize_factor = (read_scale(hint) for hint in granted.hints)
         sized = size_order(
             Permitted(kind, permitted, qty_scale, downsize_factor),
