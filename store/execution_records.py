@@ -89,7 +89,7 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that ends without an order: its result, once.
 
     Its record has the fields below that are not empty, and no order. `symbol` is empty where it cannot be
-    read.
+    read. `dead_fields`, flat names and values, go to the stream's dead letters if not empty.
     """
 
     plan_id: PlanId
@@ -103,6 +103,7 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     instance: str = ""
     audit: Sequence[str] = ()
+    dead_fields: Sequence[str] = ()
 
 
 class OpenOrders(NamedTuple):
@@ -117,7 +118,10 @@ class OpenOrders(NamedTuple):
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold of the executor on a symbol, named by `exec:<client order id>`, and the reservation it keeps."""
+    """A hold of the executor on a symbol, named by `exec:<client order id>`, and the reservation it keeps.
+
+    An empty `reason` holds nothing: the reservation of an order that is known and not final is kept alone.
+    """
 
     symbol: Symbol
     plan_id: PlanId

@@ -180,6 +180,8 @@ class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     group: str
     last_id: str
     entry_id: EntryId
+    dead: str
+    dead_fields: tuple[str, ...]
 
 
 def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
@@ -201,6 +203,8 @@ def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
         group=stream.group,
         last_id=stream.last_id,
         entry_id=record.entry_id,
+        dead=stream.dead,
+        dead_fields=(),
     )
 
 
@@ -222,6 +226,8 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         group=stream.group,
         last_id=stream.last_id,
         entry_id=refusal.entry_id,
+        dead=stream.dead,
+        dead_fields=tuple(refusal.dead_fields),
     )
 
 

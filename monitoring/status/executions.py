@@ -6,19 +6,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from channels import LatestValue, OpenExecution
+from channels import Channels, OpenExecution
 from monitoring.status.document import OpenExecutionShown, OpenExecutionsShown
 
 _MOST_NAMES = 20
 
 
-def open_executions_shown(
-    channel: LatestValue[tuple[OpenExecution, ...]] | None,
-) -> OpenExecutionsShown | msgspec.UnsetType:
+def open_executions_shown(channels: Channels) -> OpenExecutionsShown | msgspec.UnsetType:
     """Return the undecided orders; unset without an executor."""
-    if channel is None:
+    if channels.open_executions is None:
         return msgspec.UNSET
-    undecided = channel.value or ()
+    undecided = _undecided(channels)
     shown = [
         OpenExecutionShown(
             each.plan_id, each.symbol, each.client_order_id, each.age_sec, each.held, list(each.lacking)
@@ -28,13 +26,18 @@ def open_executions_shown(
     return OpenExecutionsShown(len(undecided), shown)
 
 
-def undecided_sentences(
-    channel: LatestValue[tuple[OpenExecution, ...]] | None,
-) -> list[str] | msgspec.UnsetType:
+def undecided_sentences(channels: Channels) -> list[str] | msgspec.UnsetType:
     """Return a sentence for each undecided order; unset where there is none."""
-    if channel is None or not channel.value:
-        return msgspec.UNSET
-    return [_sentence(each) for each in channel.value[:_MOST_NAMES]]
+    sentences = [_sentence(each) for each in _undecided(channels)[:_MOST_NAMES]]
+    return sentences or msgspec.UNSET
+
+
+def _undecided(channels: Channels) -> tuple[OpenExecution, ...]:
+    """Return the undecided orders; none on a standby, whose knowledge is outdated."""
+    lease = channels.lease.value
+    if channels.open_executions is None or lease is None or lease.fence is None:
+        return ()
+    return channels.open_executions.value or ()
 
 
 def open_executions_problems(shown: OpenExecutionsShown | msgspec.UnsetType) -> Sequence[str]:

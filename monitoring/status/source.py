@@ -103,7 +103,7 @@ class StatusSource:
         """Return the answer of `/readyz`, as of now."""
         tree = self._tree().status()
         reasons = self._unready(tree, self._snapshots(self._clocks.now()))
-        return Readiness(not reasons, reasons, undecided_sentences(self._channels.open_executions))
+        return Readiness(not reasons, reasons, undecided_sentences(self._channels))
 
     def status(self) -> StatusDocument:
         """Return the answer of `/status`, as of now."""
@@ -148,7 +148,7 @@ class StatusSource:
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
             roles=self._roles.shown(),
-            open_executions=open_executions_shown(self._channels.open_executions),
+            open_executions=open_executions_shown(self._channels),
         )
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:

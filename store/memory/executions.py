@@ -97,6 +97,8 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.stream(stream)
     if acknowledges:
         redis.text(step.last_id)
+    if step.dead_fields:
+        redis.stream(step.dead)
     if step.before == 0 and stored:
         if acknowledges:
             _acknowledge(redis, step)
@@ -115,6 +117,8 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.set(keys.cooldown(step.symbol), step.cooldown, ttl_ms=_COOLDOWN_MS)
     if step.audit:
         redis.xadd(executor.audit, paired(step.audit), max_len=LONGEST_AUDIT)
+    if step.dead_fields:
+        redis.xadd(step.dead, paired(step.dead_fields), max_len=LONGEST_DEAD)
     if acknowledges:
         _acknowledge(redis, step)
     return True
@@ -136,7 +140,8 @@ def hold_execution(redis: Keyspace, keys: Keys, fence: FencingToken, hold: Execu
     check_fence(redis, keys, fence)
     executor, sig = ExecutorKeys(keys), f"exec:{hold.client_order_id}"
     hold_key, sig_key = keys.hold(hold.symbol), executor.hold_sig(hold.symbol)
-    ours = redis.kind(hold_key) == "none" or string_at(redis, sig_key) == sig.encode()
+    free = redis.kind(hold_key) == "none" or string_at(redis, sig_key) == sig.encode()
+    ours = hold.reason != "" and free
     if ours:
         redis.set(sig_key, sig, ttl_ms=hold.ttl_ms)
         redis.set(executor.hold_reason(hold.symbol), hold.reason, ttl_ms=hold.ttl_ms)

@@ -10,7 +10,7 @@ import trio
 from brain.execution.orders import Accepted, OrderOutcome, OrderRequest, OrderState, OrderStatus
 from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
-from clock import TrioClock
+from clock import Clock
 from exchange.errors import ExchangeError
 
 Answer = Callable[[OrderRequest], OrderOutcome]
@@ -22,7 +22,7 @@ class DictatedOrders:
     `taken`: orders that the exchange has, by client order id; queries show those in `visible`.
     """
 
-    def __init__(self, clock: TrioClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.latency_sec = 0.05
         self.requests: list[OrderRequest] = []

@@ -23,15 +23,17 @@ from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
 from channels import BookEntry, Channels, Lease, OwnOrderObserved, StreamStatus
-from clock import TrioClock
+from clock import Clock, TrioClock
 from clocks.clocks import Clocks
 from permit_gate.rules import GateRules
+from store.execution_protocol import ServiceStore
 from store.keys import ExecutorKeys, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.dictated_orders import DictatedOrders
 from tests.background import background
+from tests.store.backends import Outside
 from wiring.executor import ExecutorMaking
 
 EPOCH_MS = 1_760_000_000_000
@@ -41,16 +43,18 @@ STEP = Decimal("0.001")
 RULES = ExecutorRules(gate=GateRules(consumer="me"), limits=SizeLimits(), instance="me")
 
 
-class ExecutorRig(Channels):
+class ExecutorWorld(Channels):
     """All is in order until a test says otherwise: symbols trade, are allowed, and are flat."""
 
-    def __init__(self, rules: ExecutorRules = RULES) -> None:
+    def __init__(
+        self, store: ServiceStore, redis: Outside, clock: Clock, *, rules: ExecutorRules = RULES
+    ) -> None:
         super().__init__(shards=1, executor=True)
-        self.clock = TrioClock(EPOCH_MS)
-        self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
+        self.clock = clock
+        self.redis: Outside = redis
         self.keys = Keys("quantum")
         self.own = ExecutorKeys(self.keys)
-        self.store = MemoryStore(self.redis, keys=self.keys, consumer="me")
+        self.store: ServiceStore = store
         self.exchange = DictatedOrders(self.clock)
         self.clocks = Clocks(self.clock, self.exchange)
         self.symbol_rules.send({s: SymbolRules(s, True, STEP, STEP, Decimal(1000)) for s in SYMBOLS})
@@ -60,7 +64,7 @@ class ExecutorRig(Channels):
         for symbol in SYMBOLS:
             self.position(symbol, "0")
 
-    def make(self, store: MemoryStore, rules: ExecutorRules | None = None) -> ExecutorMaking:
+    def make(self, store: ServiceStore, rules: ExecutorRules | None = None) -> ExecutorMaking:
         return ExecutorMaking(
             self,
             store,
@@ -72,7 +76,7 @@ class ExecutorRig(Channels):
             log=structlog.get_logger(),
         )
 
-    async def take_lease(self, store: MemoryStore | None = None, instance: str = "me") -> FencingToken:
+    async def take_lease(self, store: ServiceStore | None = None, instance: str = "me") -> FencingToken:
         reply = await (store or self.store).hold_lease(instance, None, 3_600_000)
         self.lease.send(Lease(reply.fence, instance))
         return reply.fence
@@ -198,9 +202,22 @@ class ExecutorRig(Channels):
         return len(self.redis.xpending(self.keys.plans, "intent_executor"))
 
 
+class ExecutorRig(ExecutorWorld):
+    """Such a world over the store's twin, on virtual time."""
+
+    store: MemoryStore
+    redis: MemoryRedis
+
+    def __init__(self, rules: ExecutorRules = RULES) -> None:
+        clock = TrioClock(EPOCH_MS)
+        redis = MemoryRedis(lambda: clock.now().wall_ms)
+        store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
+        super().__init__(store, redis, clock, rules=rules)
+
+
 @asynccontextmanager
 async def running_executor(
-    rig: ExecutorRig, making: ExecutorMaking | None = None, heartbeat: Heartbeat | None = None
+    rig: ExecutorWorld, making: ExecutorMaking | None = None, heartbeat: Heartbeat | None = None
 ) -> AsyncIterator[Heartbeat]:
     """The executor runs, holds the lease, and its consumer group exists."""
     if rig.lease.value is None:

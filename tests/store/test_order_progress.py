@@ -163,6 +163,18 @@ async def test_a_second_entry_of_a_plan_is_acknowledged_and_not_told_of(leased: 
     assert leased.outside.hgetall(EXECUTOR.order(PLAN)) == kept
 
 
+async def test_a_plan_that_failed_is_a_dead_letter_of_its_stream_with_its_refusal(leased: Backend) -> None:
+    stream = leased.store.manual_plans.stream
+    (entry_id,) = await deliver(leased, PLAN, manual=True)
+    dead = ("entry_id", entry_id, "error", "evaluation_failed")
+    failed = refusal(stream=stream, entry_id=entry_id, error="evaluation_failed", dead_fields=dead)
+    assert await leased.store.refuse_plan(leased.fence, failed)
+    assert not await leased.store.refuse_plan(leased.fence, failed)
+    ((_, letter),) = leased.outside.xrange(f"{stream}.dead")
+    assert letter == {b"entry_id": entry_id.encode(), b"error": b"evaluation_failed"}
+    assert leased.outside.xlen(KEYS.results) == 1
+
+
 async def test_the_executor_leaves_the_entries_of_other_groups_alone(leased: Backend) -> None:
     await leased.store.plans.create(lost=False)
     await leased.store.dry_runs.create(lost=False)
@@ -186,12 +198,16 @@ async def test_a_manual_plan_is_acknowledged_in_its_own_group(leased: Backend) -
 
 STEPS: dict[str, Callable[[Backend], Awaitable[object]]] = {
     "progress": lambda leased: leased.store.record_progress(leased.fence, filled()),
-    "refusal": lambda leased: leased.store.refuse_plan(leased.fence, refusal()),
+    "refusal": lambda leased: leased.store.refuse_plan(leased.fence, refusal(dead_fields=("a", "b"))),
 }
 
 
-@pytest.mark.parametrize("name", ["results", "order", "open", "audit", "plans", "last"])
-@pytest.mark.parametrize("step", STEPS)
+WRITTEN = ("results", "order", "open", "audit", "plans", "last")
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [*((name, step) for name in WRITTEN for step in STEPS), ("dead", "refusal")]
+)
 async def test_a_key_of_a_wrong_type_leaves_nothing_half_told(leased: Backend, name: str, step: str) -> None:
     permit(leased)
     await begun(leased, record=record(plan_id=PlanId("plan-2")) if step == "refusal" else record())
@@ -202,6 +218,7 @@ async def test_a_key_of_a_wrong_type_leaves_nothing_half_told(leased: Backend, n
         "audit": EXECUTOR.audit,
         "plans": KEYS.plans,
         "last": EXECUTOR.plans.last_id,
+        "dead": KEYS.dead_plans,
     }[name]
     leased.outside.delete(key)
     if name == "last":

@@ -137,6 +137,21 @@ async def test_a_close_passes_kill_switches_and_a_missing_universe(
     assert rig.result("p1")["order_status"] == "FILLED"
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_without_the_stream_and_reads_of_the_position_nothing_is_sent(
+    rig: ExecutorRig, trusted: bool
+) -> None:
+    await trio.sleep(11)
+    if trusted:
+        rig.trust_stream()
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.3)
+    result = rig.result("p1")
+    assert (result["executed"], len(rig.exchange.requests)) == (str(trusted).lower(), int(trusted))
+    assert trusted or result["error"].startswith("not_sent:")
+
+
 async def test_a_wait_ends_after_its_time_from_the_moment_of_reading(rig: ExecutorRig) -> None:
     async with running_executor(rig):
         rig.publish("p1")

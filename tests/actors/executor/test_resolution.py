@@ -8,8 +8,10 @@ import pytest
 import trio
 
 from brain.execution.orders import (
+    Accepted,
     NotSent,
     OrderOutcome,
+    OrderRequest,
     OrderState,
     OrderStatus,
     Refused,
@@ -102,6 +104,24 @@ async def test_a_query_ends_it_and_an_order_that_is_shown_late_is_waited_for(rig
         assert (result["executed"], result["avg_price"]) == ("true", "0.5")
         assert (rig.is_held(), rig.pending()) == (False, 0)
     assert len(rig.exchange.requests) == 1
+
+
+async def test_each_step_is_audited_with_the_permits_that_were_consumed(rig: ExecutorRig) -> None:
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    async with running_executor(rig):
+        permit, grant = rig.permit("p1"), rig.grant("p1")
+        rig.publish("p1")
+        await trio.sleep(1)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(0.1)
+        rig.publish("p2", decision="SKIP")
+        await trio.sleep(0.1)
+    records = [fields for _, fields in rig.redis.xrange(rig.own.audit)]
+    steps = [fields[b"step"].decode() for fields in records]
+    assert steps == ["begin", "answer", "hold", "answer", "query", "query", "release", "finish", "refuse"]
+    assert (records[0][b"permit:P3.3"], records[0][b"permit:Governor"]) == (permit, grant)
+    assert {fields[b"plan_id"] for fields in records[:-1]} == {b"p1"}
+    assert records[-2][b"source"] == b"event"
 
 
 async def not_found_after_sec(rig: ExecutorRig) -> float | None:
@@ -234,6 +254,22 @@ async def test_an_order_that_turns_up_after_its_end_is_published_with_an_event(
     told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
     assert told == [("false", "0"), ("true", "0.2"), ("true", "0.5")]
     assert [each["event"] for each in rig.events()] == ["EXECUTION_LATE"]
+
+
+async def test_an_order_that_works_on_keeps_its_reservation_and_holds_nothing(rig: ExecutorRig) -> None:
+    def working(request: OrderRequest) -> OrderOutcome:
+        order = rig.exchange.visible[request.client_order_id] = rig.exchange.state(request, "NEW", "0")
+        return Accepted(order)
+
+    rig.exchange.answer = working
+    async with running_executor(rig):
+        ends_ms = rig.clock.now().wall_ms + 60_000
+        rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "1", "p:p1": f"BOTH|open|BUY|0.5|{ends_ms}"})
+        rig.open("p1")
+        await trio.sleep(1000)
+        stored = rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))[b"p:p1"].decode()
+        assert int(stored.rpartition("|")[2]) > rig.clock.now().wall_ms + 100_000
+        assert (rig.is_held(), rig.published_results()) == (False, [])
 
 
 def foreign(symbol: str = "BTCUSDT", client_id: str = "p33-0123456789abcdef0123456789abcdef") -> OrderState:

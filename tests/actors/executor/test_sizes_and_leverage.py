@@ -75,3 +75,18 @@ async def test_minus_4028_is_read_back(rig: ExecutorRig) -> None:
 async def test_a_leverage_of_which_nothing_is_known_refuses_the_plan(rig: ExecutorRig) -> None:
     rig.exchange.leverage_failure = ExchangeUnavailable("reset")
     assert await refusal(rig, both, leverage="5") == "leverage_refused:no_answer"
+
+
+async def test_a_position_in_a_symbol_that_is_listed_no_more_can_be_closed_and_not_opened(
+    rig: ExecutorRig,
+) -> None:
+    rig.symbol_rules.send({})
+    rig.position("BTCUSDT", "1")
+    async with running_executor(rig):
+        rig.permit_close("p1", 0.75)
+        rig.grant("p1")
+        rig.publish_close("p1")
+        rig.open("p2", "ETHUSDT")
+        await trio.sleep(0.3)
+    assert rig.result("p1")["filled_qty"] == "0.75"
+    assert rig.result("p2")["error"] == "below_min_qty"
