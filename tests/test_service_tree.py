@@ -46,7 +46,8 @@ def stand_in(failing: Mapping[str, Actor], child: ChildSpec) -> ChildSpec:
 def spec_of(environ: Mapping[str, str]) -> SupervisorSpec:
     """The tree as these settings make it."""
     own, unused = settings.load(environ).settings, MagicMock()
-    return ServiceActors(own, channels_of(own), unused, unused, clocks=unused, rng=SystemRandom(), log=unused).tree()
+    channels = channels_of(own)
+    return ServiceActors(own, channels, unused, unused, clocks=unused, rng=SystemRandom(), log=unused).tree()
 
 
 def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:

@@ -70,8 +70,7 @@ class RolesSource:
         if mode == "dry_run":
             return ExecutorShown(mode=mode, doing="publishes what it would send, and sends no order")
         open_orders = round(self._registry.value("exec_open_orders") or 0)
-        undecided = len(self._channels.open_executions.value or ()) if self._channels.open_executions else 0
         doing = f"sends orders, {open_orders} of them not final"
-        if undecided:
+        if undecided := round(self._registry.value("exec_unknown") or 0):
             doing += f", {undecided} undecided"
         return ExecutorShown(mode=mode, doing=doing, open_orders=open_orders)

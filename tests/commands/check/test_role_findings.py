@@ -111,3 +111,20 @@ async def test_another_player_of_a_role_is_named_with_its_idle_time(redis_server
     with redis.Redis.from_url(redis_server) as client:
         client.hset(Keys("quantum").players, "gov-1234", "17@host/1/abc:gov-1234")
     assert players(redis_server).verdict is Verdict.OK
+
+
+async def test_another_consumer_of_the_executors_groups_is_a_failure_unless_it_is_a_dry_run(
+    redis_server: str,
+) -> None:
+    with redis.Redis.from_url(redis_server) as client:
+        for group in ("intent_executor", "intent_executor_shadow"):
+            client.xgroup_create(STREAM, group, "0", mkstream=True)
+        client.xadd(STREAM, {"plan_id": "1"})
+        client.xreadgroup("intent_executor", "theirs", {STREAM: ">"}, count=1)
+    assert found(redis_server, P33_EXECUTOR="off") == []
+    assert found(redis_server, P33_EXECUTOR="dry_run") == []
+    (failure,) = found(redis_server, P33_EXECUTOR="on")
+    assert (failure.name, failure.verdict) == ("role executor", Verdict.FAILED)
+    assert failure.detail.startswith(f"another executor works on `{STREAM}`: consumer theirs, idle ")
+    _, manual = found(redis_server, P33_EXECUTOR="on", EXEC_MANUAL_LANE="true")
+    assert manual.detail == f"no group intent_executor_manual on {STREAM}.manual yet"
