@@ -303,3 +303,18 @@ async def test_a_begin_that_took_effect_twice_late_is_known_not_to_have_been_sen
     assert rig.exchange.requests == []
     assert rig.result("p1")["error"].startswith("not_sent:")
     assert not rig.is_held()
+
+
+async def test_an_open_order_is_taken_over_whose_plan_the_stream_has_lost(rig: ExecutorRig) -> None:
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+    rig.redis.delete(rig.keys.hold("BTCUSDT"))
+    rig.redis.delete(rig.keys.plans)
+    async with running_executor(rig):
+        await trio.sleep(0.1)
+        assert rig.is_held()
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(0.1)
+    assert rig.result("p1")["executed"] == "true"
