@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import TypeVar
+from urllib.parse import parse_qs
 
 import httpx
 import msgspec
@@ -46,11 +48,14 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RequestCost(msgspec.Struct, frozen=True):
-    """One request in the exchange's log: time of arrival (epoch ms), path and weight."""
+    """One request in the exchange's log: time of arrival (epoch ms), path, weight; `status` of its answer."""
 
     wall_time_ms: int
     path: str
     weight: int
+    method: str = "GET"
+    query: str = ""
+    status: int = 0
 
 
 class _Refusal(msgspec.Struct):
@@ -67,8 +72,17 @@ class _Position(msgspec.Struct):
     amount: Decimal
 
 
-class _RequestLog(msgspec.Struct):
+class RequestLog(msgspec.Struct):
+    """All clients' requests, oldest first; `total` counts those too that the log has dropped."""
+
+    total: int
     records: list[RequestCost]
+
+    def orders(self) -> Iterator[str]:
+        """Yield the client order ids of the orders that were taken."""
+        for each in self.records:
+            if (each.method, each.path, each.status) == ("POST", "/fapi/v1/order", httpx.codes.OK):
+                yield parse_qs(each.query)["newClientOrderId"][0]
 
 
 class ExchangeClient:
@@ -123,9 +137,9 @@ class ExchangeClient:
         rows = await self._get("/simulator/positions", list[_Position])
         return {row.symbol: row.amount for row in rows}
 
-    async def request_costs(self, since_ms: int) -> list[RequestCost]:
-        """Return all clients' requests since then (epoch ms); the log keeps the last 20 000."""
-        return (await self._get(f"/simulator/requests?since_ms={since_ms}", _RequestLog)).records
+    async def request_log(self) -> RequestLog:
+        """Return all clients' requests; the log keeps the last 20 000."""
+        return await self._get("/simulator/requests", RequestLog)
 
     async def _get(self, path: str, expected: type[T]) -> T:
         answer = await self._http.get(self._url + path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -106,7 +107,7 @@ class OtherServices:
 
     async def grant(self, plan: Fields) -> None:
         """Write the Governor's permit."""
-        await self._governor(plan, {"granted": True, "symbol": plan["symbol"], "plan_id": plan["plan_id"]})
+        await self._governor(plan, governor_permit(plan, time.time()))
 
     async def deny_after_p33(self, plan: Fields) -> None:
         """Write the Governor's deny, after the daemon's answer. Raises NotInTimeError."""
@@ -149,10 +150,10 @@ class OtherServices:
         """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
         left = 0
         for stream in (KEYS.plans, KEYS.results):
-            (group,) = await self._redis.command("XINFO", "GROUPS", stream)
-            last = group[b"last-delivered-id"]
-            unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
-            left += int(group[b"pending"]) + len(unread)
+            for group in await self._redis.command("XINFO", "GROUPS", stream):
+                last = group[b"last-delivered-id"]
+                unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
+                left += int(group[b"pending"]) + len(unread)
         return left
 
     async def decided_twice(self) -> list[str]:
@@ -179,6 +180,32 @@ class OtherServices:
         for answer in await self._redis.pipeline(list(commands)):
             if isinstance(answer, Exception):
                 raise answer
+
+
+def governor_permit(plan: Fields, now_sec: float) -> dict[str, Any]:
+    """Return the permit of a plan as the Governor (P3.2) writes it."""
+    try:
+        quantity = float(plan.get("qty") or plan.get("close_qty") or 0)
+    except ValueError:
+        quantity = 0.0
+    notional = quantity * float(plan.get("price") or 0)
+    return {
+        "granted": True,
+        "symbol": plan["symbol"],
+        "decision": "EXECUTE",
+        "computed_qty": quantity if math.isfinite(quantity) else 0.0,
+        "computed_notional": notional if math.isfinite(notional) else 0.0,
+        "created_at": now_sec,
+        "consumed": False,
+        "eff_score": "0.0",
+        "eff_confidence": "0.0",
+        "eff_stale": "True",
+        "eff_factor": "1.0",
+        "eff_action": "NONE",
+        "eff_reason": "missing_eff",
+        "downsize_factor": "1.0",
+        "extra_cooldown_sec": "0",
+    }
 
 
 def _entry(stream: str, fields: Fields) -> Command:
