@@ -56,7 +56,7 @@ class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Next(NamedTuple):
-    """What is written next, and the state that is shown once it is written."""
+    """Next write, and the state that is shown once it is done."""
 
     state: UniverseState
     write: UniverseWrite

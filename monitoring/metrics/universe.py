@@ -20,7 +20,5 @@ def universe_gauges(
     return (
         LiveGauge("universe_symbols", "Symbols of the active universe", of(lambda now: now.count)),
         LiveGauge("universe_age_sec", "Age of the active universe (s)", of(age_sec)),
-        LiveGauge(
-            "universe_stale", "1 while the universe is marked as stale", of(lambda now: now.stale)
-        ),
+        LiveGauge("universe_stale", "1 while the universe is marked as stale", of(lambda now: now.stale)),
     )

@@ -40,9 +40,7 @@ class RolesSource:
     def _universe_shown(self) -> UniverseShown:
         mode, state = self._settings.universe, self.universe()
         if state is None:
-            return UniverseShown(
-                mode=mode, doing="waits for the lease, or for a first read"
-            )
+            return UniverseShown(mode=mode, doing="waits for the lease, or for a first read")
         where = "for all to read" if mode == "on" else "in its shadow"
         doing = f"publishes {state.count} symbols {where}"
         if state.stale:

@@ -1,4 +1,4 @@
-"""What docs/contract.md says of roles, against a running service in which they are switched on."""
+"""Sections of docs/contract.md on roles, against a running service in which they are switched on."""
 
 from __future__ import annotations
 
