@@ -6,14 +6,15 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.universe_publisher import PublisherRules, UniversePublisher
+from actors.universe_publisher.actor import UniversePublisher
+from actors.universe_publisher.publications import PublisherRules
 from channels import Channels
 from clocks.clocks import Clocks
 from settings import Settings
 from store.protocol import UniversePublisherStore
 from supervision import ChildSpec
 from wiring.groups import actor
-from wiring.rules import universe_rules
+from wiring.rules import planner_rules, universe_rules
 
 
 class RoleStore(UniversePublisherStore, Protocol):
@@ -30,6 +31,7 @@ def role_children(
         rules = PublisherRules(
             mode=mode,
             refresh_sec=settings.universe_refresh_sec,
+            listing_sec=planner_rules(settings).rules_refresh_sec,
             volume_sec=settings.universe_volume_sec,
             active_ttl_sec=settings.universe_active_ttl_sec,
             instance=settings.instance,
