@@ -205,7 +205,7 @@ def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: Guar
     assert {"HSET", "XADD", "XACK"} <= called
     assert {"XREADGROUP", "INFO", "MGET"} <= sent
     # By redis-py itself: scripts, whether the connection lives, which database.
-    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels, XINFO for roles that read a stream.
+    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels, XINFO for roles that read streams.
     by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL", "XINFO"}
     assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
 
