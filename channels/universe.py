@@ -45,7 +45,7 @@ class UniverseState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UniverseChannels:
-    """What the candidate planner reads for the publisher, and what the publisher shows of itself."""
+    """Reads of the candidate planner for the publisher, and the state that the publisher shows."""
 
     def __init__(self) -> None:
         self.listing = LatestValue[ListingRead | ListingFailed]("listing")

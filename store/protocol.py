@@ -49,12 +49,12 @@ class ConsumerGroup(Protocol):
     """The consumer group of one stream. Without the group, reading and recovering raise GroupLostError."""
 
     @property
-    def stream(self) -> str:
-        """The stream's key."""
-
-    @property
     def group(self) -> str:
         """The group's name."""
+
+    @property
+    def stream(self) -> str:
+        """The stream's key."""
 
     async def create(self, *, lost: bool) -> None:
         """Make sure that the group exists. `lost`: it existed before, so begin where no entry is missed."""

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.universe_publisher import PublisherRules, UniversePublisher
+from actors.universe_publisher.actor import UniversePublisher
+from actors.universe_publisher.publications import PublisherRules
 from channels import Channels
 from clock import Clock
 from clocks.clocks import Clocks
@@ -19,7 +20,7 @@ from supervision import ChildSpec, Heartbeat
 from wiring.edges import Edges
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
 from wiring.groups import actor
-from wiring.rules import executor_rules, universe_rules
+from wiring.rules import executor_rules, planner_rules, universe_rules
 
 
 def channels_of(settings: Settings) -> Channels:
@@ -72,6 +73,7 @@ def _universe(
     rules = PublisherRules(
         mode=mode,
         refresh_sec=settings.universe_refresh_sec,
+        listing_sec=planner_rules(settings).rules_refresh_sec,
         volume_sec=settings.universe_volume_sec,
         active_ttl_sec=settings.universe_active_ttl_sec,
         instance=settings.instance,

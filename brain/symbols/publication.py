@@ -112,13 +112,15 @@ def shrunk_by(
     Symbols that other settings than those of the last good list leave out, or volumes that were not known
     then, do not count.
     """
+    kept_share = 1 - rules.max_shrink_pct / 100
     before, now = set(last.symbols), set(universe.symbols)
+    if len(now) >= len(before) * kept_share:
+        return 0
     if (last.filters, last.ranked_by) != (filters_of(rules), universe.ranked_by):
         left_out = {each.symbol for each in contracts if each.trades} - now
         before = {symbol for symbol in before - left_out if rules.permit_name(symbol)}
         now &= before
-    least = len(before) * (1 - rules.max_shrink_pct / 100)
-    return len(before) - len(now) if len(now) < least else 0
+    return len(before) - len(now) if len(now) < len(before) * kept_share else 0
 
 
 def _why_empty(listing: Listing) -> str:

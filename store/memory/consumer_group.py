@@ -38,10 +38,10 @@ class Call(Protocol):
 
 @dataclass(kw_only=True)
 class MemoryConsumerGroup:
-    """Consumer group of one stream, `p33` unless it is a role's.
+    """A group of one stream, `p33` unless named. `name` is the store's attribute, the name in faults.
 
-    `name` is the store's attribute: faults name `plans.recover`. `start` returns the id behind which a new
-    group begins. `suspects_alone`: an entry that was delivered more than once before is recovered alone.
+    `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
+    than once before is recovered alone.
     """
 
     name: str

@@ -23,10 +23,10 @@ _pack = msgspec.msgpack.encode
 
 @dataclass(kw_only=True)
 class RedisConsumerGroup:
-    """Consumer group of one stream, `p33` unless it is a role's.
+    """A group of one stream, `p33` unless named. Its blocking reads have a client of their own, `reads`.
 
-    Its blocking reads have a client of their own, `reads`. `start` returns the id behind which a new group
-    begins. `suspects_alone`: an entry that was delivered more than once before is recovered alone.
+    `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
+    than once before is recovered alone.
     """
 
     stream: str
@@ -102,6 +102,6 @@ class RedisConsumerGroup:
 
     async def _acknowledge(self, fence: FencingToken, ids: Sequence[EntryId], fields: Sequence[str]) -> None:
         await self.scripts.run(
-            "acknowledge", self.keys.prefix, fence, self.group, self.stream, self.dead,
-            _pack(ids), _pack(fields),
+            "acknowledge",
+            self.keys.prefix, fence, self.group, self.stream, self.dead, _pack(ids), _pack(fields),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from actors.universe_publisher import BOOTSTRAPPED
+from actors.universe_publisher.publications import BOOTSTRAPPED
 from brain.identifiers import FencingToken
 from channels import Channels, Lease, RulesWanted
 from exchange.errors import ExchangeUnavailable
@@ -73,6 +73,32 @@ async def test_the_listing_is_read_once_for_planner_and_publisher_as_often_as_ei
         assert rig.lines().count("Published universe: 10 symbols") == 0
         published = await rig.counted("universe_refresh_total")
         assert published == {"published": rig.exchange.rules_reads}
+
+
+async def test_a_long_refresh_publishes_no_more_often_than_that_and_recovers_at_once() -> None:
+    rig = Rig(universe_refresh_sec=300.0)
+    async with rig.running():
+        await trio.sleep(1_200)
+        assert await rig.counted("universe_refresh_total") == {"published": 5}
+        rig.exchange.failure = ExchangeUnavailable("no answer")
+        await trio.sleep(301)
+        assert rig.meta()["stale"] == "1"
+        rig.exchange.failure = None
+        await trio.sleep(61)
+        assert rig.meta()["stale"] == "0"
+
+
+async def test_a_redis_that_lost_everything_has_the_universe_again_with_the_lease() -> None:
+    rig = Rig()
+    async with rig.running():
+        before = rig.redis.get(NAMES.active)
+        await trio.sleep(10)
+        rig.redis.flushall()
+        await rig.lead()
+        await trio.sleep(60)
+        assert rig.active() == names(10)
+        assert rig.redis.get(NAMES.volumes) is not None
+        assert rig.redis.get(NAMES.active) != before
 
 
 async def test_a_delisted_symbol_is_gone_within_one_refresh_and_a_new_one_is_there() -> None:

@@ -14,7 +14,8 @@ import trio
 from structlog.testing import CapturingLogger
 
 from actors.candidate_planner.actor import CandidatePlanner
-from actors.universe_publisher import PublisherRules, UniversePublisher
+from actors.universe_publisher.actor import UniversePublisher
+from actors.universe_publisher.publications import PublisherRules
 from brain.identifiers import FencingToken
 from brain.symbols.symbol_rules import SymbolRules
 from brain.symbols.universe import NEVER_MS, ListedContract
@@ -111,6 +112,7 @@ class Rig:
         rules = PublisherRules(
             mode=self.settings.universe,
             refresh_sec=self.settings.universe_refresh_sec,
+            listing_sec=planner_rules(self.settings).rules_refresh_sec,
             volume_sec=self.settings.universe_volume_sec,
             active_ttl_sec=self.settings.universe_active_ttl_sec,
             instance="me",

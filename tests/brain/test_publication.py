@@ -137,6 +137,13 @@ def test_symbols_that_the_exchange_took_away_count_beside_a_changed_setting() ->
     assert judge(listing(names(6)), stored(names(10)), by, shrunk_reads=1).outcome is Outcome.SHRANK
 
 
+def test_a_longer_list_than_another_publishers_has_not_shrunk_whatever_is_gone_of_that() -> None:
+    theirs = Stored(b'{"asof_epoch": 1, "symbols": ["GONEUSDT", "S000USDT"]}')
+    judgement = judge(listing(names(5)), theirs, RULES, shrunk_reads=1)
+    assert judgement.outcome is Outcome.PUBLISHED
+    assert (Change.DELISTED, "GONEUSDT") in judgement.changes
+
+
 def test_the_list_of_the_other_exchange_is_nothing_to_compare_with() -> None:
     other = rules(RULES, mode="mainnet")
     judgement = judge(listing(names(1)), stored(names(10), other), RULES, shrunk_reads=1)

@@ -56,7 +56,7 @@ def guarded_redis(
     made.mkdir()
     for user in ("p33", "p33-gate", "p33-operator"):
         (made / f"{user}.password").write_text(PASSWORD + "\n")
-    make = [DEPLOY / "redis" / "make-users.sh", made, "quantum", *roles]
+    make = [str(DEPLOY / "redis" / "make-users.sh"), str(made), "quantum", *roles]
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
     acl = made / "users.acl"
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What docs/contract.md says of roles, against a running service in which they are switched on."""
+"""Sections of docs/contract.md on roles, against a running service in which they are switched on."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_log_has_the_lines_of_the_universe(observed: Observed) -> None:
     ends = [line.partition("INFO")[2].strip() or line for line in observed.log]
     assert any(published.search(line) for line in ends)
     assert stale.search("Universe marked stale: fetch_failed: no answer")
-    code = (Path(__file__).parents[2] / "actors/universe_publisher.py").read_text()
+    code = (Path(__file__).parents[2] / "actors/universe_publisher/actor.py").read_text()
     assert "Universe marked stale: {" in code
 
 

@@ -1,20 +1,17 @@
-"""Publishes the universe: the symbols that may be opened, chosen from the exchange's listing."""
+"""Publishes the universe, chosen from the exchange's listing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable
 
-import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.universe_publisher.publications import NextState, Publications, PublisherRules, stored
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.symbols import publication
-from brain.symbols.publication import Change, Judgement, Listing, Outcome, Stored
-from brain.symbols.universe import UniverseRules
-from brain.symbols.universe_text import ends_text, list_text, volumes_text
+from brain.symbols.publication import Judgement, Listing, Outcome, Stored, judge, not_published
+from brain.symbols.universe_text import volumes_text
 from channels import (
     Count,
     DropOldest,
@@ -30,10 +27,9 @@ from channels import (
 from clocks.clocks import Clocks
 from store.errors import FencedError
 from store.protocol import UniversePublisherStore
-from store.universe_records import PublishedUniverse, UniverseWrite
+from store.universe_records import PublishedUniverse
 from supervision import Heartbeat
 
-BOOTSTRAPPED: Final = "bootstrapped_from_last_ok"
 _ATTEMPTS = 5
 _PAUSE_SEC = 0.1
 #: A listing that does not come for so many refreshes counts as a failed read.
@@ -44,26 +40,8 @@ _VOLUMES_PATIENCE_SEC = 5.0
 _CONFIRMING_REFRESHES = 0.9
 
 
-class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the publisher, beside those that choose the symbols. `instance`: who publishes."""
-
-    mode: Literal["shadow", "on"]
-    refresh_sec: float
-    volume_sec: float
-    active_ttl_sec: int
-    instance: str
-    universe: UniverseRules
-
-
-class _Next(NamedTuple):
-    """What is written next, and the state that is shown once it is written."""
-
-    state: UniverseState
-    write: UniverseWrite
-
-
 class UniversePublisher:
-    """Publishes each listing that the candidate planner has read, while this instance holds the lease.
+    """Publishes what the candidate planner has read of the listing, while this instance holds the lease.
 
     What cannot be published leaves the previous list, marked as stale. The active list expires once its
     publisher is gone: each refresh prolongs its life, whatever came of it.
@@ -85,14 +63,18 @@ class UniversePublisher:
         self._lease = lease
         self._rules = rules
         self._shadow = rules.mode == "shadow"
+        self._publications = Publications(rules)
         self._metrics = metrics
         self._clocks = clocks
         self._log = log.bind(shadow=True) if self._shadow else log
         self._trouble = RedisTrouble(f"Redis at {store.address}", self._log)
         self._looked_at: ListingRead | ListingFailed | None = None
+        #: The last one whose list was published under this lease.
+        self._published: ListingRead | ListingFailed | None = None
         self._shrunk_reads = 0
         #: When the read was asked for that last counted as one of those (monotonic clock).
         self._shrunk_sec = 0.0
+        #: Those that were written under this lease.
         self._volumes: VolumesRead | None = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -110,16 +92,15 @@ class UniversePublisher:
 
     async def _publish(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
-        self._volumes = None
-        await self._write(self._bootstrap, fence)
+        self._looked_at = self._published = self._volumes = None
+        await self._write(self._publications.bootstrap, fence)
         with heartbeat.idle(), trio.move_on_after(_VOLUMES_PATIENCE_SEC):
             await self._channels.volumes.get()
         while True:
             self._trouble.over()
             listing = await self._next_listing(heartbeat)
-            if self._lease.value is None or self._lease.value.fence != fence:
-                raise FencedError("the lease was lost")
-            await self._apply(listing, fence)
+            if self._is_due(listing):
+                await self._apply(listing, fence)
             self._looked_at = listing
             heartbeat.beat()
 
@@ -132,28 +113,12 @@ class UniversePublisher:
             return await channel.changed()
         return ListingFailed(f"exchangeInfo was not read for {patience_sec:g} s", self._clocks.now())
 
-    def _bootstrap(self, found: PublishedUniverse) -> _Next | None:
-        """Put the last good list in the place of a missing active one."""
-        restored = self._restored(found, BOOTSTRAPPED)
-        if restored is None:
-            return None
-        stale = [] if _stored(found).stale else [(Change.STALE, "")]
-        write = UniverseWrite(
-            active=(found.last_ok or b"").decode(),
-            active_ttl_ms=self._active_ttl_ms,
-            meta=self._meta(restored, last_ok_epoch=restored.asof_epoch),
-            events=self._events(stale, restored.asof_epoch),
-        )
-        return _Next(restored, write)
-
-    def _restored(self, found: PublishedUniverse, error: str) -> UniverseState | None:
-        """Return the state in which the last good list is the active one; None where that is not needed."""
-        last = publication.last_good(_stored(found), self._rules.universe)
-        if found.active is not None or last is None:
-            return None
-        return UniverseState(
-            count=len(last.symbols), asof_epoch=int(last.asof_epoch), stale=True, error=error
-        )
+    def _is_due(self, listing: ListingRead | ListingFailed) -> bool:
+        """Return False for a read after which another comes before the next refresh is due."""
+        if self._published is None:
+            return True
+        since_sec = listing.asked.monotonic_sec - self._published.asked.monotonic_sec
+        return since_sec >= self._rules.refresh_sec - self._rules.listing_sec
 
     async def _apply(self, listing: ListingRead | ListingFailed, fence: FencingToken) -> None:
         """Judge the listing, and write what follows."""
@@ -161,16 +126,17 @@ class UniversePublisher:
         shrunk_reads = self._shrunk_reads + (1 if self._confirms(listing) else 0)
         judged: list[Judgement] = []
 
-        def next_state(found: PublishedUniverse) -> _Next:
-            judged[:] = [self._judge(listing, volumes, _stored(found), shrunk_reads)]
-            asof = self._asof(listing, now_ms)
-            return self._next(judged[0], found, asof, self._volumes_written(volumes, now_ms))
+        def next_state(found: PublishedUniverse) -> NextState:
+            judged[:] = [self._judge(listing, volumes, stored(found), shrunk_reads)]
+            asof, text = self._asof(listing, now_ms), self._volumes_written(volumes, now_ms)
+            return self._publications.next(judged[0], found, asof, text)
 
         if not await self._write(next_state, fence):
             self._metrics.send(Count("universe_refresh_total", ("contended",)))
             self._log.warning("Universe: another publisher changes the last good list", attempts=_ATTEMPTS)
             return
         outcome = judged[0].outcome
+        self._published = listing if outcome is Outcome.PUBLISHED else None
         if outcome is Outcome.PUBLISHED:
             self._shrunk_reads = 0
         elif outcome is Outcome.SHRANK and shrunk_reads > self._shrunk_reads:
@@ -189,18 +155,18 @@ class UniversePublisher:
         self,
         listing: ListingRead | ListingFailed,
         volumes: VolumesRead | None,
-        stored: Stored,
+        before: Stored,
         shrunk_reads: int,
     ) -> Judgement:
         if isinstance(listing, ListingFailed):
-            return publication.not_published(Outcome.FETCH_FAILED, listing.error, stored)
+            return not_published(Outcome.FETCH_FAILED, listing.error, before)
         read = Listing(
             listing.contracts,
             self._clocks.exchange_ms(listing.asked),
             None if volumes is None else volumes.by_symbol,
             listing.unreadable,
         )
-        return publication.judge(read, stored, self._rules.universe, shrunk_reads=shrunk_reads)
+        return judge(read, before, self._rules.universe, shrunk_reads=shrunk_reads)
 
     def _known_volumes(self) -> VolumesRead | None:
         """Return the volumes, while they are no older than their life in Redis."""
@@ -215,33 +181,8 @@ class UniversePublisher:
             return ""
         return volumes_text(volumes.by_symbol, asof_epoch=self._asof(volumes, now_ms))
 
-    def _next(self, judgement: Judgement, found: PublishedUniverse, asof: int, volumes: str) -> _Next:
-        """Return what follows from a judgement."""
-        universe, last_ok_epoch = judgement.universe, asof
-        if universe is None:
-            restored = self._restored(found, judgement.error)
-            state = restored or _previous(found, judgement.error)
-            last_ok_epoch = restored.asof_epoch if restored else _number(found.meta, b"last_ok_epoch")
-            active = "" if restored is None else (found.last_ok or b"").decode()
-            last_ok = closing = ""
-        else:
-            state = UniverseState(count=len(universe.symbols), asof_epoch=asof, stale=False, error="")
-            active = last_ok = list_text(universe, self._rules.universe, asof_epoch=asof)
-            closing = ends_text(judgement.ends)
-        write = UniverseWrite(
-            active=active,
-            active_ttl_ms=self._active_ttl_ms,
-            last_ok=last_ok,
-            closing=closing,
-            volumes=volumes,
-            volumes_ttl_ms=round(2000 * self._rules.volume_sec),
-            meta=self._meta(state, last_ok_epoch=last_ok_epoch, shrunk_by=judgement.shrunk_by),
-            events=self._events(judgement.changes, asof),
-        )
-        return _Next(state, write)
-
     async def _write(
-        self, next_state: Callable[[PublishedUniverse], _Next | None], fence: FencingToken
+        self, next_state: Callable[[PublishedUniverse], NextState | None], fence: FencingToken
     ) -> bool:
         """Write and show what follows from what is found; again, where the last good list has changed."""
         for _ in range(_ATTEMPTS):
@@ -260,29 +201,6 @@ class UniversePublisher:
         """Return the moment of which a read is true (Redis's clock, epoch seconds)."""
         return int(now_ms / 1000 - read.asked.age_sec(self._clocks.now()))
 
-    @property
-    def _active_ttl_ms(self) -> int:
-        return self._rules.active_ttl_sec * 1000
-
-    def _meta(self, state: UniverseState, *, last_ok_epoch: int, shrunk_by: int = 0) -> tuple[str, ...]:
-        fields = {
-            "asof_epoch": state.asof_epoch,
-            "last_ok_epoch": last_ok_epoch,
-            "count": state.count,
-            "stale": int(state.stale),
-            "error": state.error,
-            "shrunk_by": shrunk_by,
-            "published_by": self._rules.instance,
-        }
-        return tuple(str(text) for field in fields.items() for text in field)
-
-    def _events(self, changes: Iterable[tuple[Change, str]], asof: int) -> tuple[tuple[str, ...], ...]:
-        shadow = ("shadow", "true") if self._shadow else ()
-        return tuple(
-            ("event", change.value, "symbol", symbol, "asof_epoch", str(asof), *shadow)
-            for change, symbol in changes
-        )
-
     def _show(self, state: UniverseState) -> None:
         """Publish the state in process, and log it: a list each time, a fault when it begins or changes."""
         before = self._channels.state.value
@@ -291,24 +209,3 @@ class UniversePublisher:
             self._log.info(f"Published universe: {state.count} symbols, asof={state.asof_epoch}")
         elif before is None or before.error != state.error:
             self._log.warning(f"Universe marked stale: {state.error}")
-
-
-def _stored(found: PublishedUniverse) -> Stored:
-    meta = found.meta or {}
-    error = meta.get(b"error", b"").decode(errors="replace")
-    return Stored(found.last_ok, found.closing, meta.get(b"stale") == b"1", error)
-
-
-def _previous(found: PublishedUniverse, error: str) -> UniverseState:
-    """Return the state in which the previous list, if any, stays."""
-    return UniverseState(
-        count=_number(found.meta, b"count"),
-        asof_epoch=_number(found.meta, b"asof_epoch"),
-        stale=True,
-        error=error,
-    )
-
-
-def _number(meta: Mapping[bytes, bytes] | None, field: bytes) -> int:
-    text = (meta or {}).get(field, b"")
-    return int(text) if text.isdigit() and len(text) <= 15 else 0
