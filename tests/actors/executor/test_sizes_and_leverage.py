@@ -46,6 +46,7 @@ async def test_the_leverage_of_an_open_is_set_before_its_permits_are_consumed(
 ) -> None:
     if known is not None:
         rig.exchange.leverages[Symbol("BTCUSDT")] = known
+    rig.position("BTCUSDT", "0", leverage=None)
     async with running_executor(rig):
         rig.open("p1", leverage="5")
         await trio.sleep(0.02)
@@ -54,6 +55,16 @@ async def test_the_leverage_of_an_open_is_set_before_its_permits_are_consumed(
         rig.open("p2", leverage="5")
         await trio.sleep(0.5)
     assert rig.exchange.leverage_sets == [("BTCUSDT", 5)]
+    assert [rig.result(each)["executed"] for each in ("p1", "p2")] == ["true", "true"]
+
+
+async def test_a_leverage_that_the_snapshot_has_is_not_read(rig: ExecutorRig) -> None:
+    async with running_executor(rig):
+        rig.open("p1", leverage="10")
+        rig.open("p2", leverage="5", symbol="ETHUSDT")
+        await trio.sleep(0.5)
+    assert rig.exchange.leverage_sets == [("ETHUSDT", 5)]
+    assert rig.exchange.leverage_reads == []
     assert [rig.result(each)["executed"] for each in ("p1", "p2")] == ["true", "true"]
 
 
