@@ -2,6 +2,8 @@
 # `make demo PYTHON=/path/to/python3.12` chooses another interpreter for it.
 
 SECONDS ?= 20
+# Roles that the daemon of the demo has; `make demo ROLES=` plays them all.
+ROLES ?= universe,executor
 HOURS ?= 100
 MINUTES ?= 10
 SINCE ?= main
@@ -34,7 +36,7 @@ endif
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
-	@$(BIN)/position-state-brain demo --seconds $(SECONDS) $(ARGS)
+	@$(BIN)/position-state-brain demo --seconds $(SECONDS) --roles '$(ROLES)' $(ARGS)
 
 # Everything: first the tests marked `timing`, one at a time, if there are any among ARGS; then one more at a time than
 # there are processors, since half of them wait.

@@ -14,7 +14,7 @@ import msgspec
 from exchange.signing import Signer
 from exchange.symbols_wire import ExchangeInfoBody, symbol_rules
 
-_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+_MINUTE_MS = 60_000
 _BAD_REQUEST = 400
 _TOO_LATE = -1021
 
@@ -73,7 +73,7 @@ class _Position(msgspec.Struct):
 
 
 class RequestLog(msgspec.Struct):
-    """All clients' requests, oldest first; `total` counts those too that the log has dropped."""
+    """Requests of all clients, oldest first; `total` counts those too that are not among them."""
 
     total: int
     records: list[RequestCost]
@@ -86,7 +86,7 @@ class RequestLog(msgspec.Struct):
 
 
 class ExchangeClient:
-    """Client of one simulated exchange. `used_weight` is this minute's, from the last order's answer."""
+    """Client of one simulated exchange. `used_weight` is this minute's, as it was read last."""
 
     def __init__(self, http: httpx.AsyncClient, rest_url: str, api_key: str, api_secret: str) -> None:
         self._http = http
@@ -119,7 +119,6 @@ class ExchangeClient:
         }
         query = self._signer.signed_query(params, time.time_ns() // 1_000_000)
         answer = await self._http.post(f"{self._url}/fapi/v1/order?{query}", headers=self._signer.headers)
-        self.used_weight = int(answer.headers.get(_WEIGHT_HEADER, self.used_weight))
         if answer.status_code >= _BAD_REQUEST:
             code = msgspec.json.decode(answer.content, type=_Refusal).code
             refused = OrderTooLateError if code == _TOO_LATE else OrderRefusedError
@@ -137,9 +136,15 @@ class ExchangeClient:
         rows = await self._get("/simulator/positions", list[_Position])
         return {row.symbol: row.amount for row in rows}
 
-    async def request_log(self) -> RequestLog:
-        """Return all clients' requests; the log keeps the last 20 000."""
-        return await self._get("/simulator/requests", RequestLog)
+    async def request_log(self, since_ms: int = 0) -> RequestLog:
+        """Return all clients' requests since then (epoch ms); the log keeps the last 20 000."""
+        return await self._get(f"/simulator/requests?since_ms={since_ms}", RequestLog)
+
+    async def read_used_weight(self) -> None:
+        """Add up the weight of all clients' requests of this minute."""
+        minute_ms = time.time_ns() // 1_000_000 // _MINUTE_MS * _MINUTE_MS
+        log = await self.request_log(minute_ms)
+        self.used_weight = sum(each.weight for each in log.records)
 
     async def _get(self, path: str, expected: type[T]) -> T:
         answer = await self._http.get(self._url + path)

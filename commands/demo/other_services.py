@@ -30,8 +30,8 @@ local rows = {}
 for i = 2, #ARGV do
   local ledger = redis.call('HGET', ARGV[1] .. ':position:ledger:' .. ARGV[i], 'last_known_amt')
   local snapshot = ARGV[1] .. ':position:snapshot:' .. ARGV[i]
-  local stored = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms')
-  rows[i - 1] = { ledger, stored[1], stored[2] }
+  local stored = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms', 'mark_price')
+  rows[i - 1] = { ledger, stored[1], stored[2], stored[3] }
 end
 return rows
 """
@@ -67,6 +67,7 @@ class SymbolInRedis(msgspec.Struct, frozen=True):
     ledger: Decimal | None
     snapshot: Decimal | None
     snapshot_ms: int | None
+    priced: bool = True
 
     def __str__(self) -> str:
         return f"ledger {shown(self.ledger)} and snapshot {shown(self.snapshot)}"
@@ -138,12 +139,22 @@ class OtherServices:
             await trio.sleep(_LOOK_SEC)
             (stored,) = await self.read_symbols([symbol])
 
+    async def wait_for_prices(self, symbols: Sequence[str]) -> None:
+        """Wait until all snapshots have a mark price, as orders with a limit need. Raises NotInTimeError."""
+        patience = Patience(_WITHIN_SEC, self._meter)
+        while not all(stored.priced for stored in await self.read_symbols(symbols)):
+            if patience.is_over:
+                raise NotInTimeError("mark prices of all symbols")
+            await trio.sleep(_LOOK_SEC)
+
     async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
         """Read the ledgers and snapshots of these symbols."""
         rows = await self._redis.command("EVAL", _READ_SYMBOLS, 0, KEYS.prefix, *symbols)
         return [
-            SymbolInRedis(_decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms))
-            for ledger, amount, at_ms in rows
+            SymbolInRedis(
+                _decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms), bool(mark_price)
+            )
+            for ledger, amount, at_ms, mark_price in rows
         ]
 
     async def unacknowledged(self) -> int:

@@ -46,6 +46,11 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
     return switches
 
 
+def roles_text(roles: frozenset[Role]) -> str:
+    """Name the roles in their order."""
+    return " and ".join(role for role in Role if role in roles)
+
+
 def played_text(roles: frozenset[Role]) -> str:
     """Name the services that the demo plays."""
     universe = [] if Role.UNIVERSE in roles else ["universe"]

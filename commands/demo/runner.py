@@ -22,6 +22,7 @@ from commands.demo.children import (
     API_SECRET,
     COOLDOWN_SEC,
     STOP_SEC,
+    ChildTooSlowError,
     Waiting,
     running_daemon,
     running_exchange,
@@ -31,11 +32,11 @@ from commands.demo.executors import Executor
 from commands.demo.failures import FAILURES, as_ending
 from commands.demo.final_check import check_final_state
 from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import OtherServices
+from commands.demo.other_services import NotInTimeError, OtherServices
 from commands.demo.output import Output
 from commands.demo.played_executor import PlayedExecutor
 from commands.demo.recording import record_decisions
-from commands.demo.roles import Role, played_text, switches_of
+from commands.demo.roles import Role, played_text, roles_text, switches_of
 from commands.demo.service_executor import ServiceExecutor
 from commands.demo.summary import Conclusion, summarise
 from commands.demo.tally import Tally
@@ -87,8 +88,8 @@ async def run_demo(
 ) -> Conclusion | None:
     """Set up, trade for `seconds` or until a signal, sum up and clean up; the decisions go to `recording`.
 
-    The daemon has `roles`, the demo plays all others. Returns the conclusion; None when it was interrupted, or
-    when nothing more can be written to `output`.
+    The daemon has `roles`, the demo plays all others. Returns the conclusion; None when it was interrupted,
+    or when nothing more can be written to `output`.
     Raises DemoFailedError and DemoInconclusiveError.
     """
     interruption = Interruption()
@@ -183,7 +184,13 @@ async def _run(
         )
         await stack.enter_async_context(watched(daemon))
         await daemon.wait_until_ready(http, daemon_url, Waiting(meter, screen.say))
-        own = f", with its own {' and '.join(sorted(roles))}" if roles else ""
+        names = [row.name for row in symbols]
+        if own_executor is not None:
+            try:
+                await services.wait_for_prices(names)
+            except NotInTimeError as error:
+                raise ChildTooSlowError(f"the daemon did not read in time: {error}") from error
+        own = f", in the roles {roles_text(roles)}" if roles else ""
         screen.say_up(f"the daemon, with an environment of its own{own}")
         screen.say(
             f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"
@@ -192,14 +199,11 @@ async def _run(
         screen.say(f"The page, while this runs: {daemon_url}/")
         interruption.running = True
         began_sec = trio.current_time()
-        names = [row.name for row in symbols]
         republished = None if Role.UNIVERSE in roles else universe
         await trade(traders, names, republished, screen, seconds, interruption.requested)
         final_check = await check_final_state(services, exchange, names, meter, own_executor)
         dead = await count_dead_letters(services)
-        costs = [
-            each for each in (await exchange.request_log()).records if each.wall_time_ms >= daemon_since_ms
-        ]
+        costs = (await exchange.request_log(daemon_since_ms)).records
         exit_code = await daemon.stop(meter.stretched(STOP_SEC))
         if recording is not None:
             await trio.to_thread.run_sync(record_decisions, server.url, recording)

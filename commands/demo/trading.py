@@ -13,6 +13,7 @@ from commands.demo.background import (
     pace_traders,
     publish_unusable_entries,
     watch_snapshots,
+    watch_weight,
 )
 from commands.demo.children import COOLDOWN_SEC
 from commands.demo.drift_scenario import run_drifts
@@ -85,6 +86,7 @@ async def trade(
         if universe is not None:
             background.start_soon(keep_universe_current, services, universe)
         background.start_soon(watch_snapshots, services, symbols, tally)
+        background.start_soon(watch_weight, desk.exchange)
         background.start_soon(screen.show, tally, desk.exchange)
         async with trio.open_nursery() as nursery:
             for trader in traders.trading:
