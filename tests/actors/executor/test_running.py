@@ -305,6 +305,24 @@ async def test_a_begin_that_took_effect_twice_late_is_known_not_to_have_been_sen
     assert not rig.is_held()
 
 
+@pytest.mark.parametrize("outcome", ["filled", "unknown"])
+async def test_a_record_that_redis_has_lost_is_written_anew(rig: ExecutorRig, outcome: str) -> None:
+    """Redis evicted it, or an operator deleted it, while its order was under way."""
+    if outcome == "unknown":
+        rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.01)
+        for key in (rig.own.order("p1"), rig.own.open, rig.keys.permit_consumer("p1")):
+            rig.redis.delete(key)
+        await trio.sleep(3)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(3)
+    assert rig.result("p1")["executed"] == "true"
+    assert rig.record("p1")["state"] == "final"
+    assert (len(rig.exchange.requests), rig.pending(), rig.is_held()) == (1, 0, False)
+
+
 async def test_an_open_order_is_taken_over_whose_plan_the_stream_has_lost(rig: ExecutorRig) -> None:
     rig.exchange.answer = rig.exchange.always(Unknown("reset"))
     async with running_executor(rig):
