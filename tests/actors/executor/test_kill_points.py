@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import trio
@@ -92,7 +93,7 @@ async def test_killed_anywhere_there_is_one_order_at_most_and_one_truth_about_it
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.prove_stream)
             await trio.sleep(3)
-            killed = await run_until_killed(rig, lambda rig=rig: rig.open("p1"), steps)
+            killed = await run_until_killed(rig, partial(rig.open, "p1"), steps)
             async with running_executor(rig):
                 for _ in range(80):
                     await trio.sleep(1)
