@@ -130,7 +130,7 @@ async def test_an_order_uses_the_connection_that_was_opened_before_it() -> None:
 
 
 async def test_without_a_connection_the_next_order_opens_one() -> None:
-    async with raw_exchange(answering(200)) as exchange, orders_to(exchange, timeout_sec=0.1) as orders:
+    async with raw_exchange(answering(200)) as exchange, orders_to(exchange, timeout_sec=0.5) as orders:
         exchange.reads_hang = True
         async with background(orders.entry.keep_connected):
             assert await orders.answered("ping") == "unreachable"
