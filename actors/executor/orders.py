@@ -85,6 +85,10 @@ class OrderSender:
         with ExitStack() as turn:
             with trio.move_on_at(granted.in_hand.deadline_sec) as waiting:
                 await self._take_turn(granted.plan.symbol, draft.leg, turn)
+                # The order before this one may have changed the position.
+                draft = self._preparation.draft(granted)
+                if isinstance(draft, str):
+                    return RefusedPlan(draft, granted.waited_ms)
                 error = await self._preparation.set_leverage(granted, draft)
                 if error is not None:
                     return RefusedPlan(error, granted.waited_ms)
