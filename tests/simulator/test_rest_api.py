@@ -224,6 +224,16 @@ def test_an_ill_formed_order_request_is_refused(
     assert exchange.history.legs() == []
 
 
+def test_reduce_only_is_no_parameter_of_hedge_mode(exchange: SimulatedExchange) -> None:
+    assert place(exchange, reduceOnly="false").status == 200
+    move_position(exchange, "BTCUSDT", target=Decimal(0))
+    exchange.set_hedge_mode(True)
+    for given in ("false", "true"):
+        assert error_code(place(exchange, positionSide="LONG", reduceOnly=given)) == -1106
+    assert error_code(place(exchange)) == -4061
+    assert place(exchange, positionSide="LONG").status == 200
+
+
 def test_the_position_mode_is_changed_over_rest(exchange: SimulatedExchange) -> None:
     path = "/fapi/v1/positionSide/dual"
     assert ask(exchange, "POST", path, dualSidePosition="true").status == 200
