@@ -35,8 +35,11 @@ class OrderBook:
 
     def knows_client_id(self, client_order_id: str, *, ended_too: bool = False) -> bool:
         """Return True if an open order has that id, or any order with ``ended_too``."""
-        orders = self._by_client_id.get(client_order_id, ())
-        return any(ended_too or not order.is_final for order in orders)
+        return any(ended_too or not order.is_final for order in self.named(client_order_id))
+
+    def named(self, client_order_id: str) -> list[Order]:
+        """Return every order that ever had that client order id, oldest first."""
+        return list(self._by_client_id.get(client_order_id, ()))
 
     def find(
         self,
@@ -53,7 +56,7 @@ class OrderBook:
         if order_id is not None:
             named = [self._by_id[order_id]] if order_id in self._by_id else []
         else:
-            named = self._by_client_id.get(client_order_id or "", [])
+            named = self.named(client_order_id or "")
         for order in reversed(named):
             is_visible = visible_at_ms is None or order.visible_from_ms <= visible_at_ms
             if order.symbol.name == symbol and is_visible:
