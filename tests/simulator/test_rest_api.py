@@ -195,6 +195,9 @@ def test_an_orders_trades_are_its_fills_with_their_times(
 @pytest.mark.parametrize(
     ("parameters", "code"),
     [
+        ({"symbol": ""}, -1102),
+        ({"side": ""}, -1102),
+        ({"type": ""}, -1102),
         ({"side": "HOLD"}, -1117),
         ({"type": "LIMIT"}, -1102),
         ({"type": "LIMIT", "timeInForce": "GTC"}, -1102),
