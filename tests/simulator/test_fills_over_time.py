@@ -111,6 +111,15 @@ def test_a_cancelled_order_is_not_filled_any_further(exchange: SimulatedExchange
     assert (order.status, order.executed) == ("CANCELED", Decimal("0.5"))
 
 
+def test_a_wiped_account_is_not_filled_any_further(exchange: SimulatedExchange, clock: HandClock) -> None:
+    exchange.faults.fills_per_order, exchange.faults.fill_interval_ms = 2, 100
+    exchange.place_order(market("BUY", "1"))
+    exchange.wipe_account()
+    clock.now_ms += 1000
+    exchange.advance()
+    assert exchange.open_positions() == []
+
+
 def test_a_close_in_parts_never_turns_the_position(exchange: SimulatedExchange, clock: HandClock) -> None:
     exchange.set_hedge_mode(True)
     exchange.place_order(market("BUY", "1", leg="LONG"))
