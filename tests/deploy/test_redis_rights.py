@@ -198,16 +198,19 @@ def commands_of(server: GuardedRedis, user: str) -> set[str]:
     return {name.upper() for name in re.findall(r"\+([a-z]+)", granted)}
 
 
-def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: GuardedRedis) -> None:
+def test_with_all_roles_it_may_use_the_commands_that_its_code_names_and_no_others(
+    system_redis: Path, tmp_path: Path
+) -> None:
     folder = Path(store.__file__).parent
     called = {name for lua in folder.glob("scripts/*.lua") for name in _CALLED.findall(lua.read_text())}
     sent = {name for code in folder.glob("**/*.py") for name in _SENT.findall(code.read_text())}
     assert {"HSET", "XADD", "XACK"} <= called
     assert {"XREADGROUP", "INFO", "MGET"} <= sent
     # By redis-py itself: scripts, whether the connection lives, which database.
-    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels, XINFO for roles that read streams.
-    by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL", "XINFO"}
-    assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
+    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels.
+    by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL"}
+    with guarded_redis(system_redis, tmp_path, roles=["universe", "executor"]) as guarded:
+        assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
 
 
 #: What a user may not do, as at redis-cli.
@@ -225,7 +228,13 @@ REFUSED = {
         "CLIENT KILL TYPE normal",
         "REPLICAOF NO ONE",
         "SUBSCRIBE anything",
-        # Other services' work: plans, intents, the Governor's permits and switches.
+        # Other services' work: plans, intents, the Governor's permits and switches, and the executor's.
+        "XADD quantum:stream:apply.result * plan_id forged",
+        "SET quantum:reconcile:hold:BTCUSDT 1",
+        "DEL quantum:reconcile:hold:BTCUSDT",
+        "SET quantum:cooldown:last_exec_ts:BTCUSDT 0",
+        "DEL quantum:permit:a-governors",
+        "GET quantum:executor:order:a-plan",
         "XADD quantum:stream:apply.plan * plan_id forged",
         "XADD quantum:stream:apply.plan.manual * plan_id forged",
         "XADD quantum:stream:trade.intent * symbol BTCUSDT",
