@@ -88,7 +88,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         began_sec, sent_ms = trio.current_time(), true_ms()
         path = request.url.path
-        fault = self._dice.rest_fault(path)
+        fault = self._dice.rest_fault(request.method, path)
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
         self._tripwire.cross()
@@ -109,7 +109,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
         await self._reach()
         self._tripwire.cross()
         self._requests.answered(answer.status)
-        if fault == "hang":
+        if fault in ("hang", "late"):
             await trio.sleep_forever()
         if fault in ("reset", "truncated"):
             raise httpx.RemoteProtocolError("the answer broke off")
