@@ -82,7 +82,7 @@ async def serve(
     settings = loaded.settings
     credentials = settings.require_credentials()
     clock, rng = HostClock(), SystemRandom()
-    channels = Channels(settings.shards)
+    channels = Channels(settings.shards, universe=settings.universe != "off")
     server_time = ServerTime()
     budget = WeightBudget(
         clock,

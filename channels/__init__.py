@@ -38,6 +38,7 @@ from channels.messages import (
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
+from channels.universe import ListingFailed, ListingRead, UniverseChannels, UniverseState, VolumesRead
 
 __all__ = [
     "RULES_AT_MOST_EVERY_SEC",
@@ -53,6 +54,8 @@ __all__ = [
     "Lease",
     "LedgerWanted",
     "LeverageObserved",
+    "ListingFailed",
+    "ListingRead",
     "MarkPrice",
     "MarkPrices",
     "MetricEvent",
@@ -73,6 +76,9 @@ __all__ = [
     "StreamProven",
     "StreamStatus",
     "Uncovered",
+    "UniverseChannels",
+    "UniverseState",
     "UnknownExecution",
+    "VolumesRead",
     "WaitingResult",
 ]

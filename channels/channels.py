@@ -36,6 +36,7 @@ from channels.messages import (
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
+from channels.universe import UniverseChannels
 
 
 class Channels:
@@ -45,7 +46,8 @@ class Channels:
     oldest and counts it. A channel that is added here is in `/metrics`, `/status` and on the page.
     """
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, *, universe: bool = False) -> None:
+        """`universe`: make the channels of the universe publisher, too."""
         self.book = SnapshotBook("snapshot_book")
         self.shards = [
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
@@ -78,13 +80,15 @@ class Channels:
         self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
         self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.durability = LatestValue[Durability]("durability")
+        self.universe_channels = UniverseChannels() if universe else None
 
     def all(self) -> list[Channel]:
         """Return every channel, in the order of declaration."""
         channels: list[Channel] = []
-        for each in vars(self).values():
-            channels.extend(each if isinstance(each, list) else [each])
-        return channels
+        for name, each in vars(self).items():
+            if name != "universe_channels":
+                channels.extend(each if isinstance(each, list) else [each])
+        return channels if self.universe_channels is None else channels + self.universe_channels.all()
 
     def shard_of(self, symbol: str) -> int:
         """Return the shard that owns `symbol`: a stable hash, the same in every process."""

@@ -37,6 +37,7 @@ from settings import Settings
 from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
 from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
+from wiring.roles import role_children
 from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
@@ -134,12 +135,13 @@ class ServiceActors:
                 grace_sec=0.5,
             ),
         )
+        roles = role_children(self._settings, channels, store, self._clocks, log)
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",
             intensity=_PROCESS_INTENSITY,
             backoff=BACKOFF,
-            children=(presence, exchange, snapshots, decisions),
+            children=(presence, exchange, snapshots, decisions, *([group("roles", *roles)] if roles else [])),
         )
 
     def _weight_per_read(self) -> int:
@@ -180,6 +182,7 @@ class ServiceActors:
             rules=planner_rules(self._settings),
             weight_per_read=self._weight_per_read,
             log=self._log,
+            universe=self._channels.universe_channels,
         )
 
     def _user_stream(self) -> UserStream:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from actors.candidate_planner.actor import PlannerRules
+from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
 from brain.decisions.case import Rules
+from brain.symbols.universe import UniverseRules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
 from settings import Settings
@@ -28,7 +29,13 @@ def read_pace(settings: Settings) -> ReadPace:
 
 
 def planner_rules(settings: Settings) -> PlannerRules:
-    """Return the settings that candidates and allowlist rest on."""
+    """Return the settings that candidates and allowlist rest on.
+
+    The reads that planner and universe publisher share are as frequent as the more frequent of them needs.
+    """
+    refresh_sec, volume_sec = RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC
+    if settings.universe != "off":
+        refresh_sec, volume_sec = settings.universe_refresh_sec, settings.universe_volume_sec
     return PlannerRules(
         allowlist_source=settings.allowlist_source,
         allowlist=settings.allowlist,
@@ -40,4 +47,20 @@ def planner_rules(settings: Settings) -> PlannerRules:
         min_top_k=settings.min_top_k,
         weight_per_min=read_pace(settings).weight_per_min,
         stale_threshold_sec=settings.stale_threshold_sec,
+        rules_refresh_sec=min(RULES_REFRESH_SEC, refresh_sec),
+        volumes_refresh_sec=min(VOLUMES_REFRESH_SEC, volume_sec),
+    )
+
+
+def universe_rules(settings: Settings) -> UniverseRules:
+    """Return the settings that the universe is chosen by."""
+    return UniverseRules(
+        mode=settings.universe_mode,
+        quotes=settings.universe_quotes,
+        blacklist=settings.universe_blacklist,
+        min_quote_volume=settings.universe_min_quote_volume,
+        min_age_days=settings.universe_min_age_days,
+        delist_before_sec=settings.universe_delist_before_sec,
+        most=settings.universe_max,
+        max_shrink_pct=settings.universe_max_shrink_pct,
     )

@@ -39,6 +39,7 @@ from monitoring.status.document import (
     WaitingResultShown,
 )
 from monitoring.status.readiness import ReadinessFacts, unready
+from monitoring.status.roles import RolesSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from page.content import Queue, Setting, Weight
 from settings import Loaded
@@ -76,6 +77,7 @@ class StatusSource:
         gates: GateDistribution,
         comparison: LedgerComparison,
         unreadable: UnreadableSymbols,
+        roles: RolesSource,
     ) -> None:
         """`exchange_trouble`: see `Exchange.trouble`."""
         self._instance = loaded.settings.instance
@@ -93,6 +95,7 @@ class StatusSource:
         self._gate_distribution = gates
         self._comparison = comparison
         self._unreadable = unreadable
+        self._roles = roles
         self._started = clocks.now()
 
     def readiness(self) -> Readiness:
@@ -143,6 +146,7 @@ class StatusSource:
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
+            roles=self._roles.shown(),
         )
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:

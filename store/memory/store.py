@@ -11,7 +11,7 @@ import trio
 from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import StoreUnavailableError, unless_refused
-from store.keys import GROUP, Keys
+from store.keys import Keys
 from store.memory import diagnostics, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
@@ -23,6 +23,7 @@ from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
 from store.memory.streams import format_id
+from store.memory.universe import publish_universe, published_universe
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
@@ -39,10 +40,10 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     SymbolState,
-    UniverseKeys,
     UnknownOutcomes,
 )
 from store.stored_values import read_evictions, read_group_start, read_moment, read_run
+from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrite
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,14 +93,14 @@ class MemoryStore:
         last = self._keyspace.text(self._keys.last_result_id)
         return read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
 
-    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
+    async def _read_new(self, method: str, key: str, group: str, count: int, block_ms: int) -> list[Entry]:
         run_id = self._redis.run_id
         await self._crossing()
         delivered: list[Entry] = []
         with trio.move_on_after(min(block_ms, LONGEST_BLOCK_MS) / 1000):
             while True:
                 self._reach(method, run_id)
-                for entry_id in self._redis.read_new(key, GROUP, self._consumer, count):
+                for entry_id in self._redis.read_new(key, group, self._consumer, count):
                     stream = self._keyspace.make_stream(key)
                     delivered.append(Entry(format_id(entry_id), stream.get(entry_id)))
                 if delivered or block_ms <= 0:
@@ -199,6 +200,14 @@ class MemoryStore:
 
     async def universe(self) -> UniverseKeys:
         return await self._run(reads.universe)
+
+    async def published_universe(self, *, shadow: bool) -> PublishedUniverse:
+        return await self._run(published_universe, shadow=shadow)
+
+    async def publish_universe(
+        self, fence: FencingToken, write: UniverseWrite, *, rests_on: bytes | None, shadow: bool
+    ) -> bool:
+        return await self._run(publish_universe, fence, write, rests_on=rests_on, shadow=shadow)
 
     async def unread_result(self, after: str) -> EntryId | None:
         return await self._run(reads.unread_result, after)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from brain.identifiers import EntryId, FencingToken
-from store.errors import GroupExistsError
+from store.consumers import GroupConsumer
+from store.errors import GroupExistsError, GroupLostError, StoreRefusedError
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import Entry
@@ -22,7 +23,7 @@ _pack = msgspec.msgpack.encode
 
 @dataclass(kw_only=True)
 class RedisConsumerGroup:
-    """The group `p33` of one stream. Its blocking reads have a client of their own, `reads`.
+    """A group of one stream, `p33` unless named. Its blocking reads have a client of their own, `reads`.
 
     `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
     than once before is recovered alone.
@@ -37,18 +38,19 @@ class RedisConsumerGroup:
     reads: RedisLink
     writes: RedisLink
     scripts: ScriptRunner
+    group: str = GROUP
 
     async def create(self, *, lost: bool) -> None:
         start = await self.start(lost)
         with naming(self.stream), suppress(GroupExistsError):
-            await self.writes.command("XGROUP", "CREATE", self.stream, GROUP, start, "MKSTREAM")
+            await self.writes.command("XGROUP", "CREATE", self.stream, self.group, start, "MKSTREAM")
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
         # BLOCK 0 would wait for ever.
         block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
         with naming(self.stream):
             answer = await self.reads.command(
-                "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *block,
+                "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", count, *block,
                 "STREAMS", self.stream, ">",
             )  # fmt: skip
         return read_entries(answer)
@@ -58,7 +60,7 @@ class RedisConsumerGroup:
         with naming(self.stream):
             answer = await self.scripts.run(
                 "recover",
-                self.keys.prefix, fence, GROUP, self.stream, self.consumer,
+                self.keys.prefix, fence, self.group, self.stream, self.consumer,
                 after, idle_ms, count, suspects,
             )  # fmt: skip
         return [
@@ -70,6 +72,33 @@ class RedisConsumerGroup:
             for entry_id, deliveries, flat in answer
         ]
 
+    async def consumers(self) -> list[GroupConsumer]:
+        players = await self.writes.command("HGETALL", self.keys.players)
+        ours = {self.consumer.encode(), *players}
+        try:
+            with naming(self.stream):
+                rows = await self.writes.command("XINFO", "CONSUMERS", self.stream, self.group)
+        except GroupLostError:
+            return []
+        except StoreRefusedError as error:
+            # The stream is gone, and its groups with it.
+            if "no such key" not in str(error):
+                raise
+            return []
+        found = [
+            GroupConsumer(
+                row[b"name"].decode(errors="backslashreplace"),
+                int(row[b"idle"]),
+                int(row[b"pending"]),
+                row[b"name"] in ours,
+            )
+            for row in rows
+        ]
+        return sorted(found)
+
+    async def take_part(self, fence: FencingToken) -> None:
+        await self.scripts.run("take_part", self.keys.prefix, fence, self.consumer)
+
     async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         await self._acknowledge(fence, entry_ids, ())
 
@@ -78,5 +107,6 @@ class RedisConsumerGroup:
 
     async def _acknowledge(self, fence: FencingToken, ids: Sequence[EntryId], fields: Sequence[str]) -> None:
         await self.scripts.run(
-            "acknowledge", self.keys.prefix, fence, GROUP, self.stream, self.dead, _pack(ids), _pack(fields)
-        )
+            "acknowledge",
+            self.keys.prefix, fence, self.group, self.stream, self.dead, _pack(ids), _pack(fields),
+        )  # fmt: skip

@@ -32,7 +32,6 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     SymbolState,
-    UniverseKeys,
     UnknownOutcomes,
 )
 from store.redis import diagnostics
@@ -41,6 +40,7 @@ from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.scripts import ScriptRunner
+from store.redis.universe import RedisUniverse
 from store.stored_values import (
     read_evictions,
     read_group_start,
@@ -58,7 +58,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore:
+class RedisStore(RedisUniverse):
     """Redis behind `store.protocol.Store`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -239,20 +239,6 @@ class RedisStore:
 
     async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         await self._scripts.run("write_marks", self._keys.prefix, fence, _pack(marks))
-
-    async def universe(self) -> UniverseKeys:
-        active, meta, last_ok = await self._writes.pipeline(
-            [
-                ("GET", self._keys.universe_active),
-                ("HGETALL", self._keys.universe_meta),
-                ("GET", self._keys.universe_last_ok),
-            ]
-        )
-        return UniverseKeys(
-            active if isinstance(active, bytes) else None,
-            meta if isinstance(meta, Mapping) and meta else None,
-            last_ok if isinstance(last_ok, bytes) else None,
-        )
 
     async def unread_result(self, after: str) -> EntryId | None:
         answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)

@@ -220,7 +220,7 @@ class Process:
         self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
-        channels = Channels(settings.shards)
+        channels = Channels(settings.shards, universe=settings.universe != "off")
         server_time = ServerTime()
         budget = WeightBudget(
             self.clock,

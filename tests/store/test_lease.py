@@ -10,6 +10,7 @@ from store.protocol import Store
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
+from tests.store.test_publications import PUBLICATION
 
 TTL_MS = 60_000
 
@@ -216,6 +217,13 @@ WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
     ),
     "prove_snapshots": lambda store, fence: store.prove_snapshots(
         fence, {"ETHUSDT": 1}, times=TIMES, verified_by="stream", ttl_sec=60
+    ),
+    "plans.take_part": lambda store, fence: store.plans.take_part(fence),
+    "publish_universe": lambda store, fence: store.publish_universe(
+        fence, PUBLICATION, rests_on=None, shadow=False
+    ),
+    "publish_universe in the shadow": lambda store, fence: store.publish_universe(
+        fence, PUBLICATION, rests_on=None, shadow=True
     ),
     "write_marks": lambda store, fence: store.write_marks(fence, [MarkWrite("ETHUSDT", "1", "2", "3")]),
 }

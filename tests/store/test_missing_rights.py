@@ -31,6 +31,7 @@ OWN_KEYS = (
     "q:p33:last_result_id", "q:p33:unknown", "q:permit:p33:*", "q:position:ledger:*", "q:position:snapshot:*",
     "q:stream:apply.plan", "q:stream:apply.plan.dead", "q:stream:apply.result", "q:stream:apply.result.dead",
     "q:stream:permit.audit", "q:stream:reconcile.events", "q:reconcile:hold:*", "q:cooldown:last_exec_ts:*",
+    "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
 )  # fmt: skip
 #: They repeat what they write and nothing of it is counted.
 MAY_BE_HALF_DONE = {"prove_snapshots", "renew_ledgers", "write_marks"}
