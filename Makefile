@@ -70,7 +70,7 @@ system-tools:
 	  command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; done; \
 	  test -z "$$lacking" || { echo "make check lacks tools of the system; Debian's packages:$$lacking"; exit 1; }
 
-# Each looks at something else; `make --jobs 2 check test-gate-versions` lets them share two processors.
+# Each looks at something else; `make --jobs 3 check test-gate-versions` lets them share two processors.
 check: style types imports documents audit
 
 style: system-tools $(CHECKED)
