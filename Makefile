@@ -86,8 +86,9 @@ types: $(CHECKED)
 imports: $(CHECKED)
 	@$(BIN)/lint-imports --no-logo
 
+# What `make test` leaves out.
 documents: system-tools $(CHECKED)
-	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet -m "not systemd" tests/deploy tests/docs tests/scripts
+	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet -m system_tools tests/deploy tests/docs tests/scripts
 
 audit: $(CHECKED)
 	@$(BIN)/python scripts/audit_dependencies.py
