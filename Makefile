@@ -36,11 +36,11 @@ endif
 demo: $(INSTALLED)
 	@$(BIN)/position-state-brain demo --seconds $(SECONDS) $(ARGS)
 
-# Everything: first the tests marked `timing`, one at a time, if there are any among ARGS; then one more at a time than
-# there are processors, since half of them wait.
+# Everything: first the tests marked `timing`, one at a time, if there are any among ARGS; then twice as many at a time
+# as there are processors, since they wait for most of their time.
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest -m timing --durations=5 $(ARGS) || [ $$? -eq 5 ]
-	@$(PYTEST) $$(($(PROCESSORS) + 1)) -m "not timing" --durations=15 $(ARGS)
+	@$(PYTEST) $$(($(PROCESSORS) * 2)) -m "not timing" --durations=15 $(ARGS)
 
 # What needs neither a redis-server nor another program, within a minute on two processors.
 test-fast: $(INSTALLED)
