@@ -30,7 +30,7 @@ PYTHON = $(shell for python in python3 $(VERSIONS:%=python%); do \
 	done; echo python3)
 endif
 
-.PHONY: demo test test-fast test-changed test-gate-versions test-interpreters system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-fast test-changed test-gate-versions test-interpreters system-tools check style types imports documents audit bench simulate mutants soak demos-under-load screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -99,6 +99,10 @@ bench: $(INSTALLED)
 # Load and faults for MINUTES, with the daemon's memory measured.
 soak: $(INSTALLED)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+# Demos, one after the other, beside two busy loops a processor.
+demos-under-load: $(INSTALLED)
+	@$(BIN)/python -m tests.soak.busy_demos $(ARGS)
 
 # The pictures in docs/images, from a running demo; needs chromium and chromedriver.
 screenshots: $(INSTALLED)
