@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -99,6 +100,7 @@ async def test_a_plan_with_both_permits_becomes_one_order_and_its_result_is_book
         )
         page = (await asked(url, "/")).text
         assert 'id="roles"' in page and ">executor<" in page
+        assert await process.stop(signal.SIGTERM) == 0
     assert len(simulator.exchange.requests.records(path="/fapi/v1/order")) == 1
 
 
