@@ -215,7 +215,7 @@ class Executor:
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
             live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE), "takeover")
-        elif record.plan_id in self._sender.never_sent:
+        elif self._sender.never_sent(record):
             live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)), "takeover")
         else:
             live.learn(progress.lose_track(record), "takeover")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -10,6 +11,7 @@ from brain.execution.orders import Unknown
 from brain.identifiers import FencingToken
 from store.errors import StoreUnavailableError
 from store.execution_records import BeginReply, OrderBegin
+from store.memory.store import MemoryStore
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 
@@ -73,6 +75,37 @@ async def test_a_begin_that_took_effect_twice_late_is_known_not_to_have_been_sen
     assert rig.exchange.requests == []
     assert rig.result("p1")["error"].startswith("not_sent:")
     assert not rig.is_held()
+
+
+async def test_the_order_of_a_process_that_was_faster_may_have_been_sent(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process lost the lease before its begin, the other one ended before it stored an answer."""
+    begin_order = rig.store.begin_order
+    other = MemoryStore(rig.redis, keys=rig.keys, consumer="other")
+
+    async def overtaken(fence: FencingToken, begin: OrderBegin) -> BeginReply:
+        monkeypatch.undo()
+        rig.redis.delete(rig.keys.lease)
+        theirs = msgspec.structs.replace(
+            begin.record, instance="other", timestamp_ms=begin.record.timestamp_ms + 1
+        )
+        taken = (await other.hold_lease("other", None, 3_600_000)).fence
+        assert taken is not None
+        reply = await other.begin_order(taken, msgspec.structs.replace(begin, record=theirs))
+        assert reply.verdict == "begun"
+        return await begin_order(fence, begin)
+
+    monkeypatch.setattr(rig.store, "begin_order", overtaken)
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+        rig.redis.delete(rig.keys.lease)
+        await rig.take_lease()
+        await trio.sleep(3)
+        assert rig.exchange.requests == []
+        assert rig.published_results() == []
+        assert (rig.record("p1")["state"], rig.is_held()) == ("unknown", True)
 
 
 @pytest.mark.parametrize("outcome", ["filled", "unknown"])
