@@ -143,7 +143,7 @@ class RecordWriter:
                     live.stored = msgspec.structs.replace(before, version=0)
                 elif not written:
                     live.stored = stored
-                    live.learn(progress.merge(stored, known), "takeover")
+                    live.learn(progress.merge(stored, live.known), "takeover")
             if written:
                 self._written(live, after)
                 if due:

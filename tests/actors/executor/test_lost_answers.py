@@ -7,8 +7,9 @@ import pytest
 import trio
 import trio.testing
 
-from brain.execution.orders import Unknown
-from brain.identifiers import FencingToken
+from brain.execution.orders import Accepted, Unknown
+from brain.execution.record import OrderRecord
+from brain.identifiers import FencingToken, PlanId
 from store.errors import StoreUnavailableError
 from store.execution_records import BeginReply, OrderBegin
 from store.memory.store import MemoryStore
@@ -106,6 +107,29 @@ async def test_the_order_of_a_process_that_was_faster_may_have_been_sent(
         assert rig.exchange.requests == []
         assert rig.published_results() == []
         assert (rig.record("p1")["state"], rig.is_held()) == ("unknown", True)
+
+
+async def test_an_event_that_arrives_while_a_record_is_compared_is_kept(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has moved the record, and the fill is seen between the two reads of it."""
+    rig.exchange.answer = lambda request: Accepted(rig.exchange.state(request, "NEW", "0"))
+    order_record = rig.store.order_record
+
+    async def seen_meanwhile(plan_id: PlanId) -> OrderRecord | None:
+        stored = await order_record(plan_id)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0], "FILLED"))
+        await trio.testing.wait_all_tasks_blocked()
+        return stored
+
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.01)
+        rig.redis.hset(rig.own.order("p1"), {"version": "7"})
+        monkeypatch.setattr(rig.store, "order_record", seen_meanwhile)
+        await trio.sleep(0.08)
+        assert rig.result("p1")["filled_qty"] == "0.5"
+    assert rig.record("p1")["state"] == "final"
 
 
 @pytest.mark.parametrize("outcome", ["filled", "unknown"])
