@@ -165,7 +165,10 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
 
 
 class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
-    """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0)."""
+    """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0).
+
+    `client_order_id` is empty for a plan without an order.
+    """
 
     plan_id: PlanId
     symbol: str
@@ -183,6 +186,7 @@ class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     entry_id: EntryId
     dead: str
     dead_fields: tuple[str, ...]
+    client_order_id: str
 
 
 def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
@@ -206,6 +210,7 @@ def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
         entry_id=record.entry_id,
         dead=stream.dead,
         dead_fields=(),
+        client_order_id=record.client_order_id,
     )
 
 
@@ -229,6 +234,7 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         entry_id=refusal.entry_id,
         dead=stream.dead,
         dead_fields=tuple(refusal.dead_fields),
+        client_order_id="",
     )
 
 

@@ -109,6 +109,8 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.xadd(keys.results, paired(step.result), max_len=LONGEST_RESULTS)
     redis.hset(record_key, step.fields)
     redis.expire(record_key, step.record_ttl_ms)
+    if step.client_order_id:
+        redis.set(executor.plan_of(step.client_order_id), step.plan_id, ttl_ms=step.record_ttl_ms)
     if step.final:
         redis.zrem(executor.open, [step.plan_id.encode()])
     else:

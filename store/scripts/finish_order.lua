@@ -11,7 +11,9 @@ end
 local f = cmsgpack.unpack(ARGV[3])
 local plan_id, symbol, before, final, score, fields, record_ttl = unpack(f, 1, 7)
 local result, cooldown, audit_fields, stream, group, last, entry_id = unpack(f, 8, 14)
-local dead, dead_fields = f[15], f[16]
+-- The client order id is empty for a plan without an order.
+local dead, dead_fields, client_id = unpack(f, 15, 17)
+local names = prefix .. ':executor:client:' .. client_id
 local record = prefix .. ':executor:order:' .. plan_id
 local open = prefix .. ':executor:open'
 local audit = prefix .. ':stream:executor.audit'
@@ -38,6 +40,7 @@ local needed = {
 }
 if #dead_fields > 0 then needed[#needed + 1] = { 'XADD', dead, '*', 'f', '' } end
 if cooldown ~= '' then needed[#needed + 1] = { 'SET', cooldown_key, '' } end
+if client_id ~= '' then needed[#needed + 1] = { 'SET', names, '' } end
 if acknowledges then
   needed[#needed + 1] = { 'SET', last, '' }
   needed[#needed + 1] = { 'XACK', stream, group, '0-1' }
@@ -80,6 +83,8 @@ end
 if #result > 0 then redis.call('XADD', results, 'MAXLEN', '~', 100000, '*', unpack(result)) end
 redis.call('HSET', record, unpack(fields))
 redis.call('PEXPIRE', record, record_ttl)
+-- As long as the record lives, events of its order find it.
+if client_id ~= '' then redis.call('SET', names, plan_id, 'PX', record_ttl) end
 if final then
   redis.call('ZREM', open, plan_id)
 else

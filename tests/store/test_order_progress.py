@@ -13,6 +13,7 @@ from store.errors import StoreRefusedError
 from store.execution_records import BeginReply
 from tests.store.backends import KEYS, Backend, MemoryBackend, everything, fill_stream, pending
 from tests.store.executions import (
+    CLIENT,
     EXECUTOR,
     ORDER,
     PLAN,
@@ -257,6 +258,15 @@ async def test_an_unreadable_last_plan_is_replaced(leased: Backend) -> None:
     assert leased.outside.get(EXECUTOR.plans.last_id) == entry_id.encode()
 
 
+async def test_a_record_that_is_written_anew_is_found_by_its_client_order_id(leased: Backend) -> None:
+    await begin_delivered(leased)
+    for key in (EXECUTOR.order(PLAN), EXECUTOR.plan_of(CLIENT)):
+        leased.outside.delete(key)
+    assert await leased.store.record_progress(leased.fence, progress(1, phase=OrderPhase.WORKING))
+    assert await leased.store.plan_of(CLIENT) == PLAN
+    assert 604_700_000 < leased.outside.pttl(EXECUTOR.plan_of(CLIENT)) <= 604_800_000
+
+
 async def test_a_record_lives_on_from_each_step(memory: MemoryBackend) -> None:
     await memory.take_lease()
     await begin_delivered(memory)
@@ -264,6 +274,7 @@ async def test_a_record_lives_on_from_each_step(memory: MemoryBackend) -> None:
     await memory.take_lease()
     assert await memory.store.record_progress(memory.fence, progress(2, phase=OrderPhase.WORKING))
     assert memory.outside.pttl(EXECUTOR.order(PLAN)) == 604_800_000
+    assert memory.outside.pttl(EXECUTOR.plan_of(CLIENT)) == 604_800_000
 
 
 async def test_a_step_of_an_unknown_stream_is_no_step(leased: Backend) -> None:

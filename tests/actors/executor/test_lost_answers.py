@@ -140,13 +140,15 @@ async def test_a_record_that_redis_has_lost_is_written_anew(rig: ExecutorRig, ou
     async with running_executor(rig):
         rig.open("p1")
         await trio.sleep(0.01)
-        for key in (rig.own.order("p1"), rig.own.open, rig.keys.permit_consumer("p1")):
+        named = rig.own.plan_of(rig.client_id("p1"))
+        for key in (rig.own.order("p1"), named, rig.own.open, rig.keys.permit_consumer("p1")):
             rig.redis.delete(key)
         await trio.sleep(3)
-        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
-        await trio.sleep(3)
+        for _ in range(2):
+            rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+            await trio.sleep(3)
     assert rig.result("p1")["executed"] == "true"
-    assert rig.record("p1")["state"] == "final"
+    assert (rig.record("p1")["state"], rig.events()) == ("final", [])
     assert (len(rig.exchange.requests), rig.pending(), rig.is_held()) == (1, 0, False)
 
 
