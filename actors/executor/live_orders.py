@@ -20,7 +20,7 @@ from brain.identifiers import ClientOrderId, FencingToken, PlanId
 from brain.numbers import plain
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks
-from store.errors import FencedError, StoreRefusedError
+from store.errors import FencedError, StoreRefusedError, UnreadableOrderError
 from store.execution_protocol import ExecutorStore
 from store.execution_records import OrderProgress
 from supervision import Heartbeat
@@ -28,6 +28,8 @@ from supervision import Heartbeat
 T = TypeVar("T")
 
 _PAUSE_SEC = 0.1
+#: A record that cannot be read is tried again so often (seconds).
+_REPAIRED_SEC = 10.0
 
 
 class LiveOrder:
@@ -135,7 +137,11 @@ class RecordWriter:
 
             written = await self.until_stored(write, heartbeat)
             if not written:
-                stored = await self.read(after.plan_id, heartbeat)
+                try:
+                    stored = await self.read(after.plan_id, heartbeat)
+                except UnreadableOrderError as error:
+                    await self._unreadable(error, heartbeat)
+                    continue
                 written = stored == after  # by this call, whose first answer was lost
                 if stored is None:
                     # Evicted, or deleted: it is written anew, from what is known here.
@@ -151,18 +157,28 @@ class RecordWriter:
 
     async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Take in what another process has written of an order."""
-        stored = await self.read(live.stored.plan_id, heartbeat)
+        try:
+            stored = await self.read(live.stored.plan_id, heartbeat)
+        except UnreadableOrderError as error:
+            self._log.error("The record of an order cannot be read", error=str(error))
+            return
         if stored is not None and stored.version > live.stored.version:
             live.stored = stored
             live.learn(progress.merge(stored, live.known), "takeover")
 
     async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
-        """Read a record, as soon as Redis answers."""
+        """Read a record, as soon as Redis answers. Raises UnreadableOrderError."""
 
-        async def read(_fence: FencingToken) -> OrderRecord | None:
-            return await self._store.order_record(plan_id)
+        async def read(_fence: FencingToken) -> OrderRecord | UnreadableOrderError | None:
+            try:
+                return await self._store.order_record(plan_id)
+            except UnreadableOrderError as error:
+                return error  # it lasts until an operator repairs the record
 
-        return await self.until_stored(read, heartbeat)
+        stored = await self.until_stored(read, heartbeat)
+        if isinstance(stored, UnreadableOrderError):
+            raise stored
+        return stored
 
     async def event(self, fields: Mapping[str, str], heartbeat: Heartbeat) -> None:
         """Append a reconcile event."""
@@ -191,6 +207,12 @@ class RecordWriter:
             except (*RETRYABLE_REDIS_ERRORS, StoreRefusedError) as error:
                 with heartbeat.waiting_for(describe_error(f"Redis at {self._store.address}", error)):
                     await trio.sleep(_PAUSE_SEC)
+
+    async def _unreadable(self, error: UnreadableOrderError, heartbeat: Heartbeat) -> None:
+        """Wait before a record is written again that an operator has to repair."""
+        self._log.error("The record of an order cannot be read", error=str(error))
+        with heartbeat.waiting_for(str(error)):
+            await trio.sleep(_REPAIRED_SEC)
 
     def _written(self, live: LiveOrder, after: OrderRecord) -> None:
         live.stored = after

@@ -132,6 +132,29 @@ async def test_an_event_that_arrives_while_a_record_is_compared_is_kept(
     assert rig.record("p1")["state"] == "final"
 
 
+async def test_a_record_in_hand_that_cannot_be_read_stops_no_other_plan_until_it_is_repaired(
+    rig: ExecutorRig,
+) -> None:
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+        rig.redis.hset(rig.own.order("p1"), {"state": "nonsense", "version": "9"})
+        rig.redis.delete(rig.keys.lease)
+        await rig.take_lease()
+        await trio.sleep(2)
+        rig.exchange.answer = rig.exchange.fill
+        rig.open("p2", "ETHUSDT")
+        await trio.sleep(1)
+        assert rig.result("p2")["executed"] == "true"
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+        assert rig.published_results("p1") == []
+        rig.redis.hset(rig.own.order("p1"), {"state": "unknown"})
+        await trio.sleep(11)
+        assert rig.result("p1")["executed"] == "true"
+
+
 @pytest.mark.parametrize("outcome", ["filled", "unknown"])
 async def test_a_record_that_redis_has_lost_is_written_anew(rig: ExecutorRig, outcome: str) -> None:
     """Redis evicted it, or an operator deleted it, while its order was under way."""
