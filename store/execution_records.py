@@ -107,7 +107,7 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenOrders(NamedTuple):
-    """All records that are not final, oldest first.
+    """All records that have not ended, oldest first.
 
     `unreadable`: plan id and reason of each that is named in the set of open ones and cannot be read, or is
     gone. An order may stand behind it.

@@ -173,7 +173,7 @@ class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     plan_id: PlanId
     symbol: str
     before: int
-    final: bool
+    ended: bool
     score_ms: int
     fields: tuple[str, ...]
     record_ttl_ms: int
@@ -197,7 +197,7 @@ def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
         plan_id=record.plan_id,
         symbol=record.symbol,
         before=record.version - 1,
-        final=record.phase is OrderPhase.FINAL,
+        ended=record.phase.ended,
         score_ms=record.timestamp_ms,
         fields=encode_record(record),
         record_ttl_ms=RECORD_TTL_MS,
@@ -221,7 +221,7 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         plan_id=refusal.plan_id,
         symbol=refusal.symbol,
         before=0,
-        final=True,
+        ended=True,
         score_ms=0,
         fields=encode_refusal(refusal),
         record_ttl_ms=RECORD_TTL_MS,

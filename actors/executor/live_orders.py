@@ -14,7 +14,7 @@ from actors.executor.reports import ExecutorReports
 from actors.waiting import RETRYABLE_REDIS_ERRORS, describe_error
 from brain.execution import progress
 from brain.execution.orders import OrderState
-from brain.execution.record import OrderRecord
+from brain.execution.record import OrderPhase, OrderRecord
 from brain.execution.results import outcome_of, result_fields
 from brain.identifiers import ClientOrderId, FencingToken, PlanId
 from brain.numbers import plain
@@ -122,7 +122,7 @@ class RecordWriter:
                 result=self._result(after, live) if due else (),
                 cooldown_ms=self._executed_ms(before, after) if due else None,
                 audit=audit_fields(
-                    "finish" if after.phase.ended else live.source,
+                    "finish" if after.phase is OrderPhase.FINAL else live.source,
                     after,
                     source=live.source,
                     status=after.status,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain.execution.record import OrderPhase, OrderRecord
+from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, PlanId, Symbol
 from store.errors import UnreadableOrderError, WrongTypeError
 from store.execution_records import OpenOrders, PermitLook, Switches
@@ -56,7 +56,7 @@ def open_orders(redis: Keyspace, keys: Keys) -> OpenOrders:
             continue
         if record is None:
             found.unreadable.append((plan_id, "its record is gone"))
-        elif record.phase is not OrderPhase.FINAL:
+        elif not record.phase.ended:
             found.records.append(record)
     return found
 

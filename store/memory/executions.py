@@ -42,6 +42,7 @@ def begin_order(redis: Keyspace, keys: Keys, fence: FencingToken, begin: OrderBe
     if refusal is not None:
         return refusal
     _remember(redis, executor, record)
+    redis.zadd(executor.open, record.timestamp_ms, record.plan_id)
     if begin.audit:
         redis.xadd(executor.audit, paired(begin.audit), max_len=LONGEST_AUDIT)
     redis.set(keys.permit_consumer(record.plan_id), begin.consumer, ttl_ms=CONSUMED_TTL_MS)
@@ -82,7 +83,6 @@ def _remember(redis: Keyspace, executor: ExecutorKeys, record: OrderRecord) -> N
     redis.hset(executor.order(record.plan_id), encode_record(record))
     redis.expire(executor.order(record.plan_id), RECORD_TTL_MS)
     redis.set(executor.plan_of(record.client_order_id), record.plan_id, ttl_ms=RECORD_TTL_MS)
-    redis.zadd(executor.open, record.timestamp_ms, record.plan_id)
 
 
 def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: FinishedOrder) -> bool:
@@ -92,7 +92,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
     record_key = executor.order(step.plan_id)
     stored = redis.hash(record_key)
     redis.sorted_set(executor.open)
-    acknowledges = step.final and step.stream != ""
+    acknowledges = step.ended and step.stream != ""
     for stream in (executor.audit, keys.results, *((step.stream,) if acknowledges else ())):
         redis.stream(stream)
     if acknowledges:
@@ -111,7 +111,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
     redis.expire(record_key, step.record_ttl_ms)
     if step.client_order_id:
         redis.set(executor.plan_of(step.client_order_id), step.plan_id, ttl_ms=step.record_ttl_ms)
-    if step.final:
+    if step.ended:
         redis.zrem(executor.open, [step.plan_id.encode()])
     else:
         redis.zadd(executor.open, step.score_ms, step.plan_id)
@@ -185,7 +185,6 @@ def record_orphan(
     """Write the record of an order that was found without one; False where there is one."""
     check_fence(redis, keys, fence)
     executor = ExecutorKeys(keys)
-    redis.sorted_set(executor.open)
     redis.stream(keys.events)
     known = redis.text(executor.plan_of(record.client_order_id))
     named = record.plan_id if known is None else known.decode(errors="backslashreplace")

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from brain.execution.record import OrderPhase, OrderRecord
+from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
 from store.errors import StoreError, StoreRefusedError, UnreadableOrderError, WrongTypeError
 from store.execution_protocol import PermitChanges
@@ -140,7 +140,7 @@ class RedisExecutions:
                 continue
             if record is None:
                 found.unreadable.append((plan_id, "its record is gone"))
-            elif record.phase is not OrderPhase.FINAL:
+            elif not record.phase.ended:
                 found.records.append(record)
         return found
 
@@ -175,8 +175,7 @@ class RedisExecutions:
 
     async def record_orphan(self, fence: FencingToken, record: OrderRecord, event: Sequence[str]) -> bool:
         orphan = (
-            record.plan_id, record.client_order_id, record.timestamp_ms, encode_record(record), RECORD_TTL_MS,
-            tuple(event),
+            record.plan_id, record.client_order_id, encode_record(record), RECORD_TTL_MS, tuple(event),
         )  # fmt: skip
         return bool(await self._scripts.run("record_orphan", self._keys.prefix, fence, _pack(orphan)))
 

@@ -9,7 +9,7 @@ if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
 local f = cmsgpack.unpack(ARGV[3])
-local plan_id, symbol, before, final, score, fields, record_ttl = unpack(f, 1, 7)
+local plan_id, symbol, before, ended, score, fields, record_ttl = unpack(f, 1, 7)
 local result, cooldown, audit_fields, stream, group, last, entry_id = unpack(f, 8, 14)
 -- The client order id is empty for a plan without an order.
 local dead, dead_fields, client_id = unpack(f, 15, 17)
@@ -20,7 +20,7 @@ local audit = prefix .. ':stream:executor.audit'
 local results = prefix .. ':stream:apply.result'
 local cooldown_key = prefix .. ':cooldown:last_exec_ts:' .. symbol
 -- The entry is acknowledged with the last version; an orphan has none.
-local acknowledges = final and stream ~= ''
+local acknowledges = ended and stream ~= ''
 
 local expected = { { record, 'hash' }, { open, 'zset' }, { audit, 'stream' }, { results, 'stream' } }
 if acknowledges then
@@ -85,7 +85,7 @@ redis.call('HSET', record, unpack(fields))
 redis.call('PEXPIRE', record, record_ttl)
 -- As long as the record lives, events of its order find it.
 if client_id ~= '' then redis.call('SET', names, plan_id, 'PX', record_ttl) end
-if final then
+if ended then
   redis.call('ZREM', open, plan_id)
 else
   redis.call('ZADD', open, score, plan_id)
