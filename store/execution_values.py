@@ -23,6 +23,8 @@ from store.keys import ExecutorKeys, PlanStream
 
 #: Life of a record.
 RECORD_TTL_MS = 604_800_000
+#: Life of the record of a plan without an order: more than that of a plan's mark, unless that is set longer.
+REFUSAL_TTL_MS = 86_400_000
 #: Life of the gate's mark, as the gate's own.
 CONSUMED_TTL_MS = 3_600_000
 #: Most that the clock of a permit's issuer may be ahead of Redis's, as at the gate.
@@ -224,7 +226,7 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         ended=True,
         score_ms=0,
         fields=encode_refusal(refusal),
-        record_ttl_ms=RECORD_TTL_MS,
+        record_ttl_ms=REFUSAL_TTL_MS,
         result=tuple(refusal.result),
         cooldown="",
         audit=tuple(refusal.audit),
