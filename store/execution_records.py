@@ -106,15 +106,19 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     dead_fields: Sequence[str] = ()
 
 
-class OpenOrders(NamedTuple):
-    """All records that have not ended, oldest first.
+class UnreadableRecord(NamedTuple):
+    """A record in the set of open ones that cannot be read, or is gone. An order may stand behind it."""
 
-    `unreadable`: plan id and reason of each that is named in the set of open ones and cannot be read, or is
-    gone. An order may stand behind it.
-    """
+    plan_id: PlanId
+    why: str
+    symbol: Symbol | None = None
+
+
+class OpenOrders(NamedTuple):
+    """All records that have not ended, oldest first, and those that cannot be read."""
 
     records: list[OrderRecord]
-    unreadable: list[tuple[PlanId, str]]
+    unreadable: list[UnreadableRecord]
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):

@@ -250,7 +250,10 @@ class _Fields:
     def unreadable(self, name: str) -> UnreadableOrderError:
         value = self._stored.get(name.encode())
         said = "missing" if value is None else repr(value[:80].decode(errors="backslashreplace"))
-        return UnreadableOrderError(f"record of {self._plan_id}: {name} is {said}")
+        error = UnreadableOrderError(f"record of {self._plan_id}: {name} is {said}")
+        symbol = self._stored.get(b"symbol", b"").decode(errors="replace")
+        error.symbol = Symbol(symbol) if is_symbol(symbol) else None
+        return error
 
     def text(self, name: str) -> str:
         try:

@@ -9,7 +9,9 @@ from actors.executor.live_orders import LiveOrder, RecordWriter
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
 from brain.execution.absence import AbsenceEvidence, missing_evidence, query_times_sec, settled_ms
+from brain.execution.orders import client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import PlanId, Symbol
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from channels import Conflating, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
@@ -25,6 +27,19 @@ from supervision import Heartbeat
 _RENEW_SHARE = 1 / 3
 #: While the hold of a symbol is another's, an own one is tried for so often (seconds).
 _AGAIN_SEC = 10.0
+
+
+def hold_of_unreadable(plan_id: PlanId, symbol: Symbol | None, rules: ExecutorRules) -> ExecutionHold | None:
+    """Return the hold for a record that cannot be read, and behind which an order may stand."""
+    if not symbol:
+        return None
+    return ExecutionHold(
+        symbol=symbol,
+        plan_id=plan_id,
+        client_order_id=client_order_id(rules.gate.prefix, plan_id),
+        reason=f"execution_unknown:{plan_id}",
+        ttl_ms=round(rules.hold_ttl_sec * 1000),
+    )
 
 
 class _Search(msgspec.Struct):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from brain.execution.record import OrderRecord
+from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, Symbol
 from store.execution_records import BeginReply, ExecutionHold, OrderBegin
 from store.execution_values import (
@@ -100,7 +100,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
     if step.dead_fields:
         redis.stream(step.dead)
     if step.before == 0 and stored:
-        if acknowledges:
+        if acknowledges and stored.get(b"state") == OrderPhase.FINAL.encode():
             _acknowledge(redis, step)
         return False
     if step.before != 0 and stored.get(b"version") != str(step.before).encode():

@@ -22,6 +22,7 @@ from store.execution_records import (
     PermitLook,
     PlanRefusal,
     Switches,
+    UnreadableRecord,
 )
 from store.execution_values import (
     CLOCK_TOLERANCE_MS,
@@ -136,10 +137,11 @@ class RedisExecutions:
             try:
                 record = self._record(plan_id, stored)
             except StoreRefusedError as error:
-                found.unreadable.append((plan_id, str(error)))
+                symbol = error.symbol if isinstance(error, UnreadableOrderError) else None
+                found.unreadable.append(UnreadableRecord(plan_id, str(error), symbol))
                 continue
             if record is None:
-                found.unreadable.append((plan_id, "its record is gone"))
+                found.unreadable.append(UnreadableRecord(plan_id, "its record is gone"))
             elif not record.phase.ended:
                 found.records.append(record)
         return found

@@ -1,7 +1,7 @@
 -- Writes the next version of an order's record, or the only one of a plan that ends without an order, with the
 -- result that tells of it. ARGV: prefix, fence, msgpack of what is unpacked below.
 -- Returns 1; or 0 where the stored version is not `before` (0: no record). Then nothing is written, but the
--- plan of a second refusal is acknowledged.
+-- second refusal of a plan that is over is acknowledged.
 -- The result comes first: a full Redis refuses it, and on Redis 6.2, which does not show a script its rights, a
 -- result that is repeated does no harm, while one that is missing loses a fill.
 local prefix, fence = ARGV[1], ARGV[2]
@@ -73,7 +73,7 @@ end
 
 if before == 0 then
   if redis.call('EXISTS', record) == 1 then
-    if acknowledges then acknowledge() end
+    if acknowledges and redis.call('HGET', record, 'state') == 'final' then acknowledge() end
     return 0
   end
 elseif redis.call('HGET', record, 'version') ~= string.format('%.0f', before) then

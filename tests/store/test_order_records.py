@@ -123,7 +123,8 @@ async def test_an_open_record_that_cannot_be_read_is_named_with_its_field(leased
     leased.outside.hset(EXECUTOR.order(PLAN), {name: BROKEN[name]})
     found = await leased.store.open_orders()
     assert [each.plan_id for each in found.records] == ["plan-2"]
-    ((plan_id, why),) = found.unreadable
+    ((plan_id, why, symbol),) = found.unreadable
+    assert symbol == (None if name == "symbol" else RECORD.symbol)
     assert plan_id == PLAN
     assert why.startswith(f"record of plan-1: {name} is ")
     with pytest.raises(UnreadableOrderError, match=name):
@@ -135,7 +136,7 @@ async def test_an_open_plan_without_a_record_is_named(leased: Backend) -> None:
     leased.outside.set(EXECUTOR.order("plan-8"), "of a wrong type")
     found = await leased.store.open_orders()
     assert found.records == []
-    assert [plan_id for plan_id, _ in found.unreadable] == ["plan-7", "plan-8"]
+    assert [each.plan_id for each in found.unreadable] == ["plan-7", "plan-8"]
     assert found.unreadable[0][1] == "its record is gone"
     assert "WRONGTYPE" in found.unreadable[1][1]
 
