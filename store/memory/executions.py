@@ -37,7 +37,10 @@ def begin_order(redis: Keyspace, keys: Keys, fence: FencingToken, begin: OrderBe
     check_fence(redis, keys, fence)
     executor, record = ExecutorKeys(keys), begin.record
     redis.sorted_set(executor.open)
-    redis.stream(executor.audit)
+    plans = executor.stream(record.stream)
+    for stream in (executor.audit, keys.results, plans.key):
+        redis.stream(stream)
+    redis.text(plans.last_id)
     refusal = _refusal(redis, keys, executor, begin)
     if refusal is not None:
         return refusal

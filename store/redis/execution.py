@@ -113,7 +113,7 @@ class RedisExecutions:
         for key, value in zip(self._executor.switches, begin.switches[:4], strict=True):
             switches += [key, b"" if value is None else b"=" + value]
         verdict, value = await self._scripts.run(
-            "begin_order", self._keys.prefix, fence, _pack(_begun(begin)), *permits, *switches,
+            "begin_order", self._keys.prefix, fence, _pack(_begun(self._executor, begin)), *permits, *switches,
             losses=self._compared_execution,
         )  # fmt: skip
         return BeginReply(verdict.decode(), value.decode(errors="replace"))
@@ -208,14 +208,15 @@ def _value(answer: Any) -> Any:
     return answer
 
 
-def _begun(begin: OrderBegin) -> tuple[object, ...]:
+def _begun(keys: ExecutorKeys, begin: OrderBegin) -> tuple[object, ...]:
     """Return what `begin_order.lua` unpacks."""
     record = begin.record
+    stream = keys.stream(record.stream)
     return (
         record.plan_id, record.symbol, record.client_order_id, record.timestamp_ms, encode_record(record),
         RECORD_TTL_MS, begin.consumer, CONSUMED_TTL_MS,
         begin.published_ms, begin.plan_max_age_ms, begin.deadline_ms, begin.permit_max_age_ms,
         CLOCK_TOLERANCE_MS, begin.ignores_hold,
         [-1 if created_ms is None else created_ms for _, _, created_ms in begin.permits],
-        begin.switches.lockdown, tuple(begin.audit),
+        begin.switches.lockdown, tuple(begin.audit), stream.key, stream.group, stream.last_id,
     )  # fmt: skip
