@@ -76,12 +76,14 @@ class OrderProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     `result`: flat names and values for `apply.result`, empty for none. `cooldown_ms`: the exchange's clock of
     the execution, None where nothing was executed. A final record leaves the set of open ones, and its plan's
-    entry is acknowledged.
+    entry is acknowledged. From `working` or `final` on no hold of the order stands: it passes to `heir`,
+    another order of the symbol that is undecided.
     """
 
     record: OrderRecord
     result: Sequence[str]
     cooldown_ms: int | None
+    heir: OrderRecord | None = None
     audit: Sequence[str] = ()
 
 

@@ -169,7 +169,8 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
 class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0).
 
-    `client_order_id` is empty for a plan without an order.
+    `client_order_id` is empty for a plan without an order. `releases`: the order's hold ends, or passes to
+    the order of the heir.
     """
 
     plan_id: PlanId
@@ -189,11 +190,14 @@ class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     dead: str
     dead_fields: tuple[str, ...]
     client_order_id: str
+    releases: bool
+    heir_plan_id: str
+    heir_client_order_id: str
 
 
 def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
     """Return the arguments for a record's next version."""
-    record = progress.record
+    record, heir = progress.record, progress.heir
     stream = keys.stream(record.stream) if record.stream else _NO_STREAM
     return FinishedOrder(
         plan_id=record.plan_id,
@@ -213,6 +217,9 @@ def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
         dead=stream.dead,
         dead_fields=(),
         client_order_id=record.client_order_id,
+        releases=record.phase in (OrderPhase.WORKING, OrderPhase.FINAL),
+        heir_plan_id="" if heir is None else heir.plan_id,
+        heir_client_order_id="" if heir is None else heir.client_order_id,
     )
 
 
@@ -237,6 +244,9 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         dead=stream.dead,
         dead_fields=tuple(refusal.dead_fields),
         client_order_id="",
+        releases=False,
+        heir_plan_id="",
+        heir_client_order_id="",
     )
 
 

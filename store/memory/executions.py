@@ -28,6 +28,7 @@ LONGEST_RESULTS = LONGEST_AUDIT = 100_000
 LONGEST_DRY_RUN = 10_000
 _COOLDOWN_MS = 3_600_000
 _HASH_MARGIN_MS = 60_000
+_NO_KEY = -2
 _RESERVATION = re.compile(rb"([A-Z]+\|[a-z]+\|[A-Z]*\|[0-9][0-9.]*)\|([0-9]{1,15})")
 _COUNT = re.compile(rb"[0-9]{1,15}")
 
@@ -124,9 +125,31 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.xadd(executor.audit, paired(step.audit), max_len=LONGEST_AUDIT)
     if step.dead_fields:
         redis.xadd(step.dead, paired(step.dead_fields), max_len=LONGEST_DEAD)
+    if step.releases:
+        _release(redis, keys, step)
     if acknowledges:
         _acknowledge(redis, step)
     return True
+
+
+def _release(redis: Keyspace, keys: Keys, step: FinishedOrder) -> None:
+    """End the order's hold, or pass it to the heir for the rest of its life."""
+    executor, symbol = ExecutorKeys(keys), Symbol(step.symbol)
+    sig_key, reason_key = executor.hold_sig(symbol), executor.hold_reason(symbol)
+    if string_at(redis, sig_key) != f"exec:{step.client_order_id}".encode():
+        return
+    if not step.heir_client_order_id:
+        for key in (sig_key, reason_key, keys.hold(symbol)):
+            redis.delete(key)
+        return
+    owned = (
+        (sig_key, f"exec:{step.heir_client_order_id}"),
+        (reason_key, f"execution_unknown:{step.heir_plan_id}"),
+    )
+    for key, text in owned:
+        life_ms = redis.ttl_ms(key)
+        if life_ms != _NO_KEY:
+            redis.set(key, text, ttl_ms=None if life_ms < 0 else life_ms)
 
 
 def _acknowledge(redis: Keyspace, step: FinishedOrder) -> None:

@@ -138,8 +138,9 @@ async def test_a_key_that_is_taken_away_leaves_no_write_half_done(
 @pytest.mark.parametrize(
     "key",
     [
-        "q:stream:apply.result", "q:stream:apply.plan", "q:executor:last_plan_id", "q:cooldown:last_exec_ts:*",
-        "q:reconcile:hold:*", "q:reconcile:hold_reason:*", "q:reconcile:hold_sig:*", "q:p33:open:*",
+        "q:stream:apply.result", "q:stream:apply.plan", "q:executor:last_plan_id",
+        "q:cooldown:last_exec_ts:*", "q:reconcile:hold:*", "q:reconcile:hold_reason:*",
+        "q:reconcile:hold_sig:*", "q:p33:open:*",
     ],
 )  # fmt: skip
 async def test_no_order_begins_without_the_rights_that_its_end_needs(
