@@ -227,7 +227,12 @@ class Executor:
 
     async def _resume(self, record: OrderRecord, heartbeat: Heartbeat) -> None:
         """Follow a record that another task, actor or process has begun and not ended."""
-        if record.phase.ended or self._live_orders.get(record.client_order_id) is not None:
+        if record.phase.ended:
+            return
+        known = self._live_orders.get(record.client_order_id)
+        if known is not None:
+            # Redis may have lost its hold.
+            await self._resolver.hold(known, heartbeat)
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:

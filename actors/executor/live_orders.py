@@ -36,7 +36,7 @@ class LiveOrder:
     """An order in hand: the record as stored, and the record with all that is known of the order.
 
     `lacking`: the evidence that is missing for a proof that there is no such order. `held`: an own hold
-    stands.
+    stands, or may stand. `hold_due_sec`: its next renewal (trio's clock).
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class LiveOrder:
         self.latency_ms: int | None = None
         self.since_sec = trio.current_time()
         self.held = False
+        self.hold_due_sec = 0.0
         #: The latest source of knowledge: `answer`, `event`, `query` or `takeover`.
         self.source = "takeover"
         self.lacking: tuple[str, ...] = ()
@@ -98,12 +99,14 @@ class RecordWriter:
         self,
         store: ExecutorStore,
         lease: LatestValue[Lease],
+        live_orders: LiveOrders,
         reports: ExecutorReports,
         *,
         clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
+        self._live_orders = live_orders
         self._lease = lease
         self._reports = reports
         self._clocks = clocks
@@ -121,6 +124,7 @@ class RecordWriter:
                 record=after,
                 result=self._result(after, live) if due else (),
                 cooldown_ms=self._executed_ms(before, after) if due else None,
+                heir=self._live_orders.undecided_beside(live),
                 audit=audit_fields(
                     "finish" if after.phase is OrderPhase.FINAL else live.source,
                     after,
@@ -255,6 +259,14 @@ class LiveOrders:
     def get(self, client_order_id: ClientOrderId) -> LiveOrder | None:
         """Return the order in hand of that id."""
         return self._by_client_id.get(client_order_id)
+
+    def undecided_beside(self, live: LiveOrder) -> OrderRecord | None:
+        """Return the record of another order of its symbol whose outcome is unknown."""
+        for other in self._by_client_id.values():
+            same_symbol = other.stored.symbol == live.stored.symbol
+            if other is not live and same_symbol and other.known.phase is OrderPhase.UNKNOWN:
+                return other.stored
+        return None
 
     def all(self) -> list[LiveOrder]:
         """Return all orders in hand, oldest first."""

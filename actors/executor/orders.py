@@ -132,7 +132,7 @@ class OrderSender:
                 await self._place(live, heartbeat)
             if live.is_undecided:
                 await self._resolver.hold(live, heartbeat)
-            await self._writer.catch_up(live, heartbeat)
+            await self._resolver.catch_up(live, heartbeat)
         await self.follow(live, heartbeat)
 
     def never_sent(self, record: OrderRecord) -> bool:
