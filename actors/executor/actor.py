@@ -243,10 +243,11 @@ class Executor:
             live.learn(progress.lose_track(record), "takeover")
         # A hold may stand from before the order was seen.
         live.held = not live.is_undecided
-        if live.is_undecided:
-            await self._resolver.hold(live, heartbeat)
-            self._reports.unknown(record, "taken over")
+        # Before the hold: an error of a sibling ends the session, and with it this call.
         self._orders.start_soon(self._follow, live)
+        if live.is_undecided:
+            self._reports.unknown(record, "taken over")
+            await self._resolver.hold(live, heartbeat)
 
     def _follow_late(self, live: LiveOrder) -> None:
         self._orders.start_soon(self._follow, live)

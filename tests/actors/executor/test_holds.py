@@ -9,7 +9,7 @@ import trio.testing
 from brain.execution.orders import Unknown
 from brain.identifiers import FencingToken
 from store.errors import StoreRefusedError
-from store.execution_records import OrderProgress
+from store.execution_records import ExecutionHold, OrderProgress
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 
@@ -118,3 +118,31 @@ async def test_the_hold_of_one_order_passes_to_another_that_is_undecided(rig: Ex
         await trio.sleep(0.1)
         assert rig.result("p2")["executed"] == "true"
         assert not rig.is_held()
+
+
+async def test_an_order_is_followed_when_its_session_ends_before_the_hold_stands(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.01)
+    rig.redis.delete(rig.own.open)
+    hold_symbol, asked = rig.store.hold_symbol, trio.Event()
+
+    async def slow(fence: FencingToken, hold: ExecutionHold) -> bool:
+        if not asked.is_set():
+            asked.set()
+            await trio.sleep_forever()
+        return await hold_symbol(fence, hold)
+
+    monkeypatch.setattr(rig.store, "hold_symbol", slow)
+    async with running_executor(rig):
+        await asked.wait()
+        rig.store.faults.fail_next("before", method="look_at_permits")
+        rig.publish("p2", "ETHUSDT")
+        await trio.sleep(5)
+        assert rig.is_held()
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+        assert rig.result("p1")["executed"] == "true"
