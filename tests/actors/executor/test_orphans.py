@@ -73,7 +73,7 @@ async def test_an_order_without_a_record_is_an_orphan_that_holds_its_symbol(rig:
     assert rig.published_results() == []
 
 
-async def test_what_becomes_of_an_orphan_is_recorded(rig: ExecutorRig) -> None:
+async def test_an_orphan_is_followed_in_its_record(rig: ExecutorRig) -> None:
     first = msgspec.structs.replace(foreign(), status=OrderStatus.PARTIALLY_FILLED, cumulative=Decimal("0.2"))
     async with running_executor(rig):
         for order in (first, foreign(), first):
