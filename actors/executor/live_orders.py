@@ -20,7 +20,13 @@ from brain.identifiers import ClientOrderId, FencingToken, PlanId
 from brain.numbers import plain
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks
-from store.errors import FencedError, StoreRefusedError, UnreadableOrderError
+from store.errors import (
+    FencedError,
+    StoreRefusedError,
+    UnreadableOrderError,
+    WrongRightsError,
+    WrongTypeError,
+)
 from store.execution_protocol import ExecutorStore
 from store.execution_records import OrderProgress
 from supervision import Heartbeat
@@ -190,9 +196,16 @@ class RecordWriter:
         await self.until_stored(lambda fence: self._store.emit_event(fence, flat), heartbeat)
 
     async def audit(self, step: str, record: OrderRecord, heartbeat: Heartbeat, **numbers: str) -> None:
-        """Append a step that changes no record."""
+        """Append a step that changes no record. No order waits for an operator who has to repair the audit."""
         fields = audit_fields(step, record, **numbers)
-        await self.until_stored(lambda fence: self._store.append_audit(fence, fields), heartbeat)
+
+        async def append(fence: FencingToken) -> None:
+            try:
+                await self._store.append_audit(fence, fields)
+            except (WrongTypeError, WrongRightsError) as error:
+                self._log.error("Not audited", step=step, plan_id=record.plan_id, error=str(error))
+
+        await self.until_stored(append, heartbeat)
 
     async def until_stored(self, write: Callable[[FencingToken], Awaitable[T]], heartbeat: Heartbeat) -> T:
         """Call `write` until Redis answers it, under the lease of the moment."""

@@ -61,6 +61,23 @@ async def test_a_hold_stands_until_the_result_of_its_order_is_written(
         assert not rig.is_held() and sig(rig) is None
 
 
+async def test_an_audit_that_cannot_be_written_keeps_no_symbol_from_being_held(rig: ExecutorRig) -> None:
+    rig.exchange.latency_sec = 1.0
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.5)
+        rig.redis.set(rig.own.audit, "of a wrong type")
+        await trio.sleep(1)
+        for _ in range(400):
+            assert rig.is_held()
+            await trio.sleep(1)
+        rig.redis.delete(rig.own.audit)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+    assert rig.result("p1")["executed"] == "true"
+
+
 @pytest.mark.parametrize("lost", ["hold", "everything"])
 async def test_a_hold_that_redis_has_lost_stands_again_soon(rig: ExecutorRig, lost: str) -> None:
     rig.exchange.answer = rig.exchange.always(UNKNOWN)
