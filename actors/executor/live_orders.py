@@ -196,7 +196,7 @@ class RecordWriter:
         await self.until_stored(lambda fence: self._store.emit_event(fence, flat), heartbeat)
 
     async def audit(self, step: str, record: OrderRecord, heartbeat: Heartbeat, **numbers: str) -> None:
-        """Append a step that changes no record. No order waits for an operator who has to repair the audit."""
+        """Append a step that changes no record; no order waits until an operator has repaired the audit."""
         fields = audit_fields(step, record, **numbers)
 
         async def append(fence: FencingToken) -> None:
