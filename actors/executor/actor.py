@@ -92,7 +92,6 @@ class Executor:
         self._run_id: str | None = None
         self._searched_ms: int | None = None
         self._unreadable: list[UnreadableRecord] = []
-        self._repaired_sec = 0.0
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = self._follow_late
         for reader in readers:
@@ -231,8 +230,7 @@ class Executor:
             return
         known = self._live_orders.get(record.client_order_id)
         if known is not None:
-            # Redis may have lost its hold.
-            await self._resolver.hold(known, heartbeat)
+            await self._resolver.hold(known, heartbeat)  # which Redis may have lost
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
