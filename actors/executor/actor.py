@@ -14,13 +14,13 @@ from actors.executor.permits import PermitWatch
 from actors.executor.plan_reader import PlanReader
 from actors.executor.plan_work import PlanWork
 from actors.executor.reports import ExecutorReports
-from actors.executor.resolution import OrderResolver
+from actors.executor.resolution import OrderResolver, hold_of_unreadable
 from actors.executor.rules import ExecutorRules
 from actors.stream_consumer import Session
 from actors.waiting import RedisTrouble, lease_fence, present
 from brain.execution import progress, reasons
 from brain.execution.record import OrderPhase, OrderRecord
-from brain.identifiers import ClientOrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, Symbol
 from brain.plans.permit import Kind
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
@@ -28,10 +28,13 @@ from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObse
 from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
 from store.execution_protocol import ExecutorStore
+from store.execution_records import UnreadableRecord
 from supervision import Heartbeat
 
 #: A stop waits so long for the answers to requests under way (seconds).
 STOP_WITHIN_SEC = 2.0
+#: While there is a record that cannot be read, all are read again so often (seconds).
+_REPAIRED_SEC = 10.0
 _BEGIN_UNANSWERED = "the begin of it was not answered"
 
 
@@ -88,7 +91,7 @@ class Executor:
         self._log = log
         self._run_id: str | None = None
         self._searched_ms: int | None = None
-        self._unreadable: list[tuple[PlanId, str]] = []
+        self._unreadable: list[UnreadableRecord] = []
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = self._follow_late
         for reader in readers:
@@ -140,8 +143,12 @@ class Executor:
     async def _take_over(self, session: Session) -> None:
         opened = await self._store.open_orders()
         self._unreadable = [*opened.unreadable]
-        for plan_id, error in opened.unreadable:
-            self._log.error("The record of an order cannot be read", plan_id=plan_id, error=error)
+        self._repaired_sec = trio.current_time() + _REPAIRED_SEC
+        for each in opened.unreadable:
+            self._log.error("The record of an order cannot be read", plan_id=each.plan_id, error=each.why)
+            hold = hold_of_unreadable(each.plan_id, each.symbol, self._rules)
+            if hold is not None:
+                await self._store.hold_symbol(session.fence, hold)
         for record in opened.records:
             await self._resume(record, session.heartbeat)
         for live in self._live_orders.all():
@@ -156,6 +163,8 @@ class Executor:
             return
         if counts := self._reports.take_counts():
             await self._store.write_counts(session.fence, counts)
+        if self._unreadable and trio.current_time() >= self._repaired_sec:
+            await self._take_over(session)
         if self._searched_ms != self._work.redis_changed_ms:
             self._searched_ms = self._work.redis_changed_ms
             self._orders.start_soon(self._search)
@@ -189,8 +198,15 @@ class Executor:
             if live.stored.phase is OrderPhase.UNKNOWN
         ]
         shown += [
-            OpenExecution(plan_id, Symbol(""), ClientOrderId(""), 0.0, False, (f"its record: {why}",))
-            for plan_id, why in self._unreadable
+            OpenExecution(
+                each.plan_id,
+                each.symbol or Symbol(""),
+                ClientOrderId(""),
+                0.0,
+                False,
+                (f"its record: {each.why}",),
+            )
+            for each in self._unreadable
         ]
         self._shown.send(tuple(shown))
         self._reports.open_orders(
@@ -210,21 +226,26 @@ class Executor:
 
     async def _resume(self, record: OrderRecord, heartbeat: Heartbeat) -> None:
         """Follow a record that another task, actor or process has begun and not ended."""
-        if record.phase.ended or self._live_orders.get(record.client_order_id) is not None:
+        if record.phase.ended:
+            return
+        known = self._live_orders.get(record.client_order_id)
+        if known is not None:
+            await self._resolver.hold(known, heartbeat)  # which Redis may have lost
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
             live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE), "takeover")
-        elif record.plan_id in self._sender.never_sent:
+        elif self._sender.never_sent(record):
             live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)), "takeover")
         else:
             live.learn(progress.lose_track(record), "takeover")
         # A hold may stand from before the order was seen.
         live.held = not live.is_undecided
-        if live.is_undecided:
-            await self._resolver.hold(live, heartbeat)
-            self._reports.unknown(record, "taken over")
+        # Before the hold: an error of a sibling ends the session, and with it this call.
         self._orders.start_soon(self._follow, live)
+        if live.is_undecided:
+            self._reports.unknown(record, "taken over")
+            await self._resolver.hold(live, heartbeat)
 
     def _follow_late(self, live: LiveOrder) -> None:
         self._orders.start_soon(self._follow, live)

@@ -38,6 +38,14 @@ class LookAgain(NamedTuple):
     """What the begin rested on has changed: permits and switches must be read again."""
 
 
+class Attempt(NamedTuple):
+    """One call to begin an order: two processes that try the same plan differ in it."""
+
+    plan_id: PlanId
+    instance: str
+    timestamp_ms: int
+
+
 class Begun(NamedTuple):
     """The permits are consumed, and the record stands. Its turn ends with `turn`."""
 
@@ -72,8 +80,8 @@ class OrderSender:
         self._lanes: dict[tuple[Symbol, Leg], trio.Semaphore] = {}
         self._under_way = 0
         self._all_answered = trio.lowlevel.ParkingLot()
-        #: Plans whose begin was not answered, so that this process has sent nothing for them.
-        self.never_sent: set[PlanId] = set()
+        #: Attempts that were not answered by `begun`: if a record is of one, no request of it was sent.
+        self._unsent: set[Attempt] = set()
 
     async def begin(
         self, granted: GrantedPlan, fence: FencingToken, stopping: trio.Event
@@ -124,8 +132,12 @@ class OrderSender:
                 await self._place(live, heartbeat)
             if live.is_undecided:
                 await self._resolver.hold(live, heartbeat)
-            await self._writer.catch_up(live, heartbeat)
+            await self._resolver.catch_up(live, heartbeat)
         await self.follow(live, heartbeat)
+
+    def never_sent(self, record: OrderRecord) -> bool:
+        """Return True if this process wrote the record and, for want of an answer, sent no request for it."""
+        return _attempt(record) in self._unsent
 
     async def nothing_under_way(self) -> None:
         """Wait until every order that was begun is written with its answer."""
@@ -168,15 +180,15 @@ class OrderSender:
         )
         # Before the record stands: events of the order must find it in hand.
         self._live_orders.add(live)
+        # Without an answer the record may stand, and `exists` may mean that very record.
+        self._unsent.add(_attempt(record))
         try:
             reply = await self._store.begin_order(fence, begin)
         except BaseException:
-            # The record may stand, and this process sends nothing for it.
             self._live_orders.remove(live)
-            self.never_sent.add(record.plan_id)
             raise
-        if reply.verdict == "begun":
-            self.never_sent.discard(record.plan_id)
+        if reply.verdict != "exists":
+            self._unsent.discard(_attempt(record))
         return reply
 
     def _not_begun(self, granted: GrantedPlan, reply: BeginReply) -> RefusedPlan | LookAgain | TakenPlan:
@@ -227,6 +239,10 @@ class OrderSender:
             case Unknown():
                 error = outcome.error if outcome.refused_unless_found else ""
                 live.learn(progress.lose_track(live.known, error), "answer")
+
+
+def _attempt(record: OrderRecord) -> Attempt:
+    return Attempt(record.plan_id, record.instance, record.timestamp_ms)
 
 
 def _begin_audit(granted: GrantedPlan, record: OrderRecord) -> tuple[str, ...]:

@@ -74,7 +74,9 @@ class Orphans:
                 live.show(order, "event")
             elif record is None:
                 await self._record_orphan(order, heartbeat)
-            elif record.phase is not OrderPhase.ORPHAN:
+            elif record.phase is OrderPhase.ORPHAN:
+                await self._record_growth(record, order, heartbeat)
+            else:
                 self._resume(record, order)
         finally:
             self._checking.discard(order.client_order_id)
@@ -117,6 +119,12 @@ class Orphans:
             live = self._live_orders.add(LiveOrder(record))
             live.learn(known, "event")
             self.on_late(live)
+
+    async def _record_growth(self, record: OrderRecord, order: OrderState, heartbeat: Heartbeat) -> None:
+        """Write what the record of an orphan does not have of its order yet."""
+        live = LiveOrder(record)
+        live.show(order, "event")
+        await self._writer.catch_up(live, heartbeat)
 
     async def _record_orphan(self, order: OrderState, heartbeat: Heartbeat) -> None:
         record = self._orphan(order)

@@ -15,13 +15,14 @@ from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, TakenPla
 from actors.executor.preparation import OrderPreparation
 from actors.executor.refusals import PlanRefusals
 from actors.executor.reports import ExecutorReports
+from actors.executor.resolution import hold_of_unreadable
 from actors.executor.rules import ExecutorRules
 from actors.stream_consumer import MOST_FAILURES, Session
 from brain.decisions.dead_letter import dead_letter
 from brain.execution import reasons
 from brain.execution.orders import client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
-from brain.identifiers import PlanId, Symbol
+from brain.identifiers import EntryId, PlanId, Symbol
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 from brain.plans.plan_fields import read_plan
 from clocks.clocks import Clocks
@@ -113,7 +114,10 @@ class PlanWork:
 
     async def _is_poison(self, plan_id: PlanId) -> bool:
         """Return True if no order was begun: an entry whose order is open is delivered again and again."""
-        return await self._store.order_record(plan_id) is None
+        try:
+            return await self._store.order_record(plan_id) is None
+        except UnreadableOrderError:
+            return False
 
     async def _set_aside(
         self,
@@ -142,18 +146,19 @@ class PlanWork:
         if isinstance(plan, SkippedPlan):
             self._reports.processed(plan.decision, manual=manual)
             error = reasons.skipped(entry.fields or {}, plan.decision)
-            await self._refusals.skip(plan, entry, reader.group.stream, error, session.fence)
+            if not await self._refusals.skip(plan, entry, reader.group.stream, error, session.fence):
+                await self._leave(reader, plan.plan_id, None, entry.id, session)
             return
         in_hand = self._plan_in_hand(reader, entry, plan)
         self._reports.processed(in_hand.decision.value, manual=manual)
         refused = self._refused_at_once(entry, plan)
         if refused is not None:
-            await self._end(in_hand, refused, session)
+            await self._refuse(reader, in_hand, RefusedPlan(refused, 0), session)
             return
         for _ in range(_MOST_ATTEMPTS):
             if not await self._try(reader, in_hand, session):
                 return
-        await self._end(in_hand, _CONTENDED, session)
+        await self._refuse(reader, in_hand, RefusedPlan(_CONTENDED, 0), session)
 
     def _refused_at_once(self, entry: Entry, plan: Plan | MalformedPlan) -> str | None:
         """Return the reason to refuse a plan before its permits are awaited."""
@@ -183,7 +188,7 @@ class PlanWork:
                 return False
             answer = step
         if isinstance(answer, RefusedPlan):
-            await self._refusals.refuse(in_hand, answer, session.fence)
+            await self._refuse(reader, in_hand, answer, session)
         elif isinstance(answer, TakenPlan):
             await self._taken(reader, in_hand, answer, session)
         return False
@@ -200,27 +205,46 @@ class PlanWork:
         self, reader: PlanReader, in_hand: PlanInHand, taken: TakenPlan, session: Session
     ) -> None:
         """Leave a plan to the record that it has; refuse one whose permits another consumer has."""
-        try:
-            record = await self._store.order_record(in_hand.plan_id)
-        except UnreadableOrderError as error:
-            self._log.error(
-                "The record of an order cannot be read", plan_id=in_hand.plan_id, error=str(error)
-            )
-            return
-        if record is None or self._rules.dry_run:
+        if not await self._leave(reader, in_hand.plan_id, in_hand.symbol, in_hand.entry_id, session):
             plan = PlanPermits(
                 in_hand.plan_id, in_hand.symbol, self._rules.sources_of(in_hand.decision), self._rules.gate
             )
             by = plan.refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {taken.by[:80]}")
             await self._refusals.refuse(in_hand, RefusedPlan(str(by), taken.waited_ms), session.fence)
-            return
-        if record.phase is OrderPhase.FINAL or record.entry_id != in_hand.entry_id:
-            self._log.info(f"{in_hand.symbol}: {reasons.DUPLICATE_PLAN}", plan_id=in_hand.plan_id)
-            await reader.group.acknowledge(session.fence, [in_hand.entry_id])
-        await self.on_open(record, session.heartbeat)
 
-    async def _end(self, in_hand: PlanInHand, error: str, session: Session) -> None:
-        await self._refusals.refuse(in_hand, RefusedPlan(error, 0), session.fence)
+    async def _leave(
+        self,
+        reader: PlanReader,
+        plan_id: PlanId,
+        symbol: Symbol | None,
+        entry_id: EntryId,
+        session: Session,
+    ) -> bool:
+        """Leave a plan to the record that it has: it ends with that. Return False where there is none."""
+        if self._rules.dry_run:
+            return False
+        try:
+            record = await self._store.order_record(plan_id)
+        except UnreadableOrderError as error:
+            self._log.error("The record of an order cannot be read", plan_id=plan_id, error=str(error))
+            hold = hold_of_unreadable(plan_id, error.symbol or symbol, self._rules)
+            if hold is not None:
+                await self._store.hold_symbol(session.fence, hold)
+            return True
+        if record is None:
+            return False
+        if record.phase is OrderPhase.FINAL or record.entry_id != entry_id:
+            self._log.info(f"{record.symbol}: {reasons.DUPLICATE_PLAN}", plan_id=plan_id)
+            await reader.group.acknowledge(session.fence, [entry_id])
+        await self.on_open(record, session.heartbeat)
+        return True
+
+    async def _refuse(
+        self, reader: PlanReader, in_hand: PlanInHand, refused: RefusedPlan, session: Session
+    ) -> None:
+        """End a plan without an order, or leave it to the record that it has."""
+        if not await self._refusals.refuse(in_hand, refused, session.fence):
+            await self._leave(reader, in_hand.plan_id, in_hand.symbol, in_hand.entry_id, session)
 
     def _plan_in_hand(self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan) -> PlanInHand:
         now_sec = trio.current_time()

@@ -92,7 +92,7 @@ class OrderPreparation:
             return reasons.RECONCILE_HOLD_ACTIVE
         side, leg = terms.order_side or "", _LEGS.get(terms.leg or "")
         if kind is Kind.NONE:
-            return OrderDraft(kind, side, leg or Leg.BOTH, ZERO, ZERO)
+            return OrderDraft(kind, "", leg or Leg.BOTH, ZERO, ZERO)
         if side not in _SIDES or leg is None:
             return "permit_unreadable (P3.3: no side or leg of the order)"
         if kind is not Kind.CLOSE and not self._may_be_opened(plan.symbol):

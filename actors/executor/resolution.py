@@ -9,7 +9,9 @@ from actors.executor.live_orders import LiveOrder, RecordWriter
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
 from brain.execution.absence import AbsenceEvidence, missing_evidence, query_times_sec, settled_ms
+from brain.execution.orders import client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import PlanId, Symbol
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from channels import Conflating, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
@@ -21,10 +23,23 @@ from store.execution_protocol import ExecutorStore
 from store.execution_records import ExecutionHold
 from supervision import Heartbeat
 
-#: A hold is renewed when this share of its life has passed.
+#: The reservation of an order that is known is renewed when this share of a hold's life has passed.
 _RENEW_SHARE = 1 / 3
-#: While the hold of a symbol is another's, an own one is tried for so often (seconds).
-_AGAIN_SEC = 10.0
+#: A hold is renewed so often, since Redis may lose it, or another's may end (seconds).
+_RENEW_SEC = 2.0
+
+
+def hold_of_unreadable(plan_id: PlanId, symbol: Symbol | None, rules: ExecutorRules) -> ExecutionHold | None:
+    """Return the hold for a record that cannot be read, and behind which an order may stand."""
+    if not symbol:
+        return None
+    return ExecutionHold(
+        symbol=symbol,
+        plan_id=plan_id,
+        client_order_id=client_order_id(rules.gate.prefix, plan_id),
+        reason=f"execution_unknown:{plan_id}",
+        ttl_ms=round(rules.hold_ttl_sec * 1000),
+    )
 
 
 class _Search(msgspec.Struct):
@@ -33,7 +48,6 @@ class _Search(msgspec.Struct):
     not_found_ms: tuple[int, ...] = ()
     not_listed_ms: int | None = None
     dropped: int = 0
-    hold_due_sec: float = 0.0
     query_due_sec: float = 0.0
 
 
@@ -71,17 +85,15 @@ class OrderResolver:
         times, began_sec = query_times_sec(), trio.current_time()
         search.query_due_sec = began_sec + next(times)
         while True:
-            # Before the record says so: a process that ends in between finds it undecided, and holds again.
-            if not live.is_undecided:
-                await self._release(live, heartbeat)
-            await self._writer.catch_up(live, heartbeat)
+            if live.is_undecided:
+                await self.keep_hold(live, heartbeat)
+            await self.catch_up(live, heartbeat)
             if live.stored.phase.ended:
-                await self._release(live, heartbeat)
                 if live.behind:
                     continue  # it was seen in the meantime
                 return
-            await self.keep_hold(live, search, heartbeat)
-            until_sec = min(search.query_due_sec, search.hold_due_sec)
+            await self.keep_hold(live, heartbeat)
+            until_sec = min(search.query_due_sec, live.hold_due_sec)
             with heartbeat.idle(), trio.move_on_at(until_sec):
                 await live.changed()
             if trio.current_time() < search.query_due_sec or live.behind:
@@ -90,35 +102,57 @@ class OrderResolver:
                 search.query_due_sec = began_sec + next(times)
             await self._ask(live, search, heartbeat)
 
-    async def hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
-        """Hold an undecided order's symbol now."""
-        await self.keep_hold(live, _Search(), heartbeat)
-
-    async def keep_hold(self, live: LiveOrder, search: _Search, heartbeat: Heartbeat) -> None:
-        """Keep the reservation of an order that is not final, and hold its symbol while it is undecided."""
-        undecided = live.is_undecided
-        if not undecided:
+    async def catch_up(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Store all that is known of an order; until that is done, what protects it is kept."""
+        while live.behind:
+            written = trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_until, written, live, heartbeat)
+                await self._writer.catch_up(live, heartbeat)
+                written.set()
+        if not live.is_undecided:
             await self._release(live, heartbeat)
-        if trio.current_time() < search.hold_due_sec:
+
+    async def _keep_until(self, written: trio.Event, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        while True:
+            with trio.move_on_after(_RENEW_SEC):
+                await written.wait()
+            if written.is_set():
+                return
+            await self.keep_hold(live, heartbeat)
+
+    async def hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Hold an undecided order's symbol now, and keep the reservation of any."""
+        live.hold_due_sec = 0.0
+        await self.keep_hold(live, heartbeat)
+
+    async def keep_hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Keep the reservation of an order that is not final, and hold its symbol while it is undecided.
+
+        A hold that stands is kept until the record says more: the step that writes that ends it.
+        """
+        if trio.current_time() < live.hold_due_sec or live.stored.phase.ended:
             return
+        holds = live.is_undecided or live.held
         hold = ExecutionHold(
             symbol=live.stored.symbol,
             plan_id=live.stored.plan_id,
             client_order_id=live.stored.client_order_id,
-            reason=f"execution_unknown:{live.stored.plan_id}" if undecided else "",
+            reason=f"execution_unknown:{live.stored.plan_id}" if holds else "",
             ttl_ms=round(self._rules.hold_ttl_sec * 1000),
         )
+        pause_sec = _RENEW_SEC if holds else self._rules.hold_ttl_sec * _RENEW_SHARE
+        # Of several tasks that find it due, one holds.
+        live.hold_due_sec = trio.current_time() + pause_sec
         was_held = live.held
         live.held = await self._writer.until_stored(
             lambda fence: self._store.hold_symbol(fence, hold), heartbeat
         )
         if live.held and not was_held:
             await self._writer.audit("hold", live.stored, heartbeat, reason=hold.reason)
-        pause_sec = self._rules.hold_ttl_sec * _RENEW_SHARE
-        by_another = undecided and not live.held
-        search.hold_due_sec = trio.current_time() + (min(pause_sec, _AGAIN_SEC) if by_another else pause_sec)
 
     async def _release(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Release what the order's last step left of a hold: one that was renewed at the same time."""
         if not live.held:
             return
         record = live.stored

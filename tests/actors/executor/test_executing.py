@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import trio
 
 from brain.execution.orders import Accepted, OrderOutcome, OrderRequest
@@ -156,6 +157,20 @@ async def test_a_stop_loss_update_consumes_its_permits_and_sends_nothing(rig: Ex
     result = rig.result("p1")
     assert (result["executed"], result["error"]) == ("false", "nothing_to_execute")
     assert rig.redis.get(rig.keys.permit("p1")) is None
+
+
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+async def test_a_stop_loss_update_with_a_side_is_taken_over_as_one_without(
+    rig: ExecutorRig, side: str
+) -> None:
+    rig.store.faults.fail_next("after", method="begin_order")
+    async with running_executor(rig):
+        rig.permit("p1", kind="none", reason="no_quantity_change", order_side=side, plan_qty=None)
+        rig.grant("p1")
+        rig.publish("p1", action="UPDATE_SL", qty="", side=side)
+        await trio.sleep(3)
+    assert rig.exchange.requests == []
+    assert rig.result("p1")["error"] == "nothing_to_execute"
 
 
 async def test_a_plan_that_asks_for_no_order_is_answered_once_with_its_own_reason(rig: ExecutorRig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import trio
 
 from brain.execution.orders import OrderState, OrderStatus
@@ -70,6 +71,29 @@ async def test_an_order_without_a_record_is_an_orphan_that_holds_its_symbol(rig:
         await trio.sleep(400)
         assert not rig.is_held()
     assert rig.published_results() == []
+
+
+async def test_an_orphan_is_followed_in_its_record(rig: ExecutorRig) -> None:
+    first = msgspec.structs.replace(foreign(), status=OrderStatus.PARTIALLY_FILLED, cumulative=Decimal("0.2"))
+    async with running_executor(rig):
+        for order in (first, foreign(), first):
+            rig.observe(order)
+            await trio.sleep(1)
+        record = rig.record(first.client_order_id)
+        assert (record["state"], record["status"], record["cumulative"]) == ("orphan", "FILLED", "0.5")
+        assert rig.is_held() and rig.published_results() == []
+    assert [each["event"] for each in rig.events()] == ["ORPHAN_ORDER"]
+
+
+async def test_an_orphan_is_no_undecided_order_when_its_record_has_ended(rig: ExecutorRig) -> None:
+    async with running_executor(rig):
+        rig.observe(foreign())
+        await trio.sleep(1)
+    assert rig.open_executions is not None
+    rig.redis.delete(rig.own.order(foreign().client_order_id))
+    async with running_executor(rig):
+        await trio.sleep(2)
+        assert rig.open_executions.value == ()
 
 
 async def test_an_event_of_an_order_that_is_long_final_is_no_orphan(rig: ExecutorRig) -> None:

@@ -118,10 +118,10 @@ async def test_each_step_is_audited_with_the_permits_that_were_consumed(rig: Exe
         await trio.sleep(0.1)
     records = [fields for _, fields in rig.redis.xrange(rig.own.audit)]
     steps = [fields[b"step"].decode() for fields in records]
-    assert steps == ["begin", "answer", "hold", "answer", "query", "query", "release", "finish", "refuse"]
+    assert steps == ["begin", "answer", "hold", "answer", "query", "query", "finish", "release", "refuse"]
     assert (records[0][b"permit:P3.3"], records[0][b"permit:Governor"]) == (permit, grant)
     assert {fields[b"plan_id"] for fields in records[:-1]} == {b"p1"}
-    assert records[-2][b"source"] == b"event"
+    assert records[-3][b"source"] == b"event"
 
 
 async def not_found_after_sec(rig: ExecutorRig) -> float | None:

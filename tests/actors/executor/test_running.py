@@ -241,7 +241,47 @@ async def test_an_order_record_that_cannot_be_read_does_not_stop_other_plans(rig
         rig.open("p1")
         await trio.sleep(0.2)
         rig.open("broken", "ETHUSDT")
-        await trio.sleep(3)
+        await trio.sleep(15)
+        assert rig.pending() == 1
+        assert rig.redis.get(rig.own.hold_reason("ETHUSDT")) == b"execution_unknown:broken"
     assert rig.result("p1")["executed"] == "true"
     assert rig.published_results("broken") == []
     assert len(rig.exchange.requests) == 1
+
+
+async def test_a_plan_whose_order_is_open_gets_no_refusal_however_late_it_is_read(rig: ExecutorRig) -> None:
+    """The process ended between the begin and the answer, and the set of open orders was lost."""
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.01)
+    rig.redis.delete(rig.own.open)
+    await trio.sleep(10)
+    async with running_executor(rig):
+        await trio.sleep(1)
+        assert (rig.pending(), rig.is_held(), rig.published_results()) == (1, True, [])
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+    assert rig.result("p1")["executed"] == "true"
+    assert (rig.pending(), rig.is_held()) == (0, False)
+
+
+async def test_a_record_that_cannot_be_read_holds_its_symbol_until_it_is_repaired(rig: ExecutorRig) -> None:
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+    rig.redis.delete(rig.keys.hold("BTCUSDT"))
+    rig.redis.delete(rig.keys.plans)
+    rig.redis.hset(rig.own.order("p1"), {"state": "nonsense"})
+    async with running_executor(rig):
+        await trio.sleep(400)
+        assert rig.is_held()
+        rig.redis.hset(rig.own.order("p1"), {"state": "unknown"})
+        await trio.sleep(11)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+        assert rig.result("p1")["executed"] == "true"
+        assert not rig.is_held()
+        await trio.sleep(10)
+        assert rig.open_executions is not None and rig.open_executions.value == ()
