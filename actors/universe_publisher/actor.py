@@ -68,6 +68,7 @@ class UniversePublisher:
         self._clocks = clocks
         self._log = log.bind(shadow=True) if self._shadow else log
         self._trouble = RedisTrouble(f"Redis at {store.address}", self._log)
+        #: The last one out of the channel.
         self._looked_at: ListingRead | ListingFailed | None = None
         #: The last one whose list was published under this lease.
         self._published: ListingRead | ListingFailed | None = None
@@ -101,17 +102,23 @@ class UniversePublisher:
             listing = await self._next_listing(heartbeat)
             if self._is_due(listing):
                 await self._apply(listing, fence)
-            self._looked_at = listing
             heartbeat.beat()
 
     async def _next_listing(self, heartbeat: Heartbeat) -> ListingRead | ListingFailed:
         """Wait for a listing that was not looked at yet; return a failure where none comes."""
         channel, patience_sec = self._channels.listing, _PATIENCE_REFRESHES * self._rules.refresh_sec
-        if channel.value is not None and channel.value is not self._looked_at:
-            return channel.value
-        with heartbeat.idle(), trio.move_on_after(patience_sec):
-            return await channel.changed()
-        return ListingFailed(f"exchangeInfo was not read for {patience_sec:g} s", self._clocks.now())
+        listing, now = channel.value, self._clocks.now()
+        if listing is None or listing is self._looked_at or listing.asked.age_sec(now) > patience_sec:
+            listing = None
+            with heartbeat.idle(), trio.move_on_after(patience_sec):
+                listing = await channel.changed()
+        if listing is not None:
+            self._looked_at = listing
+            return listing
+        error = f"exchangeInfo was not read for {patience_sec:g} s"
+        if isinstance(channel.value, ListingFailed):
+            error = channel.value.error
+        return ListingFailed(error, self._clocks.now())
 
     def _is_due(self, listing: ListingRead | ListingFailed) -> bool:
         """Return False for a read after which another comes before the next refresh is due."""

@@ -315,3 +315,41 @@ async def test_the_shadow_writes_no_key_that_others_read() -> None:
         assert all(call.kwargs["shadow"] is True for call in published)
         assert rig.channels.allowlist.value is not None
         assert rig.channels.allowlist.value.symbols == frozenset()
+
+
+async def test_a_listing_that_was_published_is_not_published_again_where_no_other_comes() -> None:
+    rig = Rig()
+    async with rig.running():
+        before = rig.redis.get(NAMES.last_ok)
+        rig.exchange.listing_latency_sec = 100_000
+        await trio.sleep(1_000)
+        assert rig.redis.get(NAMES.last_ok) == before
+        assert rig.meta()["error"] == "fetch_failed: exchangeInfo was not read for 120 s"
+        assert rig.events() == [("STALE", "")]
+        published = await rig.counted("universe_refresh_total")
+        assert published["published"] == 1
+        assert published["fetch_failed"] >= 7
+
+
+async def test_the_cause_of_failed_reads_stays_in_sight_where_no_other_read_comes() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.exchange.failure = ExchangeUnavailable("no answer")
+        await trio.sleep(61)
+        rig.exchange.listing_latency_sec = 100_000
+        await trio.sleep(1_000)
+        assert rig.meta()["error"] == "fetch_failed: no answer"
+        marked = [line for line in rig.lines() if line.startswith("Universe marked stale")]
+        assert marked == ["Universe marked stale: fetch_failed: no answer"]
+
+
+async def test_an_old_listing_is_not_published_with_a_lease_that_comes_back() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.exchange.listing_latency_sec = 100_000
+        await trio.sleep(1_000)
+        before = rig.redis.get(NAMES.last_ok)
+        await rig.regain()
+        await trio.sleep(300)
+        assert rig.redis.get(NAMES.last_ok) == before
+        assert rig.meta()["stale"] == "1"

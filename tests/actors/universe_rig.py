@@ -49,9 +49,11 @@ class ListingExchange(TradedExchange):
     ends: Mapping[str, int] = MappingProxyType({})
     volumes_reads = 0
     volumes_latency_sec = 0.0
+    listing_latency_sec = 0.0
 
     async def symbol_rules(self) -> SymbolsRead:
         self.rules_reads += 1
+        await trio.sleep(self.listing_latency_sec)
         await self.answer(weight=1)
         one = Decimal(1)
         contracts = tuple(
@@ -131,6 +133,13 @@ class Rig:
     async def lead(self, instance: str = "me") -> None:
         reply = await self.store.hold_lease(instance, None, 86_400_000)
         self.channels.lease.send(Lease(reply.fence, instance))
+
+    async def regain(self) -> None:
+        """Lose the lease to another instance for a moment, and take it again."""
+        await self.store.release_lease(FencingToken((self.redis.get("quantum:p33:lease") or b"").decode()))
+        self.channels.lease.send(Lease(None, "another"))
+        await trio.sleep(1)
+        await self.lead()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
