@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.universe_publisher.publications import NextState, Publications, PublisherRules, stored
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.symbols.publication import Judgement, Listing, Outcome, Stored, judge, not_published
+from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, Stored, judge, not_published
 from brain.symbols.universe_text import volumes_text
 from channels import (
     Count,
@@ -72,7 +72,8 @@ class UniversePublisher:
         self._looked_at: ListingRead | ListingFailed | None = None
         #: The last one whose list was published under this lease.
         self._published: ListingRead | ListingFailed | None = None
-        self._shrunk_reads = 0
+        #: The row of reads of a shrunk list under this lease.
+        self._shrunk = NO_READS
         #: When the read was asked for that last counted as one of those (monotonic clock).
         self._shrunk_sec = 0.0
         #: Those that were written under this lease.
@@ -94,6 +95,7 @@ class UniversePublisher:
     async def _publish(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
         self._looked_at = self._published = self._volumes = None
+        self._shrunk = NO_READS
         await self._write(self._publications.bootstrap, fence)
         with heartbeat.idle(), trio.move_on_after(_VOLUMES_PATIENCE_SEC):
             await self._channels.volumes.get()
@@ -130,11 +132,10 @@ class UniversePublisher:
     async def _apply(self, listing: ListingRead | ListingFailed, fence: FencingToken) -> None:
         """Judge the listing, and write what follows."""
         now_ms, volumes = await self._clocks.ask_redis(self._store), self._known_volumes()
-        shrunk_reads = self._shrunk_reads + (1 if self._confirms(listing) else 0)
         judged: list[Judgement] = []
 
         def next_state(found: PublishedUniverse) -> NextState:
-            judged[:] = [self._judge(listing, volumes, stored(found), shrunk_reads)]
+            judged[:] = [self._judge(listing, volumes, stored(found))]
             asof, text = self._asof(listing, now_ms), self._volumes_written(volumes, now_ms)
             return self._publications.next(judged[0], found, asof, text)
 
@@ -144,36 +145,31 @@ class UniversePublisher:
             return
         outcome = judged[0].outcome
         self._published = listing if outcome is Outcome.PUBLISHED else None
-        if outcome is Outcome.PUBLISHED:
-            self._shrunk_reads = 0
-        elif outcome is Outcome.SHRANK and shrunk_reads > self._shrunk_reads:
-            self._shrunk_reads, self._shrunk_sec = shrunk_reads, listing.asked.monotonic_sec
+        if outcome is Outcome.SHRANK and judged[0].shrunk != self._shrunk:
+            self._shrunk_sec = listing.asked.monotonic_sec
+        self._shrunk = judged[0].shrunk
         self._volumes = volumes
         self._metrics.send(Count("universe_refresh_total", (outcome,)))
         for change, _ in judged[0].changes:
             self._metrics.send(Count("universe_changes_total", (change,)))
 
-    def _confirms(self, listing: ListingRead | ListingFailed) -> bool:
-        """Return True for a first read of a shrunk list, and for one a refresh after the one before."""
+    def _counts(self, listing: ListingRead) -> bool:
+        """Return True for a read that was asked for a refresh after the last one that counted."""
         later_sec = listing.asked.monotonic_sec - self._shrunk_sec
-        return self._shrunk_reads == 0 or later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
+        return later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
 
     def _judge(
-        self,
-        listing: ListingRead | ListingFailed,
-        volumes: VolumesRead | None,
-        before: Stored,
-        shrunk_reads: int,
+        self, listing: ListingRead | ListingFailed, volumes: VolumesRead | None, before: Stored
     ) -> Judgement:
         if isinstance(listing, ListingFailed):
-            return not_published(Outcome.FETCH_FAILED, listing.error, before)
+            return not_published(Outcome.FETCH_FAILED, listing.error, before, self._shrunk)
         read = Listing(
             listing.contracts,
             self._clocks.exchange_ms(listing.asked),
             None if volumes is None else volumes.by_symbol,
             listing.unreadable,
         )
-        return judge(read, before, self._rules.universe, shrunk_reads=shrunk_reads)
+        return judge(read, before, self._rules.universe, shrunk=self._shrunk, counts=self._counts(listing))
 
     def _known_volumes(self) -> VolumesRead | None:
         """Return the volumes, while they are no older than their life in Redis."""

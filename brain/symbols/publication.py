@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -56,33 +57,72 @@ class Listing(msgspec.Struct, frozen=True):
     unreadable: int = 0
 
 
+class ShrunkReads(msgspec.Struct, frozen=True):
+    """Row of reads of a list that shrank: how many, and the list of the first, kept when the row ends.
+
+    A read belongs to the row while its list is that one, within the allowed share of symbols. A refresh with
+    any other outcome ends the row.
+    """
+
+    reads: int = 0
+    symbols: frozenset[str] = frozenset()
+
+    def next(self, symbols: frozenset[str], *, kept_share: Decimal, counts: bool) -> ShrunkReads:
+        """Return the row with this read; one that does not count by itself may still begin a row."""
+        if not self.shows(symbols, kept_share):
+            return ShrunkReads(1, symbols)
+        return ShrunkReads(self.reads + 1, self.symbols) if counts or self.reads == 0 else self
+
+    def shows(self, symbols: frozenset[str], kept_share: Decimal) -> bool:
+        """Return True if these are the symbols of the row, within the allowed share."""
+        longer = max(len(self.symbols), len(symbols))
+        return len(self.symbols & symbols) >= longer * kept_share and bool(self.symbols)
+
+    def ended(self) -> ShrunkReads:
+        """Return no row, with the list of this one."""
+        return ShrunkReads(0, self.symbols)
+
+
+NO_READS: Final = ShrunkReads()
+
+
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """Outcome with the new list, if any. `error` is empty for a publication; `shrunk_by` symbols are gone."""
+    """Outcome with the new list, if any. `error` is empty for a publication; `shrunk_by` symbols are gone.
+
+    `shrunk`: the row of reads after this one.
+    """
 
     outcome: Outcome
     universe: Universe | None = None
     ends: Mapping[str, int] = {}
     error: str = ""
     shrunk_by: int = 0
+    shrunk: ShrunkReads = NO_READS
     changes: tuple[tuple[Change, str], ...] = ()
 
 
-def judge(listing: Listing, stored: Stored, rules: UniverseRules, *, shrunk_reads: int) -> Judgement:
+def judge(
+    listing: Listing,
+    stored: Stored,
+    rules: UniverseRules,
+    *,
+    shrunk: ShrunkReads = NO_READS,
+    counts: bool = True,
+) -> Judgement:
     """Judge a read of the listing.
 
-    `shrunk_reads`: reads in a row that showed a list that shrank, if this one does, with this one.
+    `shrunk`: the row of reads before this one. `counts`: this one counts if it belongs to the row.
     """
     ends = announced_ends(listing.contracts)
     universe = choose_universe(listing.contracts, rules, volumes=listing.volumes, now_ms=listing.exchange_ms)
     if not universe.symbols:
-        return not_published(Outcome.VALIDATION_FAILED, _why_empty(listing), stored)
+        return not_published(Outcome.VALIDATION_FAILED, _why_empty(listing), stored, shrunk)
     last = last_good(stored, rules)
     lost = 0 if last is None else shrunk_by(last, universe, listing.contracts, rules)
-    if lost and shrunk_reads < READS_OF_A_SHRUNK_LIST:
-        why = f"{lost} of {len(last.symbols) if last else 0} symbols are gone"
-        refused = not_published(Outcome.SHRANK, why, stored)
-        begun = () if stored.error.startswith(Outcome.SHRANK) else ((Change.SHRUNK, ""),)
-        return msgspec.structs.replace(refused, shrunk_by=lost, changes=(*begun, *refused.changes))
+    if last is not None and lost:
+        row = shrunk.next(frozenset(universe.symbols), kept_share=_kept_share(rules), counts=counts)
+        if row.reads < READS_OF_A_SHRUNK_LIST:
+            return _shrank(f"{lost} of {len(last.symbols)} symbols are gone", lost, stored, row)
     return Judgement(
         outcome=Outcome.PUBLISHED,
         universe=universe,
@@ -92,10 +132,17 @@ def judge(listing: Listing, stored: Stored, rules: UniverseRules, *, shrunk_read
     )
 
 
-def not_published(outcome: Outcome, why: str, stored: Stored) -> Judgement:
+def _shrank(why: str, lost: int, stored: Stored, row: ShrunkReads) -> Judgement:
+    refused = not_published(Outcome.SHRANK, why, stored, row)
+    begun = () if stored.error.startswith(Outcome.SHRANK) else ((Change.SHRUNK, ""),)
+    changes = (*begun, *refused.changes)
+    return msgspec.structs.replace(refused, shrunk_by=lost, shrunk=row, changes=changes)
+
+
+def not_published(outcome: Outcome, why: str, stored: Stored, shrunk: ShrunkReads = NO_READS) -> Judgement:
     """Return the judgement that leaves the previous list in place, stale from now on."""
     changes = () if stored.stale or stored.last_ok is None else ((Change.STALE, ""),)
-    return Judgement(outcome=outcome, error=f"{outcome}: {why}"[:500], changes=changes)
+    return Judgement(outcome=outcome, error=f"{outcome}: {why}"[:500], shrunk=shrunk.ended(), changes=changes)
 
 
 def last_good(stored: Stored, rules: UniverseRules) -> StoredList | None:
@@ -112,7 +159,7 @@ def shrunk_by(
     Symbols that other settings than those of the last good list leave out, or volumes that were not known
     then, do not count.
     """
-    kept_share = 1 - rules.max_shrink_pct / 100
+    kept_share = _kept_share(rules)
     before, now = set(last.symbols), set(universe.symbols)
     if len(now) >= len(before) * kept_share:
         return 0
@@ -121,6 +168,10 @@ def shrunk_by(
         before = {symbol for symbol in before - left_out if rules.permit_name(symbol)}
         now &= before
     return len(before) - len(now) if len(now) < len(before) * kept_share else 0
+
+
+def _kept_share(rules: UniverseRules) -> Decimal:
+    return 1 - rules.max_shrink_pct / 100
 
 
 def _why_empty(listing: Listing) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.symbols.publication import Change, Listing, Outcome, Stored, judge, not_published
+from brain.symbols.publication import NO_READS, Change, Listing, Outcome, Stored, judge, not_published
 from brain.symbols.universe import NEVER_MS, ListedContract, UniverseRules, choose_universe
 from brain.symbols.universe_text import list_text
 from tests.brain.test_universe import DAY_MS, NOW_MS, RULES, contract, rules
@@ -33,7 +33,7 @@ def listing(symbols: list[str], *others: ListedContract) -> Listing:
 
 
 def test_a_first_list_is_published_without_events_of_its_symbols() -> None:
-    judgement = judge(listing(names(3)), Stored(), RULES, shrunk_reads=1)
+    judgement = judge(listing(names(3)), Stored(), RULES)
     assert judgement.outcome is Outcome.PUBLISHED
     assert judgement.universe is not None
     assert judgement.universe.symbols == tuple(names(3))
@@ -44,7 +44,7 @@ def test_symbols_that_come_and_go_are_events() -> None:
     ending = contract("S000USDT", delivery_date=NOW_MS + 9 * DAY_MS)
     gone = contract("S001USDT", status="SETTLING")
     read = listing([*names(9, 2), "NEWUSDT"], ending, gone)
-    judgement = judge(read, stored(names(11)), RULES, shrunk_reads=1)
+    judgement = judge(read, stored(names(11)), RULES)
     assert judgement.outcome is Outcome.PUBLISHED
     assert judgement.changes == (
         (Change.LISTED, "NEWUSDT"),
@@ -52,12 +52,12 @@ def test_symbols_that_come_and_go_are_events() -> None:
         (Change.CLOSING, "S000USDT"),
     )
     known = msgspec.structs.replace(stored(names(11)), closing=b'{"S000USDT": 1}')
-    assert Change.CLOSING not in dict(judge(read, known, RULES, shrunk_reads=1).changes)
+    assert Change.CLOSING not in dict(judge(read, known, RULES).changes)
 
 
 def test_a_symbol_that_a_setting_removes_was_not_delisted() -> None:
     by = rules(RULES, blacklist=("S000USDT",))
-    judgement = judge(listing(names(10)), stored(names(10)), by, shrunk_reads=1)
+    judgement = judge(listing(names(10)), stored(names(10)), by)
     assert judgement.outcome is Outcome.PUBLISHED
     assert judgement.changes == ()
 
@@ -66,7 +66,7 @@ def test_a_symbol_that_a_setting_removes_was_not_delisted() -> None:
     "read", [listing([]), listing([], contract("ETHUSDT", status="BREAK")), Listing((), NOW_MS, None, 570)]
 )
 def test_an_empty_or_unreadable_listing_is_not_published(read: Listing) -> None:
-    judgement = judge(read, stored(names(3)), RULES, shrunk_reads=3)
+    judgement = judge(read, stored(names(3)), RULES)
     assert judgement.outcome is Outcome.VALIDATION_FAILED
     assert judgement.universe is None
     assert judgement.error.startswith("validation_failed: ")
@@ -75,21 +75,59 @@ def test_an_empty_or_unreadable_listing_is_not_published(read: Listing) -> None:
 
 def test_a_list_that_shrank_by_more_than_is_allowed_is_published_at_the_third_read() -> None:
     before, read = stored(names(10)), listing(names(7))
-    first = judge(read, before, RULES, shrunk_reads=1)
+    first = judge(read, before, RULES)
     assert (first.outcome, first.shrunk_by, first.universe) == (Outcome.SHRANK, 3, None)
     assert first.error == "shrank: 3 of 10 symbols are gone"
     assert first.changes == ((Change.SHRUNK, ""), (Change.STALE, ""))
     marked = msgspec.structs.replace(before, stale=True, error=first.error)
-    second = judge(read, marked, RULES, shrunk_reads=2)
+    second = judge(read, marked, RULES, shrunk=first.shrunk)
     assert (second.outcome, second.changes) == (Outcome.SHRANK, ())
-    third = judge(read, marked, RULES, shrunk_reads=3)
+    third = judge(read, marked, RULES, shrunk=second.shrunk)
     assert (third.outcome, third.shrunk_by) == (Outcome.PUBLISHED, 3)
     assert third.changes[0] == (Change.RECOVERED, "")
     assert [symbol for change, symbol in third.changes if change is Change.DELISTED] == names(3, 7)
 
 
+def reads_until_published(*reads: list[str] | None) -> list[int]:
+    """Judge reads in a row beside a list of 10; the numbers of those that are published (None: a failure)."""
+    standing, row, published = stored(names(10)), NO_READS, []
+    for number, read in enumerate(reads, start=1):
+        if read is None:
+            judgement = not_published(Outcome.FETCH_FAILED, "no answer", standing, row)
+        else:
+            judgement = judge(listing(read), standing, RULES, shrunk=row)
+        row = judgement.shrunk
+        standing = msgspec.structs.replace(standing, stale=True, error=judgement.error)
+        if judgement.outcome is Outcome.PUBLISHED:
+            published.append(number)
+    return published
+
+
+def test_reads_of_another_shrunk_list_begin_the_row_anew() -> None:
+    seven = names(7)
+    assert reads_until_published(seven, seven, names(1), names(1), names(1)) == [5]
+    assert reads_until_published(seven, names(6), seven) == [3]
+    assert reads_until_published(names(3), names(6), names(6), names(6)) == [4]
+    assert reads_until_published(seven, seven, names(7, 3), names(7, 3)) == []
+
+
+@pytest.mark.parametrize("between", [[], None])
+def test_a_refresh_with_another_outcome_ends_the_row(between: list[str] | None) -> None:
+    seven = names(7)
+    assert reads_until_published(seven, between, seven, between, seven, between) == []
+    assert reads_until_published(seven, seven, between, seven, seven, seven) == [6]
+
+
+def test_a_read_that_does_not_count_neither_prolongs_nor_ends_the_row() -> None:
+    before, read = stored(names(10)), listing(names(7))
+    first = judge(read, before, RULES, counts=False)
+    assert first.shrunk.reads == 1
+    second = judge(read, before, RULES, shrunk=first.shrunk, counts=False)
+    assert second.shrunk == first.shrunk
+
+
 def test_a_list_that_shrank_by_just_what_is_allowed_is_published_at_once() -> None:
-    assert judge(listing(names(8)), stored(names(10)), RULES, shrunk_reads=1).outcome is Outcome.PUBLISHED
+    assert judge(listing(names(8)), stored(names(10)), RULES).outcome is Outcome.PUBLISHED
 
 
 @pytest.mark.parametrize(
@@ -110,7 +148,7 @@ def test_a_setting_that_shrinks_the_list_is_not_refused(change: dict[str, object
     volumes["XUSDC"] = Decimal(1000)
     read = Listing(tuple(contracts), NOW_MS, volumes)
     before = stored([*names(10), "XUSDC"])
-    judgement = judge(read, before, rules(RULES, **change), shrunk_reads=1)
+    judgement = judge(read, before, rules(RULES, **change))
     assert judgement.outcome is Outcome.PUBLISHED
     assert judgement.universe is not None
     assert len(judgement.universe.symbols) < 8
@@ -121,32 +159,30 @@ def test_a_list_by_volumes_that_were_not_known_before_is_not_one_that_shrank() -
     volumes = {name: Decimal(20 * number) for number, name in enumerate(names(10))}
     contracts = tuple(contract(name) for name in names(10))
     before = stored(names(10), by)
-    judgement = judge(Listing(contracts, NOW_MS, volumes), before, by, shrunk_reads=1)
+    judgement = judge(Listing(contracts, NOW_MS, volumes), before, by)
     assert judgement.outcome is Outcome.PUBLISHED
     assert judgement.universe is not None
     assert judgement.universe.symbols == ("S008USDT", "S009USDT")
     assert judgement.changes == ()
     fewer = Listing(contracts[:7], NOW_MS, volumes)
-    assert (
-        judge(fewer, before, rules(by, min_quote_volume=Decimal(1)), shrunk_reads=1).outcome is Outcome.SHRANK
-    )
+    assert judge(fewer, before, rules(by, min_quote_volume=Decimal(1))).outcome is Outcome.SHRANK
 
 
 def test_symbols_that_the_exchange_took_away_count_beside_a_changed_setting() -> None:
     by = rules(RULES, blacklist=("S000USDT",))
-    assert judge(listing(names(6)), stored(names(10)), by, shrunk_reads=1).outcome is Outcome.SHRANK
+    assert judge(listing(names(6)), stored(names(10)), by).outcome is Outcome.SHRANK
 
 
 def test_a_longer_list_than_another_publishers_has_not_shrunk_whatever_is_gone_of_that() -> None:
     theirs = Stored(b'{"asof_epoch": 1, "symbols": ["GONEUSDT", "S000USDT"]}')
-    judgement = judge(listing(names(5)), theirs, RULES, shrunk_reads=1)
+    judgement = judge(listing(names(5)), theirs, RULES)
     assert judgement.outcome is Outcome.PUBLISHED
     assert (Change.DELISTED, "GONEUSDT") in judgement.changes
 
 
 def test_the_list_of_the_other_exchange_is_nothing_to_compare_with() -> None:
     other = rules(RULES, mode="mainnet")
-    judgement = judge(listing(names(1)), stored(names(10), other), RULES, shrunk_reads=1)
+    judgement = judge(listing(names(1)), stored(names(10), other), RULES)
     assert (judgement.outcome, judgement.changes) == (Outcome.PUBLISHED, ())
 
 
@@ -169,14 +205,25 @@ def contracts_drawn() -> st.SearchStrategy[list[ListedContract]]:
     return st.lists(drawn, unique_by=lambda each: each.symbol, max_size=16)
 
 
+def courses_drawn() -> st.SearchStrategy[list[list[ListedContract] | None]]:
+    """Courses of few listings, so that some come again; None for a read that failed."""
+    listings = st.lists(contracts_drawn(), min_size=1, max_size=3)
+    return listings.flatmap(lambda few: st.lists(st.sampled_from([*few, *few, None]), min_size=1, max_size=9))
+
+
 @dataclass
 class Model:
     """The refresh of the contract in its own words, over sets."""
 
     good: set[str] | None = None
-    shrunk: int = 0
+    row: list[set[str]] = field(default_factory=list)
 
-    def read(self, listed: list[ListedContract], volumes: dict[str, Decimal], by: UniverseRules) -> Outcome:
+    def read(
+        self, listed: list[ListedContract] | None, volumes: dict[str, Decimal], by: UniverseRules
+    ) -> Outcome:
+        if listed is None:
+            self.row = []
+            return Outcome.FETCH_FAILED
         fit = [
             each.symbol
             for each in listed
@@ -190,31 +237,42 @@ class Model:
         fit.sort(key=lambda symbol: (-volumes.get(symbol, Decimal(0)), symbol))
         new = set(fit[: by.most])
         if not new:
+            self.row = []
             return Outcome.VALIDATION_FAILED
-        if self.good is not None and len(new) * 100 < len(self.good) * (100 - by.max_shrink_pct):
-            self.shrunk += 1
-            if self.shrunk < 3:
+        share = 100 - by.max_shrink_pct
+        if self.good is not None and len(new) * 100 < len(self.good) * share:
+            if self.row and len(self.row[0] & new) * 100 < max(len(self.row[0]), len(new)) * share:
+                self.row = []
+            self.row.append(new)
+            if len(self.row) < 3:
                 return Outcome.SHRANK
-        self.good, self.shrunk = new, 0
+        self.good, self.row = new, []
         return Outcome.PUBLISHED
 
 
 @given(
-    listings=st.lists(contracts_drawn(), min_size=1, max_size=8),
+    course=courses_drawn(),
     volumes=st.dictionaries(st.sampled_from(names(12)), st.integers(0, 200).map(Decimal)),
     most=st.integers(1, 10),
     least=st.sampled_from([Decimal(0), Decimal(50)]),
     age=st.sampled_from([0, 30]),
 )
 def test_any_course_of_listings_publishes_what_the_contract_says(
-    listings: list[list[ListedContract]], volumes: dict[str, Decimal], most: int, least: Decimal, age: int
+    course: list[list[ListedContract] | None],
+    volumes: dict[str, Decimal],
+    most: int,
+    least: Decimal,
+    age: int,
 ) -> None:
     by = rules(RULES, most=most, min_quote_volume=least, min_age_days=age)
-    model, before, shrunk = Model(), Stored(), 0
-    for listed in listings:
-        judgement = judge(Listing(tuple(listed), NOW_MS, volumes), before, by, shrunk_reads=shrunk + 1)
+    model, before, row = Model(), Stored(), NO_READS
+    for listed in course:
+        if listed is None:
+            judgement = not_published(Outcome.FETCH_FAILED, "no answer", before, row)
+        else:
+            judgement = judge(Listing(tuple(listed), NOW_MS, volumes), before, by, shrunk=row)
         assert judgement.outcome is model.read(listed, volumes, by)
-        shrunk = {Outcome.PUBLISHED: 0, Outcome.SHRANK: shrunk + 1}.get(judgement.outcome, shrunk)
+        row = judgement.shrunk
         if judgement.universe is None:
             assert judgement.error
             before = msgspec.structs.replace(before, stale=True, error=judgement.error)
