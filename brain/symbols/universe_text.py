@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from brain.json_text import read_json
+from brain.json_text import read_json, utf8
 from brain.numbers import plain
 from brain.symbols.candidates import rank
 from brain.symbols.universe import CONTRACT_TYPE, STATUS, Universe, UniverseRules
@@ -108,7 +108,7 @@ def read_list(text: bytes | None) -> StoredList | None:
     if text is None:
         return None
     try:
-        stored = read_json(_LIST, text)
+        stored = read_json(_LIST, utf8(text))
     except msgspec.DecodeError:
         return None
     return StoredList(

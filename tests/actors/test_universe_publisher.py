@@ -167,6 +167,19 @@ async def test_a_list_of_the_other_exchange_is_not_put_in_the_place_of_a_missing
         assert rig.active() is None
 
 
+async def test_a_last_good_list_with_a_byte_that_is_no_text_is_replaced_and_ends_nothing() -> None:
+    rig = Rig()
+    rig.redis.set(NAMES.last_ok, b'{"asof_epoch": 5, "symbols": ["AUSDT"], "other": "\xff"}')
+    rig.exchange.failure = ExchangeUnavailable("no answer")
+    async with rig.running():
+        await trio.sleep(6)
+        assert rig.active() is None
+        assert rig.meta()["error"] == "fetch_failed: no answer"
+        rig.exchange.failure = None
+        await trio.sleep(120)
+        assert rig.active() == names(10)
+
+
 async def test_a_standby_publishes_nothing_and_takes_over_with_the_lease() -> None:
     rig = Rig()
     rig.channels.lease.send(Lease(None, "another"))

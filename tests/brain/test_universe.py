@@ -140,7 +140,16 @@ def test_a_list_is_written_as_the_contract_has_it() -> None:
     }
 
 
-@pytest.mark.parametrize("text", [None, b"", b"{}", b"[]", b'{"asof_epoch": 1}', b"\xff", b'{"symbols": 5}'])
+#: Bytes in members that a decoder skips, or keeps as they are.
+NOT_UTF8 = (
+    b'{"asof_epoch": 1, "symbols": ["A"], "other": "\xff"}',
+    b'{"asof_epoch": 1, "symbols": ["A"], "filters": {"a": "\xff"}}',
+)
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"", b"{}", b"[]", b'{"asof_epoch": 1}', b"\xff", b'{"symbols": 5}', *NOT_UTF8]
+)
 def test_a_stored_list_that_cannot_be_read_is_none(text: bytes | None) -> None:
     assert read_list(text) is None
 
