@@ -7,7 +7,13 @@ from collections.abc import Callable
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.universe_publisher.publications import NextState, Publications, PublisherRules, stored
+from actors.universe_publisher.publications import (
+    NextState,
+    Publications,
+    PublisherRules,
+    another_publisher,
+    stored,
+)
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
 from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, Stored, judge, not_published
@@ -32,6 +38,8 @@ from supervision import Heartbeat
 
 _ATTEMPTS = 5
 _PAUSE_SEC = 0.1
+#: The lists of another publisher are looked at so often, until they are old.
+_LOOK_SEC = 1.0
 #: A listing that does not come for so many refreshes counts as a failed read.
 _PATIENCE_REFRESHES = 2.0
 #: The first volumes are waited for so long: a list without them may have symbols that one with them has not.
@@ -40,11 +48,16 @@ _VOLUMES_PATIENCE_SEC = 5.0
 _CONFIRMING_REFRESHES = 0.9
 
 
+class AnotherPublisherError(Exception):
+    """Another publisher, which is not of this service, writes the universe."""
+
+
 class UniversePublisher:
     """Publishes what the candidate planner has read of the listing, while this instance holds the lease.
 
     What cannot be published leaves the previous list, marked as stale. The active list expires once its
-    publisher is gone: each refresh prolongs its life, whatever came of it.
+    publisher is gone: each refresh prolongs its life, whatever came of it. Beside another publisher this one
+    waits.
     """
 
     def __init__(
@@ -68,6 +81,8 @@ class UniversePublisher:
         self._clocks = clocks
         self._log = log.bind(shadow=True) if self._shadow else log
         self._trouble = RedisTrouble(f"Redis at {store.address}", self._log)
+        #: Another publisher was found and logged.
+        self._beside_another = False
         #: The last one out of the channel.
         self._looked_at: ListingRead | ListingFailed | None = None
         #: The last one whose list was published under this lease.
@@ -87,13 +102,20 @@ class UniversePublisher:
             except FencedError:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
+            except AnotherPublisherError as another:
+                self._channels.state.withdraw()
+                with heartbeat.waiting_for(str(another)):
+                    await trio.sleep(_LOOK_SEC)
             except RETRYABLE_REDIS_ERRORS as trouble:
                 self._trouble.begin(trouble, heartbeat)
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _publish(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
-        """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
+        """Publish under one lease.
+
+        Raises FencedError when it is lost, AnotherPublisherError beside one, and as the store does.
+        """
         self._looked_at = self._published = self._volumes = None
         self._shrunk = NO_READS
         await self._write(self._publications.bootstrap, fence)
@@ -187,9 +209,13 @@ class UniversePublisher:
     async def _write(
         self, next_state: Callable[[PublishedUniverse], NextState | None], fence: FencingToken
     ) -> bool:
-        """Write and show what follows from what is found; again, where the last good list has changed."""
+        """Write and show what follows from what is found; again, where the last good list has changed.
+
+        Raises AnotherPublisherError for the list of another one, and as the store does.
+        """
         for _ in range(_ATTEMPTS):
             found = await self._store.published_universe(shadow=self._shadow)
+            await self._look_for_another(found)
             following = next_state(found)
             if following is None:
                 return True
@@ -199,6 +225,19 @@ class UniversePublisher:
                 self._show(following.state)
                 return True
         return False
+
+    async def _look_for_another(self, found: PublishedUniverse) -> None:
+        """Raise AnotherPublisherError if another one works; log that, once. The shadow's keys are its own."""
+        if self._shadow:
+            return
+        now_sec = await self._clocks.ask_redis(self._store) / 1000
+        lists, rules = (found.active, found.last_ok), self._rules
+        another = another_publisher(lists, rules.active_key, now_sec=now_sec, refresh_sec=rules.refresh_sec)
+        if another is not None and not self._beside_another:
+            self._log.warning(f"{'P33_TAKE_OVER' if self._rules.take_over else 'Waiting'}: {another}")
+        self._beside_another = another is not None
+        if another is not None and not self._rules.take_over:
+            raise AnotherPublisherError(another)
 
     def _asof(self, read: ListingRead | ListingFailed | VolumesRead, now_ms: int) -> int:
         """Return the moment of which a read is true (Redis's clock, epoch seconds)."""

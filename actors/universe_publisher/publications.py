@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from brain.symbols.publication import Change, Judgement, Stored, last_good
-from brain.symbols.universe import UniverseRules
-from brain.symbols.universe_text import ends_text, list_text
+from brain.symbols.universe import Universe, UniverseRules
+from brain.symbols.universe_text import age_of_another, ends_text, list_text
 from channels import UniverseState
 from store.universe_records import PublishedUniverse, UniverseWrite
 
@@ -20,6 +20,7 @@ class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the publisher, beside those that choose the symbols. `instance`: who publishes.
 
     `listing_sec`: the planner reads the listing as often, or more often where others ask for it.
+    `take_over`: go on beside another publisher.
     """
 
     mode: Literal["shadow", "on"]
@@ -27,8 +28,10 @@ class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
     listing_sec: float
     volume_sec: float
     active_ttl_sec: int
+    active_key: str
     instance: str
     universe: UniverseRules
+    take_over: bool = False
 
 
 class NextState(NamedTuple):
@@ -70,7 +73,7 @@ class Publications:
             last_ok = closing = ""
         else:
             state = UniverseState(count=len(universe.symbols), asof_epoch=asof, stale=False, error="")
-            active = last_ok = list_text(universe, self._rules.universe, asof_epoch=asof)
+            active = last_ok = self._list_text(universe, asof)
             closing = ends_text(judgement.ends)
         write = UniverseWrite(
             active=active,
@@ -83,6 +86,10 @@ class Publications:
             events=self._events(judgement.changes, asof),
         )
         return NextState(state, write)
+
+    def _list_text(self, universe: Universe, asof: int) -> str:
+        rules = self._rules
+        return list_text(universe, rules.universe, asof_epoch=asof, published_by=rules.instance)
 
     def _restored(self, found: PublishedUniverse, error: str) -> UniverseState | None:
         """Return the state in which the last good list is the active one; None where that is not needed."""
@@ -111,6 +118,17 @@ class Publications:
             ("event", change.value, "symbol", symbol, "asof_epoch", str(asof), *shadow)
             for change, symbol in changes
         )
+
+
+def another_publisher(
+    lists: Iterable[bytes | None], key: str, *, now_sec: float, refresh_sec: float
+) -> str | None:
+    """Describe another publisher of these lists (`key`) that still works; None where there is none."""
+    ages = (age_of_another(text, now_sec=now_sec, refresh_sec=refresh_sec) for text in lists)
+    known = [age for age in ages if age is not None]
+    if not known:
+        return None
+    return f"another universe publisher works on {key}: its list is {max(min(known), 0):.0f} s old"
 
 
 def stored(found: PublishedUniverse) -> Stored:

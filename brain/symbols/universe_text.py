@@ -15,6 +15,8 @@ from brain.symbols.universe import CONTRACT_TYPE, STATUS, Universe, UniverseRule
 
 T = TypeVar("T")
 
+#: A publisher without a list for two refreshes, and for two of a usual minute, has stopped.
+_STOPPED_SEC: Final = 120.0
 SOURCE: Final = "binance_futures_exchangeInfo"
 
 
@@ -42,16 +44,21 @@ class _Published(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     dropped: int
     ranked_by: str
+    published_by: str
 
 
 class StoredList(msgspec.Struct, frozen=True):
-    """List as it was published, here or by another publisher, whose filters are then none of these."""
+    """List as it was published, by this service or by another, whose filters are then none of these.
+
+    `published_by`: the instance of this service; empty for another's list.
+    """
 
     asof_epoch: float
     symbols: tuple[str, ...]
     mode: str = ""
     filters: Filters = Filters()
     ranked_by: str = ""
+    published_by: str = ""
 
 
 class _Stored(msgspec.Struct):
@@ -60,6 +67,7 @@ class _Stored(msgspec.Struct):
     mode: msgspec.Raw = msgspec.Raw(b'""')
     filters: msgspec.Raw = msgspec.Raw(b"null")
     ranked_by: msgspec.Raw = msgspec.Raw(b'""')
+    published_by: msgspec.Raw = msgspec.Raw(b'""')
 
 
 class _Volumes(msgspec.Struct, frozen=True):
@@ -89,7 +97,7 @@ def filters_of(rules: UniverseRules) -> Filters:
     )
 
 
-def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int) -> str:
+def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int, published_by: str) -> str:
     """Return the text of a list."""
     published = _Published(
         asof_epoch=asof_epoch,
@@ -99,6 +107,7 @@ def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int) -> s
         count=len(universe.symbols),
         dropped=universe.dropped,
         ranked_by=universe.ranked_by,
+        published_by=published_by,
     )
     return _encode(published).decode()
 
@@ -117,7 +126,20 @@ def read_list(text: bytes | None) -> StoredList | None:
         _read_or(_TEXT, stored.mode, ""),
         _read_or(_FILTERS, stored.filters, Filters()),
         _read_or(_TEXT, stored.ranked_by, ""),
+        _read_or(_TEXT, stored.published_by, ""),
     )
+
+
+def age_of_another(text: bytes | None, *, now_sec: float, refresh_sec: float) -> float | None:
+    """Return the age of a list whose publisher is another service that still publishes; None for any other.
+
+    Instances of this service publish one at a time, under the lease, and name themselves in the list.
+    """
+    listed = read_list(text)
+    if listed is None or listed.published_by:
+        return None
+    age_sec = now_sec - listed.asof_epoch
+    return age_sec if abs(age_sec) < max(2 * refresh_sec, _STOPPED_SEC) else None
 
 
 def volumes_text(volumes: Mapping[str, Decimal], *, asof_epoch: int) -> str:

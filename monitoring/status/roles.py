@@ -49,7 +49,9 @@ class RolesSource:
     def _universe_shown(self) -> UniverseShown:
         mode, state = self._settings.universe, self.universe()
         if state is None:
-            return UniverseShown(mode=mode, doing="waits for the lease, or for a first read")
+            return UniverseShown(
+                mode=mode, doing="waits for the lease, for a first read, or for another publisher to stop"
+            )
         where = "for all to read" if mode == "on" else "in its shadow"
         doing = f"publishes {state.count} symbols {where}"
         if state.stale:

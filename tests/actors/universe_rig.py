@@ -117,8 +117,10 @@ class Rig:
             listing_sec=planner_rules(self.settings).rules_refresh_sec,
             volume_sec=self.settings.universe_volume_sec,
             active_ttl_sec=self.settings.universe_active_ttl_sec,
+            active_key=NAMES.active,
             instance="me",
             universe=universe_rules(self.settings),
+            take_over=self.settings.take_over,
         )
         return UniversePublisher(
             self.store,

@@ -24,7 +24,7 @@ def stored(symbols: list[str], by: UniverseRules = RULES, **changes: object) -> 
     """A publication of these symbols that stands."""
     contracts = [contract(symbol) for symbol in symbols]
     universe = choose_universe(contracts, by, volumes=None, now_ms=NOW_MS)
-    before = Stored(list_text(universe, by, asof_epoch=1).encode(), b"{}")
+    before = Stored(list_text(universe, by, asof_epoch=1, published_by="me").encode(), b"{}")
     return msgspec.structs.replace(before, **changes)
 
 
@@ -280,5 +280,5 @@ def test_any_course_of_listings_publishes_what_the_contract_says(
         assert set(judgement.universe.symbols) == model.good
         assert len(judgement.universe.symbols) <= most
         assert (Change.RECOVERED, "") in judgement.changes or not before.stale
-        text = list_text(judgement.universe, by, asof_epoch=1).encode()
+        text = list_text(judgement.universe, by, asof_epoch=1, published_by="me").encode()
         before = Stored(text, b"{}")

@@ -120,7 +120,7 @@ def test_announced_ends_are_those_of_perpetual_contracts_and_not_in_the_far_futu
 
 def test_a_list_is_written_as_the_contract_has_it() -> None:
     universe = choose_universe([BTC, contract("ETHUSDT")], RULES, volumes=None, now_ms=NOW_MS)
-    text = json.loads(list_text(universe, RULES, asof_epoch=1_760_000_000))
+    text = json.loads(list_text(universe, RULES, asof_epoch=1_760_000_000, published_by="me"))
     filters = text.pop("filters")
     assert text == {
         "asof_epoch": 1_760_000_000,
@@ -130,6 +130,7 @@ def test_a_list_is_written_as_the_contract_has_it() -> None:
         "count": 2,
         "dropped": 0,
         "ranked_by": "name",
+        "published_by": "me",
     }
     assert (filters["contractType"], filters["status"]) == ("PERPETUAL", "TRADING")
     volumes = {"BUSDT": Decimal("1E+2"), "AUSDT": Decimal("100.0"), "CUSDT": Decimal("100.5")}
