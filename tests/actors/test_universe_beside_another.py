@@ -27,6 +27,7 @@ async def test_a_publisher_waits_until_the_other_one_has_stopped() -> None:
     rig = Rig()
     theirs = others_list(rig)
     async with rig.running():
+        await trio.sleep(0.5)
         for _ in range(10):
             await trio.sleep(60)
             assert rig.redis.get(NAMES.active) == theirs
