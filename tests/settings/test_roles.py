@@ -100,6 +100,36 @@ def test_the_universes_mode_follows_the_exchange_and_may_not_contradict_it() -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (
+            {"UNIVERSE_REFRESH_SEC": "450", "P33_UNIVERSE_MAX_AGE_S": "900"},
+            "UNIVERSE_REFRESH_SEC=450.0 (env) is not allowed: less than half of UNIVERSE_ACTIVE_TTL_SEC=900 "
+            "(default), because the active list must outlive a refresh that fails",
+        ),
+        (
+            {"UNIVERSE_ACTIVE_TTL_SEC": "120"},
+            "UNIVERSE_ACTIVE_TTL_SEC=120 (env) is not allowed: more than twice UNIVERSE_REFRESH_SEC=60.0 "
+            "(default), because the active list must outlive a refresh that fails",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["shadow", "on"])
+def test_the_active_list_outlives_two_refreshes(environ: dict[str, str], expected: str, mode: str) -> None:
+    assert refusal(environ | {"P33_UNIVERSE": mode}) == expected
+    assert load(environ).warnings == ()
+
+
+def test_a_refresh_that_is_no_shorter_than_the_age_that_the_guard_allows_is_a_warning() -> None:
+    environ = {"UNIVERSE_REFRESH_SEC": "300", "P33_UNIVERSE": "on"}
+    assert load(environ).warnings == (
+        "UNIVERSE_REFRESH_SEC=300.0 is not below P33_UNIVERSE_MAX_AGE_S=300.0: "
+        "the universe will be stale between two refreshes",
+    )
+    assert load(environ | {"UNIVERSE_REFRESH_SEC": "299"}).warnings == ()
+
+
 def test_opening_orders_are_limited_on_the_testnet_and_elsewhere_only_on_request() -> None:
     assert load({}).settings.max_notional_usdt == Decimal(500)
     assert load({"BINANCE_TESTNET": "false"}).settings.max_notional_usdt is None
