@@ -167,7 +167,7 @@ def _orders_for_real(settings: Settings) -> Iterator[tuple[str, str]]:
 def _universe_of_another_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
     testnet = settings.binance_testnet
     right = universe_mode({"binance_testnet": testnet})
-    if settings.universe_mode != right:
+    if settings.universe != "off" and settings.universe_mode != right:
         yield "UNIVERSE_MODE", f"{right}, because BINANCE_TESTNET={str(testnet).lower()}"
 
 

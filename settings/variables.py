@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
-from settings.executor import ExecutorSettings
+from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
 from settings.universe import UniverseSettings
@@ -34,3 +34,16 @@ FIELD_OF: Final[Mapping[str, str]] = {item.metadata["variable"].name: item.name 
 
 VARIABLES: Final[tuple[Variable, ...]] = tuple(item.metadata["variable"] for item in fields(Settings))
 """All variables, in the order of declaration."""
+
+_OF_ROLES: Final = {"P33_UNIVERSE": UniverseSettings, "P33_EXECUTOR": ExecutorSettings}
+
+
+def switched_off(name: str, known: Mapping[str, Any]) -> str | None:
+    """Return the switch, which is off, of the role that a variable belongs to; None for any other variable.
+
+    What must not be true in any case (`GOVERNOR_BYPASS`) belongs to none.
+    """
+    for switch, settings in _OF_ROLES.items():
+        if FIELD_OF[name] in settings.__annotations__ and name not in REFUSED_IN_ANY_CASE:
+            return switch if known[FIELD_OF[switch]] == "off" else None
+    return None

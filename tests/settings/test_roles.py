@@ -88,14 +88,17 @@ def test_orders_on_the_real_exchange_need_the_word_for_it() -> None:
 
 
 def test_an_order_that_is_not_found_must_be_waited_for_longer_than_the_exchange_itself_does() -> None:
-    assert refusal({"EXEC_UNKNOWN_SETTLE_SEC": "10"}).endswith("seconds above 10, up to 3600")
+    assert refusal({"EXEC_UNKNOWN_SETTLE_SEC": "10", "P33_EXECUTOR": "on"}).endswith(
+        "seconds above 10, up to 3600"
+    )
     assert load({"EXEC_UNKNOWN_SETTLE_SEC": "10.1"}).settings.unknown_settle_sec == 10.1
 
 
 def test_the_universes_mode_follows_the_exchange_and_may_not_contradict_it() -> None:
     assert load({}).settings.universe_mode == "testnet"
     assert load({"BINANCE_TESTNET": "false"}).settings.universe_mode == "mainnet"
-    assert refusal({"UNIVERSE_MODE": "mainnet"}) == (
+    assert load({"UNIVERSE_MODE": "mainnet"}).warnings == ()
+    assert refusal({"UNIVERSE_MODE": "mainnet", "P33_UNIVERSE": "shadow"}) == (
         "UNIVERSE_MODE=mainnet (env) is not allowed: testnet, because BINANCE_TESTNET=true"
     )
 
@@ -164,7 +167,22 @@ def test_lists_of_names_quotes_and_permits_are_read_in_their_order() -> None:
     ],
 )
 def test_a_value_outside_of_what_is_allowed_stops_the_start(variable: str, text: str) -> None:
-    assert refusal({variable: text}).startswith(f"{variable}={text!r} is not allowed: ")
+    switches = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "dry_run"}
+    refused = f"{variable}={text!r} is not allowed: "
+    assert refusal({variable: text, **switches}).startswith(refused)
+    off = load({variable: text})
+    (warning,) = off.warnings
+    assert warning.startswith(refused)
+    assert warning.endswith(" is off")
+    assert off.settings == Settings()
+    assert off.origins[variable] == "default"
+
+
+def test_the_predecessors_mode_of_the_executor_is_no_reason_to_refuse_the_start_without_that_role() -> None:
+    (warning,) = load({"APPLY_MODE": "live"}).warnings
+    assert warning.endswith("ignored, because P33_EXECUTOR is off")
+    refused = "APPLY_MODE='live' is not allowed"
+    assert refusal({"APPLY_MODE": "live", "P33_EXECUTOR": "dry_run"}).startswith(refused)
 
 
 @pytest.mark.parametrize(
