@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from brain.symbols.publication import Change, Judgement, Stored, last_good
 from brain.symbols.universe import Universe, UniverseRules
-from brain.symbols.universe_text import age_of_another, ends_text, list_text
+from brain.symbols.universe_text import StoredList, age_of_another, ends_text, list_text, read_list
 from channels import UniverseState
 from store.universe_records import PublishedUniverse, UniverseWrite
 
@@ -68,7 +68,7 @@ class Publications:
         if universe is None:
             restored = self._restored(found, judgement.error)
             state = restored or _previous(found, judgement.error)
-            last_ok_epoch = restored.asof_epoch if restored else _number(found.meta, b"last_ok_epoch")
+            last_ok_epoch = _asof(read_list(found.last_ok))
             active = "" if restored is None else (found.last_ok or b"").decode()
             last_ok = closing = ""
         else:
@@ -140,14 +140,10 @@ def stored(found: PublishedUniverse) -> Stored:
 
 def _previous(found: PublishedUniverse, error: str) -> UniverseState:
     """Return the state in which the previous list, if any, stays."""
-    return UniverseState(
-        count=_number(found.meta, b"count"),
-        asof_epoch=_number(found.meta, b"asof_epoch"),
-        stale=True,
-        error=error,
-    )
+    active = read_list(found.active)
+    count = 0 if active is None else len(active.symbols)
+    return UniverseState(count=count, asof_epoch=_asof(active), stale=True, error=error)
 
 
-def _number(meta: Mapping[bytes, bytes] | None, field: bytes) -> int:
-    text = (meta or {}).get(field, b"")
-    return int(text) if text.isdigit() and len(text) <= 15 else 0
+def _asof(listed: StoredList | None) -> int:
+    return 0 if listed is None else int(listed.asof_epoch)

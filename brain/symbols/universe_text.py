@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -119,6 +120,8 @@ def read_list(text: bytes | None) -> StoredList | None:
     try:
         stored = read_json(_LIST, utf8(text))
     except msgspec.DecodeError:
+        return None
+    if not math.isfinite(stored.asof_epoch):
         return None
     return StoredList(
         stored.asof_epoch,

@@ -78,6 +78,19 @@ async def test_a_failed_read_leaves_the_list_and_marks_it_as_stale_until_the_nex
         assert rig.events() == [("STALE", ""), ("RECOVERED", "")]
 
 
+async def test_meta_is_of_the_lists_that_stand_although_it_was_lost() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.redis.delete(NAMES.meta)
+        rig.exchange.failure = ExchangeUnavailable("no answer")
+        await trio.sleep(61)
+        meta, asof = rig.meta(), str(EPOCH_MS // 1000)
+        assert (meta["count"], meta["asof_epoch"], meta["last_ok_epoch"]) == ("10", asof, asof)
+        rig.redis.hset(NAMES.meta, {"count": "9", "asof_epoch": "9", "last_ok_epoch": "9"})
+        await trio.sleep(60)
+        assert rig.meta() == meta
+
+
 async def test_a_listing_that_is_empty_is_not_published() -> None:
     rig = Rig()
     async with rig.running():

@@ -146,10 +146,11 @@ NOT_UTF8 = (
     b'{"asof_epoch": 1, "symbols": ["A"], "other": "\xff"}',
     b'{"asof_epoch": 1, "symbols": ["A"], "filters": {"a": "\xff"}}',
 )
+NO_TIMES = (b'{"asof_epoch": 1e999, "symbols": ["A"]}', b'{"asof_epoch": "nan", "symbols": ["A"]}')
 
 
 @pytest.mark.parametrize(
-    "text", [None, b"", b"{}", b"[]", b'{"asof_epoch": 1}', b"\xff", b'{"symbols": 5}', *NOT_UTF8]
+    "text", [None, b"", b"{}", b"[]", b'{"asof_epoch": 1}', b"\xff", b'{"symbols": 5}', *NOT_UTF8, *NO_TIMES]
 )
 def test_a_stored_list_that_cannot_be_read_is_none(text: bytes | None) -> None:
     assert read_list(text) is None
