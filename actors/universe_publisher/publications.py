@@ -135,7 +135,7 @@ def stored(found: PublishedUniverse) -> Stored:
     """Return the publication that Redis holds, as it is judged by."""
     meta = found.meta or {}
     error = meta.get(b"error", b"").decode(errors="replace")
-    return Stored(found.last_ok, found.closing, meta.get(b"stale") == b"1", error)
+    return Stored(found.last_ok, found.active, found.closing, meta.get(b"stale") == b"1", error)
 
 
 def _previous(found: PublishedUniverse, error: str) -> UniverseState:

@@ -14,7 +14,7 @@ from brain.json_text import read_json
 
 #: Largest difference of clocks (seconds): a list from further in the future is not used.
 _CLOCK_TOLERANCE_SEC = 60.0
-_LONGEST_LIST = 1_048_576
+LONGEST_LIST = 1_048_576
 _COUNT = re.compile(rb"[0-9]{1,9}")
 
 
@@ -113,7 +113,7 @@ def _from_universe(
 ) -> Allowlist:
     if raw is None:
         raise _UnusableError("missing")
-    if len(raw) > _LONGEST_LIST:
+    if len(raw) > LONGEST_LIST:
         raise _UnusableError(f"{len(raw)} bytes")
     try:
         listed = read_json(_UNIVERSE_LIST, raw)

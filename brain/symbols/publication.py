@@ -40,6 +40,7 @@ class Stored(msgspec.Struct, frozen=True):
     """Publication that Redis holds: raw texts, and what its meta says."""
 
     last_ok: bytes | None = None
+    active: bytes | None = None
     closing: bytes | None = None
     stale: bool = False
     error: str = ""
@@ -146,8 +147,8 @@ def not_published(outcome: Outcome, why: str, stored: Stored, shrunk: ShrunkRead
 
 
 def last_good(stored: Stored, rules: UniverseRules) -> StoredList | None:
-    """Return the last good list; None where there is none that can be read, or of the other exchange."""
-    last = read_list(stored.last_ok)
+    """Return the last good list, in its absence the active one; None for one of the other exchange."""
+    last = read_list(stored.last_ok) or read_list(stored.active)
     return None if last is None or last.mode not in ("", rules.mode) else last
 
 

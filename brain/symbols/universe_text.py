@@ -11,6 +11,7 @@ import msgspec
 
 from brain.json_text import read_json, utf8
 from brain.numbers import plain
+from brain.symbols.allowlist import LONGEST_LIST
 from brain.symbols.candidates import rank
 from brain.symbols.universe import CONTRACT_TYPE, STATUS, Universe, UniverseRules
 
@@ -77,7 +78,7 @@ class _Volumes(msgspec.Struct, frozen=True):
     rank: list[str]
 
 
-_LIST = msgspec.json.Decoder(_Stored)
+_LIST = msgspec.json.Decoder(_Stored, strict=False)
 _TEXT = msgspec.json.Decoder(str)
 _FILTERS = msgspec.json.Decoder(Filters)
 _ENDS = msgspec.json.Decoder(dict[str, int])
@@ -114,14 +115,17 @@ def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int, publ
 
 
 def read_list(text: bytes | None) -> StoredList | None:
-    """Read a stored list, of another publisher too; None where there is none that can be read."""
-    if text is None:
+    """Read a stored list, of another publisher too, as the guard does; None where there is none.
+
+    A list without symbols is none.
+    """
+    if text is None or len(text) > LONGEST_LIST:
         return None
     try:
         stored = read_json(_LIST, utf8(text))
     except msgspec.DecodeError:
         return None
-    if not math.isfinite(stored.asof_epoch):
+    if not math.isfinite(stored.asof_epoch) or not stored.symbols:
         return None
     return StoredList(
         stored.asof_epoch,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.symbols.allowlist import LONGEST_LIST, choose_allowlist
 from brain.symbols.publication import NO_READS, Change, Listing, Outcome, Stored, judge, not_published
 from brain.symbols.universe import NEVER_MS, ListedContract, UniverseRules, choose_universe
 from brain.symbols.universe_text import list_text
@@ -24,7 +25,7 @@ def stored(symbols: list[str], by: UniverseRules = RULES, **changes: object) -> 
     """A publication of these symbols that stands."""
     contracts = [contract(symbol) for symbol in symbols]
     universe = choose_universe(contracts, by, volumes=None, now_ms=NOW_MS)
-    before = Stored(list_text(universe, by, asof_epoch=1, published_by="me").encode(), b"{}")
+    before = Stored(list_text(universe, by, asof_epoch=1, published_by="me").encode(), closing=b"{}")
     return msgspec.structs.replace(before, **changes)
 
 
@@ -186,6 +187,32 @@ def test_the_list_of_the_other_exchange_is_nothing_to_compare_with() -> None:
     assert (judgement.outcome, judgement.changes) == (Outcome.PUBLISHED, ())
 
 
+@pytest.mark.parametrize("last_ok", [None, b"garbage", b'{"asof_epoch": 1, "symbols": []}'])
+def test_without_a_last_good_list_the_active_one_is_what_a_read_is_compared_with(
+    last_ok: bytes | None,
+) -> None:
+    good = stored(names(10))
+    before = msgspec.structs.replace(good, last_ok=last_ok, active=good.last_ok)
+    assert judge(listing(names(1)), before, RULES).outcome is Outcome.SHRANK
+
+
+def test_a_last_good_list_is_read_as_the_guard_reads_it() -> None:
+    text = b'{"asof_epoch": "1760000000", "symbols": ["S000USDT", "S001USDT"]}'
+    assert choose_allowlist(
+        source="universe",
+        env_symbols=(),
+        active=None,
+        meta=None,
+        last_ok=text,
+        now_sec=1_760_000_000,
+        max_age_sec=1,
+        last_ok_max_age_sec=1,
+    ).symbols == {"S000USDT", "S001USDT"}
+    assert judge(listing(names(1)), Stored(text), RULES).outcome is Outcome.SHRANK
+    long = text + b" " * LONGEST_LIST
+    assert judge(listing(names(1)), Stored(long), RULES).outcome is Outcome.PUBLISHED
+
+
 def test_an_error_is_cut_at_500_characters() -> None:
     judgement = not_published(Outcome.FETCH_FAILED, "x" * 1000, Stored())
     assert len(judgement.error) == 500
@@ -281,4 +308,4 @@ def test_any_course_of_listings_publishes_what_the_contract_says(
         assert len(judgement.universe.symbols) <= most
         assert (Change.RECOVERED, "") in judgement.changes or not before.stale
         text = list_text(judgement.universe, by, asof_epoch=1, published_by="me").encode()
-        before = Stored(text, b"{}")
+        before = Stored(text, closing=b"{}")
