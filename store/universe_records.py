@@ -22,6 +22,7 @@ class PublishedUniverse(msgspec.Struct, frozen=True):
     last_ok: bytes | None
     meta: Mapping[bytes, bytes] | None
     closing: bytes | None
+    volumes: bytes | None
 
 
 class UniverseWrite(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

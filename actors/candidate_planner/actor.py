@@ -254,7 +254,7 @@ class CandidatePlanner:
     async def _refresh_volumes(self) -> None:
         asked = self._clocks.now()
         volumes = await self._exchange.quote_volumes()
-        if self._universe is not None:
+        if self._universe is not None and volumes:
             self._universe.volumes.send(VolumesRead(volumes, asked))
         self._ranked = rank(volumes)
         await self._refresh_candidates()

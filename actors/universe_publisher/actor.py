@@ -13,10 +13,11 @@ from actors.universe_publisher.publications import (
     PublisherRules,
     another_publisher,
     stored,
+    stored_volumes,
 )
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, Stored, judge, not_published
+from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, judge, not_published
 from brain.symbols.universe_text import volumes_text
 from channels import (
     Count,
@@ -157,7 +158,7 @@ class UniversePublisher:
         judged: list[Judgement] = []
 
         def next_state(found: PublishedUniverse) -> NextState:
-            judged[:] = [self._judge(listing, volumes, stored(found))]
+            judged[:] = [self._judge(listing, volumes, found)]
             asof, text = self._asof(listing, now_ms), self._volumes_written(volumes, now_ms)
             return self._publications.next(judged[0], found, asof, text)
 
@@ -181,14 +182,15 @@ class UniversePublisher:
         return later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
 
     def _judge(
-        self, listing: ListingRead | ListingFailed, volumes: VolumesRead | None, before: Stored
+        self, listing: ListingRead | ListingFailed, volumes: VolumesRead | None, found: PublishedUniverse
     ) -> Judgement:
+        before = stored(found)
         if isinstance(listing, ListingFailed):
             return not_published(Outcome.FETCH_FAILED, listing.error, before, self._shrunk)
         read = Listing(
             listing.contracts,
             self._clocks.exchange_ms(listing.asked),
-            None if volumes is None else volumes.by_symbol,
+            stored_volumes(found, self._rules.universe) if volumes is None else volumes.by_symbol,
             listing.unreadable,
         )
         return judge(read, before, self._rules.universe, shrunk=self._shrunk, counts=self._counts(listing))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from brain.symbols.publication import Change, Judgement, Stored, last_good
 from brain.symbols.universe import Universe, UniverseRules
-from brain.symbols.universe_text import StoredList, age_of_another, ends_text, list_text, read_list
+from brain.symbols.universe_text import (
+    StoredList,
+    age_of_another,
+    ends_text,
+    list_text,
+    read_list,
+    read_volumes,
+)
 from channels import UniverseState
 from store.universe_records import PublishedUniverse, UniverseWrite
 
@@ -136,6 +144,12 @@ def stored(found: PublishedUniverse) -> Stored:
     meta = found.meta or {}
     error = meta.get(b"error", b"").decode(errors="replace")
     return Stored(found.last_ok, found.active, found.closing, meta.get(b"stale") == b"1", error)
+
+
+def stored_volumes(found: PublishedUniverse, rules: UniverseRules) -> dict[str, Decimal] | None:
+    """Return the volumes that Redis holds, by which the last good list was made; else None."""
+    last = last_good(stored(found), rules)
+    return None if last is None or last.ranked_by != "volume" else read_volumes(found.volumes)
 
 
 def _previous(found: PublishedUniverse, error: str) -> UniverseState:

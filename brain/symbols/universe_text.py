@@ -78,6 +78,11 @@ class _Volumes(msgspec.Struct, frozen=True):
     rank: list[str]
 
 
+class _StoredVolumes(msgspec.Struct):
+    quote_volume_24h: dict[str, Decimal]
+
+
+_VOLUMES = msgspec.json.Decoder(_StoredVolumes)
 _LIST = msgspec.json.Decoder(_Stored, strict=False)
 _TEXT = msgspec.json.Decoder(str)
 _FILTERS = msgspec.json.Decoder(Filters)
@@ -153,6 +158,15 @@ def volumes_text(volumes: Mapping[str, Decimal], *, asof_epoch: int) -> str:
     """Return the text of the 24 h volumes, with all symbols by volume, then by name."""
     exact = {symbol: plain(volumes[symbol]) for symbol in sorted(volumes)}
     return _encode(_Volumes(asof_epoch, exact, rank(volumes))).decode()
+
+
+def read_volumes(text: bytes | None) -> dict[str, Decimal] | None:
+    """Read stored volumes; None where there are none, or none that can be read."""
+    try:
+        read = None if text is None else read_json(_VOLUMES, text).quote_volume_24h
+    except msgspec.DecodeError:
+        return None
+    return {symbol: volume for symbol, volume in (read or {}).items() if volume.is_finite()} or None
 
 
 def ends_text(ends: Mapping[str, int]) -> str:

@@ -20,6 +20,7 @@ def published_universe(redis: Keyspace, keys: Keys, *, shadow: bool) -> Publishe
         redis.text(names.last_ok),
         dict(redis.hash(names.meta)) or None,
         redis.text(names.closing),
+        redis.text(names.volumes),
     )
 
 

@@ -49,6 +49,7 @@ class ListingExchange(TradedExchange):
     ends: Mapping[str, int] = MappingProxyType({})
     volumes_reads = 0
     volumes_latency_sec = 0.0
+    has_volumes = True
     listing_latency_sec = 0.0
 
     async def symbol_rules(self) -> SymbolsRead:
@@ -66,7 +67,7 @@ class ListingExchange(TradedExchange):
     async def quote_volumes(self) -> dict[str, Decimal]:
         self.volumes_reads += 1
         await trio.sleep(self.volumes_latency_sec)
-        return await super().quote_volumes()
+        return await super().quote_volumes() if self.has_volumes else {}
 
 
 class Rig:
@@ -131,6 +132,11 @@ class Rig:
             clocks=self.clocks,
             log=self.log,
         )
+
+    def use(self, redis: MemoryRedis) -> None:
+        """Work on the Redis of another rig."""
+        self.redis = redis
+        self.store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
 
     async def lead(self, instance: str = "me") -> None:
         reply = await self.store.hold_lease(instance, None, 86_400_000)

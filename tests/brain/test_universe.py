@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from brain.symbols.universe import NEVER_MS, ListedContract, UniverseRules, announced_ends, choose_universe
-from brain.symbols.universe_text import list_text, read_ends, read_list, volumes_text
+from brain.symbols.universe_text import list_text, read_ends, read_list, read_volumes, volumes_text
 
 NOW_MS = 1_760_000_000_000
 DAY_MS = 86_400_000
@@ -161,6 +161,26 @@ def test_the_list_of_another_publisher_is_read_whatever_else_it_contains() -> No
     stored = read_list(text)
     assert stored is not None
     assert (stored.asof_epoch, stored.symbols, stored.mode) == (5.5, ("A",), "")
+
+
+def test_stored_volumes_are_read_as_they_were_written() -> None:
+    volumes = {"AUSDT": Decimal("100.5"), "BUSDT": Decimal(0)}
+    assert read_volumes(volumes_text(volumes, asof_epoch=5).encode()) == volumes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        b"",
+        b"[]",
+        b'{"quote_volume_24h": {}}',
+        b'{"quote_volume_24h": {"A": "x"}}',
+        b'{"quote_volume_24h": {"A": "NaN"}}',
+    ],
+)
+def test_stored_volumes_that_cannot_be_read_are_none(text: bytes | None) -> None:
+    assert read_volumes(text) is None
 
 
 def test_stored_ends_that_cannot_be_read_are_none() -> None:

@@ -41,7 +41,7 @@ PUBLICATION = publication(1_760_000_000)
 
 async def test_a_publication_is_found_as_it_was_written(leased: Backend) -> None:
     store, outside = leased.store, leased.outside
-    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None)
+    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None, None)
     assert await store.publish_universe(leased.fence, PUBLICATION, rests_on=None, shadow=False)
     found = await store.published_universe(shadow=False)
     text = PUBLICATION.active.encode()
@@ -50,6 +50,7 @@ async def test_a_publication_is_found_as_it_was_written(leased: Backend) -> None
         text,
         {b"asof_epoch": b"1760000000", b"count": b"1", b"stale": b"0"},
         PUBLICATION.closing.encode(),
+        PUBLICATION.volumes.encode(),
     )
     assert outside.get(NAMES.volumes) == PUBLICATION.volumes.encode()
     assert [fields[b"event"] for _, fields in outside.xrange(NAMES.events)] == [b"LISTED"]
@@ -102,7 +103,7 @@ async def test_the_shadow_has_keys_of_its_own_and_touches_no_others(leased: Back
         SHADOW.events,
     }
     assert all(key.startswith("q:universe:shadow:") for key in written)
-    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None)
+    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None, None)
     assert (await store.published_universe(shadow=True)).active == PUBLICATION.active.encode()
 
 
