@@ -14,10 +14,10 @@ from channels.latest import LatestValue
 
 
 class ListingRead(msgspec.Struct, frozen=True):
-    """Contracts of `exchangeInfo`, true at some moment after `asked`, and the number of unreadable ones."""
+    """Contracts of `exchangeInfo`, true at some moment after `asked`, and the names of unreadable ones."""
 
     contracts: tuple[ListedContract, ...]
-    unreadable: int
+    unreadable: frozenset[str]
     asked: Moment
 
 

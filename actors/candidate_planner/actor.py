@@ -220,7 +220,7 @@ class CandidatePlanner:
         asked = self._clocks.now()
         try:
             read = await self._exchange.symbol_rules()
-            self._share(ListingRead(read.contracts, len(read.unreadable), asked))
+            self._share(ListingRead(read.contracts, frozenset(read.unreadable), asked))
             _send_if_new(self._unreadable_rules, read.unreadable)
             _send_if_new(self._symbol_rules, read.rules)
         except ExchangeError as error:

@@ -49,13 +49,20 @@ class Stored(msgspec.Struct, frozen=True):
 class Listing(msgspec.Struct, frozen=True):
     """Contracts as read, with the exchange's clock (epoch ms) of the read, and the volumes then known.
 
-    `unreadable`: the number of contracts that could not be read.
+    `unreadable`: names of contracts that could not be read, "" for one whose name could not.
     """
 
     contracts: tuple[ListedContract, ...]
     exchange_ms: int
     volumes: Mapping[str, Decimal] | None = None
-    unreadable: int = 0
+    unreadable: frozenset[str] = frozenset()
+
+    def lost(self, symbols: set[str]) -> list[str]:
+        """Return those, sorted, that the exchange does not trade; what could not be read may trade."""
+        if "" in self.unreadable:
+            return []
+        may_trade = {each.symbol for each in self.contracts if each.may_trade}
+        return sorted(symbols - may_trade - self.unreadable)
 
 
 class ShrunkReads(msgspec.Struct, frozen=True):
@@ -114,7 +121,7 @@ def judge(
 
     `shrunk`: the row of reads before this one. `counts`: this one counts if it belongs to the row.
     """
-    ends = announced_ends(listing.contracts)
+    ends = announced_ends(listing.contracts, now_ms=listing.exchange_ms)
     universe = choose_universe(listing.contracts, rules, volumes=listing.volumes, now_ms=listing.exchange_ms)
     if not universe.symbols:
         return not_published(Outcome.VALIDATION_FAILED, _why_empty(listing), stored, shrunk)
@@ -123,26 +130,33 @@ def judge(
     if last is not None and lost:
         row = shrunk.next(frozenset(universe.symbols), kept_share=_kept_share(rules), counts=counts)
         if row.reads < READS_OF_A_SHRUNK_LIST:
-            return _shrank(f"{lost} of {len(last.symbols)} symbols are gone", lost, stored, row)
+            return _shrank(
+                f"{lost} of {len(last.symbols)} symbols are gone",
+                lost,
+                stored,
+                row,
+                known=row.symbols == shrunk.symbols,
+            )
     return Judgement(
         outcome=Outcome.PUBLISHED,
         universe=universe,
         ends=ends,
         shrunk_by=lost,
-        changes=tuple(_changes(last, universe, listing.contracts, ends, stored)),
+        changes=tuple(_changes(last, universe, listing, ends, stored, rules)),
     )
 
 
-def _shrank(why: str, lost: int, stored: Stored, row: ShrunkReads) -> Judgement:
+def _shrank(why: str, lost: int, stored: Stored, row: ShrunkReads, *, known: bool) -> Judgement:
+    """Return the judgement on a shrunk list; `known`: a read before showed the same one."""
     refused = not_published(Outcome.SHRANK, why, stored, row)
-    begun = () if stored.error.startswith(Outcome.SHRANK) else ((Change.SHRUNK, ""),)
+    begun = () if known or stored.error.startswith(Outcome.SHRANK) else ((Change.SHRUNK, ""),)
     changes = (*begun, *refused.changes)
     return msgspec.structs.replace(refused, shrunk_by=lost, shrunk=row, changes=changes)
 
 
 def not_published(outcome: Outcome, why: str, stored: Stored, shrunk: ShrunkReads = NO_READS) -> Judgement:
     """Return the judgement that leaves the previous list in place, stale from now on."""
-    changes = () if stored.stale or stored.last_ok is None else ((Change.STALE, ""),)
+    changes = () if stored.stale else ((Change.STALE, ""),)
     return Judgement(outcome=outcome, error=f"{outcome}: {why}"[:500], shrunk=shrunk.ended(), changes=changes)
 
 
@@ -176,24 +190,25 @@ def _kept_share(rules: UniverseRules) -> Decimal:
 
 
 def _why_empty(listing: Listing) -> str:
-    unreadable = f", {listing.unreadable} unreadable" if listing.unreadable else ""
+    unreadable = f", {len(listing.unreadable)} unreadable" if listing.unreadable else ""
     return f"no symbol passes the filters: {len(listing.contracts)} contracts listed{unreadable}"
 
 
 def _changes(
     last: StoredList | None,
     universe: Universe,
-    contracts: Iterable[ListedContract],
+    listing: Listing,
     ends: Mapping[str, int],
     stored: Stored,
+    rules: UniverseRules,
 ) -> Iterator[tuple[Change, str]]:
     """Yield the events of a publication; a first one has no list to differ from."""
     if stored.stale:
         yield Change.RECOVERED, ""
+    known = read_ends(stored.closing)
     if last is not None:
         before = set(last.symbols)
-        trading = {each.symbol for each in contracts if each.trades}
+        ended = {symbol for symbol in known.keys() - ends.keys() if rules.permit_name(symbol)}
         yield from ((Change.LISTED, symbol) for symbol in universe.symbols if symbol not in before)
-        yield from ((Change.DELISTED, symbol) for symbol in sorted(before - trading))
-    known = read_ends(stored.closing)
+        yield from ((Change.DELISTED, symbol) for symbol in listing.lost(before | ended))
     yield from ((Change.CLOSING, symbol) for symbol in ends if symbol not in known)

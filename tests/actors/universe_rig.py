@@ -18,7 +18,7 @@ from actors.universe_publisher.actor import UniversePublisher
 from actors.universe_publisher.publications import PublisherRules
 from brain.identifiers import FencingToken
 from brain.symbols.symbol_rules import SymbolRules
-from brain.symbols.universe import NEVER_MS, ListedContract
+from brain.symbols.universe import ListedContract
 from channels import Channels, Count, Lease
 from clock import TrioClock
 from clocks.clocks import Clocks
@@ -35,6 +35,7 @@ from tests.actors.planner_rig import TradedExchange
 from tests.background import background
 from wiring.rules import planner_rules, universe_rules
 
+NEVER_MS = 4_133_404_800_000
 NAMES = UniverseNames("quantum", shadow=False)
 SHADOW = UniverseNames("quantum", shadow=True)
 

@@ -8,10 +8,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from brain.symbols.universe import NEVER_MS, ListedContract, UniverseRules, announced_ends, choose_universe
+from brain.symbols.universe import ListedContract, UniverseRules, announced_ends, choose_universe
 from brain.symbols.universe_text import list_text, read_ends, read_list, read_volumes, volumes_text
 
 NOW_MS = 1_760_000_000_000
+#: `deliveryDate` of a perpetual contract whose end is not announced.
+NEVER_MS = 4_133_404_800_000
 DAY_MS = 86_400_000
 RULES = UniverseRules(
     mode="testnet",
@@ -106,16 +108,22 @@ def test_of_too_many_the_highest_volumes_stay_and_of_unknown_ones_the_first_by_n
 def test_announced_ends_are_those_of_perpetual_contracts_and_not_in_the_far_future() -> None:
     listed = [
         contract("BUSDT", delivery_date=NOW_MS + 5 * DAY_MS),
-        contract("AUSDT", delivery_date=NOW_MS - DAY_MS, status="SETTLING"),
+        contract("AUSDT", delivery_date=NOW_MS + DAY_MS, status="SETTLING"),
         contract("CUSDT", delivery_date=NOW_MS, contract_type="CURRENT_QUARTER"),
         contract("DUSDT", delivery_date=0),
+        contract("EUSDT", delivery_date=NOW_MS - DAY_MS, status="SETTLING"),
+        contract("FUSDT", delivery_date=NOW_MS - DAY_MS),
+        contract("GUSDT", delivery_date=NEVER_MS - 1),
+        contract("HUSDT", delivery_date=NOW_MS + 3_650 * DAY_MS),
         BTC,
     ]
-    ends = announced_ends(listed)
-    assert list(ends.items()) == [
-        ("AUSDT", (NOW_MS - DAY_MS) // 1000),
-        ("BUSDT", (NOW_MS + 5 * DAY_MS) // 1000),
-    ]
+    ends = announced_ends(listed, now_ms=NOW_MS)
+    assert ends == {
+        "AUSDT": NOW_MS // 1000 + 86_400,
+        "BUSDT": NOW_MS // 1000 + 5 * 86_400,
+        "FUSDT": NOW_MS // 1000 - 86_400,
+    }
+    assert list(ends) == ["AUSDT", "BUSDT", "FUSDT"]
 
 
 def test_a_list_is_written_as_the_contract_has_it() -> None:
