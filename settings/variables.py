@@ -28,6 +28,11 @@ class Settings(ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings
         """Mode of the executor: `P33_EXECUTOR`, with `on` lowered by `APPLY_MODE=dry_run`."""
         return "dry_run" if self.executor == "on" and self.apply_mode == "dry_run" else self.executor
 
+    @property
+    def usable_universe_mode(self) -> str:
+        """Mode of the universe that is used; empty for any, where another service publishes it."""
+        return "" if self.universe == "off" else self.universe_mode
+
 
 FIELD_OF: Final[Mapping[str, str]] = {item.metadata["variable"].name: item.name for item in fields(Settings)}
 """The field of `Settings` that holds a variable, by the variable's name, in the order of declaration."""

@@ -85,7 +85,7 @@ class Publications:
             closing = ends_text(judgement.ends)
         write = UniverseWrite(
             active=active,
-            active_ttl_ms=self._active_ttl_ms,
+            active_ttl_ms=self._active_ttl_ms if active or self._is_ours(found.active) else 0,
             last_ok=last_ok,
             closing=closing,
             volumes=volumes,
@@ -98,6 +98,11 @@ class Publications:
     def _list_text(self, universe: Universe, asof: int) -> str:
         rules = self._rules
         return list_text(universe, rules.universe, asof_epoch=asof, published_by=rules.instance)
+
+    def _is_ours(self, text: bytes | None) -> bool:
+        """Return False for a list of the other exchange, which nothing must keep alive."""
+        listed = read_list(text)
+        return listed is None or listed.mode in ("", self._rules.universe.mode)
 
     def _restored(self, found: PublishedUniverse, error: str) -> UniverseState | None:
         """Return the state in which the last good list is the active one; None where that is not needed."""

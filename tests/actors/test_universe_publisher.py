@@ -180,6 +180,26 @@ async def test_a_last_good_list_with_a_byte_that_is_no_text_is_replaced_and_ends
         assert rig.active() == names(10)
 
 
+async def test_the_active_list_of_the_other_exchange_is_not_kept_alive() -> None:
+    rig = Rig()
+    async with rig.running():
+        pass
+    other = Rig(universe_mode="mainnet", binance_testnet=False)
+    other.use(rig.redis)
+    other.exchange.failure = ExchangeUnavailable("no answer")
+    rig.redis.delete("quantum:p33:lease")
+    async with other.running():
+        await trio.sleep(60)
+        assert other.active() == names(10)
+        allowlist = other.channels.allowlist.value
+        assert allowlist is not None
+        assert allowlist.symbols == frozenset()
+        assert "active: of 'testnet', not mainnet" not in allowlist.notes
+        assert allowlist.notes[-1] == "last_ok: of 'testnet', not mainnet"
+        await trio.sleep(900)
+        assert other.active() is None
+
+
 async def test_a_standby_publishes_nothing_and_takes_over_with_the_lease() -> None:
     rig = Rig()
     rig.channels.lease.send(Lease(None, "another"))
