@@ -23,7 +23,9 @@ for role in "${@:3}"; do
   }
   rights+=" $(<"$here/roles/$role.acl")"
 done
-users=$(sed "1s|\$|$rights|" "$here/users.acl" | sed "s/~quantum:/~$prefix:/g")
+# The rights may contain any delimiter of sed, such as that of a subcommand.
+{ read -r first && rest=$(cat); } <"$here/users.acl"
+users=$(printf '%s%s\n%s\n' "$first" "$rights" "$rest" | sed "s/~quantum:/~$prefix:/g")
 nobody=$(printf '0%.0s' {1..64})
 
 mkdir -p "$folder"
