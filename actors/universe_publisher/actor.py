@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
@@ -224,7 +225,7 @@ class UniversePublisher:
             if await self._store.publish_universe(
                 fence, following.write, rests_on=found.last_ok, shadow=self._shadow
             ):
-                self._show(following.state)
+                self._show(msgspec.structs.replace(following.state, fence=fence))
                 return True
         return False
 

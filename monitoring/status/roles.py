@@ -34,11 +34,12 @@ class RolesSource:
         )
 
     def universe(self) -> UniverseState | None:
-        """Return the universe as this instance published it; None while it stands by."""
+        """Return the universe as this instance published it under the lease that it has; None without."""
         channels, lease = self._channels.universe_channels, self._channels.lease.value
         if channels is None or lease is None or lease.fence is None:
             return None
-        return channels.state.value
+        state = channels.state.value
+        return state if state is not None and state.fence == lease.fence else None
 
     def universe_age_sec(self, state: UniverseState) -> float:
         """Return the age of the active list; from 1970 on where there was none yet."""
