@@ -164,7 +164,7 @@ class UniversePublisher:
             return self._publications.next(judged[0], found, asof, text)
 
         if not await self._write(next_state, fence):
-            self._metrics.send(Count("universe_refresh_total", ("contended",)))
+            self._metrics.send(Count("universe_refresh_total", ("state_contended",)))
             self._log.warning("Universe: another publisher changes the last good list", attempts=_ATTEMPTS)
             return
         outcome = judged[0].outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import trio
 
@@ -78,3 +79,18 @@ async def test_the_shadow_works_beside_another_publisher() -> None:
     async with rig.running():
         assert rig.active(SHADOW) == names(10)
         assert rig.redis.get(NAMES.active) == theirs
+
+
+async def test_a_last_good_list_that_changes_at_every_attempt_is_named_and_the_refresh_given_up() -> None:
+    rig = Rig(take_over=True)
+    async with rig.running():
+        original = rig.store.published_universe
+
+        async def overtaken(*, shadow: bool) -> Any:
+            found = await original(shadow=shadow)
+            rig.redis.set(NAMES.last_ok, (found.last_ok or b"") + b" ")
+            return found
+
+        rig.store.published_universe = overtaken  # type: ignore[method-assign]
+        await trio.sleep(61)
+        assert await rig.counted("universe_refresh_total") == {"published": 1, "state_contended": 1}
