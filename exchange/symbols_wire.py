@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from brain.symbols.symbol_rules import SymbolRules
 from brain.symbols.universe import ListedContract
 from exchange.exact import finite
 from exchange.positions_wire import row_symbol
+
+T = TypeVar("T")
 
 _LONGEST_REASON = 120
 _INTERVALS_SEC = {"SECOND": 1, "MINUTE": 60}
@@ -32,6 +35,15 @@ class SymbolInfo(msgspec.Struct, frozen=True):
     symbol: str
     status: str
     filters: tuple[Filter, ...]
+
+
+class _Contract(msgspec.Struct, frozen=True, rename="camel"):
+    symbol: str
+    status: str
+    contract_type: msgspec.Raw = msgspec.Raw(b'""')
+    quote_asset: msgspec.Raw = msgspec.Raw(b'""')
+    onboard_date: msgspec.Raw = msgspec.Raw(b"0")
+    delivery_date: msgspec.Raw = msgspec.Raw(b"0")
 
 
 class RateLimitInfo(msgspec.Struct, frozen=True, rename="camel"):
@@ -70,7 +82,9 @@ class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
 EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfoBody)
 _RATE_LIMITS = msgspec.json.Decoder(tuple[RateLimitInfo, ...])
 _SYMBOL = msgspec.json.Decoder(SymbolInfo)
-_CONTRACT = msgspec.json.Decoder(ListedContract)
+_CONTRACT = msgspec.json.Decoder(_Contract)
+_TEXT = msgspec.json.Decoder(str)
+_DATE = msgspec.json.Decoder(int, strict=False)
 
 
 def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dict[str, SymbolRules]:
@@ -91,12 +105,30 @@ def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dic
 
 
 def contracts(rows: Iterable[msgspec.Raw]) -> Iterator[ListedContract]:
-    """Yield the contracts of some symbols; unreadable ones are skipped."""
+    """Yield the contracts of some symbols; those without a readable name and status are skipped.
+
+    Any other text that cannot be read is empty, and such a date 0.
+    """
     for raw in rows:
         try:
-            yield read_json(_CONTRACT, raw)
+            row = read_json(_CONTRACT, raw)
         except msgspec.DecodeError:
             continue
+        yield ListedContract(
+            row.symbol,
+            row.status,
+            _read_or(_TEXT, row.contract_type, ""),
+            _read_or(_TEXT, row.quote_asset, ""),
+            _read_or(_DATE, row.onboard_date, 0),
+            _read_or(_DATE, row.delivery_date, 0),
+        )
+
+
+def _read_or(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, default: T) -> T:
+    try:
+        return read_json(decoder, raw)
+    except msgspec.DecodeError:
+        return default
 
 
 def rules_of(info: SymbolInfo) -> SymbolRules | None:

@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from settings import kinds
 from settings.variable import derived_or_none, optional, setting
+
+#: Stop the start although the executor is off: another executor may read the same file.
+REFUSED_IN_ANY_CASE: Final = (
+    "GOVERNOR_BYPASS",
+    "APPLY_DEDUPE_BYPASS",
+    "INTENT_EXECUTOR_UPDATE_LEDGER_AFTER_EXEC",
+)
 
 
 def _max_notional(known: Mapping[str, Any]) -> str:

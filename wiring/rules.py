@@ -53,6 +53,7 @@ def planner_rules(settings: Settings) -> PlannerRules:
         stale_threshold_sec=settings.stale_threshold_sec,
         rules_refresh_sec=min(RULES_REFRESH_SEC, refresh_sec),
         volumes_refresh_sec=min(VOLUMES_REFRESH_SEC, volume_sec),
+        universe_mode=settings.usable_universe_mode,
     )
 
 

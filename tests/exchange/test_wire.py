@@ -8,6 +8,7 @@ import pytest
 
 from brain.positions.position import Leg
 from brain.symbols.symbol_rules import SymbolRules
+from brain.symbols.universe import ListedContract
 from exchange import positions_wire, symbols_wire, wire
 from exchange.endpoints import POSITION_RISK
 from exchange.errors import ExchangeUnavailable
@@ -189,6 +190,35 @@ def test_a_symbol_without_rules_is_left_out_and_named(field: str) -> None:
     read, unreadable = read_symbols(bad, symbol_info("ETHUSDT"))
     assert list(read) == ["ETHUSDT"]
     assert list(unreadable) == ["" if field == "symbol" else "BTCUSDT"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"deliveryDate": None}, {"delivery_date": 0}),
+        ({"deliveryDate": 1.5}, {"delivery_date": 0}),
+        ({"deliveryDate": "soon"}, {"delivery_date": 0}),
+        ({"deliveryDate": "1800000000000"}, {"delivery_date": 1_800_000_000_000}),
+        ({"onboardDate": None}, {"onboard_date": 0}),
+        ({"contractType": None}, {"contract_type": ""}),
+        ({"quoteAsset": 5}, {"quote_asset": ""}),
+    ],
+)
+def test_a_contract_is_listed_although_one_of_its_fields_cannot_be_read(
+    change: dict[str, object], expected: dict[str, object]
+) -> None:
+    row = {
+        "symbol": "BTCUSDT",
+        "status": "TRADING",
+        "contractType": "PERPETUAL",
+        "quoteAsset": "USDT",
+        "onboardDate": 5,
+        "deliveryDate": 7,
+    }
+    whole = ListedContract("BTCUSDT", "TRADING", "PERPETUAL", "USDT", 5, 7)
+    rows = [msgspec.Raw(msgspec.json.encode(each)) for each in (row, row | change, {"symbol": "X"})]
+    read = list(symbols_wire.contracts(rows))
+    assert read == [whole, msgspec.structs.replace(whole, **expected)]
 
 
 def test_unreadable_rate_limits_leave_the_symbols_readable() -> None:
