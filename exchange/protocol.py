@@ -141,6 +141,19 @@ class OrderEntry(Protocol):
     The reads raise as `Exchange` does.
     """
 
+    async def keep_connected(self) -> None:
+        """Keep a connection for orders open until cancelled, so that an order costs one round trip."""
+
+    def reserve_order(self, *, closing: bool) -> Moment | None:
+        """Count an order that is to be placed; None: it may be.
+
+        Else the moment before which the limits on orders (10 s and a minute) allow none, and nothing is
+        counted. The last fifth of each limit is for closes.
+        """
+
+    def order_counts(self) -> Mapping[str, int]:
+        """Return how many orders the account has sent in the present `10s` and `1m`, as far as known."""
+
     async def place_order(self, request: OrderRequest) -> OrderOutcome:
         """Send a market order, once and never again. `POST /fapi/v1/order`, `newOrderRespType=RESULT`.
 
@@ -161,8 +174,11 @@ class OrderEntry(Protocol):
         `GET /fapi/v1/allOrders` (weight 5).
         """
 
-    async def average_price(self, symbol: Symbol, order_id: OrderId) -> Decimal | None:
-        """Compute an order's average price from its fills; None without any. `GET /fapi/v1/userTrades`."""
+    async def average_price(self, symbol: Symbol, order_id: OrderId, filled: Decimal) -> Decimal | None:
+        """Compute an order's average price from its fills; None while they do not add up to `filled`.
+
+        `GET /fapi/v1/userTrades` (weight 5), rounded to 8 decimals.
+        """
 
     async def leverage(self, symbol: Symbol) -> int | None:
         """Read a symbol's leverage; None where it is not shown. `GET /fapi/v1/symbolConfig` (weight 5)."""

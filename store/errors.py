@@ -48,6 +48,10 @@ class WrongTypeError(StoreRefusedError):
     """A key holds another type than the contract gives it. An operator has to repair it."""
 
 
+class UnreadableOrderError(StoreRefusedError):
+    """The record of an order has a text that this service never wrote. An operator has to repair it."""
+
+
 class UnknownScriptError(StoreRefusedError):
     """Redis does not have the script's digest loaded: send its text."""
 

@@ -12,12 +12,14 @@ from clocks.clocks import ShowsRedisTime
 from store.execution_records import (
     BeginReply,
     ExecutionHold,
+    OpenOrders,
     OrderBegin,
     OrderProgress,
     PermitLook,
     PlanRefusal,
 )
-from store.protocol import AddressedStore, ConsumerGroup
+from store.protocol import AddressedStore, ConsumerGroup, Store
+from store.records import RedisRun
 
 
 class PermitChanges(Protocol):
@@ -26,8 +28,8 @@ class PermitChanges(Protocol):
     async def next(self) -> frozenset[str]:
         """Wait for the next change; return the plan ids whose permit or block was written or deleted.
 
-        Empty: any may have changed (the server dropped its memory). Raises StoreUnavailableError when the
-        connection is lost.
+        Other texts may be among them. Empty: any may have changed (the server was emptied). Raises
+        StoreUnavailableError when the connection is lost, as it is after a cancelled call.
         """
 
 
@@ -39,20 +41,36 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """The group `intent_executor` of `apply.plan`. A new one begins now."""
 
     @property
+    def dry_runs(self) -> ConsumerGroup:
+        """The group `intent_executor_shadow` of `apply.plan`: a dry run takes no plan from an executor."""
+
+    @property
     def manual_plans(self) -> ConsumerGroup:
         """The group `intent_executor_manual` of `apply.plan.manual`. A new one begins now."""
+
+    async def execution_run(self, known_run_id: str | None) -> RedisRun:
+        """Compare Redis's run with the one that is stored there and with `known_run_id`.
+
+        `begin_order` rests on this comparison, not on that of `PlanStore.redis_run`.
+        """
 
     async def manual_lane_open(self) -> bool:
         """Return True while `manual_lane:enabled` is `1` and expires."""
 
     def permit_changes(self) -> AbstractAsyncContextManager[PermitChanges]:
-        """Open the connection on which the server pushes changes of permits and blocks (RESP3 tracking)."""
+        """Open the connection on which the server pushes changes of permits and blocks (RESP3 tracking).
+
+        Raises StoreRefusedError where the server, or a proxy before it, does not push.
+        """
 
     async def look_at_permits(self, plan_id: PlanId, symbol: Symbol, keys: Sequence[str]) -> PermitLook:
         """Read the permits under `keys` and all else that decides on a plan, in one round trip."""
 
     async def begin_order(self, fence: FencingToken, begin: OrderBegin) -> BeginReply:
-        """Consume the permits and write the first record, or nothing at all (`begin_order.lua`)."""
+        """Consume the permits and write the first record, or nothing at all (`begin_order.lua`).
+
+        Raises StoreUnavailableError where Redis may be another run than `execution_run` compared last.
+        """
 
     async def record_progress(self, fence: FencingToken, progress: OrderProgress) -> bool:
         """Write a record's next version with its result (`finish_order.lua`).
@@ -66,11 +84,20 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         False, with nothing but the acknowledgement, where the plan has a record already.
         """
 
-    async def open_orders(self) -> list[OrderRecord]:
-        """Return all records that are not final, oldest first; an unreadable one is left out and logged."""
+    async def open_orders(self) -> OpenOrders:
+        """Return all records that are not final, and name those that cannot be read."""
 
     async def order_record(self, plan_id: PlanId) -> OrderRecord | None:
-        """Return the record of a plan; None where there is none."""
+        """Return the record of a plan; None where there is none.
+
+        Raises UnreadableOrderError where it cannot be read: it may be that of an order.
+        """
+
+    async def plan_of(self, client_order_id: ClientOrderId) -> PlanId | None:
+        """Return the plan id of the record of an order; None where no record is known."""
+
+    async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
+        """Return `last_known_amt` of the ledgers that exist."""
 
     async def hold_symbol(self, fence: FencingToken, hold: ExecutionHold) -> bool:
         """Set or renew an own hold, and keep the plan's reservation for as long (`hold_execution.lua`).
@@ -87,10 +114,17 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
     async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         """Append a reconcile event (flat names and values)."""
 
+    async def append_audit(self, fence: FencingToken, fields: Sequence[str]) -> None:
+        """Append a step that changes no record to `executor.audit` (flat names and values)."""
+
     async def publish_dry_run(
         self, fence: FencingToken, stream: str, entry_id: EntryId, fields: Sequence[str]
     ) -> None:
-        """Append to `executor.dry_run`, and acknowledge the plan's entry."""
+        """Append to `executor.dry_run`, and acknowledge the plan's entry in the group of `dry_runs`."""
 
     async def write_counts(self, fence: FencingToken, counts: Mapping[str, int]) -> None:
         """Add to the counts of `metrics:intent_executor`."""
+
+
+class ServiceStore(Store, ExecutorStore, Protocol):
+    """All protocols of the store, with those of the other roles."""

@@ -57,6 +57,7 @@ class OrderBegin(msgspec.Struct, frozen=True, kw_only=True):
     ignores_hold: bool
     switches: Switches
     consumer: str
+    audit: Sequence[str] = ()
 
 
 class BeginReply(NamedTuple):
@@ -81,16 +82,38 @@ class OrderProgress(msgspec.Struct, frozen=True, kw_only=True):
     record: OrderRecord
     result: Sequence[str]
     cooldown_ms: int | None
+    audit: Sequence[str] = ()
 
 
 class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan that ends without an order: its result, once."""
+    """A plan that ends without an order: its result, once.
+
+    Its record has the fields below that are not empty, and no order. `symbol` is empty where it cannot be
+    read.
+    """
 
     plan_id: PlanId
     stream: str
     entry_id: EntryId
     result: Sequence[str]
     error: str
+    symbol: str = ""
+    decision: str = ""
+    action: str = ""
+    source: str = ""
+    instance: str = ""
+    audit: Sequence[str] = ()
+
+
+class OpenOrders(NamedTuple):
+    """All records that are not final, oldest first.
+
+    `unreadable`: plan id and reason of each that is named in the set of open ones and cannot be read, or is
+    gone. An order may stand behind it.
+    """
+
+    records: list[OrderRecord]
+    unreadable: list[tuple[PlanId, str]]
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 GROUP = "p33"
 
 
@@ -67,3 +69,67 @@ class Keys:
     def order_times(self, symbol: str) -> str:
         """ZSET: order id by epoch ms of its latest booking; bounds the order memory."""
         return f"{self.prefix}:p33:order_times:{symbol}"
+
+
+class PlanStream(NamedTuple):
+    """Stream of plans as the executor reads it.
+
+    `last_id` is the STRING of the last entry that was dealt with and had none pending before it; empty where
+    none is kept.
+    """
+
+    key: str
+    dead: str
+    group: str
+    last_id: str
+
+
+class ExecutorKeys:
+    """Key names of the executor; docs/contract.md, "Executor"."""
+
+    def __init__(self, keys: Keys) -> None:
+        prefix, own = keys.prefix, f"{keys.prefix}:executor"
+        self.prefix = prefix
+        manual = f"{prefix}:stream:apply.plan.manual"
+        self.plans = PlanStream(keys.plans, keys.dead_plans, "intent_executor", f"{own}:last_plan_id")
+        self.manual_plans = PlanStream(
+            manual, f"{manual}.dead", "intent_executor_manual", f"{own}:last_manual_plan_id"
+        )
+        self.dry_runs = PlanStream(keys.plans, keys.dead_plans, "intent_executor_shadow", "")
+        #: ZSET: plan id by the time of its request (exchange's clock, epoch ms), of records that are not final.
+        self.open = f"{own}:open"
+        self.audit = f"{prefix}:stream:executor.audit"
+        self.dry_run = f"{prefix}:stream:executor.dry_run"
+        self.counts = f"{prefix}:metrics:intent_executor"
+        self.manual_lane = f"{prefix}:manual_lane:enabled"
+        self.trading_state = f"{prefix}:governor:trading_state"
+        self.kill = f"{prefix}:kill"
+        self.global_kill = f"{prefix}:global:kill_switch"
+        self.mode = f"{prefix}:system:mode"
+        self.lockdown = f"{prefix}:lockdown"
+
+    def order(self, plan_id: str) -> str:
+        """HASH: the record of a plan."""
+        return f"{self.prefix}:executor:order:{plan_id}"
+
+    def plan_of(self, client_order_id: str) -> str:
+        """STRING: the plan id of an order's record."""
+        return f"{self.prefix}:executor:client:{client_order_id}"
+
+    def hold_reason(self, symbol: str) -> str:
+        return f"{self.prefix}:reconcile:hold_reason:{symbol}"
+
+    def hold_sig(self, symbol: str) -> str:
+        """STRING: the owner of a hold, `exec:<client order id>` for one of the executor."""
+        return f"{self.prefix}:reconcile:hold_sig:{symbol}"
+
+    def block(self, plan_id: str) -> str:
+        """STRING, JSON: the Governor's refusal of a plan."""
+        return f"{self.prefix}:governor:block:{plan_id}"
+
+    def stream(self, key: str) -> PlanStream:
+        """Return one of the streams whose plans have records. Raises ValueError."""
+        for stream in (self.plans, self.manual_plans):
+            if stream.key == key:
+                return stream
+        raise ValueError(f"the executor reads no plans from {key!r}")

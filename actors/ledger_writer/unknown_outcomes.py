@@ -12,12 +12,13 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
+from brain.execution.orders import client_order_id
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, OrderId, PlanId
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
 from brain.ledger.result import ExecutedResult
-from brain.ledger.unknown_outcomes import UnknownOutcome, client_order_id_of, decode_unknown
+from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.numbers import plain
 from channels import LatestValue, ResultBook, UnknownExecution
 from clocks.clocks import Clocks
@@ -139,7 +140,7 @@ class UnknownOutcomes:
 
     def _client_order_ids(self, outcome: UnknownOutcome) -> list[ClientOrderId]:
         named = outcome.order.client_order_id
-        ours = client_order_id_of(self._key_prefix, outcome.plan_id)
+        ours = client_order_id(self._key_prefix, outcome.plan_id)
         return [ours] if named is None else [ours, named]
 
     async def _book(

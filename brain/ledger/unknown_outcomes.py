@@ -6,7 +6,6 @@ while the open permit of its plan lives.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 import msgspec
@@ -29,12 +28,6 @@ class UnknownOutcome(msgspec.Struct, frozen=True):
     since_ms: int
     expires_ms: int
     order: UnknownOrder = UnknownOrder()
-
-
-def client_order_id_of(prefix: str, plan_id: PlanId) -> ClientOrderId:
-    """Return the client order id of a plan's order, as the executor makes it (docs/integration.md)."""
-    digest = hashlib.sha256(f"{prefix}\0{plan_id}".encode()).hexdigest()
-    return ClientOrderId(f"p33-{digest[:32]}")
 
 
 def encode_unknown(outcome: UnknownOutcome) -> str:

@@ -32,6 +32,15 @@ def test_the_safe_quantity_is_read_digit_by_digit() -> None:
     assert (read.terms.kind, read.terms.order_side, read.terms.leg) == (Kind.CLOSE, "SELL", "BOTH")
 
 
+def test_the_whole_text_of_a_service_that_writes_no_object_means_yes_and_no_other_text_does() -> None:
+    plain = PermitSource("P2.6", "{prefix}:permit:p26:{plan_id}", "granted", plain_yes="1")
+    read = _read(b"1", plain)
+    assert isinstance(read, Yes) and read.permit.source is plain
+    for other in (b"", b"0", b"1 ", b"true", b"!"):
+        assert _refusal(other, plain) is Refusal.PERMIT_UNREADABLE
+    assert _refusal(b"1", GOVERNOR) is Refusal.PERMIT_UNREADABLE
+
+
 @pytest.mark.parametrize("kind", ["open", "add"])
 def test_on_an_open_or_add_the_plans_own_quantity_holds(kind: str) -> None:
     read = _read(p33_permit(_PLAN, kind=kind, safe_close_qty=0, safe_qty=0))

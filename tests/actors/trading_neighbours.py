@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import trio
 
+from brain.execution.orders import client_order_id
 from brain.identifiers import PlanId
-from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.numbers import plain
 from tests.actors.evaluator_rig import SYMBOLS
 from tests.actors.trading_world import Grant, TradingWorld
@@ -143,7 +143,7 @@ class TradingNeighbours:
 
     def _client_order_id(self, grant: Grant) -> str:
         """The chain's, or one that nothing links to the plan."""
-        return self._random.choice((client_order_id_of("quantum", PlanId(grant.plan_id)), "x"))
+        return self._random.choice((client_order_id("quantum", PlanId(grant.plan_id)), "x"))
 
     def _fill(self, grant: Grant, order_id: str, quantity: Decimal, *, client_order_id: str = "x") -> None:
         signed = quantity if grant.order_side == "BUY" else -quantity

@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 import trio
 
+from brain.execution.orders import client_order_id
 from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
-from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.positions.position import Leg
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
@@ -218,7 +218,7 @@ class UnknownWorld:
     def _client_id(self, symbol: str, plan_id: str, fate: Fate) -> ClientOrderId:
         match fate.link:
             case "chain":
-                return client_order_id_of("quantum", PlanId(plan_id))
+                return client_order_id("quantum", PlanId(plan_id))
             case "named client id":
                 return ClientOrderId(f"desk-{symbol}")
         return ClientOrderId("x")

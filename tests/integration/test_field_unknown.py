@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import trio
 
+from brain.execution.orders import client_order_id
 from brain.identifiers import PlanId
-from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder, Order, SimulatedExchange
 from tests.brain.unknown_wordings import UNKNOWN
 from tests.integration.http_side import status
@@ -85,7 +85,7 @@ async def filled_and_shown(rig: Rig, symbol: str, text: str) -> None:
     plan_id = await unknown_close(rig, symbol, text)
     assert await may_close(rig.pipeline, f"rest-{symbol}", full_close(symbol)) == 1
     rig.pipeline.publish_result(refused(f"rest-{symbol}", symbol, error="no"))
-    send(rig.exchange, plan_id, symbol, client_order_id=client_order_id_of("quantum", PlanId(plan_id)))
+    send(rig.exchange, plan_id, symbol, client_order_id=client_order_id("quantum", PlanId(plan_id)))
     await rig.pipeline.ledger_reaches(symbol, "1")
     assert await may_close(rig.pipeline, f"last-{symbol}", full_close(symbol)) == 1
 
@@ -162,8 +162,7 @@ async def test_an_unknown_order_is_still_unknown_after_a_kill(site: Site) -> Non
         await stream_is_trusted(await second.ready())
         assert await may_close(site, "rest", full_close(symbol)) == 1
         site.publish_result(refused("rest", symbol, error="no"))
-        client_order_id = client_order_id_of("quantum", plan_id)
-        send(site.exchange, plan_id, symbol, client_order_id=client_order_id)
+        send(site.exchange, plan_id, symbol, client_order_id=client_order_id("quantum", plan_id))
         await site.ledger_reaches(symbol, "1")
         assert await may_close(site, "last", full_close(symbol)) == 1
 

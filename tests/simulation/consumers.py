@@ -8,8 +8,8 @@ from random import Random
 
 import trio
 
+from brain.execution.orders import client_order_id
 from brain.identifiers import PlanId
-from brain.ledger.unknown_outcomes import client_order_id_of
 from simulator import MarketOrder
 from simulator.errors import ApiError
 from simulator.history import PositionSide
@@ -155,14 +155,14 @@ class Consumers:
         rng, venue = self._rng, self._venue
         late = rng.random() < 0.5
         # The exchange's events name the order: by the chain's id, or by one that the executor names or keeps.
-        chain_id = client_order_id_of(self._keys.prefix, PlanId(plan.plan_id))
-        client_order_id = rng.choice((chain_id, None))
+        chain_id = client_order_id(self._keys.prefix, PlanId(plan.plan_id))
+        order_name = rng.choice((chain_id, None))
         if late:
             self._report_unknown(plan, None)
             await trio.sleep(rng.choice((0.0, 0.05, 0.5, 2.0)))
         order = None
         if rng.random() < 0.7:
-            order = self._send(grant, partly=rng.random() < 0.5, client_order_id=client_order_id)
+            order = self._send(grant, partly=rng.random() < 0.5, client_order_id=order_name)
         if not late:
             await trio.sleep(rng.choice((0.0, 0.05, 1.0)))
             named = order.client_order_id if order is not None and rng.random() < 0.5 else None
@@ -189,8 +189,8 @@ class Consumers:
         if self._redis.take(self._keys.permit(plan.plan_id)) is None:
             return False
         grant.taken = True
-        client_order_id = client_order_id_of(self._keys.prefix, PlanId(plan.plan_id))
-        order = self._send(grant, partly=False, client_order_id=client_order_id)
+        chain_id = client_order_id(self._keys.prefix, PlanId(plan.plan_id))
+        order = self._send(grant, partly=False, client_order_id=chain_id)
         self._report_unknown(plan, None)
         grant.left, grant.over = ZERO, True
         return order is not None

@@ -14,9 +14,10 @@ from typing import Any, Union
 from redis.exceptions import ResponseError
 
 from permit_gate.answers import Granted, Refusal, Refused
-from permit_gate.reading import Unusable, Yes, read_permit
+from permit_gate.judging import PlanPermits
+from permit_gate.reading import Yes
 from permit_gate.rules import REMEMBERED_SEC, GateRules
-from permit_gate.sources import P33, PermitSource
+from permit_gate.sources import PermitSource
 
 #: Wait of the Apply Layer for its permits (seconds).
 TIMEOUT_SEC = 1.2
@@ -98,9 +99,7 @@ class Ask:
         if not sources or len(set(sources)) != len(sources):
             raise ValueError("at least one permit source, and each of them once")
         self._rules = rules or GateRules()
-        self._plan_id = plan_id
-        self._symbol = symbol
-        self._sources = tuple(sources)
+        self._plan = PlanPermits(plan_id, symbol, tuple(sources), self._rules)
         prefix = self._rules.prefix
         self._mark_key = f"{prefix}:permit_gate:consumed:{plan_id}"
         self._hold_key = f"{prefix}:reconcile:hold:{symbol}"
@@ -117,10 +116,10 @@ class Ask:
         `failed` gives the answer, and the connection must not be used again, since a new one may lead to
         another server.
         """
-        if not _PLAN_ID.fullmatch(self._plan_id):
+        if not _PLAN_ID.fullmatch(self._plan.plan_id):
             # As `p33:<id>` it would name one service's permit as another's.
             because = "not 1 to 256 printable ASCII characters, or begins like another service's key"
-            return self._refused(Refusal.PLAN_ID_UNUSABLE, because=because)
+            return self._plan.refused(Refusal.PLAN_ID_UNUSABLE, because=because)
         deadline_sec = clock() + timeout_sec
         look = ("MGET", self._mark_key, *self._permit_keys)
         tracking = _Pushes(pushes)
@@ -129,12 +128,12 @@ class Ask:
             tracking.note(replies)
             values = replies[-1]
             found: list[Yes] | Answer | None = self._read(values)
-            if isinstance(found, list) and len(found) == len(self._sources):
+            if isinstance(found, list) and len(found) == len(self._permit_keys):
                 replies = yield Send((self._consumption(found, values[1:]), *tracking.off()))
                 found = self._concluded(found, replies[0])
             left_sec = deadline_sec - clock()
             if left_sec <= 0 and not isinstance(found, (Granted, Refused)):
-                found = self._timed_out(values[1:])
+                found = self._plan.timed_out(values[1:])
             if isinstance(found, (Granted, Refused)):
                 if off := tracking.off():
                     yield Send(off)
@@ -146,33 +145,14 @@ class Ask:
 
     def failed(self, error: str) -> Refused:
         """Return the refusal for an error of Redis."""
-        return self._refused(Refusal.REDIS_ERROR, because=error[:200])
+        return self._plan.refused(Refusal.REDIS_ERROR, because=error[:200])
 
     def _read(self, values: Sequence[bytes | None] | ResponseError) -> list[Yes] | Refused:
         """Return the granting permits so far, or the refusal that ends the wait."""
         if isinstance(values, ResponseError):
             raise values
         mark, *texts = values
-        if mark is not None:
-            return self._consumed_before(mark)
-        granted: list[Yes] = []
-        for source, text in zip(self._sources, texts):
-            if text is None:
-                continue
-            read = read_permit(
-                source,
-                text,
-                plan_id=self._plan_id,
-                symbol=self._symbol,
-                key_prefix=self._rules.prefix,
-                signing_key=self._rules.key_bytes,
-            )
-            if isinstance(read, Unusable):
-                return self._refused(
-                    read.refusal, denied_by=source.name, because=read.because, details=read.details
-                )
-            granted.append(read)
-        return granted
+        return self._plan.granting(texts) if mark is None else self._plan.consumed_before(mark)
 
     def _consumption(self, granted: Sequence[Yes], texts: Sequence[bytes | None]) -> Command:
         stopped_by_hold = not any(yes.terms and yes.terms.reason == _WHILE_HELD for yes in granted)
@@ -195,34 +175,17 @@ class Ask:
         said = [bytes(part) for part in reply]
         if said == [b"consumed"]:
             terms = next((yes.terms for yes in granted if yes.terms is not None), None)
-            return Granted(self._plan_id, self._symbol, tuple(yes.permit for yes in granted), terms)
+            permits = tuple(yes.permit for yes in granted)
+            return Granted(self._plan.plan_id, self._plan.symbol, permits, terms)
         if said == [b"changed"]:
             return None
         if said == [b"hold"]:
-            return self._refused(Refusal.RECONCILE_HOLD_ACTIVE, because=f"hold on {self._symbol}")
+            return self._plan.held()
         word, value = said if len(said) == 2 else (b"", b"")
         if word == b"consumed_before":
-            return self._consumed_before(value)
+            return self._plan.consumed_before(value)
         if word == b"too_old":
-            age_sec = int(value) / 1000
-            return self._refused(
-                Refusal.PERMIT_TOO_OLD,
-                denied_by=P33.name,
-                because=f"{age_sec:.3f} s old, {self._rules.max_age_sec:g} s allowed",
-                details={"age_sec": age_sec, "max_age_sec": self._rules.max_age_sec},
-            )
+            return self._plan.too_old(int(value))
         if word == b"from_the_future":
-            because = f"created {int(value) / 1000:.3f} s ahead of Redis's clock"
-            return self._refused(Refusal.PERMIT_FROM_THE_FUTURE, denied_by=P33.name, because=because)
+            return self._plan.from_the_future(int(value))
         return self.failed(f"unexpected reply {reply!r}")
-
-    def _consumed_before(self, mark: bytes) -> Refused:
-        by = mark.decode(errors="replace")[:80]
-        return self._refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {by}", details={"consumer": by})
-
-    def _timed_out(self, texts: Sequence[bytes | None]) -> Refused:
-        missing = tuple(source.name for source, text in zip(self._sources, texts) if text is None)
-        return self._refused(Refusal.PERMIT_TIMEOUT, missing=missing)
-
-    def _refused(self, reason: Refusal, **fields: Any) -> Refused:
-        return Refused(self._plan_id, self._symbol, reason, **fields)

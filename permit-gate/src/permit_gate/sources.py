@@ -13,12 +13,14 @@ class PermitSource:
 
     `name` is for refusals. `key_pattern` is the permit's key, with `{prefix}` for the key prefix
     and `{plan_id}`, which must occur in it. The permit is a JSON object in a STRING; its member `verdict`
-    is `true` for yes and `false` for no, and anything else is unreadable.
+    is `true` for yes and `false` for no, and anything else is unreadable. A service that writes no object has
+    `plain_yes`, the whole text that means yes.
     """
 
     name: str
     key_pattern: str
     verdict: str
+    plain_yes: str | None = None
 
     def __post_init__(self) -> None:
         if _PLAN_ID not in self.key_pattern:

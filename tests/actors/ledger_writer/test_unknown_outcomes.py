@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import trio
 
+from brain.execution.orders import client_order_id
 from brain.identifiers import PlanId, Symbol
-from brain.ledger.unknown_outcomes import client_order_id_of
 from brain.plans.permit import Reason
 from brain.positions.position import Leg
 from channels import OrderEndObserved
@@ -59,7 +59,7 @@ async def test_an_unknown_order_never_leads_to_permits_for_more_than_the_positio
 
 
 SYMBOL, PLAN = "BTCUSDT", "plan"
-OURS = client_order_id_of("quantum", PlanId(PLAN))
+OURS = client_order_id("quantum", PlanId(PLAN))
 
 
 async def unknown_close(rig: LedgerRig, *, age_sec: float = 1.0, **named: str) -> None:
@@ -131,8 +131,8 @@ async def test_a_partial_fill_is_booked_at_once_and_the_rest_stays_covered_until
     "changes",
     [
         {"client_order_id": "x"},
-        {"client_order_id": client_order_id_of("quantum", PlanId("another plan"))},
-        {"client_order_id": client_order_id_of("another prefix", PlanId(PLAN))},
+        {"client_order_id": client_order_id("quantum", PlanId("another plan"))},
+        {"client_order_id": client_order_id("another prefix", PlanId(PLAN))},
         {"order_side": "BUY"},
         {"leg": Leg.LONG},
     ],

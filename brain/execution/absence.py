@@ -1,0 +1,68 @@
+"""Proof that an order of ours does not exist, and the times at which the exchange is asked for it.
+
+-2013 ("does not exist") was seen for seconds after an order was taken, so it proves nothing alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+
+from brain.execution.record import OrderRecord
+
+#: Least time between two answers -2013 that count (ms).
+NOT_FOUND_APART_MS = 5_000
+#: Times of queries since the outcome is unknown (seconds); behind them one each 10 s.
+_FIRST_QUERIES_SEC = (0.1, 0.3, 1.0, 2.0, 5.0, 10.0)
+_QUERY_EACH_SEC = 10.0
+
+
+def query_times_sec() -> Iterator[float]:
+    """Yield the times of queries, in seconds since the outcome is unknown."""
+    yield from _FIRST_QUERIES_SEC
+    for number in count(1):
+        yield _FIRST_QUERIES_SEC[-1] + number * _QUERY_EACH_SEC
+
+
+def settled_ms(record: OrderRecord, settle_sec: float) -> int:
+    """Return the moment (exchange clock, ms) from which absence can be proven.
+
+    The request is refused after `recv_window_ms`; `settle_sec` covers the exchange's own wait for its engine.
+    """
+    return record.timestamp_ms + record.recv_window_ms + round(settle_sec * 1000)
+
+
+class AbsenceEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that there is no such order. Times are lower bounds of the exchange's clock (ms), or None.
+
+    `not_found_ms`: requests that were answered with -2013. `not_listed_ms`: the request for all orders since
+    `timestamp` that did not list it. `unchanged_ms`: a read of the position that shows nothing but what
+    ledger and known fills explain. `stream_since_ms` is an upper bound: begin of the private stream's present
+    session, which has shown no event of the order.
+    """
+
+    now_ms: int | None = None
+    not_found_ms: tuple[int, ...] = ()
+    not_listed_ms: int | None = None
+    unchanged_ms: int | None = None
+    stream_since_ms: int | None = None
+
+
+def missing_evidence(record: OrderRecord, evidence: AbsenceEvidence, settle_sec: float) -> tuple[str, ...]:
+    """Return what still lacks for a proof that there is no order, in words; empty: it is proven."""
+    settled = settled_ms(record, settle_sec)
+    lacking: list[str] = []
+    if evidence.now_ms is None or evidence.now_ms <= settled:
+        lacking.append("the settle time has not passed")
+    late = [asked_ms for asked_ms in evidence.not_found_ms if asked_ms > settled]
+    if not late or max(late) - min(late) < NOT_FOUND_APART_MS:
+        lacking.append("two answers -2013, 5 s apart, behind the settle time")
+    if evidence.not_listed_ms is None or evidence.not_listed_ms <= settled:
+        lacking.append("a list of all orders behind the settle time")
+    watched = evidence.stream_since_ms is not None and evidence.stream_since_ms < record.timestamp_ms
+    unchanged = evidence.unchanged_ms is not None and evidence.unchanged_ms > settled
+    if not (watched or unchanged):
+        lacking.append("a private stream since before the request, or a position that the ledger explains")
+    return tuple(lacking)

@@ -1,0 +1,84 @@
+"""Progress of a record by what the exchange shows of its order.
+
+The filled quantity never shrinks, and an order that is final stays final. Each growth, and the end, is told
+in one result. A refusal or an absence ends a record only while no order of it was seen.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from brain.execution.orders import OrderState, OrderStatus
+from brain.execution.record import OrderPhase, OrderRecord
+from brain.numbers import ZERO
+
+_FINAL_STATUSES = frozenset(status.value for status in OrderStatus if status.is_final)
+
+
+def observe(record: OrderRecord, order: OrderState) -> OrderRecord:
+    """Return the record with what `order` shows; the same record where that is nothing new.
+
+    An order of another client order id or symbol shows nothing.
+    """
+    if order.client_order_id != record.client_order_id or order.symbol != record.symbol:
+        return record
+    grown = order.cumulative > record.cumulative
+    ended = record.status in _FINAL_STATUSES
+    newer = grown or (not ended and order.cumulative == record.cumulative)
+    status = record.status
+    if (order.status.is_final and (grown or not ended)) or (newer and not ended):
+        status = order.status.value
+    average_price = record.average_price
+    if order.average_price is not None and (grown or (newer and average_price is None)):
+        average_price = order.average_price
+    phase = OrderPhase.FINAL if status in _FINAL_STATUSES else OrderPhase.WORKING
+    return msgspec.structs.replace(
+        record,
+        phase=OrderPhase.ORPHAN if record.phase is OrderPhase.ORPHAN else phase,
+        order_id=record.order_id or order.order_id,
+        status=status,
+        cumulative=max(record.cumulative, order.cumulative),
+        average_price=average_price,
+        error="",
+    )
+
+
+def refuse(record: OrderRecord, error: str) -> OrderRecord:
+    """Return the record's end without an order; the same record where an order of it was seen."""
+    if was_seen(record) or record.phase is OrderPhase.FINAL:
+        return record
+    return msgspec.structs.replace(record, phase=OrderPhase.FINAL, error=error)
+
+
+def lose_track(record: OrderRecord) -> OrderRecord:
+    """Return the record as unknown; the same record where an order of it was seen, or it has ended."""
+    if was_seen(record) or record.phase is not OrderPhase.SENDING:
+        return record
+    return msgspec.structs.replace(record, phase=OrderPhase.UNKNOWN)
+
+
+def was_seen(record: OrderRecord) -> bool:
+    """Return True if the exchange has shown the order."""
+    return record.order_id is not None or record.cumulative > ZERO
+
+
+def result_due(before: OrderRecord, after: OrderRecord) -> bool:
+    """Return True if the step from `before` to `after` is told in a result: a growth, or the end."""
+    if after.phase is OrderPhase.ORPHAN:
+        return False
+    if was_seen(after) and after.cumulative > (before.published_cumulative or ZERO):
+        return True
+    return after.phase is OrderPhase.FINAL and (
+        before.phase is not OrderPhase.FINAL or (was_seen(after) and not was_seen(before))
+    )
+
+
+def is_late(before: OrderRecord, after: OrderRecord) -> bool:
+    """Return True if an order appears, or grows, whose record had ended."""
+    return before.phase is OrderPhase.FINAL and result_due(before, after)
+
+
+def next_version(before: OrderRecord, after: OrderRecord) -> OrderRecord:
+    """Return `after` as the version behind `before`; what its result tells counts as published."""
+    published = after.cumulative if result_due(before, after) else before.published_cumulative
+    return msgspec.structs.replace(after, version=before.version + 1, published_cumulative=published)

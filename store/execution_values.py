@@ -1,0 +1,185 @@
+"""Codec of the executor's records, shared by the real Redis and its in-memory twin.
+
+Operators and other services can write these keys: a record with any other text is unreadable, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from brain.execution.orders import OrderStatus
+from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import ClientOrderId, EntryId, OrderId, PlanId, is_order_id, is_symbol
+from brain.numbers import parse_decimal, plain
+from brain.plans.permit import Kind
+from brain.positions.position import Leg
+from store.errors import UnreadableOrderError
+from store.execution_records import PlanRefusal
+from store.keys import ExecutorKeys
+
+#: Life of a record.
+RECORD_TTL_MS = 604_800_000
+#: Life of the gate's mark, as the gate's own.
+CONSUMED_TTL_MS = 3_600_000
+#: Most that the clock of a permit's issuer may be ahead of Redis's, as at the gate.
+CLOCK_TOLERANCE_MS = 5_000
+#: A value of a wrong type.
+WRONG_TYPE = b"!"
+
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
+_CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_FLAGS = {"true": True, "false": False}
+
+
+def encode_record(record: OrderRecord) -> tuple[str, ...]:
+    """Return a record's fields as flat names and values, as they are stored."""
+    published, average = record.published_cumulative, record.average_price
+    return (
+        "state", record.phase,
+        "symbol", record.symbol,
+        "side", record.side,
+        "position_side", record.leg,
+        "kind", record.kind,
+        "quantity", plain(record.quantity),
+        "reduce_only", "true" if record.reduce_only else "false",
+        "client_order_id", record.client_order_id,
+        "timestamp_ms", str(record.timestamp_ms),
+        "recv_window_ms", str(record.recv_window_ms),
+        "order_id", record.order_id or "",
+        "status", record.status,
+        "cumulative", plain(record.cumulative),
+        "avg_price", "" if average is None else plain(average),
+        "published_cumulative", "" if published is None else plain(published),
+        "error", record.error,
+        "decision", record.decision,
+        "action", record.action,
+        "source", record.source,
+        "instance", record.instance,
+        "stream", record.stream,
+        "entry_id", record.entry_id,
+        "version", str(record.version),
+    )  # fmt: skip
+
+
+def encode_refusal(refusal: PlanRefusal) -> tuple[str, ...]:
+    """Return the fields of the record of a plan without an order; empty ones are left out."""
+    fields = (
+        ("state", OrderPhase.FINAL),
+        ("symbol", refusal.symbol),
+        ("error", refusal.error),
+        ("decision", refusal.decision),
+        ("action", refusal.action),
+        ("source", refusal.source),
+        ("instance", refusal.instance),
+        ("stream", refusal.stream),
+        ("entry_id", refusal.entry_id),
+        ("version", "1"),
+    )
+    return tuple(text for field in fields if field[1] for text in field)
+
+
+def decode_record(keys: ExecutorKeys, plan_id: PlanId, stored: Mapping[bytes, bytes]) -> OrderRecord:
+    """Parse a stored record. Raises UnreadableOrderError, with the field."""
+    fields = _Fields(plan_id, stored)
+    phase = OrderPhase(fields.one_of("state", OrderPhase))
+    stream = fields.one_of("stream", ("", keys.plans.key, keys.manual_plans.key))
+    entry_id = EntryId(fields.matching("entry_id", _ENTRY_ID) if stream else fields.one_of("entry_id", ("",)))
+    version = int(fields.matching("version", _WHOLE))
+    words = {name: fields.text(name) for name in ("error", "decision", "action", "source", "instance")}
+    if phase is OrderPhase.FINAL and b"client_order_id" not in stored:
+        return _without_order(plan_id, fields.text("symbol"), stream, entry_id, version, words)
+    symbol, order_id = fields.text("symbol"), fields.text("order_id")
+    if not is_symbol(symbol):
+        raise fields.unreadable("symbol")
+    if order_id and not is_order_id(order_id):
+        raise fields.unreadable("order_id")
+    return OrderRecord(
+        plan_id=plan_id,
+        phase=phase,
+        symbol=symbol,
+        side=fields.one_of("side", ("BUY", "SELL")),
+        leg=Leg(fields.one_of("position_side", Leg)),
+        kind=fields.one_of("kind", ("", *Kind)),
+        quantity=fields.quantity("quantity"),
+        reduce_only=_FLAGS[fields.one_of("reduce_only", _FLAGS)],
+        client_order_id=ClientOrderId(fields.matching("client_order_id", _CLIENT_ORDER_ID)),
+        timestamp_ms=int(fields.matching("timestamp_ms", _WHOLE)),
+        recv_window_ms=int(fields.matching("recv_window_ms", _WHOLE)),
+        order_id=OrderId(order_id) if order_id else None,
+        status=fields.one_of("status", ("", *OrderStatus)),
+        cumulative=fields.quantity("cumulative"),
+        average_price=fields.quantity("avg_price") if fields.text("avg_price") else None,
+        published_cumulative=(
+            fields.quantity("published_cumulative") if fields.text("published_cumulative") else None
+        ),
+        stream=stream,
+        entry_id=entry_id,
+        version=version,
+        **words,
+    )
+
+
+def _without_order(
+    plan_id: PlanId, symbol: str, stream: str, entry_id: EntryId, version: int, words: Mapping[str, str]
+) -> OrderRecord:
+    """Return the record of a plan that ended without an order."""
+    return OrderRecord(
+        plan_id=plan_id,
+        phase=OrderPhase.FINAL,
+        symbol=symbol,
+        side="",
+        leg=Leg.BOTH,
+        kind="",
+        quantity=Decimal(0),
+        reduce_only=False,
+        client_order_id=ClientOrderId(""),
+        timestamp_ms=0,
+        recv_window_ms=0,
+        stream=stream,
+        entry_id=entry_id,
+        version=version,
+        **words,
+    )
+
+
+class _Fields:
+    """Fields of a stored record, as text; a missing one is empty."""
+
+    def __init__(self, plan_id: PlanId, stored: Mapping[bytes, bytes]) -> None:
+        self._plan_id = plan_id
+        self._stored = stored
+
+    def unreadable(self, name: str) -> UnreadableOrderError:
+        value = self._stored.get(name.encode())
+        said = "missing" if value is None else repr(value[:80].decode(errors="backslashreplace"))
+        return UnreadableOrderError(f"record of {self._plan_id}: {name} is {said}")
+
+    def text(self, name: str) -> str:
+        try:
+            return self._stored.get(name.encode(), b"").decode()
+        except UnicodeDecodeError:
+            raise self.unreadable(name) from None
+
+    def one_of(self, name: str, allowed: Iterable[str]) -> str:
+        text = self.text(name)
+        if text not in tuple(allowed):
+            raise self.unreadable(name)
+        return text
+
+    def matching(self, name: str, pattern: re.Pattern[str]) -> str:
+        text = self.text(name)
+        if not pattern.fullmatch(text):
+            raise self.unreadable(name)
+        return text
+
+    def quantity(self, name: str) -> Decimal:
+        try:
+            number = parse_decimal(self.text(name))
+        except ValueError:
+            raise self.unreadable(name) from None
+        if number < 0:
+            raise self.unreadable(name)
+        return number
