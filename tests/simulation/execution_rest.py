@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from store.keys import ExecutorKeys
 from tests.simulation.books import Execution
 from tests.simulation.clocks import true_ms
 from tests.simulation.venue import ZERO
@@ -61,7 +62,7 @@ class ExecutionRest:
 
     async def all_is_told(self) -> None:
         """Wait for a moment in which the latest result had its time to be booked."""
-        since_sec = trio.current_time() - (true_ms() - self._world.executions.last_result_ms) / 1000
+        since_sec = trio.current_time() - (true_ms() - self._world.orders.judge.last_result_ms) / 1000
         await trio.sleep_until(since_sec + _ALL_IS_TOLD_SEC)
 
     def all_is_over(self) -> None:
@@ -70,7 +71,7 @@ class ExecutionRest:
         After a long quiet.
         """
         world = self._world
-        pending = world.redis.xpending(world.keys.plans, world.executor_group)
+        pending = world.redis.xpending(world.keys.plans, ExecutorKeys(world.keys).plans.group)
         require(not pending, "e7", f"the executor has not acknowledged {list(pending.items())[:5]}")
         self._judge_results()
         for execution in list(world.books.executions.values()):

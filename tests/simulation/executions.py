@@ -31,7 +31,8 @@ from tests.simulation.verdicts import require
 _ROUNDING_MS = 2
 #: A permit is from at most so far in the future, by Redis's clock (ms).
 _AHEAD_MS = 5_000
-_STOPS_ALL = b"HALTED"
+#: Any other text is unreadable, and halts.
+_TRADES = (b"ACTIVE", b"REDUCING")
 #: Refusals of a consumer that never had the permit: they free nothing.
 _NO_PERMIT = ("permit_", "missing_or_denied", "no_permit")
 _RECONCILE_CLOSE = "RECONCILE_CLOSE"
@@ -82,9 +83,13 @@ class Executions:
             self._text(governor_permit(keys, record.plan_id)),
             self._text(keys.permit(record.plan_id)),
             redis.kind(keys.hold(record.symbol)) != "none",
-            self._text(self._own.trading_state) == _STOPS_ALL,
+            self._is_halted(),
             self.kill_switch_is_on(),
         )
+
+    def _is_halted(self) -> bool:
+        state = self._own.trading_state
+        return self._redis.kind(state) != "none" and self._text(state) not in _TRADES
 
     def kill_switch_is_on(self) -> bool:
         """Return whether any of the switches that stop opens is on."""

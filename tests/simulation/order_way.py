@@ -6,9 +6,11 @@ all; the answer's wording and the order's existence have nothing to do with each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 import trio
@@ -16,50 +18,55 @@ import trio
 from simulator import RestApi, RestRequest
 from simulator.faults import RestFault
 from simulator.rest_failures import RestResponse
-from tests.simulation.trace import Trace
+from tests.simulation.clocks import true_ms
 from tests.simulation.venue import Venue
 
-#: What becomes of a request, beside an answer as it should be. `unconnected`: no byte leaves. `lost`: it never
-#: arrives. `mute`: it has its effect, and no answer comes. `late`: it arrives up to a minute later.
-Fate = Literal["unconnected", "lost", "mute", "late"]
-_FATES: tuple[Fate, ...] = get_args(Fate)
-#: Answers in the place of the true one; before and after an effect.
-_ANSWERS: tuple[RestFault, ...] = (
-    "408", "-1007", "503_unknown", "503_unavailable", "503_internal", "-1008", "truncated", "not_json",
-    "reset", "403", "deep_json",
+#: What a request's way may do to it, beside the exchange's own faults: no byte leaves, or it never arrives.
+Lost = Literal["unconnected", "lost"]
+_LOST: tuple[Lost | RestFault, ...] = ("unconnected", "lost", "hang", "reset", "late", "late")
+#: Answers in the place of the true one, of which some hide an effect.
+_WRONG: tuple[RestFault, ...] = (
+    "408", "-1006", "-1007", "503_unknown", "503_unavailable", "503_internal", "-1008", "-1015", "truncated",
+    "not_json", "403", "bad_gateway", "deep_json",
 )  # fmt: skip
-_REFUSALS: tuple[RestFault, ...] = ("429", "418")
-_LATEST_SEC = 60.0
+_LATEST_MS = 60_000.0
+#: Between two parts of an order's fill, at most.
+_FILL_MS, _SLOW_FILL_MS = 900.0, 12_000.0
 
 
 class OrderFate(msgspec.Struct, frozen=True):
     """What becomes of one request. `before`: an answer that hides no effect."""
 
-    kind: Fate | RestFault | None = None
+    kind: Lost | RestFault | None = None
     before: bool = False
-    late_sec: float = 0.0
+    late_ms: float = 0.0
 
 
 class OrderWay:
-    """Draws what becomes of orders, and carries those that are late."""
+    """Draws what becomes of orders, and how they are filled."""
 
-    def __init__(self, venue: Venue, rng: Random, trace: Trace) -> None:
-        #: The shares of requests in trouble: whose way is lost, whose answer is wrong, that are too many.
-        self.lost_share = self.wrong_share = self.refused_share = 0.0
+    def __init__(self, venue: Venue, rng: Random) -> None:
+        #: The shares of requests that are lost on their way, and of answers that are wrong.
+        self.lost_share = self.wrong_share = 0.0
         #: What becomes of the next requests, before anything is drawn.
         self.next: list[OrderFate] = []
-        #: The share of orders that are filled in parts.
+        #: The share of orders that are filled in parts, and whether those take their time.
         self.partly_share = 0.35
+        self.fills_slowly = False
         self._venue = venue
         self._rng = rng
-        self._trace = trace
-        self._late: trio.Nursery | None = None
         self._api = RestApi(venue)
 
     async def run(self) -> None:
-        """Carry what is late, until cancelled."""
-        async with trio.open_nursery() as self._late:
-            await trio.sleep_forever()
+        """Let orders be filled, and late requests arrive, when that is due. Until cancelled."""
+        venue, added = self._venue, trio.lowlevel.ParkingLot()
+        venue.due.on_added = lambda: added.unpark_all()
+        while True:
+            due_ms = venue.next_due_ms()
+            wait_sec = math.inf if due_ms is None else max(0.0, (due_ms - true_ms()) / 1000)
+            with trio.move_on_after(wait_sec):
+                await added.park()
+            venue.advance()
 
     def fate(self) -> OrderFate:
         """Draw what becomes of a request."""
@@ -68,36 +75,43 @@ class OrderWay:
             return self.next.pop(0)
         draw = rng.random()
         if draw < self.lost_share:
-            kind = rng.choice(_FATES)
-            return OrderFate(kind, late_sec=rng.choice((rng.uniform(0.0, 4.0), rng.uniform(0.0, _LATEST_SEC))))
-        draw -= self.lost_share
-        if draw < self.wrong_share:
-            return OrderFate(rng.choice(_ANSWERS), before=rng.random() < 0.5)
-        draw -= self.wrong_share
-        if draw < self.refused_share:
-            return OrderFate(rng.choice(_REFUSALS), before=True)
+            late_ms = rng.choice((rng.uniform(0.0, 4_000.0), rng.uniform(0.0, _LATEST_MS)))
+            return OrderFate(rng.choice(_LOST), rng.random() < 0.3, late_ms)
+        if draw < self.lost_share + self.wrong_share:
+            return OrderFate(rng.choice(_WRONG), rng.random() < 0.5)
         return OrderFate()
 
     def answer(self, request: RestRequest, fate: OrderFate) -> RestResponse:
         """Let the exchange look at a request now. A fault of the transport leaves its answer as it is."""
+        fault = None if fate.kind in ("unconnected", "lost") else fate.kind
+        with self._set(fail_before_effect=fate.before, late_ms=fate.late_ms, **self._filling()):
+            return self._api.answer(request, fault)  # type: ignore[arg-type]
+
+    def _filling(self) -> dict[str, object]:
+        """Draw how an order that is taken now is filled."""
+        rng = self._rng
+        if rng.random() >= self.partly_share:
+            return {}
+        parts = rng.choice((1, 2, 3, 5))
+        longest_ms = _SLOW_FILL_MS if self.fills_slowly else _FILL_MS
+        return {
+            "fills_per_order": parts,
+            "fill_interval_ms": rng.uniform(1.0, longest_ms),
+            "first_fill_after_ms": rng.choice((0.0, 0.0, rng.uniform(1.0, longest_ms))),
+            "expire_after_fills": rng.choice((None, None, rng.randrange(parts))),
+        }
+
+    @contextmanager
+    def _set(self, **switches: object) -> Iterator[None]:
         faults = self._venue.faults
-        fault: RestFault | None = None if fate.kind in _FATES else fate.kind  # type: ignore[assignment]
-        kept, faults.fail_before_effect = faults.fail_before_effect, fate.before
+        kept = {name: getattr(faults, name) for name in switches}
+        for name, value in switches.items():
+            setattr(faults, name, value)
         try:
-            with self._venue.taking_orders(self._rng.random() < self.partly_share):
-                return self._api.answer(request, fault)
+            yield
         finally:
-            faults.fail_before_effect = kept
-
-    def send_late(self, request: RestRequest, late_sec: float) -> None:
-        """Let a request arrive after so long, whether or not its sender still lives."""
-        if self._late is not None:
-            self._late.start_soon(self._arrive, request, late_sec)
-
-    async def _arrive(self, request: RestRequest, late_sec: float) -> None:
-        await trio.sleep(late_sec)
-        answer = self.answer(request, OrderFate())
-        self._trace.note(f"arrived {late_sec:.1f} s late: {answer.status} {answer.body[:40]!r}")
+            for name, value in kept.items():
+                setattr(faults, name, value)
 
 
 class KillPoints:
@@ -105,19 +119,25 @@ class KillPoints:
 
     def __init__(self) -> None:
         self._place = ""
-        self._struck: Callable[[str], None] = lambda _name: None
+        self._strike: Callable[[str], None] = lambda _name: None
 
-    def arm(self, place: str, struck: Callable[[str], None]) -> None:
-        """Call `struck`, with the process's name, when the next one passes the place."""
-        self._place, self._struck = place, struck
+    def arm(self, place: str, strike: Callable[[str], None]) -> None:
+        """Call `strike`, with the process's name, when the next one passes the place."""
+        self._place, self._strike = place, strike
 
     def disarm(self) -> None:
         """Let everything pass."""
         self._place = ""
 
+    def at(self, place: str, name: str) -> bool:
+        """Strike a process that is at the place now. Answers whether it was struck."""
+        if place != self._place:
+            return False
+        self._place = ""
+        self._strike(name)
+        return True
+
     async def passing(self, place: str, name: str) -> None:
-        """Note that a process is there. It may be cancelled here."""
-        if place == self._place:
-            self._place = ""
-            self._struck(name)
+        """Strike a process that passes the place. It may be cancelled here."""
+        if self.at(place, name):
             await trio.lowlevel.checkpoint()

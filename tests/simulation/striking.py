@@ -13,6 +13,7 @@ from tests.simulation.clock_faults import ClockFaults
 from tests.simulation.faults import Fault
 from tests.simulation.field_faults import FieldFaults
 from tests.simulation.liveness import Liveness
+from tests.simulation.order_faults import OrderFaults
 from tests.simulation.process import Process
 from tests.simulation.redis_faults import RedisFaults
 from tests.simulation.verdicts import require
@@ -34,6 +35,8 @@ _NOT_DISTURBING = frozenset(
     {
         "deleted_key", "wiped_account", "restored_position", "event_dated_ahead", "flat_both_row",
         "silent_move", "lost_events", "doubled_events", "v2_removed", "entry_ahead", "unknown_outcomes",
+        "hidden_orders", "slow_fills", "trading_state", "kill_switch", "lost_orders", "wrong_answers",
+        "used_order_limit",
     }
 )  # fmt: skip
 #: So many connections end right after an event that they delivered.
@@ -51,7 +54,13 @@ class Striker:
         self._busy: set[str] = set()
         self._strikes: dict[str, Callable[[Fault], Awaitable[None]]] = {
             name.removeprefix("_").removeprefix("do_"): getattr(part, name)
-            for part in (self, FieldFaults(world, liveness), RedisFaults(world), ClockFaults(world))
+            for part in (
+                self,
+                FieldFaults(world, liveness),
+                RedisFaults(world),
+                ClockFaults(world),
+                OrderFaults(world, self._may_crash),
+            )
             for name in dir(part)
             if name.startswith(("_do_", "do_"))
         }

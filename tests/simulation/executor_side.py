@@ -1,0 +1,71 @@
+"""Everything around the service's own executor: the way of its orders, its judges, its kill points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.simulation.claims import COMPARED_MS
+from tests.simulation.clocks import true_ms
+from tests.simulation.execution_rest import ExecutionRest
+from tests.simulation.executions import Executions
+from tests.simulation.governor import Governor
+from tests.simulation.network import OrderSide
+from tests.simulation.order_way import KillPoints, OrderWay
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class ExecutorSide:
+    """There is one in every world; only where a seed's orders are the executor's anything comes of it."""
+
+    def __init__(self, world: World) -> None:
+        seed = world.scene.seed
+        self.way = OrderWay(world.venue, Random(f"{seed}:order way"))
+        self.points = KillPoints()
+        self.judge = Executions(
+            world.books, world.venue, world.redis, world.keys, world.settings, world.trace
+        )
+        self.rest = ExecutionRest(world)
+        self._world = world
+        if world.scene.executor:
+            world.venue.on_order = self.judge.taken
+            world.neighbours.governor = Governor(
+                world.redis, world.keys, Random(f"{seed}:governor"), world.trace
+            )
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Start what goes on by itself."""
+        if self._world.scene.executor:
+            nursery.start_soon(self.way.run)
+            nursery.start_soon(self.rest.watch)
+
+    def of(self, name: str) -> OrderSide:
+        """Return the way of one process's orders."""
+        return OrderSide(name, self.way, self.points, partial(self._sent, name))
+
+    def _sent(self, name: str, params: Mapping[str, str]) -> None:
+        self._world.trace.note(f"{name} sends {params.get('newClientOrderId')}")
+        unsure_ms = self._world.processes[name].unsure_ms(true_ms() - COMPARED_MS)
+        self.judge.sent(name, params, unsure_ms)
+
+    def calm(self) -> None:
+        """Let orders go as they should."""
+        self.way.next.clear()
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of events, where there were any."""
+        if not self._world.scene.executor:
+            return {}
+        judge = self.judge
+        return {
+            "begun": judge.begun,
+            "ordered": judge.ordered,
+            "unknown": judge.unknown,
+            **{f"result {name}": count for name, count in sorted(judge.errors.items())},
+        }
