@@ -18,7 +18,6 @@ from tests.simulation.faults import FAULTY_SEC, ROUND_SEC, draw_faults
 from tests.simulation.search import rerun_command, search
 from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
-
 _EXECUTOR = {"on": True, "off": False, "seed": None}
 
 
@@ -60,9 +59,7 @@ def _one(asked: argparse.Namespace) -> int:
     faults = draw_faults(seed, rounds, executor=executor)
     numbers = range(len(faults)) if asked.faults == "all" else _numbers(asked.faults)
     kept = [faults[number] for number in numbers]
-    outcome = simulate(
-        seed, rounds, kept, executor=executor, log_to_trace=asked.log, story_lines=asked.story
-    )
+    outcome = simulate(seed, rounds, kept, executor=executor, log_to_trace=asked.log, story_lines=asked.story)
     for number, fault in enumerate(faults):
         if number in numbers and fault.at_sec < outcome.at_sec:
             print(f"fault {number}: {fault.kind} at {fault.at_sec} s for {fault.for_sec} s")

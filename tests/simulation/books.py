@@ -60,8 +60,8 @@ class Execution(msgspec.Struct):
     """A plan for which the executor consumed the permits. Times are true ms, but for the request's.
 
     `order`: the one that the exchange took. `sent`: how many requests left. `told`: what was last reported as
-    filled. `unknown`: its outcome was unknown. `refused`: it was reported as not executed. `final`: its record
-    is final. `lost`: Redis has lost the record.
+    filled. `unknown`: its outcome was unknown. `refused`: it was reported as not executed. `final`: its
+    record is final. `lost`: Redis has lost the record.
     """
 
     plan_id: str

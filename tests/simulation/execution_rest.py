@@ -62,7 +62,7 @@ class ExecutionRest:
 
     async def all_is_told(self) -> None:
         """Wait for a moment in which the latest result had its time to be booked."""
-        since_sec = trio.current_time() - (true_ms() - self._world.orders.judge.last_result_ms) / 1000
+        since_sec = trio.current_time() - (true_ms() - self._world.orders.results.last_result_ms) / 1000
         await trio.sleep_until(since_sec + _ALL_IS_TOLD_SEC)
 
     def all_is_over(self) -> None:

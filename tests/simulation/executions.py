@@ -6,25 +6,24 @@ is judged in its moment; what takes its time, at rest (`execution_rest`).
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import msgspec
 
-from brain.execution.orders import OrderStatus
-from brain.execution.record import OrderPhase, OrderRecord
+from brain.execution.record import OrderRecord
 from settings import Settings
 from simulator.orders import Order
-from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanRefusal
+from store.execution_records import BeginReply, OrderBegin
 from store.keys import ExecutorKeys, Keys
 from store.memory.memory_redis import MemoryRedis
-from tests.simulation.books import Books, Execution, OrderReport, OwnOrder
+from tests.simulation.books import Books, Execution, OwnOrder
 from tests.simulation.claims import COMPARED_MS
 from tests.simulation.clocks import true_ms
+from tests.simulation.execution_results import client_order_id
 from tests.simulation.trace import Trace
-from tests.simulation.venue import ZERO, Venue
+from tests.simulation.venue import Venue
 from tests.simulation.verdicts import require
 
 #: Whole milliseconds on both sides.
@@ -33,8 +32,6 @@ _ROUNDING_MS = 2
 _AHEAD_MS = 5_000
 #: Any other text is unreadable, and halts.
 _TRADES = (b"ACTIVE", b"REDUCING")
-#: Refusals of a consumer that never had the permit: they free nothing.
-_NO_PERMIT = ("permit_", "missing_or_denied", "no_permit")
 _RECONCILE_CLOSE = "RECONCILE_CLOSE"
 
 
@@ -60,10 +57,7 @@ class Executions:
         settings: Settings,
         trace: Trace,
     ) -> None:
-        self.begun = self.ordered = self.unknown = self.not_executed = 0
-        #: When the executor last published a result (true ms).
-        self.last_result_ms = 0
-        self.errors: dict[str, int] = {}
+        self.begun = self.ordered = 0
         self._books = books
         self._venue = venue
         self._redis = redis
@@ -105,8 +99,18 @@ class Executions:
     def _text(self, key: str) -> bytes | None:
         return self._redis.get(key) if self._redis.kind(key) == "string" else None
 
-    def began(self, writer: str, begin: OrderBegin, reply: BeginReply, before: Before) -> None:
-        """Judge an order that was to be begun."""
+    def begin(self, writer: str, begin: OrderBegin, effect: Callable[[], BeginReply]) -> BeginReply:
+        """Judge an order that is to be begun by `effect`."""
+        before = self.before(begin)
+        reply = effect()
+        plan_id = begin.record.plan_id
+        recorded = self._redis.kind(self._own.order(plan_id)) != "none"
+        gone = before.p33 is not None and self._redis.kind(self._keys.permit(plan_id)) == "none"
+        require(recorded or not gone, "e3", f"{plan_id}: its permit is consumed, and no record says so")
+        self._judge_begun(writer, begin, reply, before)
+        return reply
+
+    def _judge_begun(self, writer: str, begin: OrderBegin, reply: BeginReply, before: Before) -> None:
         record = begin.record
         self._trace.note(f"{writer} begin {record.plan_id} {reply.verdict}")
         if reply.verdict != "begun":
@@ -169,7 +173,9 @@ class Executions:
         published_ms = self._books.published_ms.get(begin.record.entry_id, 0)
         age_ms = self._redis.now_ms() - published_ms
         limit_ms = self._settings.plan_max_age_sec * 1000 + self._settings.permit_wait_ms
-        require(age_ms <= limit_ms, "e3", f"{begin.record.plan_id} is begun {age_ms} ms after it was published")
+        require(
+            age_ms <= limit_ms, "e3", f"{begin.record.plan_id} is begun {age_ms} ms after it was published"
+        )
 
     def _judge_quantity(self, record: OrderRecord) -> None:
         plan_id = record.plan_id
@@ -181,92 +187,6 @@ class Executions:
         within = record.quantity <= grant.quantity and record.side == grant.order_side
         within = within and record.leg.value == grant.leg
         require(within, "e6", f"{plan_id}: {record.side} {record.quantity} {record.leg} against {grant}")
-
-    def consumed(self, plan_ids: Sequence[str]) -> None:
-        """Judge that no permit of ours vanished without the record of an order."""
-        for plan_id in plan_ids:
-            recorded = self._redis.kind(self._own.order(plan_id)) != "none"
-            require(recorded, "e3", f"{plan_id}: its permits are consumed, and no record says so")
-
-    def progressed(self, writer: str, progress: OrderProgress, entry_id: str | None) -> None:
-        """Judge the next version of a record; `entry_id` is that of its result."""
-        record = progress.record
-        self._trace.note(f"{writer} {record.plan_id} {record.phase} {record.status} {record.cumulative}")
-        execution = self._books.executions.get(record.client_order_id)
-        if execution is None or execution.lost:
-            return
-        execution.final = record.phase is OrderPhase.FINAL
-        execution.unknown |= record.phase is OrderPhase.UNKNOWN
-        self.unknown += record.phase is OrderPhase.UNKNOWN
-        if execution.final:
-            require(entry_id is not None, "e7", f"{record.plan_id} is final without a result")
-        if entry_id is None:
-            return
-        fields = _flat(progress.result)
-        self._judge_result(record.plan_id, fields, entry_id, final=execution.final)
-        error = fields["error"]
-        require(not error.startswith(_NO_PERMIT), "e5", f"{record.plan_id} had its permits, and says {error}")
-        if fields["executed"] == "true":
-            self._judge_executed(execution, fields, entry_id)
-        else:
-            self._judge_not_executed(execution, fields, entry_id)
-        if execution.final:
-            self._end_grant(record.plan_id)
-
-    def refused(self, writer: str, refusal: PlanRefusal, entry_id: str | None) -> None:
-        """Judge a plan that is to end without an order."""
-        self._trace.note(f"{writer} refuses {refusal.plan_id} {refusal.error}")
-        if entry_id is None:
-            return
-        fields = _flat(refusal.result)
-        self._judge_result(refusal.plan_id, fields, entry_id, final=True)
-        require(fields["executed"] == "false", "e5", f"{refusal.plan_id} is refused, and executed")
-        execution = self._books.executions.get(client_order_id(self._keys.prefix, refusal.plan_id))
-        begun = execution is not None and not execution.lost
-        require(not begun, "e5", f"{refusal.plan_id} was begun, and is refused: {refusal.error}")
-        if not fields["error"].startswith(_NO_PERMIT):
-            self._books.given_up[entry_id] = refusal.plan_id
-        self._end_grant(refusal.plan_id)
-
-    def _judge_result(self, plan_id: str, fields: Mapping[str, str], entry_id: str, *, final: bool) -> None:
-        self.last_result_ms = true_ms()
-        error = fields["error"].partition(":")[0].partition(" ")[0]
-        self.errors[error or "none"] = self.errors.get(error or "none", 0) + 1
-        require(fields["plan_id"] == plan_id, "e7", f"{plan_id}: its result {entry_id} says {fields}")
-        said = "executed", "order_id", "filled_qty", "order_status", "error"
-        finals = self._books.kept.finals
-        before = finals.get(plan_id, 0)
-        require(not before, "e7", f"{plan_id} has its last result, and {[fields[name] for name in said]}")
-        finals[plan_id] = before + final
-
-    def _judge_executed(self, execution: Execution, fields: Mapping[str, str], entry_id: str) -> None:
-        plan_id, order = execution.plan_id, execution.order
-        says = f"{plan_id}: {[fields[n] for n in ('order_id', 'filled_qty', 'order_status')]} of {order}"
-        require(order is not None and str(order.order_id) == fields["order_id"], "e2", says)
-        assert order is not None
-        cumulative, status = Decimal(fields["filled_qty"]), OrderStatus(fields["order_status"])
-        require(ZERO <= cumulative <= order.executed, "e2", says)
-        if status.is_final:
-            require(order.is_final and cumulative == order.executed, "e2", says)
-        require(status.is_final or cumulative > execution.told, "e2", f"told again: {says}")
-        execution.told = cumulative
-        report = OrderReport(str(order.order_id), plan_id, cumulative, status.is_final)
-        self._books.kept.reports[entry_id] = report
-        self._trace.note(f"told {plan_id} {order.order_id} {cumulative} {status}")
-
-    def _judge_not_executed(self, execution: Execution, fields: Mapping[str, str], entry_id: str) -> None:
-        plan_id, order = execution.plan_id, execution.order
-        filled = ZERO if order is None else order.executed
-        ended = order is None or order.is_final
-        require(not filled and ended, "e5", f"{plan_id} is not executed ({fields['error']}), but {order}")
-        execution.refused = True
-        self.not_executed += 1
-        self._books.given_up[entry_id] = plan_id
-
-    def _end_grant(self, plan_id: str) -> None:
-        grant = self._books.grants.get(plan_id)
-        if grant is not None:
-            grant.left, grant.over = ZERO, True
 
     def redis_changed(self) -> None:
         """Take over what the records of another run of Redis say: it may have lost the latest."""
@@ -294,14 +214,18 @@ class Executions:
         if len(self._venue.clock.offsets_since(true_ms() - COMPARED_MS)) > 1:
             return
         late_ms = self._venue.exchange_ms() - sum(recorded)
-        require(late_ms <= unsure_ms + _ROUNDING_MS, "e4", f"{execution.plan_id} leaves {late_ms} ms too late")
+        require(
+            late_ms <= unsure_ms + _ROUNDING_MS, "e4", f"{execution.plan_id} leaves {late_ms} ms too late"
+        )
 
     def taken(self, order: Order) -> None:
         """Judge an order that the exchange takes."""
         name = order.client_order_id
         self.ordered += 1
         self._taken[name] = self._taken.get(name, 0) + 1
-        require(self._taken[name] == 1, "e1", f"{name}: the exchange takes order {self._taken[name]} of that id")
+        require(
+            self._taken[name] == 1, "e1", f"{name}: the exchange takes order {self._taken[name]} of that id"
+        )
         execution = self._books.executions.get(name)
         require(execution is not None, "e3", f"the exchange takes {name}, and no permit was consumed for it")
         assert execution is not None
@@ -317,18 +241,9 @@ class Executions:
         self._books.orders[order_id] = own
 
 
-def client_order_id(prefix: str, plan_id: str) -> str:
-    """Return the client order id of a plan's only order, as docs/contract.md has it."""
-    return f"p33-{hashlib.sha256(f'{prefix}{chr(0)}{plan_id}'.encode()).hexdigest()[:32]}"
-
-
 def governor_permit(keys: Keys, plan_id: str) -> str:
     """Return the key of the Governor's permit."""
     return f"{keys.prefix}:permit:{plan_id}"
-
-
-def _flat(pairs: Sequence[str]) -> dict[str, str]:
-    return dict(zip(pairs[::2], pairs[1::2], strict=True))
 
 
 def _object(text: bytes) -> dict[str, object]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 import trio
 
+from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanRefusal
 from tests.simulation.claims import COMPARED_MS
 from tests.simulation.clocks import true_ms
 from tests.simulation.execution_rest import ExecutionRest
+from tests.simulation.execution_results import ExecutionResults
 from tests.simulation.executions import Executions
 from tests.simulation.governor import Governor
 from tests.simulation.network import OrderSide
@@ -31,6 +33,7 @@ class ExecutorSide:
         self.judge = Executions(
             world.books, world.venue, world.redis, world.keys, world.settings, world.trace
         )
+        self.results = ExecutionResults(world.books, world.redis, world.keys, world.trace)
         self.rest = ExecutionRest(world)
         self._world = world
         if world.scene.executor:
@@ -47,7 +50,19 @@ class ExecutorSide:
 
     def of(self, name: str) -> OrderSide:
         """Return the way of one process's orders."""
-        return OrderSide(name, self.way, self.points, partial(self._sent, name))
+        return OrderSide(name, self.way, self.points, self, partial(self._sent, name))
+
+    def begin(self, writer: str, begin: OrderBegin, effect: Callable[[], BeginReply]) -> BeginReply:
+        """Judge an order that is begun."""
+        return self.judge.begin(writer, begin, effect)
+
+    def progress(self, writer: str, progress: OrderProgress, effect: Callable[[], bool]) -> bool:
+        """Judge the next version of an order's record."""
+        return self.results.progress(writer, progress, effect)
+
+    def refuse(self, writer: str, refusal: PlanRefusal, effect: Callable[[], bool]) -> bool:
+        """Judge a plan that ends without an order."""
+        return self.results.refuse(writer, refusal, effect)
 
     def _sent(self, name: str, params: Mapping[str, str]) -> None:
         self._world.trace.note(f"{name} sends {params.get('newClientOrderId')}")
@@ -62,10 +77,9 @@ class ExecutorSide:
         """Return the numbers of events, where there were any."""
         if not self._world.scene.executor:
             return {}
-        judge = self.judge
         return {
-            "begun": judge.begun,
-            "ordered": judge.ordered,
-            "unknown": judge.unknown,
-            **{f"result {name}": count for name, count in sorted(judge.errors.items())},
+            "begun": self.judge.begun,
+            "ordered": self.judge.ordered,
+            "unknown": self.results.unknown,
+            **{f"result {name}": count for name, count in sorted(self.results.errors.items())},
         }

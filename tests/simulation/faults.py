@@ -170,9 +170,7 @@ def _order_faults(seed: str, rounds: int, others: list[Fault]) -> list[Fault]:
     return faults
 
 
-def _draw_faults(
-    seed: str, rounds: int, kinds: dict[str, tuple[int, float, float]] | None
-) -> list[Fault]:
+def _draw_faults(seed: str, rounds: int, kinds: dict[str, tuple[int, float, float]] | None) -> list[Fault]:
     rng = Random(f"{seed}:faults")
     with_alone = kinds is None
     kinds = dict(KINDS if kinds is None else kinds)

@@ -26,6 +26,7 @@ from simulator.market_answers import mark_price_frames
 from simulator.rest_failures import RestResponse
 from tests.simulation.clocks import true_ms
 from tests.simulation.field_watch import Requests
+from tests.simulation.order_judge import OrderJudge
 from tests.simulation.order_way import KillPoints, OrderFate, OrderWay
 from tests.simulation.reads import Read
 from tests.simulation.streams import PrivateStreams, StreamRefusedError, WebSocket
@@ -67,6 +68,7 @@ class OrderSide(NamedTuple):
     name: str
     way: OrderWay
     points: KillPoints
+    judge: OrderJudge
     sent: Callable[[Mapping[str, str]], None]
 
 
@@ -106,7 +108,9 @@ class RestNetwork(httpx.AsyncBaseTransport):
         await orders.points.passing("before the socket", orders.name)
         faults, fate = self._venue.faults, orders.way.fate()
         if fate.kind is None:
-            fate = OrderFate(self._dice.rest_fault(request.method, request.url.path), faults.fail_before_effect)
+            fate = OrderFate(
+                self._dice.rest_fault(request.method, request.url.path), faults.fail_before_effect
+            )
         if fate.kind == "unconnected":
             raise httpx.ConnectError("no route to the host")
         orders.sent(dict(request.url.params))

@@ -35,7 +35,7 @@ from supervision import (
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
 from tests.simulation.links import Servers
-from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
+from tests.simulation.network import MarkConnector, OrderSide, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
@@ -122,6 +122,7 @@ class Process:
         keys: Keys,
         judge: Judge,
         requests: Requests,
+        orders: OrderSide,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
         note: Callable[[str], None],
@@ -149,6 +150,7 @@ class Process:
         self._keys = keys
         self._judge = judge
         self.requests = requests
+        self._orders = orders
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -235,6 +237,8 @@ class Process:
             consumer=settings.instance,
             servers=self._servers,
             judge=self._judge,
+            orders=self._orders.judge,
+            points=self._orders.points,
             reach=self.reach,
             tripwire=self.tripwires["store"],
             rng=Random(rng.random()),
@@ -255,6 +259,7 @@ class Process:
                 Random(rng.random()),
                 self._compared,
                 self.requests,
+                self._orders,
             ),
         ) as rest:
             edges = Edges(
