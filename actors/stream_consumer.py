@@ -17,7 +17,6 @@ from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
 from store.entry_times import EntryTimes
 from store.errors import FencedError, GroupLostError
-from store.keys import GROUP
 from store.protocol import AddressedStore, ConsumerGroup
 from store.records import Entry
 from supervision import Heartbeat
@@ -202,7 +201,7 @@ class StreamConsumer(ABC):
                 # Before the lease is waited for: entries that are published until then must not be missed.
                 await self.group.create(lost=had_group)
                 if not had_group:
-                    self._log.info(f"Consumer group: {GROUP} on {self.group.stream}")
+                    self._log.info(f"Consumer group: {self.group.group} on {self.group.stream}")
                 had_group = True
                 await self._consume(await lease_fence(self._lease, heartbeat, self._trouble), heartbeat)
             except* FencedError:

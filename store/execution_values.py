@@ -9,15 +9,17 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+import msgspec
+
 from brain.execution.orders import OrderStatus
 from brain.execution.record import OrderPhase, OrderRecord
-from brain.identifiers import ClientOrderId, EntryId, OrderId, PlanId, is_order_id, is_symbol
+from brain.identifiers import ClientOrderId, EntryId, OrderId, PlanId, Symbol, is_order_id, is_symbol
 from brain.numbers import parse_decimal, plain
 from brain.plans.permit import Kind
 from brain.positions.position import Leg
 from store.errors import UnreadableOrderError
-from store.execution_records import PlanRefusal
-from store.keys import ExecutorKeys
+from store.execution_records import OrderProgress, PlanRefusal
+from store.keys import ExecutorKeys, PlanStream
 
 #: Life of a record.
 RECORD_TTL_MS = 604_800_000
@@ -32,6 +34,27 @@ _WHOLE = re.compile(r"[0-9]{1,15}")
 _ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _FLAGS = {"true": True, "false": False}
+_NO_STREAM = PlanStream("", "", "", "")
+
+
+def read_plan_id(stored: bytes) -> PlanId:
+    """Return a plan id as it was stored; that of a record is ASCII."""
+    return PlanId(stored.decode(errors="backslashreplace"))
+
+
+def plan_ids(prefixes: tuple[str, ...], changed: Iterable[str]) -> frozenset[str]:
+    """Return the plan ids that may be meant by changed keys: the rest behind a prefix, and behind its colons.
+
+    Other issuers' permits are at `<prefix>:permit:<issuer>:<plan_id>`, and a plan id may contain colons.
+    """
+    found: set[str] = set()
+    for key in changed:
+        for prefix in prefixes:
+            rest = key[len(prefix) :] if key.startswith(prefix) else ""
+            while rest:
+                found.add(rest)
+                rest = rest.partition(":")[2]
+    return frozenset(found)
 
 
 def encode_record(record: OrderRecord) -> tuple[str, ...]:
@@ -84,22 +107,43 @@ def encode_refusal(refusal: PlanRefusal) -> tuple[str, ...]:
 def decode_record(keys: ExecutorKeys, plan_id: PlanId, stored: Mapping[bytes, bytes]) -> OrderRecord:
     """Parse a stored record. Raises UnreadableOrderError, with the field."""
     fields = _Fields(plan_id, stored)
-    phase = OrderPhase(fields.one_of("state", OrderPhase))
     stream = fields.one_of("stream", ("", keys.plans.key, keys.manual_plans.key))
-    entry_id = EntryId(fields.matching("entry_id", _ENTRY_ID) if stream else fields.one_of("entry_id", ("",)))
-    version = int(fields.matching("version", _WHOLE))
-    words = {name: fields.text(name) for name in ("error", "decision", "action", "source", "instance")}
-    if phase is OrderPhase.FINAL and b"client_order_id" not in stored:
-        return _without_order(plan_id, fields.text("symbol"), stream, entry_id, version, words)
-    symbol, order_id = fields.text("symbol"), fields.text("order_id")
-    if not is_symbol(symbol):
+    record = OrderRecord(
+        plan_id=plan_id,
+        phase=OrderPhase(fields.one_of("state", OrderPhase)),
+        symbol=Symbol(fields.text("symbol")),
+        side="",
+        leg=Leg.BOTH,
+        kind="",
+        quantity=Decimal(0),
+        reduce_only=False,
+        client_order_id=ClientOrderId(""),
+        timestamp_ms=0,
+        recv_window_ms=0,
+        decision=fields.text("decision"),
+        action=fields.text("action"),
+        source=fields.text("source"),
+        instance=fields.text("instance"),
+        stream=stream,
+        entry_id=EntryId(
+            fields.matching("entry_id", _ENTRY_ID) if stream else fields.one_of("entry_id", [""])
+        ),
+        error=fields.text("error"),
+        version=int(fields.matching("version", _WHOLE)),
+    )
+    if record.phase is OrderPhase.FINAL and b"client_order_id" not in stored:
+        return record
+    return _with_order(record, fields)
+
+
+def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
+    order_id = fields.text("order_id")
+    if not is_symbol(record.symbol):
         raise fields.unreadable("symbol")
     if order_id and not is_order_id(order_id):
         raise fields.unreadable("order_id")
-    return OrderRecord(
-        plan_id=plan_id,
-        phase=phase,
-        symbol=symbol,
+    return msgspec.structs.replace(
+        record,
         side=fields.one_of("side", ("BUY", "SELL")),
         leg=Leg(fields.one_of("position_side", Leg)),
         kind=fields.one_of("kind", ("", *Kind)),
@@ -115,33 +159,68 @@ def decode_record(keys: ExecutorKeys, plan_id: PlanId, stored: Mapping[bytes, by
         published_cumulative=(
             fields.quantity("published_cumulative") if fields.text("published_cumulative") else None
         ),
-        stream=stream,
-        entry_id=entry_id,
-        version=version,
-        **words,
     )
 
 
-def _without_order(
-    plan_id: PlanId, symbol: str, stream: str, entry_id: EntryId, version: int, words: Mapping[str, str]
-) -> OrderRecord:
-    """Return the record of a plan that ended without an order."""
-    return OrderRecord(
-        plan_id=plan_id,
-        phase=OrderPhase.FINAL,
-        symbol=symbol,
-        side="",
-        leg=Leg.BOTH,
-        kind="",
-        quantity=Decimal(0),
-        reduce_only=False,
-        client_order_id=ClientOrderId(""),
-        timestamp_ms=0,
-        recv_window_ms=0,
-        stream=stream,
-        entry_id=entry_id,
-        version=version,
-        **words,
+class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
+    """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0)."""
+
+    plan_id: PlanId
+    symbol: str
+    before: int
+    final: bool
+    score_ms: int
+    fields: tuple[str, ...]
+    record_ttl_ms: int
+    result: tuple[str, ...]
+    cooldown: str
+    audit: tuple[str, ...]
+    stream: str
+    group: str
+    last_id: str
+    entry_id: EntryId
+
+
+def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
+    """Return the arguments for a record's next version."""
+    record = progress.record
+    stream = keys.stream(record.stream) if record.stream else _NO_STREAM
+    return FinishedOrder(
+        plan_id=record.plan_id,
+        symbol=record.symbol,
+        before=record.version - 1,
+        final=record.phase is OrderPhase.FINAL,
+        score_ms=record.timestamp_ms,
+        fields=encode_record(record),
+        record_ttl_ms=RECORD_TTL_MS,
+        result=tuple(progress.result),
+        cooldown="" if progress.cooldown_ms is None else str(progress.cooldown_ms),
+        audit=tuple(progress.audit),
+        stream=stream.key,
+        group=stream.group,
+        last_id=stream.last_id,
+        entry_id=record.entry_id,
+    )
+
+
+def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
+    """Return the arguments for the only version of a plan that ends without an order."""
+    stream = keys.stream(refusal.stream)
+    return FinishedOrder(
+        plan_id=refusal.plan_id,
+        symbol=refusal.symbol,
+        before=0,
+        final=True,
+        score_ms=0,
+        fields=encode_refusal(refusal),
+        record_ttl_ms=RECORD_TTL_MS,
+        result=tuple(refusal.result),
+        cooldown="",
+        audit=tuple(refusal.audit),
+        stream=stream.key,
+        group=stream.group,
+        last_id=stream.last_id,
+        entry_id=refusal.entry_id,
     )
 
 

@@ -96,7 +96,7 @@ class ExecutorKeys:
             manual, f"{manual}.dead", "intent_executor_manual", f"{own}:last_manual_plan_id"
         )
         self.dry_runs = PlanStream(keys.plans, keys.dead_plans, "intent_executor_shadow", "")
-        #: ZSET: plan id by the time of its request (exchange's clock, epoch ms), of records that are not final.
+        #: ZSET: plan ids of records that are not final, by the time of the request (exchange's clock, ms).
         self.open = f"{own}:open"
         self.audit = f"{prefix}:stream:executor.audit"
         self.dry_run = f"{prefix}:stream:executor.dry_run"
@@ -106,7 +106,11 @@ class ExecutorKeys:
         self.kill = f"{prefix}:kill"
         self.global_kill = f"{prefix}:global:kill_switch"
         self.mode = f"{prefix}:system:mode"
+        #: STRINGs, in the order of `Switches`.
+        self.switches = (self.trading_state, self.kill, self.global_kill, self.mode)
         self.lockdown = f"{prefix}:lockdown"
+        #: Begins of keys, changes of which the server pushes.
+        self.pushed = (f"{prefix}:permit:", f"{prefix}:governor:block:")
 
     def order(self, plan_id: str) -> str:
         """HASH: the record of a plan."""

@@ -48,6 +48,10 @@ class ConsumerGroup(Protocol):
     """The consumer group of one stream. Without the group, reading and recovering raise GroupLostError."""
 
     @property
+    def group(self) -> str:
+        """The group's name."""
+
+    @property
     def stream(self) -> str:
         """The stream's key."""
 

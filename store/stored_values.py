@@ -19,6 +19,7 @@ UNREADABLE = "!unreadable"
 _LONGEST_UNKNOWN = 512
 _READABLE = re.compile(rb"[ -~]{0,256}")
 _ENTRY_ID = re.compile(rb"[0-9]{1,15}-[0-9]{1,15}")
+_ID_PARTS = re.compile(rb"([0-9]+)-([0-9]+)")
 _RUN = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})")
 _EVICTIONS = re.compile(rb"([ -~]{1,100})\|([0-9]{1,15})\|([0-9]{1,15})")
 _PERMIT_FIELD = re.compile(rb"p:([ -~]+)")
@@ -62,6 +63,12 @@ def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -
     if not _ENTRY_ID.fullmatch(last_result_id) or int(last_result_id.partition(b"-")[0]) > now_ms:
         return "0"
     return last_result_id.decode()
+
+
+def id_parts(entry_id: bytes) -> tuple[int, int]:
+    """Return the order of a stored entry id, as the scripts do: lowest for anything else."""
+    found = _ID_PARTS.fullmatch(entry_id)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def read_run(

@@ -10,14 +10,13 @@ from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
 from store.records import OrderWrite, ResultCommit
-from store.stored_values import read_text
+from store.stored_values import id_parts, read_text
 
 _WEEK_MS = 604_800_000
 _MOST_ORDERS = 10_000
 _MOST_AT_ONCE = 100
 _ENDS = re.compile(rb"([0-9]+)\|.*", re.DOTALL)
 _HASH_MARGIN_MS = 60_000
-_ENTRY_ID = re.compile(rb"([0-9]+)-([0-9]+)")
 
 
 def commit_result(redis: Keyspace, keys: Keys, fence: FencingToken, commit: ResultCommit) -> int | None:
@@ -31,7 +30,7 @@ def commit_result(redis: Keyspace, keys: Keys, fence: FencingToken, commit: Resu
     now_ms = redis.now_ms()
     before, entry_id = last or b"0-0", commit.entry_id.encode()
     if commit.acknowledge:
-        moves_on = _parts(entry_id) > _parts(before) and not _passes_one_by(redis, keys, entry_id)
+        moves_on = id_parts(entry_id) > id_parts(before) and not _passes_one_by(redis, keys, entry_id)
         redis.set(keys.last_result_id, entry_id if moves_on else before)
 
     if commit.ledger_fields:
@@ -65,7 +64,7 @@ def _passes_one_by(redis: Keyspace, keys: Keys, entry_id: bytes) -> bool:
     """Return True if a result before `entry_id` is still pending."""
     stream = redis.stream(keys.results)
     group = None if stream is None else stream.groups.get(GROUP)
-    return group is not None and any(pending < _parts(entry_id) for pending in group.pending)
+    return group is not None and any(pending < id_parts(entry_id) for pending in group.pending)
 
 
 def _as_read(redis: Keyspace, keys: Keys, commit: ResultCommit) -> bool:
@@ -119,8 +118,3 @@ def _remember(redis: Keyspace, keys: Keys, symbol: str, orders: tuple[OrderWrite
         redis.zrem(times_key, old)
     redis.expire(memory_key, _WEEK_MS)
     redis.expire(times_key, _WEEK_MS)
-
-
-def _parts(entry_id: bytes) -> tuple[int, int]:
-    found = _ENTRY_ID.fullmatch(entry_id)
-    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -19,11 +19,11 @@ T = TypeVar("T")
 LONGEST_DEAD = 10_000
 
 
-def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId) -> None:
+def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId, group: str = GROUP) -> None:
     """XACK: no effect where there is no such stream, group or pending entry."""
     stored = redis.stream(stream)
-    if stored is not None and GROUP in stored.groups:
-        stored.groups[GROUP].pending.pop(parse_id(entry_id), None)
+    if stored is not None and group in stored.groups:
+        stored.groups[group].pending.pop(parse_id(entry_id), None)
 
 
 class Call(Protocol):
@@ -36,7 +36,7 @@ class Call(Protocol):
 
 @dataclass(kw_only=True)
 class MemoryConsumerGroup:
-    """The group `p33` of one stream. `name` is the store's attribute: faults name `plans.recover`.
+    """A group of one stream, `p33` unless named. `name` is the store's attribute: faults name `plans.recover`.
 
     `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
     than once before is recovered alone.
@@ -51,25 +51,26 @@ class MemoryConsumerGroup:
     keys: Keys
     redis: MemoryRedis
     call: Call
-    read: Callable[[str, str, int, int], Awaitable[list[Entry]]]
+    read: Callable[[str, str, str, int, int], Awaitable[list[Entry]]]
+    group: str = GROUP
 
     async def create(self, *, lost: bool) -> None:
         def create() -> None:
             start, stream = self.start(lost), self.redis.keyspace.make_stream(self.stream)
-            if GROUP not in stream.groups:
-                stream.groups[GROUP] = Group(stream.last_id if start == "$" else parse_id(start))
+            if self.group not in stream.groups:
+                stream.groups[self.group] = Group(stream.last_id if start == "$" else parse_id(start))
 
         await self.call(f"{self.name}.create", None, create)
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
-        return await self.read(f"{self.name}.read_new", self.stream, count, block_ms)
+        return await self.read(f"{self.name}.read_new", self.stream, self.group, count, block_ms)
 
     async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         """As `recover.lua`: a deleted entry is listed, not claimed."""
 
         def claim() -> list[Entry]:
             check_fence(self.redis.keyspace, self.keys, fence)
-            stored, group = self.redis.group(self.stream, GROUP)
+            stored, group = self.redis.group(self.stream, self.group)
             now_ms = self.redis.now_ms()
             start = (-1, 0) if after == "0" else parse_id(after)
             recovered: list[Entry] = []
@@ -107,6 +108,6 @@ class MemoryConsumerGroup:
             if fields:
                 keyspace.xadd(self.dead, paired(fields), max_len=LONGEST_DEAD)
             for entry_id in ids:
-                acknowledge_one(keyspace, self.stream, entry_id)
+                acknowledge_one(keyspace, self.stream, entry_id, self.group)
 
         await self.call(f"{self.name}.{method}", fence, effect)

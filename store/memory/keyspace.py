@@ -41,7 +41,7 @@ class Keyspace:
     """One database. Times are Redis's clock (epoch ms); an expired key does not exist for any reader."""
 
     def __init__(self, now_ms: Callable[[], int], on_write: Callable[[str], None]) -> None:
-        """Call `on_write` with each key at which a blocked read may find something new."""
+        """Call `on_write` with each changed stream and STRING, and with each key that is deleted."""
         self.now_ms = now_ms
         self._on_write = on_write
         self._values: dict[str, Value] = {}
@@ -99,12 +99,13 @@ class Keyspace:
         self._values[key] = encoded(value)
         if ttl_ms is not None:
             self.expire(key, ttl_ms)
+        self._on_write(key)
 
     def delete(self, key: str) -> bool:
         """Remove a key of any type; return True if it existed."""
         value = self._get(key)
         self._drop(key)
-        if isinstance(value, Stream):
+        if value is not None:
             self._on_write(key)
         return value is not None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import trio
@@ -14,6 +15,34 @@ from store.memory.keyspace import Keyspace, encoded
 from store.memory.streams import Group, IdParts, PendingEntry, Stream, format_id, parse_id
 
 Text: TypeAlias = str | bytes
+
+
+class Watch:
+    """Changed keys that are still to be pushed to one connection."""
+
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
+        self._prefixes = prefixes
+        self._changed: list[str] = []
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    def note(self, key: str) -> None:
+        """Push a change of `key` if it begins with one of the prefixes."""
+        if key.startswith(self._prefixes):
+            self._changed.append(key)
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake the connection, for a push or a fault."""
+        self._waiting.unpark_all()
+
+    async def wait(self) -> None:
+        """Wait until there may be a push, or a fault."""
+        await self._waiting.park()
+
+    def take(self) -> list[str]:
+        """Return the pushed keys, and forget them."""
+        changed, self._changed = self._changed, []
+        return changed
 
 
 class MemoryRedis:
@@ -38,6 +67,7 @@ class MemoryRedis:
         self.keys, self.kind, self.flushall = keyspace.keys, keyspace.kind, keyspace.flush
         self.pexpire, self.pttl = keyspace.expire, keyspace.ttl_ms
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
+        self._watches: list[Watch] = []
 
     @property
     def run_id(self) -> str:
@@ -144,6 +174,16 @@ class MemoryRedis:
             group.last_delivered = entry_id
         return delivered
 
+    @contextmanager
+    def watching(self, prefixes: tuple[str, ...]) -> Iterator[Watch]:
+        """Push changes of STRINGs that begin with one of `prefixes`, for the length of a block."""
+        watch = Watch(prefixes)
+        self._watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)
+
     async def changed(self, key: str) -> None:
         """Wait until there may be something new at `key`, or a fault."""
         await self._waiting.setdefault(key, trio.lowlevel.ParkingLot()).park()
@@ -152,7 +192,11 @@ class MemoryRedis:
         """Wake all blocked reads."""
         for lot in self._waiting.values():
             lot.unpark_all()
+        for watch in self._watches:
+            watch.wake()
 
     def _stir(self, key: str) -> None:
         if key in self._waiting:
             self._waiting[key].unpark_all()
+        for watch in self._watches:
+            watch.note(key)

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
 
 from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
-from store.errors import StoreUnavailableError, unless_refused
-from store.keys import GROUP, Keys
+from store.errors import unless_refused
+from store.keys import Keys
 from store.memory import diagnostics, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.consumer_group import MemoryConsumerGroup
-from store.memory.faults import Faults
+from store.memory.execution import MemoryExecutions
 from store.memory.fencing import hold_lease, release_lease
-from store.memory.keyspace import Keyspace
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
+from store.memory.runs import compare_run
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
-from store.memory.streams import format_id
-from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
     BookingKeys,
@@ -42,17 +39,13 @@ from store.records import (
     UniverseKeys,
     UnknownOutcomes,
 )
-from store.stored_values import read_evictions, read_group_start, read_moment, read_run
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from store.stored_values import read_group_start, read_moment
 
 
-class MemoryStore:
-    """A `MemoryRedis` behind `store.protocol.Store`.
+class MemoryStore(MemoryExecutions):
+    """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 
-    A blocking read waits by trio's clock without polling, so virtual time skips over it. A call that is
-    cancelled or fails after its request arrived has taken effect, as over a socket.
+    A blocking read waits by trio's clock without polling, so virtual time skips over it.
     """
 
     def __init__(
@@ -64,13 +57,8 @@ class MemoryStore:
         crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         """Take `consumer`, the name in the consumer groups, and `crossing`, the network delay each way."""
+        super().__init__(redis, keys=keys, consumer=consumer, crossing=crossing)
         self.address = "memory"
-        self.faults = Faults(redis.wake_readers)
-        self._redis = redis
-        self._keyspace = redis.keyspace
-        self._keys = keys
-        self._consumer = consumer
-        self._crossing = crossing
         group = partial(
             MemoryConsumerGroup,
             consumer=consumer, keys=keys, redis=redis, call=self._fenced, read=self._read_new,
@@ -83,6 +71,7 @@ class MemoryStore:
             name="results", stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False,
         )  # fmt: skip
+        self._open_executions(group)
 
     def _plan_group_start(self, lost: bool) -> str:
         was_here = self._keyspace.kind(self._keys.redis_run) != "none"
@@ -91,23 +80,6 @@ class MemoryStore:
     def _result_group_start(self, lost: bool) -> str:
         last = self._keyspace.text(self._keys.last_result_id)
         return read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
-
-    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
-        run_id = self._redis.run_id
-        await self._crossing()
-        delivered: list[Entry] = []
-        with trio.move_on_after(min(block_ms, LONGEST_BLOCK_MS) / 1000):
-            while True:
-                self._reach(method, run_id)
-                for entry_id in self._redis.read_new(key, GROUP, self._consumer, count):
-                    stream = self._keyspace.make_stream(key)
-                    delivered.append(Entry(format_id(entry_id), stream.get(entry_id)))
-                if delivered or block_ms <= 0:
-                    break
-                await self._redis.changed(key)
-        await self._crossing()
-        self._return(method, run_id)
-        return delivered
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._run(commit_decisions, fence, decisions)
@@ -119,27 +91,7 @@ class MemoryStore:
         return await self._call("redis_now_ms", self._redis.now_ms)
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        def compare() -> RedisRun:
-            stored_run = self._keyspace.text(self._keys.redis_run)
-            stored_evictions = self._keyspace.text(self._keys.evictions)
-            run_id, now_ms = self._redis.run_id, self._redis.now_ms()
-            evicted_ms, remember_evictions = read_evictions(
-                stored_evictions,
-                run_id=run_id,
-                evicted_keys=self._redis.evicted_keys,
-                policy=self._redis.maxmemory_policy,
-                now_ms=now_ms,
-            )
-            run, remember_run = read_run(
-                stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
-            )
-            if remember_run is not None:
-                self._keyspace.set(self._keys.redis_run, remember_run)
-            if remember_evictions is not None:
-                self._keyspace.set(self._keys.evictions, remember_evictions)
-            return run
-
-        return await self._call("redis_run", compare)
+        return await self._call("redis_run", lambda: compare_run(self._redis, self._keys, known_run_id))
 
     async def booking_state(
         self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
@@ -235,39 +187,3 @@ class MemoryStore:
 
     async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         return await self._run(diagnostics.permit_traces, plan_id, symbol)
-
-    async def _run(
-        self,
-        effect: Callable[Concatenate[Keyspace, Keys, P], T],
-        *arguments: P.args,
-        **named: P.kwargs,
-    ) -> T:
-        """Call `effect`, which has the method's name, with the keyspace."""
-        return await self._call(
-            effect.__name__, lambda: effect(self._keyspace, self._keys, *arguments, **named)
-        )
-
-    async def _fenced(self, method: str, _fence: FencingToken | None, effect: Callable[[], T]) -> T:
-        """Take an effect that checks the fence itself, if it needs one."""
-        return await self._call(method, effect)
-
-    async def _call(self, method: str, effect: Callable[[], T]) -> T:
-        run_id = self._redis.run_id
-        await self._crossing()
-        self._reach(method, run_id)
-        answer = effect()
-        await self._crossing()
-        self._return(method, run_id)
-        return answer
-
-    def _reach(self, method: str, run_id: str) -> None:
-        if self._redis.run_id != run_id:
-            raise StoreUnavailableError(f"{method}: Redis was restarted")
-        for faults in (self._redis.faults, self.faults):
-            faults.before(method)
-
-    def _return(self, method: str, run_id: str) -> None:
-        if self._redis.run_id != run_id:
-            raise StoreUnavailableError(f"{method}: Redis was restarted")
-        for faults in (self._redis.faults, self.faults):
-            faults.after(method)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from store.errors import (
     WrongRightsError,
     WrongServerError,
 )
-from store.redis.connection_pool import ConnectionPool
+from store.redis.connection_pool import ConnectionPool, PooledConnection
 from store.redis.errors import translate
 from store.redis.handshake import is_refusal, quoting_refusals
 from store.redis.sentinels import OneServer, SentinelPrimary, Servers, read_sentinel_address
@@ -49,6 +49,51 @@ def naming(key: str) -> Iterator[None]:
         yield
     except (StoreRefusedError, WrongRightsError) as error:
         raise type(error)(f"{key}: {error}") from error
+
+
+class HeldConnection:
+    """Connection on which the server may send what was not asked for. Raises StoreError."""
+
+    def __init__(
+        self,
+        connection: Any,
+        failed: Callable[[redis_errors.RedisError, Command], StoreError],
+        timeout_sec: float,
+    ) -> None:
+        """Take `failed`, which returns our own error for one of redis-py in answer to a command."""
+        self._connection = connection
+        self._failed = failed
+        self._timeout_sec = timeout_sec
+        self._sent: Command = (_AT_CONNECTING,)
+        connection._parser.set_invalidation_push_handler(_as_it_is)
+
+    async def send(self, *command: bytes | str | int) -> None:
+        """Send one command; its answer is read among what else comes."""
+        self._sent = command
+        packed = _pack(command)
+        with trio.move_on_after(self._timeout_sec):
+            return await self._across(partial(self._connection.send_packed_command, packed))
+        raise StoreUnavailableError(f"nothing could be sent within {self._timeout_sec:g} s")
+
+    async def read(self, timeout_sec: float) -> Any:
+        """Return the next answer or push; None where none comes in time. Closes where it is cancelled."""
+        # The timeout of redis-py keeps the connection; a cancellation would leave a part of a message unread.
+        read = partial(
+            self._connection.read_response, disable_decoding=True, timeout=timeout_sec, push_request=True
+        )
+        return await self._across(read)
+
+    async def _across(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await trio_asyncio.aio_as_trio(call)()  # type: ignore[no-any-return]
+        except redis_errors.RedisError as error:
+            raise self._failed(error, self._sent) from error
+        except OSError as error:
+            raise StoreUnavailableError(str(error)) from error
+
+
+async def _as_it_is(push: Any) -> Any:
+    return push
 
 
 class RedisLink:
@@ -130,16 +175,7 @@ class RedisLink:
         answers: list[Any] = []
         self._servers.look()
         moves = self._servers.moves
-        try:
-            pooled = await self._pool.take()
-        except redis_errors.RedisError as error:
-            if not is_refusal(error):
-                self._servers.failed(moves)
-            refusal = self._translated(error, (_AT_CONNECTING,), moves)
-            if isinstance(refusal, StoreRefusedError):
-                # An error before any command was sent: of a proxy, or of protected mode.
-                refusal = StoreUnavailableError(str(refusal))
-            raise refusal from error
+        pooled = await self._take(moves)
         if losses is not None and losses != self._pool.losses:
             await self._pool.give_back(pooled)
             raise StoreUnavailableError("connections to Redis were lost since its run was compared")
@@ -165,6 +201,37 @@ class RedisLink:
             raise
         await self._pool.give_back(pooled)
         return answers
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[HeldConnection]:
+        """Take a connection for the length of a block, for what the server sends by itself; then close it.
+
+        It ends early where the Sentinels name another primary.
+        """
+        moves = self._servers.moves
+        pooled = await self._across(self._take, moves)
+        try:
+            yield HeldConnection(pooled.connection, partial(self._failed, moves), self._timeout_sec)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio_asyncio.aio_as_trio(self._pool.discard)(pooled)
+
+    def _failed(self, moves: int, error: redis_errors.RedisError, command: Command) -> StoreError:
+        if not isinstance(error, redis_errors.ResponseError):
+            self._servers.failed(moves)
+        return self._translated(error, command, moves)
+
+    async def _take(self, moves: int) -> PooledConnection:
+        try:
+            return await self._pool.take()
+        except redis_errors.RedisError as error:
+            if not is_refusal(error):
+                self._servers.failed(moves)
+            refusal = self._translated(error, (_AT_CONNECTING,), moves)
+            if isinstance(refusal, StoreRefusedError):
+                # An error before any command was sent: of a proxy, or of protected mode.
+                refusal = StoreUnavailableError(str(refusal))
+            raise refusal from error
 
     def _translated(self, error: redis_errors.RedisError, command: Command, moves: int) -> StoreError:
         """Return the StoreError for a Redis error; renew the pool when the error means a wrong server."""

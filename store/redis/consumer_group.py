@@ -22,7 +22,7 @@ _pack = msgspec.msgpack.encode
 
 @dataclass(kw_only=True)
 class RedisConsumerGroup:
-    """The group `p33` of one stream. Its blocking reads have a client of their own, `reads`.
+    """A group of one stream, `p33` unless named. Its blocking reads have a client of their own, `reads`.
 
     `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
     than once before is recovered alone.
@@ -37,18 +37,19 @@ class RedisConsumerGroup:
     reads: RedisLink
     writes: RedisLink
     scripts: ScriptRunner
+    group: str = GROUP
 
     async def create(self, *, lost: bool) -> None:
         start = await self.start(lost)
         with naming(self.stream), suppress(GroupExistsError):
-            await self.writes.command("XGROUP", "CREATE", self.stream, GROUP, start, "MKSTREAM")
+            await self.writes.command("XGROUP", "CREATE", self.stream, self.group, start, "MKSTREAM")
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
         # BLOCK 0 would wait for ever.
         block = ("BLOCK", min(block_ms, LONGEST_BLOCK_MS)) if block_ms > 0 else ()
         with naming(self.stream):
             answer = await self.reads.command(
-                "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *block,
+                "XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", count, *block,
                 "STREAMS", self.stream, ">",
             )  # fmt: skip
         return read_entries(answer)
@@ -58,7 +59,7 @@ class RedisConsumerGroup:
         with naming(self.stream):
             answer = await self.scripts.run(
                 "recover",
-                self.keys.prefix, fence, GROUP, self.stream, self.consumer,
+                self.keys.prefix, fence, self.group, self.stream, self.consumer,
                 after, idle_ms, count, suspects,
             )  # fmt: skip
         return [
@@ -78,5 +79,6 @@ class RedisConsumerGroup:
 
     async def _acknowledge(self, fence: FencingToken, ids: Sequence[EntryId], fields: Sequence[str]) -> None:
         await self.scripts.run(
-            "acknowledge", self.keys.prefix, fence, GROUP, self.stream, self.dead, _pack(ids), _pack(fields)
-        )
+            "acknowledge",
+            self.keys.prefix, fence, self.group, self.stream, self.dead, _pack(ids), _pack(fields),
+        )  # fmt: skip

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import msgspec
 import trio
@@ -14,7 +13,7 @@ import trio
 from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
-from store.errors import StoreError, unless_refused
+from store.errors import unless_refused
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
@@ -39,15 +38,15 @@ from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
+from store.redis.execution import RedisExecutions
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
+from store.redis.runs import compare_run, unrefused
 from store.redis.scripts import ScriptRunner
 from store.stored_values import (
-    read_evictions,
     read_group_start,
     read_lease,
     read_moment,
     read_open_permits,
-    read_run,
     read_text,
     read_unknown_outcomes,
 )
@@ -58,8 +57,8 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore:
-    """Redis behind `store.protocol.Store`.
+class RedisStore(RedisExecutions):
+    """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
     """
@@ -70,7 +69,8 @@ class RedisStore:
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
         first = RedisLink(url, timeout_sec=reader_sec)
         # At a move the links end in the order in which they were made: reads first, which wait for long.
-        self._readers = [first, RedisLink(url, timeout_sec=reader_sec, beside=first)]
+        self._readers = [first]
+        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(2)]
         self._writes = RedisLink(url, timeout_sec=timeout_sec, beside=first)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
@@ -87,6 +87,7 @@ class RedisStore:
             stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False, reads=self._readers[1],
         )  # fmt: skip
+        self._open_executions(group, self._readers[2])
 
     async def close(self) -> None:
         """Close all connections."""
@@ -125,27 +126,8 @@ class RedisStore:
         return read_time(await self._writes.command("TIME"))
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        keys = (self._keys.redis_run, self._keys.evictions)
         losses = self._writes.losses
-        names = ("INFO server", "INFO stats", "INFO memory", "TIME", *keys)
-        commands: list[Command] = [("INFO", section) for section in ("server", "stats", "memory")]
-        commands += [("TIME",), *(("GET", key) for key in keys)]
-        answers = _unrefused(names, await self._writes.pipeline(commands))
-        server, stats, memory, time, stored_run, stored_evictions = answers
-        run_id, now_ms = str(server["run_id"]), read_time(time)
-        evicted_ms, remember_evictions = read_evictions(
-            stored_evictions,
-            run_id=run_id,
-            evicted_keys=int(stats["evicted_keys"]),
-            policy=str(memory["maxmemory_policy"]),
-            now_ms=now_ms,
-        )
-        run, remember_run = read_run(
-            stored_run, known_run_id, run_id=run_id, now_ms=now_ms, evicted_ms=evicted_ms
-        )
-        for key, text in zip(keys, (remember_run, remember_evictions), strict=True):
-            if text is not None:
-                await self._writes.command("SET", key, text)
+        run = await compare_run(self._writes, self._keys, known_run_id)
         self._compared = losses
         return run
 
@@ -290,7 +272,7 @@ class RedisStore:
     async def durability(self) -> Durability:
         sections = ("persistence", "memory", "stats")
         answers = await self._writes.pipeline([("INFO", section) for section in sections])
-        persistence, memory, stats = _unrefused([f"INFO {section}" for section in sections], answers)
+        persistence, memory, stats = unrefused([f"INFO {section}" for section in sections], answers)
         return Durability(
             bool(persistence["aof_enabled"]), str(memory["maxmemory_policy"]), int(stats["evicted_keys"])
         )
@@ -309,12 +291,3 @@ async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIter
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(1):
                 await store.close()
-
-
-def _unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
-    """Return the replies. Raises the first error among them, with the name of its key."""
-    for name, answer in zip(names, answers, strict=True):
-        if isinstance(answer, StoreError):
-            with naming(name):
-                raise answer
-    return answers

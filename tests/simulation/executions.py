@@ -173,9 +173,8 @@ class Executions:
         published_ms = self._books.published_ms.get(begin.record.entry_id, 0)
         age_ms = self._redis.now_ms() - published_ms
         limit_ms = self._settings.plan_max_age_sec * 1000 + self._settings.permit_wait_ms
-        require(
-            age_ms <= limit_ms, "e3", f"{begin.record.plan_id} is begun {age_ms} ms after it was published"
-        )
+        plan_id = begin.record.plan_id
+        require(age_ms <= limit_ms, "e3", f"{plan_id} is begun {age_ms} ms after it was published")
 
     def _judge_quantity(self, record: OrderRecord) -> None:
         plan_id = record.plan_id
@@ -200,7 +199,7 @@ class Executions:
     # The way to the exchange, and its end.
 
     def sent(self, writer: str, params: Mapping[str, str], unsure_ms: int) -> None:
-        """Judge a request for an order that leaves now; its host knows the exchange's clock to `unsure_ms`."""
+        """Judge a request that leaves now; its host knows the exchange's clock to `unsure_ms`."""
         name = params.get("newClientOrderId", "")
         execution = self._books.executions.get(name)
         require(execution is not None, "e3", f"{name} is sent by {writer}, and no permit was consumed for it")

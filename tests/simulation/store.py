@@ -157,9 +157,9 @@ class WatchedStore(MemoryStore):
         async with self._links.connected("permit_changes.next"):
             return await super()._pushed(watch, run_id)
 
-    async def _read_new(self, method: str, key: str, count: int, block_ms: int) -> list[Entry]:
+    async def _read_new(self, method: str, key: str, group: str, count: int, block_ms: int) -> list[Entry]:
         async with self._links.connected(method):
-            return await super()._read_new(method, key, count, block_ms)
+            return await super()._read_new(method, key, group, count, block_ms)
 
     def _reach(self, method: str, run_id: str) -> None:
         self._links.reach(method)

@@ -1,0 +1,88 @@
+-- Writes the next version of an order's record, or the only one of a plan that ends without an order, with the
+-- result that tells of it. ARGV: prefix, fence, msgpack of what is unpacked below.
+-- Returns 1; or 0 where the stored version is not `before` (0: no record). Then nothing is written, but the
+-- plan of a second refusal is acknowledged.
+-- The result comes first: a full Redis refuses it, and on Redis 6.2, which does not show a script its rights, a
+-- result that is repeated does no harm, while one that is missing loses a fill.
+local prefix, fence = ARGV[1], ARGV[2]
+if redis.call('GET', prefix .. ':p33:lease') ~= fence then
+  return redis.error_reply('FENCED the lease is not ' .. fence)
+end
+local f = cmsgpack.unpack(ARGV[3])
+local plan_id, symbol, before, final, score, fields, record_ttl = unpack(f, 1, 7)
+local result, cooldown, audit_fields, stream, group, last, entry_id = unpack(f, 8, 14)
+local record = prefix .. ':executor:order:' .. plan_id
+local open = prefix .. ':executor:open'
+local audit = prefix .. ':stream:executor.audit'
+local results = prefix .. ':stream:apply.result'
+local cooldown_key = prefix .. ':cooldown:last_exec_ts:' .. symbol
+-- The entry is acknowledged with the last version; an orphan has none.
+local acknowledges = final and stream ~= ''
+
+local expected = { { record, 'hash' }, { open, 'zset' }, { audit, 'stream' }, { results, 'stream' } }
+if acknowledges then
+  expected[#expected + 1] = { stream, 'stream' }
+  expected[#expected + 1] = { last, 'string' }
+end
+for _, pair in ipairs(expected) do
+  local kind = redis.call('TYPE', pair[1]).ok
+  if kind ~= pair[2] and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
+  end
+end
+local needed = {
+  { 'XADD', results, '*', 'f', '' }, { 'HSET', record, 'f', '' }, { 'PEXPIRE', record, 1 },
+  { 'ZADD', open, 1, 'f' }, { 'ZREM', open, 'f' }, { 'XADD', audit, '*', 'f', '' },
+}
+if cooldown ~= '' then needed[#needed + 1] = { 'SET', cooldown_key, '' } end
+if acknowledges then
+  needed[#needed + 1] = { 'SET', last, '' }
+  needed[#needed + 1] = { 'XACK', stream, group, '0-1' }
+end
+local refusal = refused(needed)
+if refusal then return refusal end
+
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms or 0), tonumber(seq or 0)
+end
+
+local function is_before(id, other)
+  local ms, seq = parts(id)
+  local other_ms, other_seq = parts(other)
+  return ms < other_ms or (ms == other_ms and seq < other_seq)
+end
+
+-- As in commit_result.lua: a lost group is created again behind the last id, which never passes a pending entry.
+local function acknowledge()
+  local known = redis.call('GET', last) or '0-0'
+  local moves_on = is_before(known, entry_id)
+  local pending = redis.pcall('XPENDING', stream, group, '-', '+', 2)
+  for _, each in ipairs(pending.err and {} or pending) do
+    if is_before(each[1], entry_id) then moves_on = false end
+  end
+  redis.call('SET', last, moves_on and entry_id or known)
+  redis.call('XACK', stream, group, entry_id)
+end
+
+if before == 0 then
+  if redis.call('EXISTS', record) == 1 then
+    if acknowledges then acknowledge() end
+    return 0
+  end
+elseif redis.call('HGET', record, 'version') ~= string.format('%.0f', before) then
+  return 0
+end
+
+if #result > 0 then redis.call('XADD', results, 'MAXLEN', '~', 100000, '*', unpack(result)) end
+redis.call('HSET', record, unpack(fields))
+redis.call('PEXPIRE', record, record_ttl)
+if final then
+  redis.call('ZREM', open, plan_id)
+else
+  redis.call('ZADD', open, score, plan_id)
+end
+if cooldown ~= '' then redis.call('SET', cooldown_key, cooldown, 'PX', 3600000) end
+if #audit_fields > 0 then redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(audit_fields)) end
+if acknowledges then acknowledge() end
+return 1
