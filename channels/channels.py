@@ -26,6 +26,7 @@ from channels.messages import (
     MetricEvent,
     OnDemandRead,
     OrderObserved,
+    OwnOrderObserved,
     PositionObserved,
     RulesWanted,
     ShardMessage,
@@ -45,7 +46,8 @@ class Channels:
     oldest and counts it. A channel that is added here is in `/metrics`, `/status` and on the page.
     """
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, *, executor: bool = False) -> None:
+        """Make the channels of the executor only where there is one: without it they are None."""
         self.book = SnapshotBook("snapshot_book")
         self.shards = [
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
@@ -54,6 +56,7 @@ class Channels:
         self.ledgers_wanted = PushBack[LedgerWanted]("ledgers_wanted", 64)
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
         self.fills = DropOldest[OrderObserved]("fills", 10_000)
+        self.own_orders = own_order_channel() if executor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
@@ -83,7 +86,7 @@ class Channels:
         """Return every channel, in the order of declaration."""
         channels: list[Channel] = []
         for each in vars(self).values():
-            channels.extend(each if isinstance(each, list) else [each])
+            channels.extend(each if isinstance(each, list) else [each] if each is not None else [])
         return channels
 
     def shard_of(self, symbol: str) -> int:
@@ -105,6 +108,24 @@ def shard_key(message: ShardMessage) -> object:
         case LeverageObserved():
             return LeverageObserved, message.symbol
     return type(message)
+
+
+def own_order_channel() -> Conflating[OwnOrderObserved]:
+    """Return the channel of the executor's orders: their ids never come again, hence a bound."""
+    return Conflating(
+        "own_orders", lambda observed: observed.order.client_order_id, further_own_order, capacity=10_000
+    )
+
+
+def further_own_order(waiting: OwnOrderObserved, arriving: OwnOrderObserved) -> OwnOrderObserved:
+    """Return the later state of an order: a final one, else the one with more filled, else the arriving one.
+
+    Two connections overlap once a day and may show one order's states in different order.
+    """
+    before, after = waiting.order, arriving.order
+    if (before.status.is_final, before.cumulative) > (after.status.is_final, after.cumulative):
+        return waiting
+    return arriving
 
 
 def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardMessage:

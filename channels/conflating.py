@@ -14,7 +14,8 @@ class Conflating(Generic[T]):
     """Many senders, one receiver; holds at most one message a key, so it is bounded by the number of keys.
 
     Overflow rule: conflate. `newer(waiting, arriving)` chooses which of two messages of one key stays; by
-    default the arriving one does. Sending never blocks.
+    default the arriving one does. Sending never blocks. Where keys never come again, `capacity` bounds them:
+    beyond it the oldest message is dropped and counted.
     """
 
     def __init__(
@@ -22,8 +23,12 @@ class Conflating(Generic[T]):
         name: str,
         key: Callable[[T], Hashable],
         newer: Callable[[T, T], T] = lambda _waiting, arriving: arriving,
+        *,
+        capacity: int | None = None,
     ) -> None:
         self.name = name
+        self.capacity = capacity
+        self.dropped = 0
         self._key = key
         self._newer = newer
         self._waiting: dict[Hashable, T] = {}
@@ -43,6 +48,9 @@ class Conflating(Generic[T]):
         key = self._key(message)
         waiting = self._waiting.pop(key, None)
         self._waiting[key] = message if waiting is None else self._newer(waiting, message)
+        if self.capacity is not None and len(self._waiting) > self.capacity:
+            del self._waiting[next(iter(self._waiting))]
+            self.dropped += 1
         self._receiver.unpark()
 
     async def receive_all(self) -> list[T]:

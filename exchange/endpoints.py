@@ -6,7 +6,10 @@ import msgspec
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """REST endpoint; `name` labels metrics. All of them are idempotent, those of the listen key included."""
+    """REST endpoint; `name` labels metrics.
+
+    All of them are idempotent, those of the listen key and the leverage included, but for NEW_ORDER.
+    """
 
     name: str
     method: str
@@ -31,6 +34,12 @@ SERVER_TIME = Endpoint("time", "GET", "/fapi/v1/time", 1, signed=False)
 CREATE_LISTEN_KEY = Endpoint("listenKey", "POST", "/fapi/v1/listenKey", 1, signed=False)
 KEEP_LISTEN_KEY = Endpoint("listenKey", "PUT", "/fapi/v1/listenKey", 1, signed=False)
 USER_TRADES = Endpoint("userTrades", "GET", "/fapi/v1/userTrades", 5, signed=True)
+#: Of no weight at the address: it counts as an order of the account.
+NEW_ORDER = Endpoint("newOrder", "POST", "/fapi/v1/order", 0, signed=True)
+QUERY_ORDER = Endpoint("order", "GET", "/fapi/v1/order", 1, signed=True)
+ALL_ORDERS = Endpoint("allOrders", "GET", "/fapi/v1/allOrders", 5, signed=True)
+SET_LEVERAGE = Endpoint("leverage", "POST", "/fapi/v1/leverage", 1, signed=True)
+PING = Endpoint("ping", "GET", "/fapi/v1/ping", 1, signed=False)
 ACCOUNT_CONFIG = Endpoint("accountConfig", "GET", "/fapi/v1/accountConfig", 5, signed=True)
 #: On the wallet's own host (`https://api.binance.com`), which the testnet does not have.
 KEY_PERMISSIONS = Endpoint("apiRestrictions", "GET", "/sapi/v1/account/apiRestrictions", 1, signed=True)

@@ -37,7 +37,7 @@ class LearntWeights:
 
     def of(self, endpoint: Endpoint) -> int:
         """Return the request weight of `endpoint`: never less than documented."""
-        return max(endpoint.weight, min(self._growths.get(endpoint.path, ()), default=0))
+        return max(endpoint.weight, min(self._growths.get(endpoint.key, ()), default=0))
 
     def sending(self) -> int:
         """Record that a request is sent. Returns the token for `done`."""
@@ -57,4 +57,4 @@ class LearntWeights:
             return
         growth = now.weight - before.weight
         if 0 < growth <= endpoint.weight * _MOST_TIMES_DOCUMENTED:
-            self._growths.setdefault(endpoint.path, deque(maxlen=_REMEMBERED)).append(growth)
+            self._growths.setdefault(endpoint.key, deque(maxlen=_REMEMBERED)).append(growth)

@@ -21,6 +21,8 @@ _FRESH_SEC = 60.0
 _SLOW_SEC = 1.0
 #: Longest connecting to an address while there is another one to try (seconds).
 _CONNECT_SEC = 1.5
+#: Limits on connections that httpx has where none are given.
+USUAL_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 @asynccontextmanager
@@ -134,9 +136,9 @@ async def open_socket(names: NameResolver, host: str, port: int) -> trio.SocketS
 class ResolvingTransport(httpx.AsyncBaseTransport):
     """httpx transport to looked-up addresses; `Host` header and TLS certificate check keep the name."""
 
-    def __init__(self, names: NameResolver) -> None:
+    def __init__(self, names: NameResolver, limits: httpx.Limits = USUAL_LIMITS) -> None:
         self._names = names
-        self._sockets = httpx.AsyncHTTPTransport(trust_env=False)
+        self._sockets = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Try the host's addresses in turn. Raises httpx errors."""

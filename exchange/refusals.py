@@ -123,6 +123,12 @@ def read_error(status: int, body: bytes) -> ExchangeError:
     return kind.get(error.code, ExchangeRejected)(error.code, error.msg[:200])
 
 
+def error_code(body: bytes) -> int | None:
+    """Return the error code of an answer; None where it has none."""
+    error = _error(body)
+    return None if error is None else error.code
+
+
 def _error(body: bytes) -> ErrorBody | None:
     try:
         return read_json(ERROR, body)

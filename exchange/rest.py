@@ -5,45 +5,36 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from random import Random
-from typing import Self, TypeVar
+from typing import Self
 
 import httpx
 import msgspec
 import trio
 
 from brain.identifiers import OrderId, Symbol
-from brain.moment import Moment
 from brain.symbols.symbol_rules import SymbolRules
 from channels import DropOldest, MetricEvent
 from clock import Clock
-from clocks.growing_delay import GrowingDelay
 from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire
 from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
-from exchange.errors import (
-    ClockSkewed,
-    EndpointGone,
-    ExchangeError,
-    ExchangeRejected,
-    ExchangeUnavailable,
-    ListenKeyUnknown,
-)
+from exchange.errors import EndpointGone, ExchangeError, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
-from exchange.key_refusal import KEY_REFUSED, KeyInquiry
+from exchange.key_refusal import KeyInquiry
 from exchange.names import NameResolver
+from exchange.order_counts import OrderCounts
+from exchange.order_requests import OrderRequests
+from exchange.order_sender import OrderSender
 from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
+from exchange.retried_requests import RetriedRequests
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.transport import Transport
 from exchange.trouble import Troubles, until_utc
 from exchange.weight_budget import WeightBudget
 
-T = TypeVar("T")
-
-#: The last attempt's error is raised.
-_ATTEMPTS = 3
-_PAUSES = GrowingDelay(initial_sec=0.2, maximum_sec=0.4)
 #: Rows parsed in one go, about 1 ms; then other tasks run.
 _ROWS_AT_A_TIME = 100
 _SYMBOLS_AT_A_TIME = 50
@@ -78,16 +69,13 @@ class BinanceRest:
         `network`, `names`: see `Transport`. `notice` gets each text for an operator once. `api_secret`: see
         `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
-        self._server_time = server_time
         self.exchange_ms = server_time.exchange_ms
         self.exchange_ms_at_least = server_time.exchange_ms_at_least
         self.exchange_ms_at_most = server_time.exchange_ms_at_most
-        self._rng = rng
-        self._synchronising = trio.Lock()
         self._notice = notice
         self._names = names
-        self._key = KeyInquiry(ask_wallet, clock)
-        self._troubles = Troubles(self._key)
+        key = KeyInquiry(ask_wallet, clock)
+        self._troubles = Troubles(key)
         self._uses_v3 = False
         self._leverages = positions_v3.Leverages()
         self._listed: tuple[str, ...] | None = None
@@ -106,6 +94,29 @@ class BinanceRest:
             names=names,
         )
         self._budget = budget
+        requests = RetriedRequests(
+            self._transport,
+            clock=clock,
+            server_time=server_time,
+            rng=rng,
+            key=key,
+            troubles=self._troubles,
+        )
+        self._requests = requests
+        self._ask, self.synchronise_clock = requests.ask, requests.synchronise
+        self._sender: OrderSender | None = None
+        self._order_counts: OrderCounts | None = None
+        self._open_sender = partial(
+            OrderSender,
+            base_url,
+            signer,
+            clock=clock,
+            budget=budget,
+            server_time=server_time,
+            metrics=metrics,
+            network=network,
+            names=names,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,6 +127,17 @@ class BinanceRest:
     async def aclose(self) -> None:
         """Close the connections. The listen key stays valid: another process of this account may use it."""
         await self._transport.aclose()
+        if self._sender is not None:
+            await self._sender.aclose()
+
+    def order_entry(self, counts: OrderCounts, *, timeout_sec: float) -> OrderRequests:
+        """Return the order requests of this account, once; their connections are closed with this client.
+
+        `counts` learns the account's limits from `exchangeInfo`. `timeout_sec`: for a whole order request.
+        """
+        self._order_counts = counts
+        self._sender = self._open_sender(counts=counts, timeout_sec=timeout_sec)
+        return OrderRequests(self._requests, self._sender, counts)
 
     async def positions(
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC
@@ -189,6 +211,8 @@ class BinanceRest:
         info, _, _ = await self._ask(endpoints.EXCHANGE_INFO, symbols_wire.EXCHANGE_INFO)
         if info.weight_per_min is not None:
             self._budget.address_limit_per_min = info.weight_per_min
+        if self._order_counts is not None:
+            self._order_counts.learn(info.order_limits)
         rules: dict[str, SymbolRules] = {}
         unreadable: dict[str, str] = {}
         for begin in range(0, len(info.symbols), _SYMBOLS_AT_A_TIME):
@@ -233,9 +257,6 @@ class BinanceRest:
         permissions, _, _ = await self._ask(endpoints.KEY_PERMISSIONS, account.KEY_PERMISSIONS)
         return permissions
 
-    async def synchronise_clock(self) -> None:
-        await self._synchronise_unless_done_since(self._clock.now())
-
     async def create_listen_key(self) -> str:
         body, _, _ = await self._ask(endpoints.CREATE_LISTEN_KEY, wire.LISTEN_KEY, priority=Priority.VITAL)
         if not body.listen_key:
@@ -249,58 +270,3 @@ class BinanceRest:
         live = body.listen_key or await self.create_listen_key()
         if live != listen_key:
             raise ListenKeyUnknown(-1125, "the account's listen key is another one by now")
-
-    async def _ask(
-        self,
-        endpoint: Endpoint,
-        decoder: msgspec.json.Decoder[T],
-        params: dict[str, str] | None = None,
-        priority: Priority = Priority.PERIODIC,
-    ) -> tuple[T, Moment, Moment]:
-        """Send until there is a usable answer, at most a few times; resynchronise once on -1021."""
-        params = params or {}
-        if endpoint.signed:
-            await self._synchronise_unless_done_since(None)
-        asked = self._clock.now()
-        try:
-            return await self._attempt(endpoint, decoder, params, priority)
-        except ClockSkewed:
-            await self._synchronise_unless_done_since(asked)
-            return await self._attempt(endpoint, decoder, params, priority)
-
-    async def _attempt(
-        self,
-        endpoint: Endpoint,
-        decoder: msgspec.json.Decoder[T],
-        params: dict[str, str],
-        priority: Priority,
-    ) -> tuple[T, Moment, Moment]:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                answer = await self._transport.send(endpoint, params, priority)
-                read = answer.body.read(decoder)
-            except ExchangeUnavailable as error:
-                if attempt == _ATTEMPTS:
-                    self._troubles.failed(endpoint, error)
-                    raise
-            except ExchangeError as error:
-                self._troubles.failed(endpoint, error)
-                if isinstance(error, ExchangeRejected) and error.code == KEY_REFUSED:
-                    await self._key.ask_if_due()
-                raise
-            else:
-                self._troubles.answered(endpoint)
-                return read, answer.sent, answer.received
-            await trio.sleep(_PAUSES.after(attempt) * self._rng.uniform(0.5, 1.0))
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _synchronise_unless_done_since(self, moment: Moment | None) -> None:
-        """Synchronise with the exchange's clock, unless that was done after `moment` (None: ever)."""
-        async with self._synchronising:
-            learnt_at = self._server_time.learnt_at
-            if learnt_at is not None and (moment is None or learnt_at > moment):
-                return
-            body, sent, received = await self._attempt(
-                endpoints.SERVER_TIME, wire.SERVER_TIME, {}, Priority.VITAL
-            )
-            self._server_time.learn(sent, body.server_time, received)

@@ -39,9 +39,11 @@ class Signer:
     def __repr__(self) -> str:
         return "Signer(…)"
 
-    def signed_query(self, params: dict[str, str], timestamp_ms: int) -> str:
+    def signed_query(
+        self, params: dict[str, str], timestamp_ms: int, recv_window_ms: int = RECEIVE_WINDOW_MS
+    ) -> str:
         """Return a signed query string: `params`, the time (the exchange's clock), the signature."""
-        query = urlencode({**params, "recvWindow": str(RECEIVE_WINDOW_MS), "timestamp": str(timestamp_ms)})
+        query = urlencode({**params, "recvWindow": str(recv_window_ms), "timestamp": str(timestamp_ms)})
         return f"{query}&signature={quote(self.signature(query), safe='')}"
 
     def signature(self, payload: str) -> str:

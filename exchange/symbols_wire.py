@@ -17,6 +17,7 @@ from exchange.exact import finite
 from exchange.positions_wire import row_symbol
 
 _LONGEST_REASON = 120
+_INTERVALS_SEC = {"SECOND": 1, "MINUTE": 60}
 
 
 class Filter(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,20 +47,23 @@ class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def weight_per_min(self) -> int | None:
         """Request weight limit of one address a minute (2400); None: not readable in the answer."""
+        return self._limits("REQUEST_WEIGHT").get(60)
+
+    @property
+    def order_limits(self) -> dict[int, int]:
+        """Limits on the orders of an account by interval (seconds), as far as readable in the answer."""
+        return self._limits("ORDERS")
+
+    def _limits(self, limit_type: str) -> dict[int, int]:
         try:
             limits = read_json(_RATE_LIMITS, self.rate_limits)
         except msgspec.DecodeError:
-            return None
-        return next(
-            (
-                limit.limit
-                for limit in limits
-                if limit.rate_limit_type == "REQUEST_WEIGHT"
-                and limit.interval == "MINUTE"
-                and limit.interval_num == 1
-            ),
-            None,
-        )
+            return {}
+        return {
+            _INTERVALS_SEC[limit.interval] * limit.interval_num: limit.limit
+            for limit in limits
+            if limit.rate_limit_type == limit_type and limit.interval in _INTERVALS_SEC
+        }
 
 
 EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfoBody)

@@ -28,7 +28,7 @@ from exchange.errors import (
     RateLimited,
     TemporarilyRefused,
 )
-from exchange.names import NameResolver, ResolvingTransport
+from exchange.names import USUAL_LIMITS, NameResolver, ResolvingTransport
 from exchange.protocol import Priority
 from exchange.refusals import LATER_PAUSES, OK, read_ban, read_error, read_later
 from exchange.request_gate import RequestGate
@@ -73,7 +73,6 @@ class Transport:
         """Take `timeout_sec` for a whole request, from connecting to the last byte of the answer.
         `network` carries requests where that is not to be sockets; `names` looks up the host's addresses,
         None: each connection by itself."""
-        keep_addresses_out_of_logs()
         self._signer = signer
         self._clock = clock
         self._budget = budget
@@ -81,15 +80,7 @@ class Transport:
         self._metrics = metrics
         self._timeout_sec = timeout_sec
         self._gates: dict[str, RequestGate] = {}
-        if network is None and names is not None:
-            network = ResolvingTransport(names)
-        self._client = httpx.AsyncClient(
-            base_url=base_url,
-            headers={**signer.headers, "Accept-Encoding": ACCEPT_ENCODING},
-            timeout=httpx.Timeout(timeout_sec, connect=min(_CONNECT_SEC, timeout_sec)),
-            trust_env=False,
-            transport=network,
-        )
+        self._client = open_client(base_url, signer, timeout_sec, network, names)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -127,7 +118,7 @@ class Transport:
             raise refusal
         return Answer(wire.Body(response.body), sent, received, response.used_weight)
 
-    async def _exchange(self, endpoint: Endpoint, params: dict[str, str], sent: Moment) -> _Response:
+    async def _exchange(self, endpoint: Endpoint, params: dict[str, str], sent: Moment) -> Response:
         if endpoint.signed:
             query = self._signer.signed_query(params, self._server_time.exchange_ms(sent))
         else:
@@ -136,7 +127,7 @@ class Transport:
         try:
             with trio.fail_after(self._timeout_sec):
                 async with self._client.stream(endpoint.method, url) as response:
-                    return _Response(response.status_code, response.headers, await _body(response))
+                    return Response(response.status_code, response.headers, await answer_body(response))
         except (trio.TooSlowError, httpx.TimeoutException):
             raise ExchangeUnavailable(f"{endpoint.name}: no answer within {self._timeout_sec:g} s") from None
         except UnreadableBodyError as error:
@@ -145,13 +136,13 @@ class Transport:
             # The library's own text may contain the address.
             raise ExchangeUnavailable(f"{endpoint.name}: {type(error).__name__}") from None
 
-    def _follow_weight(self, response: _Response) -> None:
+    def _follow_weight(self, response: Response) -> None:
         if response.used_weight is not None:
             self._budget.used_by_address(response.used_weight)
         self._metrics.send(SetGauge("p33_request_weight_used", self._budget.own_used))
 
     def _refusal(
-        self, endpoint: Endpoint, response: _Response, sent: Moment, received: Moment
+        self, endpoint: Endpoint, response: Response, sent: Moment, received: Moment
     ) -> ExchangeError | None:
         """Return the error to raise for an answer; None: no refusal."""
         status, body = response.status, response.body
@@ -165,7 +156,9 @@ class Transport:
         return None if status == OK else read_error(status, body)
 
 
-class _Response(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
+    """Answer of any status."""
+
     status: int
     headers: httpx.Headers
     body: bytes
@@ -173,11 +166,32 @@ class _Response(msgspec.Struct, frozen=True):
     @property
     def used_weight(self) -> int | None:
         """Return the weight used by this address in the exchange's current minute, if the answer has it."""
-        used = self.headers.get(_USED_WEIGHT, "")
-        return int(used) if used.isascii() and used.isdecimal() and len(used) < 10 else None
+        return wire.header_count(self.headers.get(_USED_WEIGHT, ""))
 
 
-async def _body(response: httpx.Response) -> bytes:
+def open_client(
+    base_url: str,
+    signer: Signer,
+    timeout_sec: float,
+    network: httpx.AsyncBaseTransport | None,
+    names: NameResolver | None,
+    limits: httpx.Limits = USUAL_LIMITS,
+) -> httpx.AsyncClient:
+    """Return an HTTP client with connections of its own; see `Transport`."""
+    keep_addresses_out_of_logs()
+    if network is None and names is not None:
+        network = ResolvingTransport(names, limits)
+    return httpx.AsyncClient(
+        base_url=base_url,
+        headers={**signer.headers, "Accept-Encoding": ACCEPT_ENCODING},
+        timeout=httpx.Timeout(timeout_sec, connect=min(_CONNECT_SEC, timeout_sec)),
+        trust_env=False,
+        transport=network,
+        limits=limits,
+    )
+
+
+async def answer_body(response: httpx.Response) -> bytes:
     """Return the body; of an error, the part received within 1 s, empty where it is unreadable."""
     if response.status_code == OK:
         return await read_body(response, LARGEST_ANSWER_BYTES)

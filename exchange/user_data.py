@@ -11,13 +11,15 @@ from typing import TypeVar
 
 import msgspec
 
+from brain.execution.orders import OWN_PREFIX, OrderState, OrderStatus
 from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
-from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
+from channels import FillObserved, LeverageObserved, OrderEndObserved, OwnOrderObserved, PositionObserved
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite, finite_or_none
+from exchange.orders_wire import price_or_none
 from exchange.protocol import Frame
 
 T = TypeVar("T")
@@ -64,6 +66,7 @@ _DOCUMENTED = frozenset(
 #: Statuses that end an order without a trade.
 _ENDED_UNFILLED = frozenset({"CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"})
 _EXECUTIONS_THAT_FILL = frozenset({"TRADE", "CALCULATED"})
+_AMENDMENT = "AMENDMENT"
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -105,6 +108,23 @@ class _OrderTradeUpdate(msgspec.Struct, frozen=True):
     o: _Order
 
 
+class _OwnOrder(msgspec.Struct, frozen=True):
+    s: Symbol
+    S: str
+    x: str
+    X: OrderStatus
+    i: int
+    z: Decimal
+    c: ClientOrderId = ClientOrderId("")
+    ps: Leg = Leg.BOTH
+    ap: object = None
+
+
+class _OwnOrderUpdate(msgspec.Struct, frozen=True):
+    T: int
+    o: _OwnOrder
+
+
 class _Leverage(msgspec.Struct, frozen=True):
     s: Symbol
     l: Decimal  # noqa: E741 - the field's name on the wire
@@ -117,6 +137,7 @@ class _AccountConfigUpdate(msgspec.Struct, frozen=True):
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ACCOUNT_UPDATE = msgspec.json.Decoder(_AccountUpdate)
 _ORDER_TRADE_UPDATE = msgspec.json.Decoder(_OrderTradeUpdate)
+_OWN_ORDER_UPDATE = msgspec.json.Decoder(_OwnOrderUpdate)
 _ACCOUNT_CONFIG_UPDATE = msgspec.json.Decoder(_AccountConfigUpdate)
 _LEVERAGE = msgspec.json.Decoder(_Leverage)
 
@@ -227,4 +248,36 @@ def _order_update(event: _OrderTradeUpdate, frame: Frame) -> FillObserved | Orde
         transaction_ms=event.T,
         received=frame.received,
         quantity=_exact(order.l, "ORDER_TRADE_UPDATE"),
+    )
+
+
+def read_own_order(frame: Frame) -> OwnOrderObserved | None:
+    """Return the state of an order of the executor, whatever kind of execution an event shows.
+
+    None for any other event, for an amendment, and for a state that cannot be read: the executor then asks
+    for the order.
+    """
+    try:
+        event_type, raw = _unwrap(frame.raw)
+        if event_type != "ORDER_TRADE_UPDATE":
+            return None
+        event = read_json(_OWN_ORDER_UPDATE, raw)
+        order, filled = event.o, finite(event.o.z)
+    except (UnreadableEvent, msgspec.DecodeError, ValueError):
+        return None
+    if not order.c.startswith(OWN_PREFIX) or order.x == _AMENDMENT or filled < 0:
+        return None
+    return OwnOrderObserved(
+        OrderState(
+            symbol=order.s,
+            leg=order.ps,
+            side=order.S,
+            order_id=OrderId(str(order.i)),
+            client_order_id=order.c,
+            status=order.X,
+            cumulative=filled,
+            average_price=price_or_none(order.ap),
+            update_ms=event.T,
+        ),
+        frame.received,
     )

@@ -133,7 +133,9 @@ class WeightBudget:
                 _later(now, self._room_in_sec(now, weight, priority)),
                 "our share of the request weight is used up",
             )
-        if self._address_used + weight > self.address_limit_per_min * _ADDRESS_SHARE * part:
+        # Without a weight of its own, a request is stopped only where any would be answered by 429.
+        address_share = _ADDRESS_SHARE * part if weight else 1.0
+        if self._address_used + weight > self.address_limit_per_min * address_share:
             raise BudgetExhausted(
                 _later(now, self._minute_ends_in_sec(now)), "the address's request weight is used up"
             )

@@ -73,6 +73,11 @@ USER_TRADES = msgspec.json.Decoder(tuple[UserTrade, ...])
 ERROR = msgspec.json.Decoder(ErrorBody)
 
 
+def header_count(text: str) -> int | None:
+    """Return the count of a header; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def day_volumes(rows: Iterable[msgspec.Raw]) -> Iterator[tuple[str, Decimal]]:
     """Return symbol and 24 h quote volume of each row of `ticker/24hr`; unreadable rows are skipped."""
     for row in rows:

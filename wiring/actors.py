@@ -197,6 +197,7 @@ class ServiceActors:
             proof_sec=self._settings.stream_proof_sec,
             rng=self._rng,
             log=self._log,
+            own_orders=self._channels.own_orders,
         )
 
     def _mark_prices(self, connector: MarkPriceConnector) -> MarkPriceFeed:

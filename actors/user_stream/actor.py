@@ -22,6 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.user_stream.clock_sync import ClockSync
 from actors.user_stream.connection import StreamConnection
 from actors.user_stream.reconnect_pauses import ReconnectPauses
+from actors.user_stream.repeated_updates import RepeatedUpdates
 from brain.moment import Moment
 from channels import (
     Conflating,
@@ -34,6 +35,7 @@ from channels import (
     Observe,
     OrderEndObserved,
     OrderObserved,
+    OwnOrderObserved,
     SetGauge,
     ShardMessage,
     SnapshotBook,
@@ -47,15 +49,13 @@ from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable, UnreadableEvent
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
-from exchange.user_data import AccountUpdate, ListenKeyExpired, read_event
+from exchange.user_data import AccountUpdate, ListenKeyExpired, read_event, read_own_order
 from supervision import Heartbeat
 
 ROTATE_AFTER_SEC = 23 * 3600.0
 #: Overlap of old and new connection, beyond the observed push delay (seconds).
 OVERLAP_SEC = 5.0
 _RETRY_ROTATION_SEC = 60.0
-#: More account updates than one connection can lag behind the other.
-_REMEMBERED_UPDATES = 1_000
 
 
 class UserStream:
@@ -77,9 +77,10 @@ class UserStream:
         proof_sec: float,
         rng: Random,
         log: FilteringBoundLogger,
+        own_orders: Conflating[OwnOrderObserved] | None = None,
     ) -> None:
         """`status` and `limit` outlive the actor: sessions and connections are counted on from there.
-        `proof_sec`: seconds between pings."""
+        `proof_sec`: seconds between pings. `own_orders`: None without an executor."""
         self._exchange = exchange
         self._connector = connector
         self._clock = clock
@@ -94,13 +95,14 @@ class UserStream:
         self._proof_sec = proof_sec
         self._rng = rng
         self._log = log
+        self._own_orders = own_orders
         self._push_delay = PushDelay(exchange.exchange_ms)
         self._clock_sync = ClockSync(exchange, log)
         self._pauses = ReconnectPauses(clock, rng)
         self._current: StreamConnection | None = None
         self._begun_sec = 0.0
         self._session = trio.CancelScope()
-        self._updates: dict[str | bytes, None] = {}
+        self._updates = RepeatedUpdates()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Run one session after the other until cancelled. The listen key is left alive."""
@@ -230,8 +232,10 @@ class UserStream:
             self._metrics.send(Count("p33_stream_events_total", ("unreadable",)))
             raise
         self._metrics.send(Count("p33_stream_events_total", (event_type,)))
+        if self._own_orders is not None and (own := read_own_order(frame)) is not None:
+            self._own_orders.send(own)
         match event:
-            case AccountUpdate() if self._is_repeated(frame):
+            case AccountUpdate() if self._updates.has(frame.raw):
                 pass
             case AccountUpdate():
                 self._time_push(event.transaction_ms, frame)
@@ -247,15 +251,6 @@ class UserStream:
                 self._shards[self._shard_of(event.symbol)].send(event)
             case ListenKeyExpired():
                 raise ExchangeUnavailable("the listen key expired")
-
-    def _is_repeated(self, frame: Frame) -> bool:
-        """Return True if this account update was received before, on the other connection of an overlap."""
-        if frame.raw in self._updates:
-            return True
-        self._updates[frame.raw] = None
-        if len(self._updates) > _REMEMBERED_UPDATES:
-            del self._updates[next(iter(self._updates))]
-        return False
 
     def _time_push(self, transaction_ms: int, frame: Frame) -> None:
         """Measure the push delay; have the clock synchronised if it is implausible."""

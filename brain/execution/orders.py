@@ -86,8 +86,8 @@ class Accepted(msgspec.Struct, frozen=True):
 class NotSent(msgspec.Struct, frozen=True):
     """No byte of the request left this host, so no order can come of it.
 
-    `why`: `connect` (no connection), `ban`, `budget` (the address's request weight is used up) or `late` (past
-    the end of its receive window).
+    `why`: `connect` (no connection), `ban`, `budget` (the address's request weight is used up) or `late`
+    (past the end of its receive window).
     """
 
     why: str

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from brain.durability import Durability
-from channels import Channel, Channels, DropOldest, SnapshotBook
+from channels import Channel, Channels, Conflating, DropOldest, SnapshotBook
 from clock import Clock
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
@@ -22,7 +22,9 @@ from monitoring.unreadable_symbols import UnreadableSymbols
 
 def dropped(channel: Channel) -> int | None:
     """Return the number of messages lost to the channel's overflow rule; None where the rule loses none."""
-    return channel.dropped if isinstance(channel, DropOldest) else None
+    if isinstance(channel, DropOldest | Conflating) and channel.capacity is not None:
+        return channel.dropped
+    return None
 
 
 class ChannelMetrics:
