@@ -5,21 +5,23 @@ It shares no code with what is tested against it. ``SimulatedExchange`` is the s
 positions as people, liquidations and stop orders do; ``Faults`` are the faults that can be injected.
 """
 
-from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
+from simulator.exchange import SimulatedExchange
 from simulator.faults import Faults
 from simulator.history import PositionChange, PositionHistory
-from simulator.orders import MarketOrder, Order
+from simulator.orders import LimitOrder, MarketOrder, NewOrder, Order
 from simulator.private_streams import EventSink
 from simulator.rest_api import RestApi, RestRequest
 from simulator.rest_failures import RestResponse
-from simulator.server import RunningSimulator, SimulatorAddresses, running, serve
+from simulator.server import RunningSimulator, SimulatorAddresses, keep_advancing, running, serve
 from simulator.stream_server import StreamServer
 
 __all__ = [
     "EventSink",
     "Faults",
+    "LimitOrder",
     "MarketOrder",
+    "NewOrder",
     "Order",
     "PositionChange",
     "PositionHistory",
@@ -31,6 +33,7 @@ __all__ = [
     "SimulatorAddresses",
     "StreamServer",
     "UserEvent",
+    "keep_advancing",
     "running",
     "serve",
 ]

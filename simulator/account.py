@@ -1,36 +1,39 @@
-"""The simulated account: symbols, positions, orders and the events they cause. Synchronous, no I/O.
+"""The simulated account: symbols, positions, executions and the events they cause. Synchronous, no I/O.
 
 Everything that moves a position passes through one function, which gives the change its transaction time,
-writes it into the history and announces it. Fills happen at the mark price, at once, without margin checks.
+writes it into the history and announces it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Any
 
 from simulator import errors, events
+from simulator.due_actions import DueActions
 from simulator.faults import Faults
 from simulator.history import FLAT, PositionChange, PositionHistory, PositionSide
 from simulator.key_rights import KeyRights
-from simulator.listing import TRADING, Listing
+from simulator.listing import Listing
 from simulator.mark_prices import MarkPrices
-from simulator.order_rules import accepted_quantity
-from simulator.orders import Fill, MarketOrder, Order, OrderBook
+from simulator.order_book import OrderBook
+from simulator.order_counts import OrderCounts
+from simulator.orders import Fill, LimitOrder, NewOrder, Order
 from simulator.positions import Position
 from simulator.private_streams import PrivateStreams, host_epoch_ms
 from simulator.request_log import RequestLog
 from simulator.symbols import Symbol, load_symbols, new_symbol
 from simulator.weights import RequestWeights
 
-TAKER_COMMISSION = Decimal("0.0005")
+MAKER_COMMISSION, TAKER_COMMISSION = Decimal("0.0002"), Decimal("0.0005")
+MAX_NOTIONAL = Decimal(20_000_000)
 DEFAULT_LEVERAGE = 20
 _ALL_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 
 
-class SimulatedExchange(PrivateStreams):
-    """One Binance USDⓈ-M account and its market, deterministic for a seed and a clock.
+class Account(PrivateStreams):
+    """One Binance USDⓈ-M account and its symbols; ``SimulatedExchange`` adds the orders.
 
     ``host_ms`` is the host's wall clock in epoch milliseconds; the exchange's own time is that plus
     ``faults.clock_skew_ms``. Nothing here is shared between instances.
@@ -60,6 +63,8 @@ class SimulatedExchange(PrivateStreams):
         super().__init__(seed=seed, host_ms=host_ms, faults=Faults() if faults is None else faults)
         self.listing = Listing(load_symbols() if symbols is None else symbols)
         self.leverages: dict[str, int] = {}
+        #: The largest position of a symbol in the quote asset, where it is not 20 million.
+        self.max_notionals: dict[str, Decimal] = {}
         self.api_key = api_key
         self.api_secret = api_secret
         self.public_key_pem = public_key_pem
@@ -72,11 +77,15 @@ class SimulatedExchange(PrivateStreams):
         self.wallet_balance = self._first_wallet_balance = wallet_balance
         self.mark_prices = MarkPrices(dict(self.listing.symbols), seed)
         self.orders = OrderBook()
+        self.due = DueActions()
+        #: Orders (their ids) that are being filled, or wait for a control request to fill them.
+        self.being_filled: set[int] = set()
+        self.first_fill_share: Decimal | None = None
         self.history = PositionHistory()
         self.weights = RequestWeights()
+        self.order_counts = OrderCounts()
         self.requests = RequestLog()
         self.version = 0
-        self.first_fill_share: Decimal | None = None
         self._hedge_mode = hedge_mode
         self._positions: dict[tuple[str, PositionSide], Position] = {}
         self._last_trade_id = 0
@@ -94,11 +103,13 @@ class SimulatedExchange(PrivateStreams):
         return self._hedge_mode
 
     def set_hedge_mode(self, hedge_mode: bool) -> None:
-        """Set the position mode; ``ApiError`` -4059 if that is set already, -4068 with an open position."""
+        """Set the position mode; ``ApiError`` -4059 if it is set, -4067 or -4068 while something is open."""
         if hedge_mode == self._hedge_mode:
             raise errors.no_need_to_change_position_side()
         if self.open_positions():
             raise errors.position_side_change_with_position()
+        if self.orders.open():
+            raise errors.position_side_change_with_orders()
         self._hedge_mode = hedge_mode
         self.version += 1
 
@@ -120,35 +131,16 @@ class SimulatedExchange(PrivateStreams):
     def leverage(self, name: str) -> int:
         return self.leverages.get(name, DEFAULT_LEVERAGE)
 
-    def place_market_order(self, order: MarketOrder) -> Order:
-        """Accept and fill an order, announcing both; ``ApiError`` when Binance would refuse it.
-
-        With ``first_fill_share`` set, only that share (at least one step) is filled now and the order stays
-        ``PARTIALLY_FILLED`` until ``fill_remainder`` or ``expire_remainder``.
-        """
-        symbol = self.symbol(order.symbol)
-        price = self.mark_price(order.symbol)
-        position = self.position(order.symbol, order.position_side)
-        trading = self.listing.status(order.symbol) == TRADING
-        quantity = accepted_quantity(
-            order, symbol, hedge_mode=self._hedge_mode, trading=trading, position=position.amount, price=price
-        )
-        if order.client_order_id is not None and self.orders.knows_client_id(order.client_order_id):
-            raise errors.client_order_id_duplicated()
-        accepted = self.accept_order(order, quantity)
-        now = quantity
-        if self.first_fill_share is not None:
-            now = (quantity * self.first_fill_share).quantize(symbol.step_size, rounding=ROUND_DOWN)
-            now = min(quantity, max(now, symbol.step_size))
-        self.fill(accepted, now, price)
-        return accepted
+    def max_notional(self, name: str) -> Decimal:
+        return self.max_notionals.get(name, MAX_NOTIONAL)
 
     def accept_order(
-        self, order: MarketOrder, quantity: Decimal, *, order_type: str = "MARKET", announced: bool = True
+        self, order: NewOrder, quantity: Decimal, *, order_type: str | None = None, announced: bool = True
     ) -> Order:
         """Book an order without checking the order rules, and announce it as ``NEW``."""
         order_id = self.orders.next_order_id()
         now_ms = self.event_ms()
+        limit = order if isinstance(order, LimitOrder) else None
         accepted = Order(
             order_id=order_id,
             client_order_id=order.client_order_id or f"sim_{order_id}",
@@ -157,7 +149,11 @@ class SimulatedExchange(PrivateStreams):
             position_side=order.position_side,
             quantity=quantity,
             reduce_only=order.reduce_only,
-            order_type=order_type,
+            order_type=order_type or ("LIMIT" if limit else "MARKET"),
+            price=limit.price if limit else FLAT,
+            time_in_force=limit.time_in_force if limit else "GTC",
+            self_trade_prevention=order.self_trade_prevention,
+            visible_from_ms=self.host_ms() + round(self.faults.order_visible_after_ms),
             time_ms=now_ms,
             update_time_ms=now_ms,
         )
@@ -165,26 +161,6 @@ class SimulatedExchange(PrivateStreams):
         if announced:
             self.announce(events.order_trade_update(accepted, execution_type="NEW", event_time_ms=now_ms))
         return accepted
-
-    def fill_remainder(self, order: Order, quantity: Decimal | None = None) -> None:
-        """Fill (that much of) what is left of an order, at the mark price."""
-        wanted = order.remaining if quantity is None else min(quantity, order.remaining)
-        if order.reduce_only:
-            wanted = min(wanted, abs(self.position(order.symbol.name, order.position_side).amount))
-        if wanted > 0:
-            self.fill(order, wanted, self.mark_price(order.symbol.name))
-
-    def expire_remainder(self, order: Order) -> None:
-        """End an unfinished order: what is left of it is cancelled, as for want of counterparties."""
-        if order.is_final:
-            return
-        now_ms = self.event_ms()
-        order.expire(now_ms)
-        self.announce(
-            events.order_trade_update(
-                order, execution_type="EXPIRED", event_time_ms=now_ms, expiry_reason="9"
-            )
-        )
 
     def fill(
         self,
@@ -206,7 +182,7 @@ class SimulatedExchange(PrivateStreams):
             position.update_time_ms = shown_ms(transaction_ms)
         elif self.faults.flat_rows_lose_update_time and not position.amount:
             position.update_time_ms = 0
-        commission = quantity * price * TAKER_COMMISSION
+        commission = quantity * price * (MAKER_COMMISSION if order.is_maker else TAKER_COMMISSION)
         self.wallet_balance += realized - commission
         self._last_trade_id += 1
         executed = Fill(
@@ -217,6 +193,7 @@ class SimulatedExchange(PrivateStreams):
             trade_id=self._last_trade_id,
             transaction_time_ms=transaction_ms,
             execution_type=execution_type,
+            is_maker=order.is_maker,
         )
         order.book(executed)
         self.version += 1

@@ -9,6 +9,7 @@ import msgspec
 
 from simulator.external_events import BalanceReason, Cause
 from simulator.history import PositionSide
+from simulator.orders import UnfilledEnd
 from simulator.subscription import Face
 
 
@@ -44,6 +45,7 @@ class SetMarkPrice(_Body, frozen=True):
 class SetLeverage(_Body, frozen=True):
     symbol: str
     leverage: Annotated[int, msgspec.Meta(ge=1, le=125)]
+    max_notional: Decimal | None = None
 
 
 class ChangeBalance(_Body, frozen=True):
@@ -109,4 +111,12 @@ class FinishOrder(_Body, frozen=True):
     symbol: str
     order_id: int
     quantity: Decimal | None = None
-    expire: bool = False
+    end: UnfilledEnd | None = None
+    reason: str | None = None
+
+
+class SetOrderCounts(_Body, frozen=True):
+    used_10s: int | None = None
+    used_1m: int | None = None
+    limit_10s: int | None = None
+    limit_1m: int | None = None

@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from simulator import control_requests as asked
 from simulator import external_events
-from simulator.account import SimulatedExchange
+from simulator.control_orders import OrderControl
 from simulator.errors import ApiError
+from simulator.exchange import SimulatedExchange
 from simulator.stream_server import CONNECTIONS_WINDOW_SEC, StreamServer
 from simulator.subscription import FACES
 
@@ -29,7 +30,7 @@ _REMOVED = "REMOVED"
 
 
 def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[Route]:
-    control = _Control(exchange, streams)
+    control, orders = _Control(exchange, streams), OrderControl(exchange)
     routes: list[tuple[str, str, Handler]] = [
         ("GET", "/faults", control.faults),
         ("POST", "/faults", _given(dict[str, Any], control.patch_faults)),
@@ -54,8 +55,10 @@ def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[R
         ("POST", "/rewind", _given(asked.RewindPosition, control.rewind_position)),
         ("POST", "/listing", _given(asked.ChangeListing, control.change_listing)),
         ("POST", "/portfolio-margin", _given(asked.SetPortfolioMargin, control.set_portfolio_margin)),
-        ("POST", "/first-fill-share", _given(asked.SetFirstFillShare, control.set_first_fill_share)),
-        ("POST", "/order", _given(asked.FinishOrder, control.finish_order)),
+        ("GET", "/orders", orders.orders),
+        ("POST", "/first-fill-share", _given(asked.SetFirstFillShare, orders.set_first_fill_share)),
+        ("POST", "/order", _given(asked.FinishOrder, orders.finish_order)),
+        ("POST", "/order-counts", _given(asked.SetOrderCounts, orders.set_order_counts)),
     ]
     return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in routes]
 
@@ -162,9 +165,13 @@ class _Control:
     async def set_mark_price(self, change: asked.SetMarkPrice) -> Any:
         self._exchange.symbol(change.symbol)
         self._exchange.mark_prices.set_price(change.symbol, change.price, hold=change.hold)
+        self._exchange.advance()
         return {"mark_price": self._exchange.mark_price(change.symbol)}
 
     async def set_leverage(self, change: asked.SetLeverage) -> None:
+        """Change a symbol's leverage, and the largest position that it allows."""
+        if change.max_notional is not None:
+            self._exchange.max_notionals[change.symbol] = change.max_notional
         external_events.set_leverage(self._exchange, change.symbol, change.leverage)
 
     async def change_balance(self, change: asked.ChangeBalance) -> None:
@@ -271,16 +278,3 @@ class _Control:
             case "expire_listen_key":
                 self._exchange.expire_listen_key(now=True)
         return {"connections": self._streams.connection_count(act.face)}
-
-    async def set_first_fill_share(self, change: asked.SetFirstFillShare) -> None:
-        """Fill orders partly first from now on (see ``place_market_order``); ``null`` ends that."""
-        self._exchange.first_fill_share = change.share
-
-    async def finish_order(self, act: asked.FinishOrder) -> Any:
-        """Fill (some of) an unfinished order's remainder, or let it expire."""
-        order = self._exchange.orders.find(act.symbol, order_id=act.order_id)
-        if act.expire:
-            self._exchange.expire_remainder(order)
-        else:
-            self._exchange.fill_remainder(order, act.quantity)
-        return {"status": order.status, "executed": order.executed}

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Literal
 
 from simulator import events
-from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
+from simulator.exchange import SimulatedExchange
 from simulator.history import PositionSide
 from simulator.orders import MarketOrder, Order
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from simulator.order_faults import OrderFaults
+
 #: What can strike one REST request; see `rest_failures` for each answer and for when it strikes.
 RestFault = Literal[
     "429",
@@ -19,11 +21,13 @@ RestFault = Literal[
     "5xx",
     "403",
     "408",
+    "-1006",
     "-1007",
     "503_unknown",
     "503_unavailable",
     "503_internal",
     "-1008",
+    "-1015",
     "-1016",
     "-1109",
     "239999",
@@ -35,24 +39,27 @@ RestFault = Literal[
     "truncated",
     "not_json",
     "reset",
+    "bad_gateway",
+    "late",
 ]
 PositionRiskV2 = Literal["served", "404", "410", "-5000"]
 
 
-class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Faults(OrderFaults, kw_only=True, forbid_unknown_fields=True):
     """Switches. Durations in milliseconds unless the name says otherwise; rates 0–1.
 
     REST: ``rest_latency_ms`` is the whole round trip, of which ``rest_latency_share_before`` passes before
     the request is looked at and the rest before the answer leaves. ``rest_faults_next`` is a queue: each
-    matching request takes one from its head, whatever the rates say. ``rest_fault_paths`` (prefixes) limits
-    both queue and rates. ``hang``, ``truncated``, ``not_json``, ``reset``, ``408``, ``-1007``,
-    ``503_unknown``, ``deep_json``, ``huge`` and ``gzip_bomb`` strike *after* the request had its effect
-    unless ``fail_before_effect``; the others refuse it. With ``refuse_bulk_positions`` a read of positions
-    that names no symbol is refused, as some proxies do. ``gateway_timeout_status`` is the HTTP status of
-    ``-1007``, ``maintenance_status`` that of ``-1016``, ``239999`` and ``html_maintenance``,
-    ``odd_body_status`` that of ``deep_json``, ``huge`` and ``gzip_bomb``. ``deep_json`` is
-    ``deep_json_bytes`` times ``[``; ``huge`` and ``gzip_bomb`` are ``huge_body_mb`` MB when read, the latter
-    about a thousandth of it on the wire.
+    matching request takes one from its head, whatever the rates say. ``rest_fault_paths`` (prefixes) and
+    ``rest_fault_methods`` limit both queue and rates. ``hang``, ``truncated``, ``not_json``, ``reset``,
+    ``408``, ``-1006``, ``-1007``, ``503_unknown``, ``bad_gateway``, ``deep_json``, ``huge`` and ``gzip_bomb``
+    strike *after* the request had its effect unless ``fail_before_effect``; ``late`` lets it arrive when its
+    sender has given up; the others refuse it. With ``refuse_bulk_positions`` a read of positions that names
+    no symbol is refused, as some proxies do. ``gateway_timeout_status`` is the HTTP status of ``-1007``,
+    ``bad_gateway_status`` that of ``bad_gateway``, ``maintenance_status`` that of ``-1016``, ``239999`` and
+    ``html_maintenance``, ``odd_body_status`` that of ``deep_json``, ``huge`` and ``gzip_bomb``.
+    ``deep_json`` is ``deep_json_bytes`` times ``[``; ``huge`` and ``gzip_bomb`` are ``huge_body_mb`` MB when
+    read, the latter about a thousandth of it on the wire.
 
     Bans: ``retry_after_header`` is ``real`` (whole seconds to the end of the ban), ``missing``, ``http_date``
     (the end of the ban), ``past_http_date`` (a minute ago), or any other text, sent as it is (``0``, ``-5``,
@@ -93,13 +100,15 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     rest_latency_ms: float = 0.0
     rest_jitter_ms: float = 0.0
     rest_latency_share_before: float = 0.5
-    rest_faults_next: list[RestFault] = []
-    rest_fault_rates: dict[RestFault, float] = {}
-    rest_fault_paths: list[str] = []
+    rest_faults_next: list[RestFault] = msgspec.field(default_factory=list)
+    rest_fault_rates: dict[RestFault, float] = msgspec.field(default_factory=dict)
+    rest_fault_paths: list[str] = msgspec.field(default_factory=list)
+    rest_fault_methods: list[str] = msgspec.field(default_factory=list)
     retry_after_sec: int = 1
     ban_sec: int = 120
     server_error_status: int = 503
     gateway_timeout_status: int = 408
+    bad_gateway_status: int = 502
     maintenance_status: int = 503
     odd_body_status: int = 200
     deep_json_bytes: Annotated[int, msgspec.Meta(ge=1)] = 100_000
@@ -126,7 +135,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     drop_events_next: int = 0
     drop_event_rate: float = 0.0
-    drop_event_types: list[str] = []
+    drop_event_types: list[str] = msgspec.field(default_factory=list)
     event_delay_ms: float = 0.0
     event_jitter_ms: float = 0.0
     reorder_event_rate: float = 0.0
@@ -141,7 +150,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     clock_skew_ms: int = 0
     transaction_times_follow_clock: bool = True
     date_ahead_ms: int = 0
-    date_ahead_next: list[int] = []
+    date_ahead_next: list[int] = msgspec.field(default_factory=list)
     microseconds_next: int = 0
     dated_ahead_rows: bool = False
 
@@ -178,8 +187,10 @@ class FaultDice:
         before = total * faults.rest_latency_share_before
         return before, total - before
 
-    def rest_fault(self, path: str) -> RestFault | None:
+    def rest_fault(self, method: str, path: str) -> RestFault | None:
         faults = self._faults
+        if faults.rest_fault_methods and method not in faults.rest_fault_methods:
+            return None
         if faults.rest_fault_paths and not path.startswith(tuple(faults.rest_fault_paths)):
             return None
         if faults.rest_faults_next:

@@ -12,15 +12,14 @@ from typing import Any
 
 import msgspec
 
-from simulator.account import SimulatedExchange
+from simulator.exchange import SimulatedExchange
 from simulator.odd_rows import odd_row
-from simulator.symbols import Symbol, plain
+from simulator.symbols import MAX_PRICE_IN_TICKS, MULTIPLIER_DOWN, MULTIPLIER_UP, Symbol, plain
 
 _FUNDING_INTERVAL_MS = 8 * 3600 * 1000
 _DAY_MS = 24 * 3600 * 1000
 _NEVER_MS = 4_133_404_800_000
 _ONBOARD_MS = 1_569_398_400_000
-_MAX_PRICE_IN_TICKS = 10_000_000
 #: ``st`` of a mark price: the market that the contract belongs to.
 _USD_M, _COIN_M = 1, 2
 _COIN_M_CONTRACTS = (
@@ -46,7 +45,7 @@ class ExchangeInfo:
                 "timezone": "UTC",
                 "serverTime": exchange.exchange_ms(),
                 "exchangeFilters": [],
-                "rateLimits": _rate_limits(exchange.weights.limit_per_minute),
+                "rateLimits": _rate_limits(exchange),
                 "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
             }
         )
@@ -68,15 +67,16 @@ class ExchangeInfo:
             yield name, _listed_symbol(symbol, listing.status(name))
 
 
-def _rate_limits(weight_limit: int) -> list[dict[str, Any]]:
+def _rate_limits(exchange: SimulatedExchange) -> list[dict[str, Any]]:
+    counts = exchange.order_counts
+    limits = (
+        ("REQUEST_WEIGHT", "MINUTE", 1, exchange.weights.limit_per_minute),
+        ("ORDERS", "MINUTE", 1, counts.per_minute),
+        ("ORDERS", "SECOND", 10, counts.per_10_sec),
+    )
     return [
-        {
-            "rateLimitType": "REQUEST_WEIGHT",
-            "interval": "MINUTE",
-            "intervalNum": 1,
-            "limit": weight_limit,
-        },
-        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+        {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
+        for kind, interval, number, limit in limits
     ]
 
 
@@ -108,7 +108,7 @@ def _listed_symbol(symbol: Symbol, status: str) -> dict[str, Any]:
             {
                 "filterType": "PRICE_FILTER",
                 "minPrice": tick,
-                "maxPrice": plain(symbol.tick_size * _MAX_PRICE_IN_TICKS),
+                "maxPrice": plain(symbol.tick_size * MAX_PRICE_IN_TICKS),
                 "tickSize": tick,
             },
             {
@@ -127,12 +127,12 @@ def _listed_symbol(symbol: Symbol, status: str) -> dict[str, Any]:
             {"filterType": "MIN_NOTIONAL", "notional": plain(symbol.min_notional)},
             {
                 "filterType": "PERCENT_PRICE",
-                "multiplierUp": "1.0500",
-                "multiplierDown": "0.9500",
+                "multiplierUp": plain(MULTIPLIER_UP),
+                "multiplierDown": plain(MULTIPLIER_DOWN),
                 "multiplierDecimal": "4",
             },
         ],
-        "orderTypes": ["MARKET"],
+        "orderTypes": ["LIMIT", "MARKET"],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
     }
 

@@ -1,109 +1,81 @@
-"""``/fapi/v1/order`` and ``/fapi/v1/userTrades``: decoding of the requests, and their answers.
+"""Answers about single orders: new, queried, cancelled.
 
-Source: USDⓈ-M Futures, "New Order", "Query Order" and "Account Trade List".
+Source: USDⓈ-M Futures, "New Order", "Query Order", "Query Current Open Order", "Cancel Order", "Cancel All
+Open Orders". Since 2026-06 the answers to new and cancelled orders have no ``avgPrice`` and ``cumQuote``.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from simulator import errors
-from simulator.account import SimulatedExchange
-from simulator.history import PositionSide
-from simulator.orders import Fill, MarketOrder, Order, Side
-from simulator.parameters import Parameters, boolean, decimal, integer, required
+from simulator.exchange import SimulatedExchange
+from simulator.history import FLAT
+from simulator.order_requests import new_order_of, order_ids_of, response_type_of
+from simulator.orders import Order
+from simulator.parameters import Parameters, required
 from simulator.symbols import plain
 
-_DEFAULT_TRADES, _MOST_TRADES = 500, 1000
+_encode = msgspec.json.encode
+_AVERAGE = ("avgPrice", "cumQuote")
 
 
 def new_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
-    """Place a MARKET order. ``ACK`` (the default) answers ``NEW``, ``RESULT`` the executed order."""
-    symbol, side, order_type = (required(parameters, name) for name in ("symbol", "side", "type"))
-    exchange.symbol(symbol)
-    if side not in ("BUY", "SELL"):
-        raise errors.invalid_side()
-    if order_type != "MARKET":
-        raise errors.invalid_order_type()
-    position_side = parameters.get("positionSide", "BOTH")
-    if position_side not in ("BOTH", "LONG", "SHORT"):
-        raise errors.invalid_position_side()
-    order = exchange.place_market_order(
-        MarketOrder(
-            symbol=symbol,
-            side=cast("Side", side),
-            quantity=decimal(parameters, "quantity"),
-            position_side=cast("PositionSide", position_side),
-            reduce_only=boolean(parameters, "reduceOnly"),
-            client_order_id=parameters.get("newClientOrderId"),
-        )
-    )
-    executed = parameters.get("newOrderRespType", "ACK") == "RESULT"
-    return msgspec.json.encode(_new_order_answer(order, executed=executed))
+    """Place an order. ``ACK`` (the default) answers ``NEW``, ``RESULT`` the order after its first match."""
+    response_type = response_type_of(parameters)
+    order = exchange.place_order(new_order_of(exchange, parameters))
+    fields = _acted_on(exchange, order)
+    if response_type == "ACK":
+        nothing = order.symbol.quantity_text(FLAT)
+        unfilled = {"status": "NEW", "executedQty": nothing, "cumQty": nothing, "updateTime": order.time_ms}
+        fields |= unfilled
+        if exchange.faults.order_answers_with_average:
+            fields |= {"cumQuote": "0", "avgPrice": "0.00"}
+    return _encode(fields)
 
 
 def query_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
+    return _encode(shown_order(_found(exchange, parameters)))
+
+
+def query_open_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
+    """Answer an order that has not ended; ``ApiError`` -2013 for others."""
+    order = _found(exchange, parameters)
+    if order.is_final:
+        raise errors.order_does_not_exist()
+    return _encode(shown_order(order))
+
+
+def cancel_order(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
     symbol = exchange.symbol(required(parameters, "symbol")).name
-    if parameters.get("orderId"):
-        order = exchange.orders.find(symbol, order_id=integer(parameters, "orderId"))
-    elif parameters.get("origClientOrderId"):
-        order = exchange.orders.find(symbol, client_order_id=parameters["origClientOrderId"])
-    else:
-        raise errors.mandatory_parameter("orderId")
-    return msgspec.json.encode({**_order_fields(order), "time": order.time_ms})
+    order_id, client_order_id = order_ids_of(parameters)
+    order = exchange.cancel_order(symbol, order_id=order_id, client_order_id=client_order_id)
+    return _encode(_acted_on(exchange, order))
 
 
-def user_trades(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
-    """Return the latest ``limit`` (500) executions of the symbol or of one order, none if unknown."""
+def cancel_all_orders(exchange: SimulatedExchange, parameters: Parameters) -> bytes:
+    exchange.cancel_all_orders(required(parameters, "symbol"))
+    return _encode({"code": 200, "msg": "The operation of cancel all open order is done."})
+
+
+def shown_order(order: Order) -> dict[str, Any]:
+    """Return the order as queries and lists show it."""
+    return {**_order_fields(order), "time": order.time_ms}
+
+
+def _found(exchange: SimulatedExchange, parameters: Parameters) -> Order:
     symbol = exchange.symbol(required(parameters, "symbol")).name
-    limit = integer(parameters, "limit") if parameters.get("limit") else _DEFAULT_TRADES
-    order_id = integer(parameters, "orderId") if parameters.get("orderId") else None
-    trades = sorted(
-        (
-            (fill.trade_id, _trade_fields(order, fill))
-            for order in exchange.orders.of(symbol)
-            if order_id in (None, order.order_id)
-            for fill in order.fills
-        ),
-        key=lambda trade: trade[0],
-    )
-    latest = trades[-min(limit, _MOST_TRADES) :] if limit else []
-    return msgspec.json.encode([fields for _, fields in latest])
+    order_id, client_order_id = order_ids_of(parameters)
+    return exchange.find_order(symbol, order_id=order_id, client_order_id=client_order_id)
 
 
-def _trade_fields(order: Order, fill: Fill) -> dict[str, Any]:
-    return {
-        "buyer": order.side == "BUY",
-        "commission": plain(fill.commission, 8),
-        "commissionAsset": "USDT",
-        "id": fill.trade_id,
-        "maker": False,
-        "orderId": order.order_id,
-        "price": plain(fill.price),
-        "qty": order.symbol.quantity_text(fill.quantity),
-        "quoteQty": plain(fill.quantity * fill.price),
-        "realizedPnl": plain(fill.realized_profit, 8),
-        "side": order.side,
-        "positionSide": order.position_side,
-        "symbol": order.symbol.name,
-        "time": fill.transaction_time_ms,
-    }
-
-
-def _new_order_answer(order: Order, *, executed: bool) -> dict[str, Any]:
+def _acted_on(exchange: SimulatedExchange, order: Order) -> dict[str, Any]:
     fields = _order_fields(order) | {"cumQty": order.symbol.quantity_text(order.executed)}
-    if not executed:
-        nothing = order.symbol.quantity_text(order.executed * 0)
-        fields |= {
-            "status": "NEW",
-            "executedQty": nothing,
-            "cumQty": nothing,
-            "cumQuote": "0",
-            "avgPrice": "0.00",
-            "updateTime": order.time_ms,
-        }
+    if not exchange.faults.order_answers_with_average:
+        for name in _AVERAGE:
+            del fields[name]
     return fields
 
 
@@ -113,12 +85,12 @@ def _order_fields(order: Order) -> dict[str, Any]:
         "symbol": order.symbol.name,
         "status": order.status,
         "clientOrderId": order.client_order_id,
-        "price": "0",
+        "price": plain(order.price),
         "avgPrice": plain(order.average_price, 8) if order.executed else "0.00",
         "origQty": order.symbol.quantity_text(order.quantity),
         "executedQty": order.symbol.quantity_text(order.executed),
         "cumQuote": plain(order.executed_quote),
-        "timeInForce": "GTC",
+        "timeInForce": order.time_in_force,
         "type": order.order_type,
         "reduceOnly": order.reduce_only,
         "closePosition": False,
@@ -129,7 +101,7 @@ def _order_fields(order: Order) -> dict[str, Any]:
         "priceProtect": False,
         "origType": order.order_type,
         "priceMatch": "NONE",
-        "selfTradePreventionMode": "NONE",
+        "selfTradePreventionMode": order.self_trade_prevention,
         "goodTillDate": 0,
         "updateTime": order.update_time_ms,
     }

@@ -4,32 +4,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from simulator import errors
 from simulator.history import FLAT, PositionSide
 from simulator.symbols import Symbol
 
 Side = Literal["BUY", "SELL"]
-OrderStatus = Literal["NEW", "PARTIALLY_FILLED", "FILLED", "EXPIRED"]
+TimeInForce = Literal["GTC", "IOC", "FOK", "GTX"]
+SelfTradePrevention = Literal["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"]
+#: The ends of an order that was not filled whole.
+UnfilledEnd = Literal["CANCELED", "EXPIRED", "EXPIRED_IN_MATCH"]
+OrderStatus = Literal["NEW", "PARTIALLY_FILLED", "FILLED", UnfilledEnd]
+_FINAL: tuple[OrderStatus, ...] = ("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH")
 
 
-class MarketOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A client's order request. The quantity is positive; the side gives it its direction."""
-
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     side: Side
     quantity: Decimal
     position_side: PositionSide = "BOTH"
     reduce_only: bool = False
     client_order_id: str | None = None
+    self_trade_prevention: SelfTradePrevention = "EXPIRE_MAKER"
+
+    @property
+    def delta(self) -> Decimal:
+        """The signed change of the position."""
+        return self.quantity if self.side == "BUY" else -self.quantity
+
+
+class MarketOrder(_Request, frozen=True, kw_only=True):
+    """A client's request for a market order. The quantity is positive; the side gives it its direction."""
+
+
+class LimitOrder(_Request, frozen=True, kw_only=True):
+    """A client's request for a limit order."""
+
+    price: Decimal
+    time_in_force: TimeInForce = "GTC"
+
+
+NewOrder: TypeAlias = MarketOrder | LimitOrder
 
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """An accepted order with what has become of it. Times are the exchange's, epoch milliseconds."""
+    """An accepted order and its executions. Times are the exchange's, epoch milliseconds.
+
+    ``price`` is 0 for a market order. ``visible_from_ms`` is the host's clock: queries find it from then on.
+    ``is_maker``: it has rested in the book.
+    """
 
     order_id: int
     client_order_id: str
@@ -40,6 +66,11 @@ class Order:
     reduce_only: bool
     time_ms: int
     order_type: str = "MARKET"
+    price: Decimal = FLAT
+    time_in_force: TimeInForce = "GTC"
+    self_trade_prevention: SelfTradePrevention = "EXPIRE_MAKER"
+    visible_from_ms: int = 0
+    is_maker: bool = False
     status: OrderStatus = "NEW"
     executed: Decimal = FLAT
     executed_quote: Decimal = FLAT
@@ -55,6 +86,21 @@ class Order:
     def average_price(self) -> Decimal:
         return self.executed_quote / self.executed if self.executed else FLAT
 
+    @property
+    def is_limit(self) -> bool:
+        return self.price > 0
+
+    @property
+    def only_reduces(self) -> bool:
+        """True where it may only make its leg smaller: reduce-only, or against the leg that it names."""
+        return self.reduce_only or closes_leg(self.position_side, self.side)
+
+    def matches(self, price: Decimal) -> bool:
+        """Return True if the order may be executed at a market price."""
+        if not self.is_limit:
+            return True
+        return price <= self.price if self.side == "BUY" else price >= self.price
+
     def book(self, fill: Fill) -> None:
         """Count an execution in."""
         self.executed += fill.quantity
@@ -63,13 +109,14 @@ class Order:
         self.update_time_ms = fill.transaction_time_ms
         self.fills.append(fill)
 
-    def expire(self, time_ms: int) -> None:
-        self.status = "EXPIRED"
+    def end(self, status: UnfilledEnd, time_ms: int) -> None:
+        """End it with what was executed so far."""
+        self.status = status
         self.update_time_ms = time_ms
 
     @property
     def is_final(self) -> bool:
-        return self.status in ("FILLED", "EXPIRED")
+        return self.status in _FINAL
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,55 +129,13 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     trade_id: int
     transaction_time_ms: int
     execution_type: str = "TRADE"
+    is_maker: bool = False
 
     @property
     def quantity(self) -> Decimal:
         return abs(self.delta)
 
 
-class OrderBook:
-    """All orders of the account by id. Client order ids are unique among them."""
-
-    def __init__(self, first_order_id: int = 8_886_774) -> None:
-        self._next_order_id = first_order_id
-        self._by_id: dict[int, Order] = {}
-        self._by_client_id: dict[str, Order] = {}
-
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    def next_order_id(self) -> int:
-        self._next_order_id += 1
-        return self._next_order_id
-
-    def knows_client_id(self, client_order_id: str) -> bool:
-        return client_order_id in self._by_client_id
-
-    def add(self, order: Order) -> None:
-        self._by_id[order.order_id] = order
-        self._by_client_id[order.client_order_id] = order
-
-    def find(self, symbol: str, *, order_id: int | None = None, client_order_id: str | None = None) -> Order:
-        """Return the order with that id; ``ApiError`` -2013 when the symbol has none such."""
-        order = (
-            self._by_client_id.get(client_order_id or "") if order_id is None else self._by_id.get(order_id)
-        )
-        if order is None or order.symbol.name != symbol:
-            raise errors.order_does_not_exist()
-        return order
-
-    def open_legs(self) -> set[tuple[str, PositionSide]]:
-        """Return the legs with an order that has not ended."""
-        return {
-            (order.symbol.name, order.position_side) for order in self._by_id.values() if not order.is_final
-        }
-
-    def forget_open(self) -> None:
-        """Drop every order that has not ended, as if it had never been."""
-        for order in [order for order in self._by_id.values() if not order.is_final]:
-            del self._by_id[order.order_id]
-            self._by_client_id.pop(order.client_order_id, None)
-
-    def of(self, symbol: str) -> list[Order]:
-        """Return the symbol's orders, oldest first."""
-        return [order for order in self._by_id.values() if order.symbol.name == symbol]
+def closes_leg(position_side: str | None, side: str | None) -> bool:
+    """Return True for an order against the hedge-mode leg that it names."""
+    return (position_side, side) in (("LONG", "SELL"), ("SHORT", "BUY"))

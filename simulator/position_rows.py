@@ -10,17 +10,16 @@ from typing import Any
 
 import msgspec
 
-from simulator.account import SimulatedExchange
+from simulator.exchange import SimulatedExchange
 from simulator.history import PositionSide
+from simulator.margin import MAINTENANCE_MARGIN_RATE
 from simulator.odd_rows import odd_row
 from simulator.positions import Position
 from simulator.symbols import plain
 
-MAX_NOTIONAL_VALUE = "20000000"
-_MAINTENANCE_MARGIN_RATE = Decimal("0.004")
 _FLAT_MARK_PRICE = Decimal(0)
 _encode = msgspec.json.Encoder().encode
-_Version = tuple[int, Decimal, Decimal, int, Decimal]
+_Version = tuple[int, Decimal, Decimal, int, Decimal, Decimal]
 
 
 class RowV2(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -32,7 +31,7 @@ class RowV2(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     un_realized_profit: str
     liquidation_price: str = "0"
     leverage: str
-    max_notional_value: str = MAX_NOTIONAL_VALUE
+    max_notional_value: str
     margin_type: str = "cross"
     isolated_margin: str = "0.00000000"
     is_auto_add_margin: str = "false"
@@ -123,8 +122,8 @@ class PositionRows:
         exchange = self._exchange
         position = exchange.position(symbol, leg)
         mark_price, leverage = self._mark_price(position), exchange.leverage(symbol)
-        step_size = position.symbol.step_size
-        version = (position.update_time_ms, position.amount, mark_price, leverage, step_size)
+        step_size, limit = position.symbol.step_size, exchange.max_notional(symbol)
+        version = (position.update_time_ms, position.amount, mark_price, leverage, step_size, limit)
         kept = self._rows.get((symbol, leg))
         if kept is not None and kept[0] == version and symbol not in exchange.odd_rows:
             return kept[1]
@@ -137,6 +136,7 @@ class PositionRows:
             mark_price=plain(mark_price, 8),
             un_realized_profit=plain(position.unrealized_profit(mark_price), 8),
             leverage=str(leverage),
+            max_notional_value=plain(limit),
             position_side=leg,
             notional=plain(position.amount * mark_price, 8) if position.amount else "0",
             update_time=position.update_time_ms,
@@ -164,7 +164,7 @@ class PositionRows:
             notional=plain(notional, 8),
             margin_asset=symbol.quote_asset,
             initial_margin=initial_margin,
-            maint_margin=plain(abs(notional) * _MAINTENANCE_MARGIN_RATE, 8),
+            maint_margin=plain(abs(notional) * MAINTENANCE_MARGIN_RATE, 8),
             position_initial_margin=initial_margin,
             update_time=position.update_time_ms,
         )

@@ -1,8 +1,9 @@
 """Answers of a REST interface in trouble: gateways, overload, maintenance, bodies made to hurt a reader.
 
-Source: USDⓈ-M Futures, "General Info" ("HTTP Return Codes": 403, 408, 503) and "Error Codes" (-1007, -1008,
--1016, -1109). 408 and "Unknown error" mean that nothing is known of the request's execution, so they strike
-after it; the other refusals strike before. The codes beside the sentences of 503 are not documented.
+Source: USDⓈ-M Futures, "General Info" ("HTTP Return Codes": 403, 408, 503) and "Error Codes" (-1006, -1007,
+-1008, -1015, -1016, -1109). -1006, -1007, 408 and "Unknown error" mean that nothing is known of the request's
+execution, so they strike after it; the other refusals strike before. The codes beside the sentences of 503
+are not documented.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import msgspec
 from simulator.faults import Faults, PositionRiskV2, RestFault
 
 #: Those that leave the answer's making alone and break its way to the client.
-TRANSPORT_FAULTS: tuple[RestFault, ...] = ("hang", "truncated", "not_json", "reset")
+TRANSPORT_FAULTS: tuple[RestFault, ...] = ("hang", "truncated", "not_json", "reset", "late")
 #: Those that hide an answer whose request had its effect.
 AFTER_EFFECT: tuple[RestFault, ...] = (
     *TRANSPORT_FAULTS,
     "408",
+    "-1006",
     "-1007",
     "503_unknown",
+    "bad_gateway",
     "deep_json",
     "huge",
     "gzip_bomb",
@@ -32,6 +35,7 @@ _MB = 1_000_000
 _PAST_SEC = 60
 _GONE = b"<html><head><title>Not here</title></head><body>Nothing is served here.</body></html>"
 _FIREWALL = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
+_BAD_GATEWAY = b"<html><head><title>Bad Gateway</title></head><body>No answer from upstream.</body></html>"
 _MAINTENANCE = b"<html><head><title>System upgrade</title></head><body>Under maintenance.</body></html>"
 
 
@@ -49,6 +53,10 @@ class RestResponse(msgspec.Struct, frozen=True, kw_only=True):
     by_gateway: bool = False
 
 
+#: In the place of an answer that its sender never gets.
+NO_ANSWER = RestResponse(status=504, body=b"", by_gateway=True)
+
+
 def failure(fault: RestFault | None, faults: Faults) -> RestResponse | None:
     """Return the answer of that fault; None for 429, 418, 5xx, the transport's faults and no fault."""
     match fault:
@@ -58,6 +66,12 @@ def failure(fault: RestFault | None, faults: Faults) -> RestResponse | None:
                 -1007,
                 "Timeout waiting for response from backend server. "
                 "Send status unknown; execution status unknown.",
+            )
+        case "-1006":
+            return _code(
+                500,
+                -1006,
+                "An unexpected response was received from the message bus. Execution status unknown.",
             )
         case "503_unknown":
             return _code(503, -1000, "Unknown error, please check your request or try again later.")
@@ -70,12 +84,16 @@ def failure(fault: RestFault | None, faults: Faults) -> RestResponse | None:
                 "Server is currently overloaded with other requests. Please try again in a few minutes."
             )
             return _code(503, -1008, overloaded)
+        case "-1015":
+            return _code(429, -1015, "Too many new orders.")
         case "-1016":
             return _code(faults.maintenance_status, -1016, "This service is no longer available.")
         case "-1109":
             return _code(400, -1109, "Invalid account.")
         case "403":
             return _html(403, _FIREWALL)
+        case "bad_gateway":
+            return _html(faults.bad_gateway_status, _BAD_GATEWAY)
         case "html_maintenance":
             return _html(faults.maintenance_status, _MAINTENANCE)
         case "408":

@@ -21,8 +21,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from simulator.account import SimulatedExchange
 from simulator.control_routes import control_routes
+from simulator.exchange import SimulatedExchange
 from simulator.faults import FaultDice, RestFault
 from simulator.faulty_sockets import FaultyListener, FaultySocket
 from simulator.parameters import unsigned
@@ -64,12 +64,12 @@ class FuturesRest:
         )
         record = RequestRecord(self._exchange.host_ms(), request.method, request.path, unsigned(query))
         self._exchange.requests.arrived(record)
-        fault = self._dice.rest_fault(request.path)
+        fault = self._dice.rest_fault(request.method, request.path)
         before_ms, after_ms = self._dice.rest_latency_ms()
         await trio.sleep(before_ms / 1000)
         if fault == "gzip_bomb":  # made in a thread the first time: seconds of work
             await trio.to_thread.run_sync(gzip_bomb, self._exchange.faults.huge_body_mb)
-        if fault in TRANSPORT_FAULTS and self._exchange.faults.fail_before_effect:
+        if fault in TRANSPORT_FAULTS and fault != "late" and self._exchange.faults.fail_before_effect:
             response = _NO_EFFECT
         else:
             response = self._api.answer(request, fault)
@@ -87,7 +87,7 @@ class FuturesRest:
         send: Send,
     ) -> None:
         body = response.body
-        if fault == "hang":
+        if fault in ("hang", "late"):
             while (await receive())["type"] != "http.disconnect":
                 pass
             return

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_address
+from math import inf
 
 import msgspec
 import trio
 
-from simulator.account import SimulatedExchange
+from simulator.exchange import SimulatedExchange
 from simulator.faulty_sockets import listen
 from simulator.rest_server import serve_rest
 from simulator.stream_server import StreamServer
@@ -58,12 +59,25 @@ async def serve(
     ):
         await nursery.start(streams.serve, stream)
         await nursery.start(serve_rest, exchange, streams, rest)
+        nursery.start_soon(keep_advancing, exchange)
         authority = f"[{host}]" if ":" in host else host
         task_status.started(
             SimulatorAddresses(
                 rest_url=f"http://{authority}:{rest.port}", ws_url=f"ws://{authority}:{stream.port}"
             )
         )
+
+
+async def keep_advancing(exchange: SimulatedExchange) -> None:
+    """Let what is due happen at its moment, until cancelled: in real time, or in trio's virtual time."""
+    while True:
+        added = trio.Event()
+        exchange.due.on_added = added.set
+        exchange.advance()
+        due_ms = exchange.due.next_ms
+        wait_sec = inf if due_ms is None else (due_ms - exchange.host_ms()) / 1000
+        with trio.move_on_after(wait_sec):
+            await added.wait()
 
 
 @asynccontextmanager

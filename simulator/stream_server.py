@@ -16,8 +16,8 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketRequest, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
-from simulator.account import SimulatedExchange
 from simulator.events import UserEvent
+from simulator.exchange import SimulatedExchange
 from simulator.faults import FaultDice
 from simulator.faulty_sockets import FaultyListener, FaultySocket
 from simulator.incoming_messages import IncomingMessages

@@ -14,6 +14,9 @@ from importlib.resources import files
 import msgspec
 
 MIN_NOTIONAL = Decimal(5)
+#: PRICE_FILTER and PERCENT_PRICE of every symbol.
+MAX_PRICE_IN_TICKS = 10_000_000
+MULTIPLIER_UP, MULTIPLIER_DOWN = Decimal("1.0500"), Decimal("0.9500")
 _MAX_MARKET_NOTIONAL = Decimal(5_000_000)
 _LOT_SIZE_TO_MARKET_LOT_SIZE = 10
 _FAMILIAR_PRICES = {"BTCUSDT": "65000", "ETHUSDT": "3200", "BNBUSDT": "600", "SOLUSDT": "150"}
@@ -38,11 +41,11 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def quantity_precision(self) -> int:
-        return _decimal_places(self.step_size)
+        return decimal_places(self.step_size)
 
     @property
     def price_precision(self) -> int:
-        return _decimal_places(self.tick_size)
+        return decimal_places(self.tick_size)
 
     def quantity_text(self, quantity: Decimal) -> str:
         """Format a quantity as Binance does: a fixed number of places, never an exponent, never ``-0``."""
@@ -119,6 +122,7 @@ def _fingerprint(name: str) -> int:
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
 
 
-def _decimal_places(size: Decimal) -> int:
+def decimal_places(size: Decimal) -> int:
+    """Return how many digits after the point a number is written with."""
     exponent = size.as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0

@@ -131,7 +131,7 @@ async def _trade_hedged(
     fields = entry("ETHUSDT", "0.5") | {"positionSide": "LONG"}
     permits.append(await pipeline.ask("open", fields, _PATIENT_SEC))
     order = MarketOrder(symbol="ETHUSDT", side="BUY", quantity=Decimal("0.5"), position_side="LONG")
-    pipeline.publish_fill("open", exchange.place_market_order(order))
+    pipeline.publish_fill("open", exchange.place_order(order))
     await pipeline.ledger_reaches("ETHUSDT", "0.5", _PATIENT_SEC)
     await until(lambda: pipeline.snapshot("ETHUSDT").get("long_amt"), "a snapshot with legs", _PATIENT_SEC)
     await cut_stream(simulator)

@@ -72,7 +72,7 @@ async def test_an_orders_fills_come_with_their_quantities_and_times(
 ) -> None:
     exchange = simulator.exchange
     exchange.first_fill_share = Decimal("0.3")
-    order = exchange.place_market_order(MarketOrder(symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010")))
+    order = exchange.place_order(MarketOrder(symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010")))
     exchange.fill_remainder(order)
     trades = await parts.rest.order_trades(Symbol("BTCUSDT"), OrderId(str(order.order_id)))
     assert [trade.quantity for trade in trades] == [Decimal("0.003"), Decimal("0.007")]

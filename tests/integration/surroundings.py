@@ -61,7 +61,7 @@ def environment(redis_url: str, simulator: RunningSimulator, settings: Mapping[s
 def trade(exchange: SimulatedExchange, symbol: str, side: str, quantity: str) -> Order:
     """Return a market order of ours, filled at once."""
     order = MarketOrder(symbol=symbol, side="BUY" if side == "BUY" else "SELL", quantity=Decimal(quantity))
-    return exchange.place_market_order(order)
+    return exchange.place_order(order)
 
 
 async def cut_stream(simulator: RunningSimulator) -> None:

@@ -55,7 +55,7 @@ def send(exchange: SimulatedExchange, plan_id: str, symbol: str, *, client_order
     order = MarketOrder(
         symbol=symbol, side="SELL", quantity=Decimal(3), reduce_only=True, client_order_id=client_order_id
     )
-    return exchange.place_market_order(order)
+    return exchange.place_order(order)
 
 
 async def test_an_unknown_order_covers_its_quantity_until_evidence_a_result_or_the_grace() -> None:
@@ -184,7 +184,7 @@ async def test_a_result_waits_named_until_the_legs_of_its_ledger_are_set(site: S
     exchange.set_hedge_mode(True)
     ledger = f"quantum:position:ledger:{symbol}"
     for side, leg, amount in (("BUY", "LONG", 4), ("SELL", "SHORT", 2)):
-        exchange.place_market_order(
+        exchange.place_order(
             MarketOrder(
                 symbol=symbol,
                 side="BUY" if side == "BUY" else "SELL",
@@ -199,7 +199,7 @@ async def test_a_result_waits_named_until_the_legs_of_its_ledger_are_set(site: S
         assert await may_close(site, "plan", close_long) == 3
         site.redis.delete(ledger)
         site.redis.hset(ledger, mapping={"last_known_amt": "2"})
-        order = exchange.place_market_order(
+        order = exchange.place_order(
             MarketOrder(symbol=symbol, side="SELL", quantity=Decimal(3), position_side="LONG")
         )
         site.publish_fill("plan", order)

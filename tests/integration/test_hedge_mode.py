@@ -57,7 +57,7 @@ async def test_each_leg_is_opened_and_closed_by_itself_and_results_find_it_throu
         for plan_id, fields, leg, dialect, expected in orders:
             permit = await site.ask(plan_id, fields | {"positionSide": leg}, PATIENT_SEC)
             assert permit["allow"], permit
-            order = exchange.place_market_order(
+            order = exchange.place_order(
                 MarketOrder(
                     symbol=SYMBOL,
                     side="BUY" if permit["order_side"] == "BUY" else "SELL",

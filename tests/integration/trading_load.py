@@ -184,7 +184,7 @@ class TradingLoad:
         """Place an order, in two parts at times; its results wait for their turn, in any order."""
         exchange = self._exchange
         exchange.first_fill_share = Decimal("0.3") if self._random.random() < 0.3 else None
-        order = exchange.place_market_order(
+        order = exchange.place_order(
             MarketOrder(
                 symbol=name, side="BUY" if side == "BUY" else "SELL", quantity=quantity, reduce_only=closes
             )

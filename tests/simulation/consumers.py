@@ -138,7 +138,7 @@ class Consumers:
                 break
             await trio.sleep(rng.uniform(0.0, 0.9))
             if trio.current_time() > until_sec - 1 or rng.random() < 0.3:
-                venue.expire_remainder(order)
+                venue.end_order(order)
             else:
                 self._fill_more(order, closes=grant.kind == "close")
         if rng.random() < 0.6:  # Not every executor writes it: then the ledger's order time counts alone.
@@ -174,7 +174,7 @@ class Consumers:
         while not order.is_final:
             await trio.sleep(rng.uniform(0.1, 0.8))
             if rng.random() < 0.4:
-                venue.expire_remainder(order)
+                venue.end_order(order)
             else:
                 self._fill_more(order, closes=grant.kind == "close")
         grant.left, grant.over = ZERO, True
@@ -213,7 +213,7 @@ class Consumers:
         if wanted > 0:
             venue.fill_remainder(order, wanted)
         else:
-            venue.expire_remainder(order)
+            venue.end_order(order)
 
     def _send(self, grant: Grant, *, partly: bool, client_order_id: str | None = None) -> Order | None:
         venue = self._venue
@@ -222,7 +222,7 @@ class Consumers:
         closes = grant.kind == "close"
         self._sending = grant
         try:
-            return venue.place_market_order(
+            return venue.place_order(
                 MarketOrder(
                     symbol=grant.symbol,
                     side="BUY" if grant.order_side == "BUY" else "SELL",

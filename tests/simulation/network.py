@@ -134,7 +134,7 @@ class RestNetwork(httpx.AsyncBaseTransport):
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         began_sec, sent_ms = trio.current_time(), true_ms()
         path = request.url.path
-        fault = self._dice.rest_fault(path)
+        fault = self._dice.rest_fault(request.method, path)
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
         self._tripwire.cross()

@@ -183,7 +183,7 @@ async def test_partial_fills_are_controlled(client: HttpClient, control: Control
     assert (answer["status"], answer["executedQty"]) == ("PARTIALLY_FILLED", "0.300")
     finish = {"symbol": "BTCUSDT", "order_id": answer["orderId"]}
     assert (await control.post("/order", **finish, quantity="0.2"))["executed"] == "0.500"
-    assert (await control.post("/order", **finish, expire=True))["status"] == "EXPIRED"
+    assert (await control.post("/order", **finish, end="EXPIRED"))["status"] == "EXPIRED"
     await control.post("/first-fill-share", share=None)
     answer = (await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")).json()
     assert answer["status"] == "FILLED"

@@ -21,7 +21,7 @@ from tests.simulator.clients import HandClock, Recorder, market
 def test_a_fill_is_announced_as_order_trade_and_account_update(exchange: SimulatedExchange) -> None:
     exchange.mark_prices.set_price("BTCUSDT", Decimal(60000), hold=True)
     recorder = Recorder(exchange)
-    order = exchange.place_market_order(market("SELL", "0.038"))
+    order = exchange.place_order(market("SELL", "0.038"))
     new, lite, trade, account = recorder.payloads()
     assert [event["e"] for event in (new, lite, trade, account)] == [
         "ORDER_TRADE_UPDATE",
@@ -67,15 +67,15 @@ def test_a_fill_is_announced_as_order_trade_and_account_update(exchange: Simulat
 def test_trade_lite_can_be_turned_off(exchange: SimulatedExchange) -> None:
     exchange.emits_trade_lite = False
     recorder = Recorder(exchange)
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     assert recorder.payloads("TRADE_LITE") == []
 
 
 def test_only_the_changed_leg_is_reported(exchange: SimulatedExchange) -> None:
     exchange.set_hedge_mode(True)
-    exchange.place_market_order(market("BUY", "0.038", leg="LONG"))
+    exchange.place_order(market("BUY", "0.038", leg="LONG"))
     recorder = Recorder(exchange)
-    exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
+    exchange.place_order(market("SELL", "0.010", leg="SHORT"))
     positions = recorder.payloads("ACCOUNT_UPDATE")[0]["a"]["P"]
     assert [(position["ps"], position["pa"]) for position in positions] == [("SHORT", "-0.010")]
 
@@ -83,10 +83,10 @@ def test_only_the_changed_leg_is_reported(exchange: SimulatedExchange) -> None:
 def rows_in_both_modes(exchange: SimulatedExchange) -> list[list[tuple[str, str]]]:
     """Buy and sell in one-way mode, sell in hedge mode; return leg and amount in each account update."""
     recorder = Recorder(exchange)
-    exchange.place_market_order(market("BUY", "0.038"))
-    exchange.place_market_order(market("SELL", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
+    exchange.place_order(market("SELL", "0.038"))
     exchange.set_hedge_mode(True)
-    exchange.place_market_order(market("SELL", "0.010", leg="SHORT"))
+    exchange.place_order(market("SELL", "0.010", leg="SHORT"))
     updates = recorder.payloads("ACCOUNT_UPDATE")
     return [[(row["ps"], row["pa"]) for row in event["a"]["P"]] for event in updates]
 
@@ -112,7 +112,7 @@ def test_events_of_one_type_are_in_order_of_transaction_time_even_in_a_burst(
 ) -> None:
     recorder = Recorder(exchange)
     for symbol in ("BTCUSDT", "ETHUSDT", "BTCUSDT"):
-        exchange.place_market_order(market("BUY", "1", symbol=symbol))
+        exchange.place_order(market("BUY", "1", symbol=symbol))
     account_times = [event["T"] for event in recorder.payloads("ACCOUNT_UPDATE")]
     assert account_times == [clock.now_ms, clock.now_ms + 1, clock.now_ms + 2]
     order_times = [event["T"] for event in recorder.payloads("ORDER_TRADE_UPDATE")]
@@ -123,7 +123,7 @@ def test_clock_skew_shifts_the_exchanges_time_and_not_the_hosts(
     exchange: SimulatedExchange, clock: HandClock
 ) -> None:
     exchange.faults.clock_skew_ms = -3000
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     change = exchange.history.changes("BTCUSDT")[0]
     assert (change.transaction_time_ms, change.wall_time_ms) == (clock.now_ms - 3000, clock.now_ms)
 
@@ -141,7 +141,7 @@ def test_clock_skew_shifts_the_exchanges_time_and_not_the_hosts(
 def test_moves_from_outside_carry_binances_special_order_ids(
     exchange: SimulatedExchange, cause: Cause, client_id_prefix: str, execution_type: str
 ) -> None:
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     recorder = Recorder(exchange)
     move_position(exchange, "BTCUSDT", target=Decimal(0), cause=cause)
     new, trade = recorder.payloads("ORDER_TRADE_UPDATE")
@@ -191,7 +191,7 @@ def test_a_funding_fee_is_an_account_update_without_positions(exchange: Simulate
 def test_every_documented_reason_can_be_reported_with_and_without_the_unchanged_position(
     exchange: SimulatedExchange, reason: BalanceReason
 ) -> None:
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     recorder = Recorder(exchange)
     change_balance(exchange, reason, Decimal(3))
     change_balance(exchange, reason, Decimal(-3), symbol="BTCUSDT")
@@ -207,15 +207,15 @@ def test_an_update_of_an_unchanged_position_has_a_transaction_time_of_its_own(
     exchange: SimulatedExchange,
 ) -> None:
     recorder = Recorder(exchange)
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     change_balance(exchange, "MARGIN_TRANSFER", Decimal(1), symbol="BTCUSDT")
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     times = [event["T"] for event in recorder.payloads("ACCOUNT_UPDATE")]
     assert times == sorted(set(times))
 
 
 def test_a_stop_order_is_reported_as_a_conditional_order_around_its_fill(exchange: SimulatedExchange) -> None:
-    exchange.place_market_order(market("BUY", "0.038"))
+    exchange.place_order(market("BUY", "0.038"))
     recorder = Recorder(exchange)
     order = move_position(exchange, "BTCUSDT", target=Decimal(0), cause="stop")
     assert order is not None

@@ -77,14 +77,14 @@ def test_v3_lists_open_positions_only(exchange: SimulatedExchange) -> None:
 
 def test_v3_lists_flat_symbols_with_an_open_order_and_no_leverage(exchange: SimulatedExchange) -> None:
     exchange.first_fill_share = Decimal("0.5")
-    exchange.place_market_order(market("BUY", "1"))
-    exchange.place_market_order(market("SELL", "0.5", reduce_only=True))
+    exchange.place_order(market("BUY", "1"))
+    exchange.place_order(market("SELL", "0.5", reduce_only=True))
     exchange.fill_remainder(exchange.orders.of("BTCUSDT")[1])
     move_position(exchange, "BTCUSDT", target=Decimal(0))
     (row,) = decoded(ask(exchange, "GET", "/fapi/v3/positionRisk"))
     assert (row["symbol"], row["positionAmt"], row["markPrice"]) == ("BTCUSDT", "0.000", "0.00000000")
     assert not {"leverage", "marginType"} & row.keys()
-    exchange.expire_remainder(exchange.orders.of("BTCUSDT")[0])
+    exchange.end_order(exchange.orders.of("BTCUSDT")[0])
     assert decoded(ask(exchange, "GET", "/fapi/v3/positionRisk")) == []
 
 
@@ -148,15 +148,19 @@ def test_result_reports_what_was_executed_and_ack_only_that_it_was_taken(exchang
     exchange.mark_prices.set_price("BTCUSDT", Decimal(50000), hold=True)
     result = decoded(place(exchange, newOrderRespType="RESULT", newClientOrderId="plan-7"))
     filled = {"status": "FILLED", "executedQty": "0.010", "clientOrderId": "plan-7"}
-    paid = {"avgPrice": "50000.00000000", "cumQuote": "500.00000", "positionSide": "BOTH"}
-    assert result | filled | paid == result
+    assert result | filled | {"positionSide": "BOTH", "cumQty": "0.010"} == result
     ack = decoded(place(exchange))
     assert (ack["status"], ack["executedQty"]) == ("NEW", "0.000")
+    assert not {"avgPrice", "cumQuote"} & (ack.keys() | result.keys())
+    exchange.faults.order_answers_with_average = True
+    result = decoded(place(exchange, newOrderRespType="RESULT"))
+    assert (result["avgPrice"], Decimal(result["cumQuote"])) == ("50000.00000000", 500)
+    assert decoded(place(exchange))["avgPrice"] == "0.00"
 
 
 def test_an_order_is_found_by_either_id(exchange: SimulatedExchange) -> None:
     path = "/fapi/v1/order"
-    order = exchange.place_market_order(market("BUY", "0.010"))
+    order = exchange.place_order(market("BUY", "0.010"))
     for query in ({"orderId": order.order_id}, {"origClientOrderId": order.client_order_id}):
         found = decoded(ask(exchange, "GET", path, symbol="BTCUSDT", **query))
         assert (found["orderId"], found["status"]) == (order.order_id, "FILLED")
@@ -169,12 +173,12 @@ def test_an_orders_trades_are_its_fills_with_their_times(
 ) -> None:
     path = "/fapi/v1/userTrades"
     exchange.first_fill_share = Decimal("0.3")
-    order = exchange.place_market_order(market("SELL", "0.010"))
+    order = exchange.place_order(market("SELL", "0.010"))
     first_ms = exchange.position("BTCUSDT").update_time_ms
     clock.now_ms += 250
     exchange.fill_remainder(order)
     exchange.first_fill_share = None
-    exchange.place_market_order(market("BUY", "0.020"))
+    exchange.place_order(market("BUY", "0.020"))
     trades = decoded(ask(exchange, "GET", path, symbol="BTCUSDT", orderId=order.order_id))
     shown = [(trade["qty"], trade["time"], trade["side"], trade["orderId"]) for trade in trades]
     assert shown == [
@@ -192,7 +196,18 @@ def test_an_orders_trades_are_its_fills_with_their_times(
     ("parameters", "code"),
     [
         ({"side": "HOLD"}, -1117),
-        ({"type": "LIMIT"}, -1116),
+        ({"type": "LIMIT"}, -1102),
+        ({"type": "LIMIT", "timeInForce": "GTC"}, -1102),
+        ({"type": "LIMIT", "timeInForce": "DAY", "price": "1"}, -1115),
+        ({"type": "ICEBERG"}, -1116),
+        ({"type": "STOP_MARKET"}, -4120),
+        ({"type": "TRAILING_STOP_MARKET"}, -4120),
+        ({"price": "65000"}, -1106),
+        ({"timeInForce": "GTC"}, -1106),
+        ({"newOrderRespType": "FULL"}, -1136),
+        ({"newClientOrderId": "a b"}, -4015),
+        ({"newClientOrderId": "x" * 37}, -4015),
+        ({"newClientOrderId": "line\n"}, -4015),
         ({"positionSide": "UP"}, -4060),
         ({"quantity": "NaN"}, -1102),
         ({"quantity": "1e"}, -1102),

@@ -24,7 +24,7 @@ def test_a_wiped_account_is_flat_without_date_or_event_and_trades_on(
 ) -> None:
     wallet = exchange.wallet_balance
     exchange.first_fill_share = Decimal("0.5")
-    unfinished = exchange.place_market_order(market("BUY", "2"))
+    unfinished = exchange.place_order(market("BUY", "2"))
     move_position(exchange, "ETHUSDT", target=Decimal(-3))
     move_position(exchange, "BNBUSDT", target=Decimal(3))
     move_position(exchange, "BNBUSDT", target=Decimal(0))
@@ -43,7 +43,7 @@ def test_a_wiped_account_is_flat_without_date_or_event_and_trades_on(
     assert ask(exchange, "GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=unfinished.order_id).status == 400
     exchange.first_fill_share = None
     clock.now_ms += 1000
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     assert (row(exchange)["positionAmt"], row(exchange)["updateTime"]) == ("1.000", clock.now_ms)
 
 
@@ -75,16 +75,16 @@ async def test_wipes_and_older_states_are_controlled_from_outside(client: HttpCl
 def test_a_clock_that_is_set_back_makes_later_changes_older(
     exchange: SimulatedExchange, clock: HandClock, back_ms: int
 ) -> None:
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     first_ms = row(exchange)["updateTime"]
     exchange.faults.clock_skew_ms = -back_ms
     recorder = Recorder(exchange)
     for ahead_ms in (0, 1, 2):
-        exchange.place_market_order(market("BUY", "1"))
+        exchange.place_order(market("BUY", "1"))
         assert row(exchange)["updateTime"] == first_ms - back_ms + ahead_ms
     assert recorder.payloads("ACCOUNT_UPDATE")[0]["T"] == first_ms - back_ms
     exchange.faults.clock_skew_ms = 5000
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     assert row(exchange)["updateTime"] == clock.now_ms + 5000
 
 
@@ -93,16 +93,16 @@ def test_a_burst_and_times_that_do_not_follow_the_clock_only_grow(
     exchange: SimulatedExchange, back_ms: int, follow_clock: bool
 ) -> None:
     exchange.faults.transaction_times_follow_clock = follow_clock
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     first_ms = row(exchange)["updateTime"]
     exchange.faults.clock_skew_ms = -back_ms
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     assert row(exchange)["updateTime"] == first_ms + 1
 
 
 def test_a_long_burst_gives_no_time_twice(exchange: SimulatedExchange) -> None:
     for _ in range(200):
-        exchange.place_market_order(market("BUY", "0.001"))
+        exchange.place_order(market("BUY", "0.001"))
     times = [change.transaction_time_ms for change in exchange.history.changes("BTCUSDT")]
     assert times == list(range(times[0], times[0] + 200))
 
@@ -115,7 +115,7 @@ def test_the_next_events_can_be_dated_ahead_and_the_rows_are_not(
     recorder = Recorder(exchange)
     for ahead_ms in (5_000, 3_600_000, 7):
         clock.now_ms += 10
-        exchange.place_market_order(market("BUY", "1"))
+        exchange.place_order(market("BUY", "1"))
         account = recorder.payloads("ACCOUNT_UPDATE")[-1]
         trade = recorder.payloads("ORDER_TRADE_UPDATE")[-1]
         assert {account["T"], account["E"], trade["T"], trade["E"]} == {clock.now_ms + ahead_ms}
@@ -127,11 +127,11 @@ def test_the_next_events_can_be_in_microseconds_and_the_row_as_well(
 ) -> None:
     exchange.faults.microseconds_next, exchange.faults.dated_ahead_rows = 1, True
     recorder = Recorder(exchange)
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     assert recorder.payloads("ACCOUNT_UPDATE")[0]["T"] == clock.now_ms * 1000
     assert row(exchange)["updateTime"] == clock.now_ms * 1000
     clock.now_ms += 10
-    exchange.place_market_order(market("BUY", "1"))
+    exchange.place_order(market("BUY", "1"))
     assert recorder.payloads("ACCOUNT_UPDATE")[1]["T"] == row(exchange)["updateTime"] == clock.now_ms
 
 

@@ -18,7 +18,6 @@ from commands.check.measure.pace import Pace
 from commands.check.measure.table import Table
 from exchange.errors import ExchangeError
 from simulator.faults import RestFault
-from simulator.orders import OrderBook
 from simulator.request_log import RequestRecord
 from tests.commands.measure.rig import QUICK, Rig, answering
 from tests.integration.surroundings import trade
@@ -26,18 +25,6 @@ from tests.integration.waiting import until
 
 SYMBOL = "BTCUSDT"
 ORDER = "an order of the least size and its close"
-
-
-@pytest.fixture
-def filled_ids_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Client ids unique among open orders only, as the real exchange has it."""
-
-    def knows_client_id(book: OrderBook, client_order_id: str) -> bool:
-        return any(
-            order.client_order_id == client_order_id and not order.is_final for order in book._by_id.values()
-        )
-
-    monkeypatch.setattr(OrderBook, "knows_client_id", knows_client_id)
 
 
 def is_flat(measured: Rig) -> bool:
@@ -51,28 +38,34 @@ async def test_an_order_and_its_close_after_a_yes(measured: Rig) -> None:
     assert asked[0].startswith("Send a market order BUY 0.001 BTCUSDT (about 6")
     assert "the simulator" in asked[0]
     assert "Play money" in asked[0]
-    buy, again, close = measured.orders()
+    buy, close = measured.orders()
     assert "side=BUY" in buy.query
-    assert "side=SELL" in again.query
+    assert "side=SELL" in close.query
     assert "reduceOnly=true" in close.query
-    assert found.row("`avgPrice`, `cumQuote`").result == "DIFFERS"
+    assert found.row("`avgPrice`, `cumQuote`").result == "as documented"
     assert "executedQty" in found.row("keys of that answer").found
     assert found.row("its status").found == "FILLED, executedQty 0.001"
     assert found.row("`GET /fapi/v1/order` by").found == "found at once"
     events = found.row("events of the order").found
     order = ["ORDER_TRADE_UPDATE NEW", "TRADE_LITE", "ORDER_TRADE_UPDATE FILLED", "ACCOUNT_UPDATE", "answer"]
     assert sorted(order, key=events.index) == order
-    assert found.row("the same client id").found.startswith("Binance error -4116")
+    assert found.row("the same client id").result == "as documented"
     assert found.row("position in BTCUSDT afterwards").found == "none"
     assert is_flat(measured)
 
 
-async def test_an_accepted_second_use_of_the_client_id_is_the_close(
-    filled_ids_are_free: None, measured: Rig
-) -> None:
+async def test_what_is_not_as_documented_is_shown_and_the_order_closed(measured: Rig) -> None:
+    faults = measured.exchange.faults
+    faults.client_ids_unique_forever, faults.order_answers_with_average = True, True
+    faults.order_visible_after_ms = 30
     found = await measured.measure(ask=answering("y"), order_symbol=SYMBOL)
-    assert found.row("the same client id").result == "as documented"
-    assert len(measured.orders()) == 2
+    assert found.row("`avgPrice`, `cumQuote`").result == "DIFFERS"
+    assert found.row("the same client id").result == "DIFFERS"
+    assert found.row("the same client id").found.startswith("Binance error -4116")
+    assert "ms later, at try" in found.row("`GET /fapi/v1/order` by").found
+    _, again, close = measured.orders()
+    assert "side=SELL" in again.query
+    assert "reduceOnly=true" in close.query
     assert is_flat(measured)
 
 
@@ -209,7 +202,7 @@ async def test_an_order_without_an_answer_is_looked_up_and_closed(
     assert found_in(table, "position in BTCUSDT afterwards") == "none"
 
 
-async def test_a_close_without_an_answer_is_not_sent_twice(filled_ids_are_free: None, measured: Rig) -> None:
+async def test_a_close_without_an_answer_is_not_sent_twice(measured: Rig) -> None:
     faults = measured.exchange.faults
     async with ready_order(measured) as (order, table):
         faults.rest_fault_paths = ["/fapi/v1/order"]
