@@ -22,6 +22,7 @@ Word = TypeVar("Word", bound=str)
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 _TRUE = ("true", "1", "yes", "on")
+_EXTRA_PERMIT = re.compile(r"[A-Za-z0-9_.-]{1,32}=[A-Za-z0-9_:-]{1,200}\{plan_id\}[A-Za-z0-9_:-]{0,200}")
 _FALSE = ("false", "0", "no", "off")
 
 
@@ -44,6 +45,18 @@ def seconds(low: float, high: float) -> Kind[float]:
     )
 
 
+def seconds_above(low: float, high: float) -> Kind[float]:
+    """Return the kind of a duration in seconds that is more than `low`, up to `high`."""
+
+    def parse(text: str) -> float:
+        duration = _between(text, _NUMBER, low, high)
+        if duration == Decimal(str(low)):
+            raise ValueError("not above the bound")
+        return float(duration)
+
+    return Kind(f"seconds above {low:.10g}, up to {high:.10g}", parse)
+
+
 def whole_seconds(low: int, high: int) -> Kind[int]:
     """Return the kind of a duration in whole seconds from `low` to `high`, for TTLs in Redis."""
     return Kind(f"whole seconds from {low} to {high}", _whole_between(low, high))
@@ -57,6 +70,13 @@ def whole(low: int, high: int) -> Kind[int]:
 def percent(low: int, high: int) -> Kind[Decimal]:
     """Return the kind of an exact percentage from `low` to `high`."""
     return Kind(f"percent from {low} to {high}, such as 1.5", lambda text: _between(text, _NUMBER, low, high))
+
+
+def amount(low: int, high: int) -> Kind[Decimal]:
+    """Return the kind of an exact amount of money from `low` to `high`."""
+    return Kind(
+        f"an amount from {low} to {high}, such as 2.5", lambda text: _between(text, _NUMBER, low, high)
+    )
 
 
 def flag() -> Kind[bool]:
@@ -80,6 +100,37 @@ def one_of(*choices: Word) -> Kind[Word]:
         return by_folded[text.lower()]
 
     return Kind(f"{', '.join(choices[:-1])} or {choices[-1]}", parse)
+
+
+def switch(role: str, *words: Word, built: bool) -> Kind[Word]:
+    """Return the kind of a role's switch; one that is not `built` accepts the first word, `off`, alone."""
+    all_words = one_of(*words)
+
+    def parse(text: str) -> Word:
+        word = all_words.parse(text)
+        if not built and word != words[0]:
+            raise ValueError("not in this version")
+        return word
+
+    def show_refused(text: str) -> str:
+        return text if text.lower() in words else quoted(text)
+
+    allowed = all_words.allowed if built else f"{words[0]}, because this version has no {role}"
+    return Kind(allowed, parse, show_refused)
+
+
+def never(because: str) -> Kind[bool]:
+    """Return the kind of a truth value that must be false."""
+
+    def parse(text: str) -> bool:
+        if flag().parse(text):
+            raise ValueError("true")
+        return False
+
+    def show_refused(text: str) -> str:
+        return text if text.lower() in _TRUE else quoted(text)
+
+    return Kind(f"false, because {because}", parse, show_refused)
 
 
 def matching(pattern: str, allowed: str) -> Kind[str]:
@@ -122,6 +173,44 @@ def symbols() -> Kind[tuple[str, ...]]:
         return tuple(dict.fromkeys(names))
 
     return Kind("symbols such as BTCUSDT,ETHUSDT", parse)
+
+
+def quote_assets(*known: str) -> Kind[tuple[str, ...]]:
+    """Return the kind of a comma list of some of the `known` quote assets, at least one."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = symbols().parse(text)
+        if not names or not set(names) <= set(known):
+            raise ValueError("not quote assets")
+        return names
+
+    return Kind(f"one or more of {', '.join(known)}, with commas", parse)
+
+
+def names() -> Kind[tuple[str, ...]]:
+    """Return the kind of a comma list of names, without duplicates, in the order given."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        given = [name for part in text.split(",") if (name := part.strip())]
+        if not all(re.fullmatch(r"[\w.:-]{1,64}", name) for name in given):
+            raise ValueError("not names")
+        return tuple(dict.fromkeys(given))
+
+    return Kind("names such as intent_bridge,apply_layer", parse)
+
+
+def extra_permits() -> Kind[tuple[str, ...]]:
+    """Return the kind of a comma list of permits, each `NAME=key` with `{plan_id}` once in the key."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        given = [permit for part in text.split(",") if (permit := part.strip())]
+        if not all(_EXTRA_PERMIT.fullmatch(permit) for permit in given):
+            raise ValueError("not permits")
+        if len({permit.partition("=")[0] for permit in given}) < len(given):
+            raise ValueError("a name twice")
+        return tuple(given)
+
+    return Kind("permits such as P26=quantum:permit:p26:{plan_id}, with commas", parse)
 
 
 def credential() -> Kind[Secret]:

@@ -18,6 +18,18 @@ from settings.variables import FIELD_OF, VARIABLES, Settings
 Origin = Literal["env", "file", "default"]
 
 _FILE: Final = "_FILE"
+#: An unknown name that begins so is probably a mistyped one: of the guard, and of the roles.
+_PREFIXES: Final = (
+    "P33_",
+    "GOV_",
+    "P34_",
+    "APPLY_",
+    "EXEC_",
+    "UNIVERSE_",
+    "INTENT_BRIDGE_",
+    "P35_",
+    "RISK_",
+)
 _MAX_FILE_BYTES = 4096
 _FILE_ALLOWED = "the absolute path of a readable file that holds the secret"
 
@@ -30,7 +42,7 @@ class Loaded:
     origins: Mapping[str, Origin]
     """By variable, all of them: `file` where `<variable>_FILE` named a file that holds the value."""
     warnings: tuple[str, ...]
-    """A line each: unknown `P33_…` names, settings without effect, risky combinations."""
+    """A line each: unknown names with a prefix of ours, settings without effect, risky combinations."""
 
 
 def load(environ: Mapping[str, str]) -> Loaded:
@@ -98,5 +110,6 @@ def _secret_in_file(name: str, path: str) -> str:
 def _unknown_names(environ: Mapping[str, str]) -> Iterator[str]:
     known = [*FIELD_OF, *(variable.name + _FILE for variable in VARIABLES if variable.kind.is_secret)]
     for name in sorted(environ):
-        if name.startswith("P33_") and name not in known:
-            yield f"{quoted(name)} is not a setting and is ignored{did_you_mean(name, known, begin='P33_')}"
+        begin = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+        if begin is not None and name not in known:
+            yield f"{quoted(name)} is not a setting and is ignored{did_you_mean(name, known, begin=begin)}"

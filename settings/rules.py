@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from settings.error import SettingsError
 from settings.hosts import is_loopback, venue_of
 from settings.show import shown
+from settings.universe import universe_mode
 from settings.variables import FIELD_OF, Settings
 
 
@@ -70,6 +71,8 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
         *_wrong_exchange(settings),
         *_two_exchanges(settings, origins),
         *_too_many_pings(settings),
+        *_orders_for_real(settings),
+        *_universe_of_another_exchange(settings),
         *_not_below(settings, origins),
     ]
     if broken:
@@ -139,6 +142,21 @@ def _too_many_pings(settings: Settings) -> Iterator[tuple[str, str]]:
             f"at least {_SHORTEST_PROOF_SEC} unless BINANCE_WS_URL is on this machine, because Binance ends "
             "connections that send more than 10 messages a second",
         )
+
+
+def _orders_for_real(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.executing == "on" and not settings.binance_testnet and settings.real_money != "yes":
+        yield (
+            "EXEC_REAL_MONEY",
+            "yes, because P33_EXECUTOR=on sends orders to the real exchange (BINANCE_TESTNET=false)",
+        )
+
+
+def _universe_of_another_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
+    testnet = settings.binance_testnet
+    right = universe_mode({"binance_testnet": testnet})
+    if settings.universe_mode != right:
+        yield "UNIVERSE_MODE", f"{right}, because BINANCE_TESTNET={str(testnet).lower()}"
 
 
 def _exchange_urls(settings: Settings) -> dict[str, str]:

@@ -38,6 +38,15 @@ def derived(name: str, kind: Kind[T], derive: Callable[[Mapping[str, Any]], str]
     return _field(variable, kind.parse(default))
 
 
+def derived_or_none(
+    name: str, kind: Kind[T], derive: Callable[[Mapping[str, Any]], str], meaning: str
+) -> T | None:
+    """Declare a field whose default follows from other variables, where the empty text stands for none."""
+    default = derive({})
+    variable = Variable(name, kind, default, meaning, derive, is_optional=True)
+    return _field(variable, kind.parse(default) if default else None)
+
+
 def optional(name: str, kind: Kind[T], meaning: str) -> T | None:
     """Declare a field that has no default."""
     return _field(Variable(name, kind, "", meaning, is_optional=True), None)

@@ -1,0 +1,156 @@
+"""Switches of roles, and the settings of the universe publisher and the executor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from settings import Settings, SettingsError, load
+from settings.kinds import switch
+from settings.rules import hold_rules
+from settings.variables import FIELD_OF
+from tests.settings.refusal import refusal
+
+ROLES = {
+    "P33_GOVERNOR": "Governor",
+    "P33_RECONCILE": "reconcile engine",
+    "P33_EXECUTOR": "executor",
+    "P33_INTENT_BRIDGE": "Intent Bridge",
+    "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
+}
+
+
+def test_every_role_is_off_unless_it_is_switched_on() -> None:
+    settings = load({}).settings
+    for switch_name in (*ROLES, "P33_UNIVERSE"):
+        assert getattr(settings, FIELD_OF[switch_name]) == "off"
+    assert settings.executing == "off"
+
+
+@pytest.mark.parametrize("text", ["off", "shadow", "on", "OFF", "Shadow"])
+def test_the_universe_can_be_published_in_the_shadow_and_for_all(text: str) -> None:
+    assert load({"P33_UNIVERSE": text}).settings.universe == text.lower()
+
+
+@pytest.mark.parametrize(("variable", "role"), ROLES.items())
+def test_a_role_that_this_version_does_not_have_can_only_be_off(variable: str, role: str) -> None:
+    assert getattr(load({variable: "off"}).settings, FIELD_OF[variable]) == "off"
+    expected = f"{variable}=on is not allowed: off, because this version has no {role}"
+    assert refusal({variable: "on"}) == expected
+
+
+def test_a_role_that_exists_accepts_its_words_and_no_other() -> None:
+    kind = switch("executor", "off", "dry_run", "on", built=True)
+    assert [kind.parse(word) for word in ("off", "dry_run", "ON")] == ["off", "dry_run", "on"]
+    for word in ("shadow", "true", ""):
+        with pytest.raises(ValueError, match="choices"):
+            kind.parse(word)
+    assert kind.allowed == "off, dry_run or on"
+
+
+@pytest.mark.parametrize(
+    "variable", ["GOVERNOR_BYPASS", "APPLY_DEDUPE_BYPASS", "INTENT_EXECUTOR_UPDATE_LEDGER_AFTER_EXEC"]
+)
+def test_a_bypass_of_the_predecessor_stops_the_start_and_says_why(variable: str) -> None:
+    assert load({variable: "false"}).warnings == ()
+    assert refusal({variable: "true"}).startswith(f"{variable}=true is not allowed: false, because ")
+    assert refusal({variable: "1"}).startswith(f"{variable}=1 is not allowed: false, because ")
+    assert refusal({variable: "perhaps"}).startswith(f"{variable}='perhaps' is not allowed: false, because ")
+
+
+def test_a_dry_run_of_the_apply_layer_lowers_the_executor_and_nothing_else_does() -> None:
+    assert Settings(executor="on").executing == "on"
+    assert Settings(executor="on", apply_mode="testnet").executing == "on"
+    assert Settings(executor="on", apply_mode="dry_run").executing == "dry_run"
+    assert Settings(executor="dry_run", apply_mode="testnet").executing == "dry_run"
+    assert Settings(executor="off", apply_mode="dry_run").executing == "off"
+
+
+def real(**changes: Any) -> Settings:
+    """Settings for the real exchange, with changes that `load` refuses while a role is not there."""
+    return replace(load({"BINANCE_TESTNET": "false"}).settings, **changes)
+
+
+def test_orders_on_the_real_exchange_need_the_word_for_it() -> None:
+    origins = dict.fromkeys(FIELD_OF, "default")
+    with pytest.raises(SettingsError) as refused:
+        hold_rules(real(executor="on"), origins)
+    assert str(refused.value) == (
+        "EXEC_REAL_MONEY=no (default) is not allowed: yes, because P33_EXECUTOR=on sends orders to the real "
+        "exchange (BINANCE_TESTNET=false)"
+    )
+    hold_rules(real(executor="on", real_money="yes"), origins)
+    hold_rules(real(executor="on", apply_mode="dry_run"), origins)
+    hold_rules(real(executor="dry_run"), origins)
+    hold_rules(Settings(executor="on"), origins)
+
+
+def test_an_order_that_is_not_found_must_be_waited_for_longer_than_the_exchange_itself_does() -> None:
+    assert refusal({"EXEC_UNKNOWN_SETTLE_SEC": "10"}).endswith("seconds above 10, up to 3600")
+    assert load({"EXEC_UNKNOWN_SETTLE_SEC": "10.1"}).settings.unknown_settle_sec == 10.1
+
+
+def test_the_universes_mode_follows_the_exchange_and_may_not_contradict_it() -> None:
+    assert load({}).settings.universe_mode == "testnet"
+    assert load({"BINANCE_TESTNET": "false"}).settings.universe_mode == "mainnet"
+    assert refusal({"UNIVERSE_MODE": "mainnet"}) == (
+        "UNIVERSE_MODE=mainnet (env) is not allowed: testnet, because BINANCE_TESTNET=true"
+    )
+
+
+def test_opening_orders_are_limited_on_the_testnet_and_elsewhere_only_on_request() -> None:
+    assert load({}).settings.max_notional_usdt == Decimal(500)
+    assert load({"BINANCE_TESTNET": "false"}).settings.max_notional_usdt is None
+    given = {"BINANCE_TESTNET": "false", "EXEC_MAX_NOTIONAL_USDT": "1000.5"}
+    assert load(given).settings.max_notional_usdt == Decimal("1000.5")
+
+
+def test_lists_of_names_quotes_and_permits_are_read_in_their_order() -> None:
+    settings = load(
+        {
+            "INTENT_EXECUTOR_SOURCE_ALLOWLIST": "a, b,,a",
+            "UNIVERSE_QUOTES": "usdc,USDT",
+            "EXEC_EXTRA_PERMITS": "P26=quantum:permit:p26:{plan_id}",
+        }
+    ).settings
+    assert settings.source_allowlist == ("a", "b")
+    assert settings.universe_quotes == ("USDC", "USDT")
+    assert settings.extra_permits == ("P26=quantum:permit:p26:{plan_id}",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("UNIVERSE_QUOTES", "EUR"),
+        ("UNIVERSE_QUOTES", ","),
+        ("UNIVERSE_REFRESH_SEC", "9"),
+        ("UNIVERSE_MAX", "2001"),
+        ("INTENT_EXECUTOR_SOURCE_ALLOWLIST", "a b"),
+        ("EXEC_EXTRA_PERMITS", "P26"),
+        ("EXEC_EXTRA_PERMITS", "P26=k:{plan_id},P26=l:{plan_id}"),
+        ("EXEC_EXTRA_PERMITS", "P26=k:*:{plan_id}"),
+    ],
+)
+def test_a_value_outside_of_what_is_allowed_stops_the_start(variable: str, text: str) -> None:
+    assert refusal({variable: text}).startswith(f"{variable}={text!r} is not allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("UNIVERSE_MAXX", "UNIVERSE_MAX"),
+        ("EXEC_REAL_MONY", "EXEC_REAL_MONEY"),
+        ("APPLY_MODUS", "APPLY_MODE"),
+        ("GOV_ANY", None),
+        ("P34_ANY", None),
+        ("INTENT_BRIDGE_ANY", None),
+        ("P35_ANY", None),
+        ("RISK_ANY", None),
+    ],
+)
+def test_an_unknown_name_with_a_roles_prefix_is_a_warning(name: str, near: str | None) -> None:
+    hint = f"; did you mean {near}?" if near else ""
+    assert load({name: "1"}).warnings == (f"{name!r} is not a setting and is ignored{hint}",)
