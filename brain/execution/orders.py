@@ -104,11 +104,12 @@ class Unknown(msgspec.Struct, frozen=True):
     """Outcome that only evidence shows. `why` is for operators.
 
     `refused_unless_found`: the exchange refused it for too many requests (429, 418, -1003, -1015), so that
-    one -2013 after the ban proves that there is no order.
+    one -2013 after the ban proves that there is no order. `error`: that of the result then.
     """
 
     why: str
     refused_unless_found: bool = False
+    error: str = ""
 
 
 OrderOutcome = Accepted | NotSent | Refused | Unknown

@@ -10,6 +10,7 @@ import msgspec
 
 from brain.execution.orders import OrderState, OrderStatus
 from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import OrderId
 from brain.numbers import ZERO
 
 _FINAL_STATUSES = frozenset(status.value for status in OrderStatus if status.is_final)
@@ -50,11 +51,42 @@ def refuse(record: OrderRecord, error: str) -> OrderRecord:
     return msgspec.structs.replace(record, phase=OrderPhase.FINAL, error=error)
 
 
-def lose_track(record: OrderRecord) -> OrderRecord:
-    """Return the record as unknown; the same record where an order of it was seen, or it has ended."""
+def lose_track(record: OrderRecord, error: str = "") -> OrderRecord:
+    """Return the record as unknown; the same record where an order of it was seen, or it has ended.
+
+    `error`: of the result, where one answer that there is no such order proves a refusal.
+    """
     if was_seen(record) or record.phase is not OrderPhase.SENDING:
         return record
-    return msgspec.structs.replace(record, phase=OrderPhase.UNKNOWN)
+    return msgspec.structs.replace(record, phase=OrderPhase.UNKNOWN, error=error)
+
+
+def merge(stored: OrderRecord, known: OrderRecord) -> OrderRecord:
+    """Return a stored record with what is known besides: of an order of it, of its refusal, or of neither."""
+    if not was_seen(known):
+        if known.phase is OrderPhase.FINAL:
+            return refuse(stored, known.error)
+        return lose_track(stored, known.error) if known.phase is OrderPhase.UNKNOWN else stored
+    return observe(
+        stored,
+        OrderState(
+            symbol=known.symbol,
+            leg=known.leg,
+            side=known.side,
+            order_id=known.order_id or OrderId(""),
+            client_order_id=known.client_order_id,
+            status=OrderStatus(known.status),
+            cumulative=known.cumulative,
+            average_price=known.average_price,
+            update_ms=0,
+        ),
+    )
+
+
+def changes(before: OrderRecord, after: OrderRecord) -> bool:
+    """Return True if the step to `after` is worth a version: an average price alone is not."""
+    compared = ("phase", "order_id", "status", "cumulative", "error")
+    return any(getattr(before, name) != getattr(after, name) for name in compared)
 
 
 def was_seen(record: OrderRecord) -> bool:

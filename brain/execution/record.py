@@ -25,6 +25,11 @@ class OrderPhase(StrEnum):
     FINAL = "final"
     ORPHAN = "orphan"
 
+    @property
+    def ended(self) -> bool:
+        """Return True if the executor does nothing more for it."""
+        return self in (OrderPhase.FINAL, OrderPhase.ORPHAN)
+
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Record of one plan, all that a later process needs to find out what became of its order.

@@ -1,0 +1,250 @@
+"""Orders in hand, and the only writer of their records."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.executor.reports import ExecutorReports
+from actors.waiting import RETRYABLE_REDIS_ERRORS, describe_error
+from brain.execution import progress
+from brain.execution.orders import OrderState
+from brain.execution.record import OrderRecord
+from brain.execution.results import outcome_of, result_fields
+from brain.identifiers import ClientOrderId, FencingToken, PlanId
+from brain.numbers import plain
+from channels import LatestValue, Lease
+from clocks.clocks import Clocks
+from store.errors import FencedError, StoreRefusedError
+from store.execution_protocol import ExecutorStore
+from store.execution_records import OrderProgress
+from supervision import Heartbeat
+
+T = TypeVar("T")
+
+_PAUSE_SEC = 0.1
+
+
+class LiveOrder:
+    """An order in hand: the record as stored, and the record with all that is known of the order.
+
+    `lacking`: the evidence that is missing for a proof that there is no such order. `held`: an own hold
+    stands.
+    """
+
+    def __init__(
+        self, record: OrderRecord, *, safe_quantity: Decimal | None = None, waited_ms: int | None = None
+    ) -> None:
+        """`safe_quantity` and `waited_ms` are for results: what the permits allowed, and the wait for them."""
+        self.stored = record
+        self.known = record
+        self.safe_quantity = safe_quantity
+        self.waited_ms = waited_ms
+        self.latency_ms: int | None = None
+        self.since_sec = trio.current_time()
+        self.held = False
+        self.lacking: tuple[str, ...] = ()
+        self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def behind(self) -> bool:
+        """True while more is known than is stored."""
+        return progress.changes(self.stored, self.known)
+
+    @property
+    def is_undecided(self) -> bool:
+        """True while it is not known whether there is such an order."""
+        return not progress.was_seen(self.known) and not self.known.phase.ended
+
+    def show(self, order: OrderState) -> None:
+        """Take in what the exchange shows of the order."""
+        self.learn(progress.observe(self.known, order))
+
+    def learn(self, known: OrderRecord) -> None:
+        """Take in what is known by now."""
+        self.known = known
+        self._changed.unpark_all()
+
+    async def changed(self) -> None:
+        """Wait until more is known than is stored."""
+        while not self.behind:
+            await self._changed.park()
+
+    async def priced(self) -> None:
+        """Wait until the order's average price is known."""
+        while self.known.average_price is None:
+            await self._changed.park()
+
+
+class RecordWriter:
+    """Writes the records of live orders, through outages of Redis and changes of the lease.
+
+    Each write rests on the version before it. So a record that another process has moved meanwhile is read
+    again, and what is known here is added to it.
+    """
+
+    def __init__(
+        self,
+        store: ExecutorStore,
+        lease: LatestValue[Lease],
+        reports: ExecutorReports,
+        *,
+        clocks: Clocks,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._reports = reports
+        self._clocks = clocks
+        self._log = log
+
+    async def catch_up(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Store all that is known of an order, with a result for each growth and for its end."""
+        while live.behind:
+            before, known = live.stored, live.known
+            after = progress.next_version(before, known)
+            due = progress.result_due(before, known)
+            if progress.is_late(before, known):
+                await self.event(_late(after), heartbeat)
+            step = OrderProgress(
+                record=after,
+                result=self._result(after, live) if due else (),
+                cooldown_ms=self._executed_ms(before, after) if due else None,
+                audit=audit_fields(
+                    "finish" if after.phase.ended else "answer",
+                    after,
+                    status=after.status,
+                    cumulative=plain(after.cumulative),
+                    error=after.error,
+                    version=str(after.version),
+                ),
+            )
+
+            async def write(fence: FencingToken, step: OrderProgress = step) -> bool:
+                return await self._store.record_progress(fence, step)
+
+            if await self.until_stored(write, heartbeat):
+                self._written(live, after)
+                if due:
+                    self._reports.told(after, latency_ms=live.latency_ms)
+                continue
+            stored = await self.read(after.plan_id, heartbeat)
+            if stored is None:
+                self._log.error("The record of an order is gone", plan_id=after.plan_id)
+                live.stored = live.known = after
+            elif stored == after:
+                self._written(live, after)
+            else:
+                live.stored = stored
+                live.learn(progress.merge(stored, known))
+
+    async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
+        """Read a record, as soon as Redis answers."""
+
+        async def read(_fence: FencingToken) -> OrderRecord | None:
+            return await self._store.order_record(plan_id)
+
+        return await self.until_stored(read, heartbeat)
+
+    async def event(self, fields: Mapping[str, str], heartbeat: Heartbeat) -> None:
+        """Append a reconcile event."""
+        flat = tuple(text for pair in fields.items() for text in pair)
+        await self.until_stored(lambda fence: self._store.emit_event(fence, flat), heartbeat)
+
+    async def audit(self, step: str, record: OrderRecord, heartbeat: Heartbeat, **numbers: str) -> None:
+        """Append a step that changes no record."""
+        fields = audit_fields(step, record, **numbers)
+        await self.until_stored(lambda fence: self._store.append_audit(fence, fields), heartbeat)
+
+    async def until_stored(self, write: Callable[[FencingToken], Awaitable[T]], heartbeat: Heartbeat) -> T:
+        """Call `write` until Redis answers it, under the lease of the moment."""
+        refused: FencingToken | None = None
+        while True:
+            fence = None if self._lease.value is None else self._lease.value.fence
+            if fence is None or fence == refused:
+                with heartbeat.waiting_for("the lease, for an order's record"), trio.move_on_after(1.0):
+                    await self._lease.changed()
+                refused = None
+                continue
+            try:
+                return await write(fence)
+            except FencedError:
+                refused = fence
+            except (*RETRYABLE_REDIS_ERRORS, StoreRefusedError) as error:
+                with heartbeat.waiting_for(describe_error(f"Redis at {self._store.address}", error)):
+                    await trio.sleep(_PAUSE_SEC)
+
+    def _written(self, live: LiveOrder, after: OrderRecord) -> None:
+        live.stored = after
+        live.known = msgspec.structs.replace(
+            live.known, version=after.version, published_cumulative=after.published_cumulative
+        )
+
+    def _result(self, record: OrderRecord, live: LiveOrder) -> tuple[str, ...]:
+        return result_fields(
+            outcome_of(
+                record,
+                published_sec=self._clocks.redis_now_ms() // 1000,
+                safe_quantity=live.safe_quantity,
+                waited_ms=live.waited_ms,
+                latency_ms=live.latency_ms,
+            )
+        )
+
+    def _executed_ms(self, before: OrderRecord, after: OrderRecord) -> int | None:
+        if after.cumulative <= before.cumulative:
+            return None
+        return self._clocks.exchange_ms(self._clocks.now())
+
+
+class LiveOrders:
+    """Orders in hand, by their client order ids. Made with the actor, and ends with it."""
+
+    def __init__(self) -> None:
+        self._by_client_id: dict[ClientOrderId, LiveOrder] = {}
+
+    def add(self, live: LiveOrder) -> LiveOrder:
+        """Take an order in hand."""
+        self._by_client_id[live.stored.client_order_id] = live
+        return live
+
+    def remove(self, live: LiveOrder) -> None:
+        """Let go of an order: it is final, or was never begun."""
+        self._by_client_id.pop(live.stored.client_order_id, None)
+
+    def get(self, client_order_id: ClientOrderId) -> LiveOrder | None:
+        """Return the order in hand of that id."""
+        return self._by_client_id.get(client_order_id)
+
+    def all(self) -> list[LiveOrder]:
+        """Return all orders in hand, oldest first."""
+        return list(self._by_client_id.values())
+
+
+def audit_fields(step: str, record: OrderRecord, **numbers: str) -> tuple[str, ...]:
+    """Return a record of `executor.audit`, flat: its step, the order, and the step's own numbers."""
+    fields = {
+        "step": step,
+        "plan_id": record.plan_id,
+        "symbol": record.symbol,
+        "client_order_id": record.client_order_id,
+        **numbers,
+    }
+    return tuple(text for pair in fields.items() for text in pair)
+
+
+def _late(record: OrderRecord) -> dict[str, str]:
+    return {
+        "event": "EXECUTION_LATE",
+        "symbol": record.symbol,
+        "plan_id": record.plan_id,
+        "client_order_id": record.client_order_id,
+        "order_id": record.order_id or "",
+        "order_status": record.status,
+        "filled_qty": plain(record.cumulative),
+    }

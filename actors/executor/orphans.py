@@ -1,0 +1,184 @@
+"""Orders of ours at the exchange that no record in hand explains: late ones, and orphans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
+from actors.executor.reports import ExecutorReports
+from actors.executor.rules import ExecutorRules
+from brain.execution import progress
+from brain.execution.orders import OWN_PREFIX, OrderState
+from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
+from brain.numbers import ZERO, NotANumberError, parse_decimal, plain
+from channels import SnapshotBook
+from clocks.clocks import Clocks
+from exchange.errors import ExchangeError
+from exchange.protocol import OrderEntry
+from store.execution_protocol import ExecutorStore
+from store.execution_records import ExecutionHold
+from supervision import Heartbeat
+
+#: Orphans are searched for among the orders of so long ago (ms), after a start and in a new run of Redis.
+_LOOK_BACK_MS = 600_000
+#: An orphan's hold outlives everything but an operator, or P3.4, which takes it over (ms).
+_HOLD_MS = 7 * 86_400_000
+_REASON = "orphan_order"
+
+
+class Orphans:
+    """Part of the executor: finds out whose order it is that the exchange shows.
+
+    The order of a record that has ended is published late; one without a record is an orphan: its fill is
+    real, and its plan is unknown.
+    """
+
+    def __init__(
+        self,
+        store: ExecutorStore,
+        exchange: OrderEntry,
+        live_orders: LiveOrders,
+        writer: RecordWriter,
+        reports: ExecutorReports,
+        *,
+        follow: Callable[[LiveOrder], None],
+        book: SnapshotBook,
+        clocks: Clocks,
+        rules: ExecutorRules,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """`follow` begins to follow an order that is not final."""
+        self._store = store
+        self._exchange = exchange
+        self._live_orders = live_orders
+        self._writer = writer
+        self._reports = reports
+        self._follow = follow
+        self._book = book
+        self._clocks = clocks
+        self._rules = rules
+        self._log = log
+        self._checking: set[ClientOrderId] = set()
+
+    async def check(self, order: OrderState, heartbeat: Heartbeat) -> None:
+        """Deal with an order of ours that is not in hand."""
+        if order.client_order_id in self._checking:
+            return
+        self._checking.add(order.client_order_id)
+        try:
+            record = await self._record_of(order.client_order_id, heartbeat)
+            live = self._live_orders.get(order.client_order_id)
+            if live is not None:
+                live.show(order)
+            elif record is None:
+                await self._record_orphan(order, heartbeat)
+            elif record.phase is not OrderPhase.ORPHAN:
+                self._resume(record, order)
+        finally:
+            self._checking.discard(order.client_order_id)
+
+    async def search(self, heartbeat: Heartbeat) -> None:
+        """Look for orphans among the recent orders of all symbols with a position or a ledger."""
+        with heartbeat.idle():
+            while not self._book.symbols():
+                await self._book.changed()
+        since_ms = self._clocks.exchange_ms(self._clocks.now()) - _LOOK_BACK_MS
+        for symbol in await self._symbols(heartbeat):
+            try:
+                with heartbeat.waiting_for("the exchange's orders"):
+                    orders = await self._exchange.orders_since(symbol, since_ms)
+            except ExchangeError as error:
+                self._log.warning(f"{symbol}: not searched for orphans", error=str(error))
+                continue
+            for order in orders:
+                if order.client_order_id.startswith(OWN_PREFIX):
+                    await self.check(order, heartbeat)
+
+    async def _symbols(self, heartbeat: Heartbeat) -> list[Symbol]:
+        symbols = [Symbol(symbol) for symbol in self._book.symbols()]
+        ledgers = await self._writer.until_stored(
+            lambda _fence: self._store.ledger_amounts(symbols), heartbeat
+        )
+        return [each for each in symbols if self._book.holds(each) or not _is_zero(ledgers.get(each))]
+
+    async def _record_of(self, client_order_id: ClientOrderId, heartbeat: Heartbeat) -> OrderRecord | None:
+        async def read(_fence: FencingToken) -> OrderRecord | None:
+            plan_id = await self._store.plan_of(client_order_id)
+            return None if plan_id is None else await self._store.order_record(plan_id)
+
+        return await self._writer.until_stored(read, heartbeat)
+
+    def _resume(self, record: OrderRecord, order: OrderState) -> None:
+        """Publish what the record does not have of its order yet, and follow it to its end."""
+        known = progress.observe(record, order)
+        if progress.changes(record, known):
+            live = self._live_orders.add(LiveOrder(record))
+            live.learn(known)
+            self._follow(live)
+
+    async def _record_orphan(self, order: OrderState, heartbeat: Heartbeat) -> None:
+        record = self._orphan(order)
+        event = {
+            "event": "ORPHAN_ORDER",
+            "symbol": record.symbol,
+            "ts": str(self._clocks.redis_now_ms() // 1000),
+            "client_order_id": record.client_order_id,
+            "order_id": record.order_id or "",
+            "order_status": record.status,
+            "side": record.side,
+            "position_side": record.leg.value,
+            "filled_qty": plain(record.cumulative),
+        }
+        flat = tuple(text for pair in event.items() for text in pair)
+        hold = ExecutionHold(
+            symbol=record.symbol,
+            plan_id=record.plan_id,
+            client_order_id=record.client_order_id,
+            reason=_REASON,
+            ttl_ms=_HOLD_MS,
+        )
+        # The hold stands before the record, which ends the search for this order.
+        await self._writer.until_stored(lambda fence: self._store.hold_symbol(fence, hold), heartbeat)
+        written = await self._writer.until_stored(
+            lambda fence: self._store.record_orphan(fence, record, flat), heartbeat
+        )
+        if written:
+            self._reports.orphan(record)
+            await self._writer.audit("orphan", record, heartbeat, order_id=record.order_id or "")
+
+    def _orphan(self, order: OrderState) -> OrderRecord:
+        return OrderRecord(
+            plan_id=PlanId(order.client_order_id),
+            phase=OrderPhase.ORPHAN,
+            symbol=order.symbol,
+            side=order.side,
+            leg=order.leg,
+            kind="",
+            quantity=order.cumulative,
+            reduce_only=False,
+            client_order_id=order.client_order_id,
+            timestamp_ms=order.update_ms,
+            recv_window_ms=0,
+            decision="",
+            action="",
+            source="",
+            instance=self._rules.instance,
+            stream="",
+            entry_id=EntryId(""),
+            order_id=order.order_id,
+            status=order.status.value,
+            cumulative=order.cumulative,
+            average_price=order.average_price,
+        )
+
+
+def _is_zero(text: str | None) -> bool:
+    try:
+        return text is None or parse_decimal(text) == ZERO
+    except NotANumberError:
+        return False

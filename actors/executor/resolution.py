@@ -1,0 +1,233 @@
+"""Follows orders until they are final: by the private stream, by queries, by the proof that there is none."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.executor.live_orders import LiveOrder, RecordWriter
+from actors.executor.reports import ExecutorReports
+from actors.executor.rules import ExecutorRules
+from brain.execution import progress, reasons
+from brain.execution.absence import AbsenceEvidence, missing_evidence, query_times_sec, settled_ms
+from brain.execution.record import OrderPhase, OrderRecord
+from brain.moment import Moment
+from brain.numbers import NotANumberError, parse_decimal
+from channels import DropOldest, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
+from clocks.clocks import Clocks
+from exchange.errors import AskLater, ExchangeError
+from exchange.protocol import OrderEntry
+from store.errors import RETRYABLE_ERRORS
+from store.execution_protocol import ExecutorStore
+from store.execution_records import ExecutionHold
+from supervision import Heartbeat
+
+#: A hold is renewed when this share of its life has passed, and looked for again so often while it is another's.
+_RENEW_SHARE = 1 / 3
+_AGAIN_SEC = 10.0
+
+
+class _Search(msgspec.Struct):
+    """What the search for one order has found."""
+
+    not_found_ms: tuple[int, ...] = ()
+    not_listed_ms: int | None = None
+    dropped: int = 0
+    hold_due_sec: float = 0.0
+    query_due_sec: float = 0.0
+
+
+class OrderResolver:
+    """Part of the executor: decides what became of orders whose answer says it not, or not yet.
+
+    An order of which nothing was seen keeps its symbol held, and its plan's reservation alive. Only the four
+    conditions of `brain.execution.absence` together end it as not found.
+    """
+
+    def __init__(
+        self,
+        store: ExecutorStore,
+        exchange: OrderEntry,
+        writer: RecordWriter,
+        reports: ExecutorReports,
+        *,
+        book: SnapshotBook,
+        stream: LatestValue[StreamStatus],
+        own_orders: DropOldest[OwnOrderObserved],
+        clocks: Clocks,
+        rules: ExecutorRules,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._writer = writer
+        self._reports = reports
+        self._book = book
+        self._stream = stream
+        self._own_orders = own_orders
+        self._clocks = clocks
+        self._rules = rules
+        self._log = log
+
+    async def follow(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Write and publish all that becomes known of an order, until it is final."""
+        search = _Search(dropped=self._own_orders.dropped)
+        times, began_sec = query_times_sec(), trio.current_time()
+        search.query_due_sec = began_sec + next(times)
+        while True:
+            await self._writer.catch_up(live, heartbeat)
+            if live.stored.phase.ended:
+                break
+            await self.keep_hold(live, search, heartbeat)
+            until_sec = min(search.query_due_sec, search.hold_due_sec)
+            with heartbeat.idle(), trio.move_on_at(until_sec):
+                await live.changed()
+            if trio.current_time() < search.query_due_sec or live.behind:
+                continue
+            while search.query_due_sec <= trio.current_time():
+                search.query_due_sec = began_sec + next(times)
+            await self._ask(live, search, heartbeat)
+        await self._release(live, heartbeat)
+
+    async def hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Hold an undecided order's symbol now."""
+        await self.keep_hold(live, _Search(), heartbeat)
+
+    async def keep_hold(self, live: LiveOrder, search: _Search, heartbeat: Heartbeat) -> None:
+        """Set or renew the hold of an undecided order; release it once the order was seen."""
+        if not live.is_undecided:
+            search.hold_due_sec = float("inf")
+            await self._release(live, heartbeat)
+            return
+        if trio.current_time() < search.hold_due_sec:
+            return
+        hold = ExecutionHold(
+            symbol=live.stored.symbol,
+            plan_id=live.stored.plan_id,
+            client_order_id=live.stored.client_order_id,
+            reason=f"execution_unknown:{live.stored.plan_id}",
+            ttl_ms=round(self._rules.hold_ttl_sec * 1000),
+        )
+        was_held = live.held
+        live.held = await self._writer.until_stored(
+            lambda fence: self._store.hold_symbol(fence, hold), heartbeat
+        )
+        if live.held and not was_held:
+            await self._writer.audit("hold", live.stored, heartbeat, reason=hold.reason)
+        pause_sec = self._rules.hold_ttl_sec * _RENEW_SHARE
+        search.hold_due_sec = trio.current_time() + (pause_sec if live.held else min(pause_sec, _AGAIN_SEC))
+
+    async def _release(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        if not live.held:
+            return
+        record = live.stored
+        await self._writer.until_stored(
+            lambda fence: self._store.release_hold(fence, record.symbol, record.client_order_id), heartbeat
+        )
+        live.held = False
+        await self._writer.audit("release", record, heartbeat)
+
+    async def _ask(self, live: LiveOrder, search: _Search, heartbeat: Heartbeat) -> None:
+        """Query the order, and, once absence can be proven, look for the rest of the proof."""
+        record = live.stored
+        sent = self._clocks.now()
+        try:
+            with heartbeat.waiting_for("the exchange's orders"):
+                found = await self._exchange.find_order(record.symbol, record.client_order_id)
+            if found is not None:
+                live.show(found)
+                await self._price(live)
+            else:
+                await self._not_found(live, search, sent)
+        except AskLater as error:
+            search.query_due_sec = max(search.query_due_sec, error.until.monotonic_sec)
+            answer = str(error)
+        except ExchangeError as error:
+            answer = str(error)
+        else:
+            answer = "-2013" if found is None else found.status.value
+        await self._writer.audit(
+            "query", record, heartbeat, answer=answer[:200], lacking="; ".join(live.lacking)
+        )
+
+    async def _price(self, live: LiveOrder) -> None:
+        """Read the average price of a final order, which answers to queries lack."""
+        known = live.known
+        if known.average_price is not None or not known.phase.ended or known.order_id is None:
+            return
+        price = await self._exchange.average_price(known.symbol, known.order_id, known.cumulative)
+        if price is not None:
+            live.learn(msgspec.structs.replace(live.known, average_price=price))
+
+    async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment) -> None:
+        """Take in an answer that there is no such order, to a query sent then."""
+        record = live.stored
+        if not live.is_undecided:
+            return
+        if record.phase is OrderPhase.UNKNOWN and record.error:
+            # The exchange has refused the request, and an answer behind that knows no order.
+            live.learn(progress.refuse(live.known, record.error))
+            return
+        asked_ms = self._exchange_at_least_ms(sent)
+        settled = settled_ms(record, self._rules.unknown_settle_sec)
+        if asked_ms is not None and asked_ms > settled:
+            search.not_found_ms = (*search.not_found_ms[:1], asked_ms)
+            await self._list(live, search, settled)
+        lacking = missing_evidence(
+            record,
+            AbsenceEvidence(
+                now_ms=self._exchange_at_least_ms(self._clocks.now()),
+                not_found_ms=search.not_found_ms,
+                not_listed_ms=search.not_listed_ms,
+                unchanged_ms=await self._unchanged_ms(record),
+                stream_since_ms=self._stream_since_ms(search, settled),
+            ),
+            self._rules.unknown_settle_sec,
+        )
+        live.lacking = lacking
+        if not lacking and live.is_undecided:
+            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND))
+
+    async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
+        """Look for the order among all of its symbol since the request, once behind the settle time."""
+        if search.not_listed_ms is not None and search.not_listed_ms > settled:
+            return
+        record = live.stored
+        asked_ms = self._exchange_at_least_ms(self._clocks.now())
+        orders = await self._exchange.orders_since(record.symbol, record.timestamp_ms)
+        for order in orders:
+            if order.client_order_id == record.client_order_id:
+                live.show(order)
+                return
+        search.not_listed_ms = asked_ms
+
+    async def _unchanged_ms(self, record: OrderRecord) -> int | None:
+        """Return when the position was last known to be what the ledger says; None where it is not.
+
+        The ledger has all fills whose results are booked; a difference of any kind proves nothing.
+        """
+        snapshot = self._book.get(record.symbol)
+        if snapshot is None or not self._book.is_trusted(snapshot):
+            return None
+        try:
+            text = (await self._store.ledger_amounts([record.symbol])).get(record.symbol)
+            ledger = None if text is None else parse_decimal(text)
+        except (NotANumberError, *RETRYABLE_ERRORS):
+            return None
+        return self._exchange_at_least_ms(snapshot.verified_at) if ledger == snapshot.amount else None
+
+    def _stream_since_ms(self, search: _Search, settled: int) -> int | None:
+        """Return when the stream's session began that has proven itself behind the settle time."""
+        status = self._stream.value
+        if status is None or status.connected_since is None or status.proven_as_of is None:
+            return None
+        proven_ms = self._exchange_at_least_ms(status.proven_as_of)
+        if proven_ms is None or proven_ms <= settled or search.dropped != self._own_orders.dropped:
+            return None
+        return self._clocks.exchange.latest_date_ms(status.connected_since)
+
+    def _exchange_at_least_ms(self, at: Moment) -> int | None:
+        """Return the earliest time that the exchange's clock can have shown at `at`; None: unknown."""
+        lead_ms = self._clocks.exchange.at_least_ms(self._clocks.now())
+        return None if lead_ms is None else at.wall_ms + lead_ms
