@@ -62,7 +62,7 @@ _UNHURRIED_SEC = {
     "actors.clock_watch._EVERY_SEC": 2.0,
     "actors.durability_watch._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
-    "store.memory.store.LONGEST_BLOCK_MS": 6_000,
+    "store.memory.connection.LONGEST_BLOCK_MS": 6_000,
 }
 
 
