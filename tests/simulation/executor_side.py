@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanRefusal
+from store.keys import ExecutorKeys
 from tests.simulation.claims import COMPARED_MS
 from tests.simulation.clocks import true_ms
 from tests.simulation.execution_rest import ExecutionRest
@@ -21,6 +22,11 @@ from tests.simulation.order_way import KillPoints, OrderWay
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+
+#: The share of orders that are filled in parts, while there is trade.
+_PARTLY_SHARE = 0.35
+_OPERATOR_SEC = 10.0
 
 
 class ExecutorSide:
@@ -47,6 +53,7 @@ class ExecutorSide:
         if self._world.scene.executor:
             nursery.start_soon(self.way.run)
             nursery.start_soon(self.rest.watch)
+            nursery.start_soon(self._release_orphans)
 
     def of(self, name: str) -> OrderSide:
         """Return the way of one process's orders."""
@@ -69,9 +76,25 @@ class ExecutorSide:
         unsure_ms = self._world.processes[name].unsure_ms(true_ms() - COMPARED_MS)
         self.judge.sent(name, params, unsure_ms)
 
-    def calm(self) -> None:
-        """Let orders go as they should."""
+    def set_trading(self, on: bool) -> None:
+        """Let the Governor and the market be as they are, or make no trouble."""
         self.way.next.clear()
+        self.way.partly_share = _PARTLY_SHARE if on else 0.0
+        if self._world.neighbours.governor is not None:
+            self._world.neighbours.governor.grants_all = not on
+
+    async def _release_orphans(self) -> None:
+        """Act as the operator who settles an order without a record: the ledger first, then its hold."""
+        redis, keys = self._world.redis, ExecutorKeys(self._world.keys)
+        while True:
+            await trio.sleep(_OPERATOR_SEC)
+            for symbol in self._world.scene.symbols:
+                if redis.get(keys.hold_reason(symbol)) == b"orphan_order":
+                    self._world.neighbours.repairs.correct(symbol)
+                    for key in (keys.hold_sig(symbol), keys.hold_reason(symbol)):
+                        redis.delete(key)
+                    redis.delete(self._world.keys.hold(symbol))
+                    self._world.trace.note(f"released {symbol}")
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of events, where there were any."""

@@ -56,7 +56,8 @@ class Governor:
             self._grant(plan)
 
     def _grant(self, plan: Published) -> None:
-        self._write(plan, self._permit(plan))
+        scale = {"qty_scale": 1, "downsize_factor": "1.0"} if self.grants_all else {}
+        self._write(plan, self._permit(plan) | scale)
 
     def _permit(self, plan: Published) -> dict[str, object]:
         factor = self._rng.choice(_FACTORS)

@@ -51,7 +51,7 @@ class OrderWay:
         #: What becomes of the next requests, before anything is drawn.
         self.next: list[OrderFate] = []
         #: The share of orders that are filled in parts, and whether those take their time.
-        self.partly_share = 0.35
+        self.partly_share = 0.0
         self.fills_slowly = False
         self._venue = venue
         self._rng = rng

@@ -145,22 +145,30 @@ class _Run:
                 for number in range(self._rounds):
                     begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
                     world.neighbours.set_trading(True)
+                    world.orders.set_trading(True)
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
+                    world.orders.set_trading(False)
                     self._trace.note("calm")
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
                     await liveness.all_is_well()
                     await liveness.flat_rows_change_nothing()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + DONE_SEC)
+                    if world.scene.executor:
+                        await world.orders.rest.all_is_told()
                     liveness.all_is_done()
                     # While nothing happens, only the key's own proof can show that it is dead.
                     world.venue.delete_listen_key(silently=True)
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
-                    await liveness.plans_are_allowed()
-                    await liveness.unknown_outcomes_end()
+                    if world.scene.executor:
+                        world.orders.rest.all_is_over()
+                        await liveness.plans_are_executed()
+                    else:
+                        await liveness.plans_are_allowed()
+                        await liveness.unknown_outcomes_end()
                     await trio.sleep_until(begin_sec + ROUND_SEC)
                 nursery.cancel_scope.cancel()
         finally:

@@ -26,6 +26,11 @@ _STORE_METHODS = (
     "write_snapshots", "prove_snapshots", "hold_lease", "plans.recover", "results.recover", "commit_results",
     "booking_states",
 )  # fmt: skip
+_EXECUTOR_METHODS = (
+    "begin_order", "begin_order", "record_progress", "record_progress", "refuse_plan", "hold_symbol",
+    "release_hold", "look_at_permits", "executions.read_new", "executions.recover", "open_orders",
+    "order_record", "record_orphan",
+)  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")
 #: An entry that is in work in three crashes becomes a dead letter: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
@@ -249,7 +254,10 @@ class Striker:
     def _fail_next(self, fault: Fault, *, before: bool) -> None:
         store = self._process(fault).store
         if store is not None:
-            method = _STORE_METHODS[fault.which % len(_STORE_METHODS)]
+            methods = _STORE_METHODS
+            if self._world.scene.executor and fault.which % 2:
+                methods = _EXECUTOR_METHODS
+            method = methods[fault.which // (1 if methods is _STORE_METHODS else 2) % len(methods)]
             count = 1 + int(fault.size * 3)
             store.faults.fail_next("before" if before else "after", method=method, count=count)
 

@@ -273,7 +273,6 @@ class World:
         self.streams.lose_next = 0
         faults = self.venue.faults
         faults.date_ahead_next, faults.microseconds_next = [], 0
-        self.orders.calm()
 
     def tidy(self) -> None:
         """Forget what can matter no more: the judges' memory is bounded too."""
