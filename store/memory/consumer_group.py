@@ -36,7 +36,7 @@ class Call(Protocol):
 
 @dataclass(kw_only=True)
 class MemoryConsumerGroup:
-    """A group of one stream, `p33` unless named. `name` is the store's attribute: faults name `plans.recover`.
+    """A group of one stream, `p33` unless named. `name` is the store's attribute, the name in faults.
 
     `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
     than once before is recovered alone.

@@ -86,7 +86,7 @@ def _remember(redis: Keyspace, executor: ExecutorKeys, record: OrderRecord) -> N
 
 
 def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: FinishedOrder) -> bool:
-    """Write the next version of a record with its result; False where another is stored than the one before."""
+    """Write a record's next version with its result; False where the stored one is not the one before."""
     check_fence(redis, keys, fence)
     executor = ExecutorKeys(keys)
     record_key = executor.order(step.plan_id)

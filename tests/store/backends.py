@@ -12,15 +12,16 @@ import trio.testing
 
 from brain.identifiers import EntryId, FencingToken
 from store.errors import GroupLostError
+from store.execution_protocol import ServiceStore
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
-from store.protocol import Store
 from store.redis.store import RedisStore
 from tests.store.redis_servers import RedisServer
 
 Text = str | bytes
 KEYS = Keys("q")
+GROUPS = (GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual")
 
 
 class Outside(Protocol):
@@ -52,11 +53,11 @@ class Outside(Protocol):
 class Backend(Protocol):
     """One Redis, a store on it, and a way to let its clock run."""
 
-    store: Store
+    store: ServiceStore
     outside: Outside
     fence: FencingToken
 
-    def another_store(self, consumer: str) -> Store:
+    def another_store(self, consumer: str) -> ServiceStore:
         """Return a store of another instance on the same Redis."""
         ...
 
@@ -188,9 +189,9 @@ class MemoryBackend(Backend):
         self.outside: Outside = self.redis
         self.fence = FencingToken("")
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
-        self.store: Store = self.memory_store
+        self.store: ServiceStore = self.memory_store
 
-    def another_store(self, consumer: str) -> Store:
+    def another_store(self, consumer: str) -> ServiceStore:
         return MemoryStore(self.redis, keys=KEYS, consumer=consumer)
 
     async def pass_ms(self, ms: int) -> None:
@@ -209,10 +210,10 @@ class RedisBackend(Backend):
         self.outside: Outside = self.plain
         self.fence = FencingToken("")
         self.redis_store = RedisStore(server.url, keys=KEYS, consumer="first")
-        self.store: Store = self.redis_store
+        self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
-    def another_store(self, consumer: str) -> Store:
+    def another_store(self, consumer: str) -> ServiceStore:
         self._stores.append(RedisStore(self.server.url, keys=KEYS, consumer=consumer))
         return self._stores[-1]
 
@@ -258,14 +259,14 @@ def everything(outside: Outside) -> dict[str, object]:
         elif kind == "zset":
             dump[key] = outside.zrange(key)
         else:
-            dump[key] = (outside.xrange(key), pending(outside, key))
+            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in GROUPS))
     return dump
 
 
-def pending(outside: Outside, key: str) -> dict[str, tuple[str, int]]:
+def pending(outside: Outside, key: str, group: str = GROUP) -> dict[str, tuple[str, int]]:
     """Consumer and deliveries of what is pending; nothing where there is no group."""
     try:
-        rows = outside.xpending(key, GROUP)
+        rows = outside.xpending(key, group)
     except (GroupLostError, redis.ResponseError):
         return {}
     return {entry_id: (consumer, deliveries) for entry_id, (consumer, _, deliveries) in rows.items()}

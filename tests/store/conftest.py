@@ -8,7 +8,7 @@ import trio
 
 from commands.clients.embedded_redis import find_redis_server
 from permit_gate.bridge import trio_asyncio
-from store.protocol import Store
+from store.execution_protocol import ServiceStore
 from tests.store.backends import Backend, MemoryBackend, RedisBackend, redis_backend
 from tests.store.redis_servers import RedisServer, known_servers, running
 from tests.store.sides import Side
@@ -48,7 +48,7 @@ async def backend(request: pytest.FixtureRequest, servers: Servers) -> AsyncIter
 
 
 @pytest.fixture
-def store(backend: Backend) -> Store:
+def store(backend: Backend) -> ServiceStore:
     return backend.store
 
 

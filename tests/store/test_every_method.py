@@ -16,21 +16,24 @@ from typing import Any
 
 import pytest
 
-from brain.identifiers import FencingToken, Symbol
-from store.protocol import ConsumerGroup, Store
+from brain.identifiers import FencingToken, PlanId, Symbol
+from store.execution_protocol import ServiceStore
+from store.protocol import ConsumerGroup
 from store.records import Adoption, BookingKeys, MarkWrite
 from store.redis.scripts import ScriptRunner, script_texts
 from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, everything
 from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
+from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.test_lease import TIMES, TTL_MS
 from tests.store.test_snapshots import snapshot
 
 #: What differs from run to run and from server to server: ids, times, runs.
 _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
 _LIFE_MARGIN_MS = 10_000
+GROUPS = ("plans", "results", "executions", "dry_runs", "manual_plans")
 
-Example = Callable[[Store, FencingToken], Awaitable[object]]
+Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
 
 #: By method: what is asked, of a Redis that `furnished` has filled.
 EXAMPLES: dict[str, Example] = {
@@ -77,12 +80,55 @@ EXAMPLES: dict[str, Example] = {
     "holds_and_cooldowns": lambda store, _: store.holds_and_cooldowns([SYMBOL], ["ETHUSDT"]),
     "durability": lambda store, _: store.durability(),
     "permit_traces": lambda store, _: store.permit_traces(PLAN, SYMBOL),
+    "executions.create": lambda store, _: store.executions.create(lost=True),
+    "executions.read_new": lambda store, _: store.executions.read_new(count=10, block_ms=20),
+    "executions.recover": lambda store, fence: store.executions.recover(
+        fence=fence, after="0", idle_ms=0, count=9
+    ),
+    "executions.acknowledge": lambda store, fence: store.executions.acknowledge(fence, [ENTRY]),
+    "executions.dead_letter": lambda store, fence: store.executions.dead_letter(fence, ENTRY, ("error", "x")),
+    "dry_runs.create": lambda store, _: store.dry_runs.create(lost=True),
+    "dry_runs.read_new": lambda store, _: store.dry_runs.read_new(count=10, block_ms=20),
+    "dry_runs.recover": lambda store, fence: store.dry_runs.recover(
+        fence=fence, after="0", idle_ms=0, count=9
+    ),
+    "dry_runs.acknowledge": lambda store, fence: store.dry_runs.acknowledge(fence, [ENTRY]),
+    "dry_runs.dead_letter": lambda store, fence: store.dry_runs.dead_letter(fence, ENTRY, ("error", "x")),
+    "manual_plans.create": lambda store, _: store.manual_plans.create(lost=True),
+    "manual_plans.read_new": lambda store, _: store.manual_plans.read_new(count=10, block_ms=20),
+    "manual_plans.recover": lambda store, fence: store.manual_plans.recover(
+        fence=fence, after="0", idle_ms=0, count=9
+    ),
+    "manual_plans.acknowledge": lambda store, fence: store.manual_plans.acknowledge(fence, [ENTRY]),
+    "manual_plans.dead_letter": lambda store, fence: store.manual_plans.dead_letter(
+        fence, ENTRY, ("error", "x")
+    ),
+    "execution_run": lambda store, _: store.execution_run("another run"),
+    "manual_lane_open": lambda store, _: store.manual_lane_open(),
+    "look_at_permits": lambda store, _: store.look_at_permits(PLAN, SYMBOL, [f"q:permit:{PLAN}"]),
+    "begin_order": lambda store, fence: store.begin_order(fence, BEGIN),
+    "record_progress": lambda store, fence: store.record_progress(fence, filled()),
+    "refuse_plan": lambda store, fence: store.refuse_plan(fence, refusal(plan_id=PlanId("plan-9"))),
+    "open_orders": lambda store, _: store.open_orders(),
+    "order_record": lambda store, _: store.order_record(PLAN),
+    "plan_of": lambda store, _: store.plan_of(HOLD.client_order_id),
+    "hold_symbol": lambda store, fence: store.hold_symbol(fence, HOLD),
+    "release_hold": lambda store, fence: store.release_hold(fence, HOLD.symbol, HOLD.client_order_id),
+    "record_orphan": lambda store, fence: store.record_orphan(fence, ORPHAN, EVENT),
+    "append_audit": lambda store, fence: store.append_audit(fence, ("step", "query")),
+    "publish_dry_run": lambda store, fence: store.publish_dry_run(
+        fence, store.dry_runs.stream, ENTRY, ("plan_id", PLAN)
+    ),
+    "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2, "executed_true": 1}),
 }  # fmt: skip
 
 
 async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
+    for group in (backend.store.executions, backend.store.dry_runs, backend.store.manual_plans):
+        await group.create(lost=False)
     await deliver_plans(backend, "plan-1", "plan-2")
+    await backend.store.executions.read_new(count=1, block_ms=0)
     await deliver_results(backend, 2)
     outside = backend.outside
     outside.xadd(KEYS.plans, {"plan_id": "plan-3"})
@@ -101,6 +147,9 @@ async def furnished(backend: Backend) -> FencingToken:
     outside.set(KEYS.universe_active, '{"symbols": ["BTCUSDT"]}')
     outside.hset(KEYS.universe_meta, {"stale": "0", "count": "1"})
     outside.set(KEYS.ban, "9999999999999")
+    outside.set(KEYS.permit_consumer("plan-8"), "executor")
+    outside.hset("q:metrics:intent_executor", {"processed": "5", "executed_true": "many"})
+    prepare_orders(outside)
     return await backend.take_lease()
 
 
@@ -117,10 +166,13 @@ async def outcome(backend: MemoryBackend | RedisBackend, example: Example) -> tu
 def methods() -> set[str]:
     """What actors can ask of the store."""
     names = {
-        name for role in Store.__mro__ for name, member in vars(role).items() if iscoroutinefunction(member)
+        name
+        for role in ServiceStore.__mro__
+        for name, member in vars(role).items()
+        if iscoroutinefunction(member)
     }
     of_a_group = [name for name, member in vars(ConsumerGroup).items() if iscoroutinefunction(member)]
-    return names | {f"{group}.{name}" for group in ("plans", "results") for name in of_a_group}
+    return names | {f"{group}.{name}" for group in GROUPS for name in of_a_group}
 
 
 def scripts() -> set[str]:

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from store.errors import FencedError, StoreRefusedError
-from store.protocol import Store
+from store.execution_protocol import ServiceStore
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
+from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
 
 TTL_MS = 60_000
 
@@ -39,14 +40,16 @@ async def test_another_instance_is_refused_with_the_name_of_the_holder(backend: 
     assert everything(backend.outside) == before
 
 
-async def test_the_same_instance_takes_its_lease_back_at_once_with_a_higher_token(store: Store) -> None:
+async def test_the_same_instance_takes_its_lease_back_at_once_with_a_higher_token(
+    store: ServiceStore,
+) -> None:
     before = await store.hold_lease("first", None, TTL_MS)
     after = await store.hold_lease("first", None, TTL_MS)
     assert after.held
     assert token(after) > token(before)
 
 
-async def test_a_client_that_held_the_lease_before_cannot_renew_it(store: Store) -> None:
+async def test_a_client_that_held_the_lease_before_cannot_renew_it(store: ServiceStore) -> None:
     before = await store.hold_lease("first", None, TTL_MS)
     after = await store.hold_lease("first", None, TTL_MS)
     assert await store.hold_lease("first", before.fence, TTL_MS) == LeaseReply(False, after.fence, "first")
@@ -76,7 +79,7 @@ async def test_a_former_holder_takes_no_lease_from_another_process_of_its_name(
     assert (await backend.store.hold_lease("first", before.fence, TTL_MS, process="a/1/0")).held
 
 
-async def test_a_process_takes_its_own_lease_back_under_a_new_token(store: Store) -> None:
+async def test_a_process_takes_its_own_lease_back_under_a_new_token(store: ServiceStore) -> None:
     first = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
     second = await store.hold_lease("first", None, TTL_MS, process="a/1/0")
     third = await store.hold_lease("first", first.fence, TTL_MS, process="a/1/0")
@@ -154,7 +157,7 @@ async def test_releasing_gives_only_ones_own_lease_up(backend: Backend) -> None:
 @pytest.mark.parametrize(
     "instance", ["host:8045", "%d+", "a b", "17:", ":", "", "ü", "a\nb", "first|second", "[^a]*"]
 )
-async def test_an_instance_may_have_any_name(store: Store, instance: str) -> None:
+async def test_an_instance_may_have_any_name(store: ServiceStore, instance: str) -> None:
     taken = await store.hold_lease(instance, None, TTL_MS)
     assert taken.held
     assert taken.holder == instance
@@ -197,7 +200,7 @@ def token(reply: LeaseReply) -> int:
 
 TIMES = {"ts_epoch": "1", "ts_epoch_ms": "1000", "ts_iso": "1970-01-01T00:00:01.000Z"}
 
-WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
+WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION]),
     "commit_decisions of nothing": lambda store, fence: store.commit_decisions(fence, []),
     "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [ENTRY]),
@@ -218,13 +221,24 @@ WRITES: dict[str, Callable[[Store, FencingToken], Awaitable[object]]] = {
         fence, {"ETHUSDT": 1}, times=TIMES, verified_by="stream", ttl_sec=60
     ),
     "write_marks": lambda store, fence: store.write_marks(fence, [MarkWrite("ETHUSDT", "1", "2", "3")]),
+    "begin_order": lambda store, fence: store.begin_order(fence, BEGIN),
+    "record_progress": lambda store, fence: store.record_progress(fence, filled()),
+    "refuse_plan": lambda store, fence: store.refuse_plan(fence, refusal(plan_id=PlanId("plan-9"))),
+    "hold_symbol": lambda store, fence: store.hold_symbol(fence, HOLD),
+    "release_hold": lambda store, fence: store.release_hold(fence, HOLD.symbol, HOLD.client_order_id),
+    "record_orphan": lambda store, fence: store.record_orphan(fence, ORPHAN, EVENT),
+    "append_audit": lambda store, fence: store.append_audit(fence, ("step", "query")),
+    "publish_dry_run": lambda store, fence: store.publish_dry_run(
+        fence, store.dry_runs.stream, ENTRY, ("plan_id", "plan-1")
+    ),
+    "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2}),
 }
 
 
 @pytest.mark.parametrize("holder", ["none", "another", "the same, restarted"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 async def test_every_write_under_a_lease_that_is_gone_is_fenced_and_does_nothing(
-    leased: Backend, write: Callable[[Store, FencingToken], Awaitable[object]], holder: str
+    leased: Backend, write: Callable[[ServiceStore, FencingToken], Awaitable[object]], holder: str
 ) -> None:
     await prepared(leased)
     await leased.store.release_lease(leased.fence)

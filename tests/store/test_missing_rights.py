@@ -25,12 +25,16 @@ CALLED = sorted(
         for name in re.findall(r"(?:redis\.p?call|read)\('([A-Z]+)'", text.decode())
     }
 )
-#: Written by decisions and bookings; each pattern is taken away in turn.
+#: Of decisions, bookings and orders; each pattern is taken away in turn.
 OWN_KEYS = (
     "q:p33:lease", "q:p33:open:*", "q:p33:plan:*", "q:p33:orders:*", "q:p33:order_times:*",
     "q:p33:last_result_id", "q:p33:unknown", "q:permit:p33:*", "q:position:ledger:*", "q:position:snapshot:*",
     "q:stream:apply.plan", "q:stream:apply.plan.dead", "q:stream:apply.result", "q:stream:apply.result.dead",
     "q:stream:permit.audit", "q:stream:reconcile.events", "q:reconcile:hold:*", "q:cooldown:last_exec_ts:*",
+    "q:executor:order:*", "q:executor:client:*", "q:executor:open", "q:executor:last_plan_id",
+    "q:stream:executor.audit", "q:stream:executor.dry_run", "q:metrics:intent_executor", "q:permit:g-*",
+    "q:permit_gate:consumed:*", "q:reconcile:hold_reason:*", "q:reconcile:hold_sig:*", "q:kill",
+    "q:global:kill_switch", "q:system:mode", "q:lockdown", "q:governor:trading_state",
 )  # fmt: skip
 #: They repeat what they write and nothing of it is counted.
 MAY_BE_HALF_DONE = {"prove_snapshots", "renew_ledgers", "write_marks"}
