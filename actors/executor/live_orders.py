@@ -40,7 +40,7 @@ class LiveOrder:
     def __init__(
         self, record: OrderRecord, *, safe_quantity: Decimal | None = None, waited_ms: int | None = None
     ) -> None:
-        """`safe_quantity` and `waited_ms` are for results: what the permits allowed, and the wait for them."""
+        """`safe_quantity` and `waited_ms` are for results: the permitted quantity, and the wait."""
         self.stored = record
         self.known = record
         self.safe_quantity = safe_quantity

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
+from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter
 from actors.executor.reports import ExecutorReports
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress

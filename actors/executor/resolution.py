@@ -23,8 +23,9 @@ from store.execution_protocol import ExecutorStore
 from store.execution_records import ExecutionHold
 from supervision import Heartbeat
 
-#: A hold is renewed when this share of its life has passed, and looked for again so often while it is another's.
+#: A hold is renewed when this share of its life has passed.
 _RENEW_SHARE = 1 / 3
+#: While the hold of a symbol is another's, an own one is tried for so often (seconds).
 _AGAIN_SEC = 10.0
 
 

@@ -1,0 +1,47 @@
+"""The manual lane: plans that operators publish, read only while they keep its switch on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from brain.identifiers import EntryId, FencingToken
+from store.execution_protocol import ExecutorStore
+from store.records import Entry
+
+
+class ManualLane:
+    """The consumer group of the manual lane; it delivers nothing while the lane is closed."""
+
+    def __init__(self, store: ExecutorStore) -> None:
+        self._store = store
+        self._group = store.manual_plans
+
+    @property
+    def stream(self) -> str:
+        """The stream's key."""
+        return self._group.stream
+
+    async def create(self, *, lost: bool) -> None:
+        """Make sure that the group exists."""
+        await self._group.create(lost=lost)
+
+    async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
+        """Read new entries while the lane is open; else wait for `block_ms`."""
+        if await self._store.manual_lane_open():
+            return await self._group.read_new(count=count, block_ms=block_ms)
+        await trio.sleep(block_ms / 1000)
+        return []
+
+    async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
+        """Claim pending entries: they were read while the lane was open."""
+        return await self._group.recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
+
+    async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
+        """Acknowledge entries for which nothing is written."""
+        await self._group.acknowledge(fence, entry_ids)
+
+    async def dead_letter(self, fence: FencingToken, entry_id: EntryId, fields: Sequence[str]) -> None:
+        """Append `fields` to the dead-letter stream, and acknowledge the entry."""
+        await self._group.dead_letter(fence, entry_id, fields)

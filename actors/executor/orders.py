@@ -1,0 +1,229 @@
+"""Begins, sends and finishes the one order of a granted plan."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import trio
+
+from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
+from actors.executor.plans import GrantedPlan, RefusedPlan
+from actors.executor.preparation import OrderPreparation, request_of
+from actors.executor.reports import ExecutorReports
+from actors.executor.resolution import OrderResolver
+from actors.executor.rules import ExecutorRules
+from brain.execution import progress, reasons
+from brain.execution.orders import Accepted, NotSent, OrderOutcome, Refused, Unknown
+from brain.execution.record import OrderRecord
+from brain.identifiers import FencingToken, PlanId, Symbol
+from brain.numbers import plain
+from brain.plans.permit import Kind
+from brain.plans.plan import PlanDecision
+from brain.positions.position import Leg
+from exchange.protocol import OrderEntry
+from permit_gate.judging import PlanPermits
+from permit_gate.sources import P33
+from store.execution_protocol import ExecutorStore
+from store.execution_records import BeginReply, OrderBegin
+from supervision import Heartbeat
+
+#: An average price that the stream has not shown is waited for so long before a result (seconds).
+_PRICE_WITHIN_SEC = 0.05
+_TOO_LATE = "permit_timeout (too late to begin)"
+
+
+class LookAgain(NamedTuple):
+    """What the begin rested on has changed: permits and switches must be read again."""
+
+
+class Duplicate(NamedTuple):
+    """The plan has a record."""
+
+
+class Begun(NamedTuple):
+    """The permits are consumed, and the record stands. Its turn ends with `turn`."""
+
+    live: LiveOrder
+    turn: ExitStack
+
+
+class OrderSender:
+    """Part of the executor: one order of a symbol and leg at a time, `max_parallel` in all."""
+
+    def __init__(
+        self,
+        store: ExecutorStore,
+        exchange: OrderEntry,
+        preparation: OrderPreparation,
+        live_orders: LiveOrders,
+        writer: RecordWriter,
+        resolver: OrderResolver,
+        reports: ExecutorReports,
+        *,
+        rules: ExecutorRules,
+    ) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._preparation = preparation
+        self._live_orders = live_orders
+        self._writer = writer
+        self._resolver = resolver
+        self._reports = reports
+        self._rules = rules
+        self._parallel = trio.Semaphore(rules.max_parallel)
+        self._lanes: dict[tuple[Symbol, Leg], trio.Semaphore] = {}
+        #: Plans whose begin was not answered, so that this process has sent nothing for them.
+        self.never_sent: set[PlanId] = set()
+
+    async def begin(
+        self, granted: GrantedPlan, fence: FencingToken
+    ) -> Begun | RefusedPlan | LookAgain | Duplicate:
+        """Consume the permits and write the record, when it is the plan's turn."""
+        draft = self._preparation.draft(granted)
+        if isinstance(draft, str):
+            return RefusedPlan(draft, granted.waited_ms)
+        with ExitStack() as turn:
+            with trio.move_on_at(granted.in_hand.deadline_sec) as waiting:
+                await self._take_turn(granted.plan.symbol, draft.leg, turn)
+                error = await self._preparation.set_leverage(granted, draft)
+                if error is not None:
+                    return RefusedPlan(error, granted.waited_ms)
+            if waiting.cancelled_caught:
+                return RefusedPlan(_TOO_LATE, granted.waited_ms)
+            if draft.kind is not Kind.NONE:
+                busy_until = self._exchange.reserve_order(closing=draft.kind is Kind.CLOSE)
+                if busy_until is not None:
+                    return RefusedPlan(reasons.ORDER_RATE_LIMIT, granted.waited_ms)
+            record = self._preparation.record(granted, draft)
+            if self._live_orders.get(record.client_order_id) is not None:
+                return Duplicate()
+            live = LiveOrder(record, safe_quantity=draft.permitted, waited_ms=granted.waited_ms)
+            reply = await self._write_begin(granted, live, fence)
+            if reply.verdict == "begun":
+                self._reports.begun(granted, record, granted.in_hand.published_ms)
+                return Begun(live, turn.pop_all())
+            self._live_orders.remove(live)
+            return self._not_begun(granted, reply)
+
+    async def send(self, begun: Begun, heartbeat: Heartbeat) -> None:
+        """Send the order, once, and write and publish what comes of it; ends when it is final."""
+        live = begun.live
+        with begun.turn:
+            record = live.stored
+            if record.kind == Kind.NONE.value:
+                live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE))
+            else:
+                await self._place(live, heartbeat)
+            await self._writer.catch_up(live, heartbeat)
+            if live.is_undecided:
+                await self._resolver.hold(live, heartbeat)
+        await self.follow(live, heartbeat)
+
+    async def follow(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Follow an order until it is final, and let go of it."""
+        await self._resolver.follow(live, heartbeat)
+        self._live_orders.remove(live)
+
+    async def _take_turn(self, symbol: Symbol, leg: Leg, turn: ExitStack) -> None:
+        lane = self._lanes.setdefault((symbol, leg), trio.Semaphore(1))
+        for semaphore in (lane, self._parallel):
+            await semaphore.acquire()
+            turn.callback(semaphore.release)
+
+    async def _write_begin(self, granted: GrantedPlan, live: LiveOrder, fence: FencingToken) -> BeginReply:
+        record, in_hand = live.stored, granted.in_hand
+        begin = OrderBegin(
+            record=record,
+            permits=granted.permits,
+            permit_max_age_ms=round(self._rules.gate.max_age_sec * 1000),
+            deadline_ms=in_hand.deadline_ms,
+            published_ms=in_hand.published_ms,
+            plan_max_age_ms=self._rules.plan_max_age_ms + self._rules.permit_wait_ms,
+            ignores_hold=granted.plan.decision is PlanDecision.RECONCILE_CLOSE,
+            switches=granted.look.switches,
+            consumer=self._rules.instance,
+            audit=_begin_audit(granted, record),
+        )
+        # Before the record stands: events of the order must find it in hand.
+        self._live_orders.add(live)
+        try:
+            reply = await self._store.begin_order(fence, begin)
+        except BaseException:
+            # The record may stand, and this process sends nothing for it.
+            self._live_orders.remove(live)
+            self.never_sent.add(record.plan_id)
+            raise
+        self.never_sent.discard(record.plan_id)
+        return reply
+
+    def _not_begun(self, granted: GrantedPlan, reply: BeginReply) -> RefusedPlan | LookAgain | Duplicate:
+        in_hand = granted.in_hand
+        wanted = PlanPermits(
+            in_hand.plan_id, in_hand.symbol, self._rules.sources_of(in_hand.decision), self._rules.gate
+        )
+        match reply.verdict:
+            case "exists" if not reply.value:
+                return Duplicate()
+            case "exists":
+                error = str(wanted.consumed_before(reply.value.encode()))
+            case "expired":
+                error = reasons.PLAN_EXPIRED
+            case "late":
+                error = _TOO_LATE
+            case "too_old":
+                error = str(wanted.too_old(int(reply.value or 0), P33))
+            case "from_the_future":
+                error = str(wanted.from_the_future(int(reply.value or 0), P33))
+            case "hold":
+                error = reasons.RECONCILE_HOLD_ACTIVE
+            case _:
+                return LookAgain()
+        return RefusedPlan(error, granted.waited_ms)
+
+    async def _place(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        begun_sec = trio.current_time()
+        with heartbeat.idle():
+            outcome = await self._exchange.place_order(request_of(live.stored))
+        seconds = trio.current_time() - begun_sec
+        live.latency_ms = round(seconds * 1000)
+        self._reports.answered(live.stored, outcome, seconds)
+        self._apply(live, outcome)
+        if isinstance(outcome, Unknown):
+            self._reports.unknown(live.stored, outcome.why)
+            await self._writer.audit("answer", live.stored, heartbeat, answer=f"unknown: {outcome.why}"[:200])
+        elif live.known.phase.ended and progress.was_seen(live.known):
+            with heartbeat.idle(), trio.move_on_after(_PRICE_WITHIN_SEC):
+                await live.priced()
+
+    def _apply(self, live: LiveOrder, outcome: OrderOutcome) -> None:
+        match outcome:
+            case Accepted(order):
+                live.show(order)
+            case NotSent(why):
+                live.learn(progress.refuse(live.known, reasons.not_sent(why)))
+            case Refused(error):
+                live.learn(progress.refuse(live.known, error))
+            case Unknown():
+                error = outcome.error if outcome.refused_unless_found else ""
+                live.learn(progress.lose_track(live.known, error))
+
+
+def _begin_audit(granted: GrantedPlan, record: OrderRecord) -> tuple[str, ...]:
+    permits = {
+        f"permit:{issuer}": text.decode(errors="backslashreplace")
+        for issuer, (_, text, _) in zip(granted.issuers, granted.permits, strict=True)
+    }
+    return audit_fields(
+        "begin",
+        record,
+        side=record.side,
+        leg=record.leg.value,
+        kind=record.kind,
+        quantity=plain(record.quantity),
+        reduce_only=str(record.reduce_only).lower(),
+        timestamp_ms=str(record.timestamp_ms),
+        recv_window_ms=str(record.recv_window_ms),
+        waited_ms=str(granted.waited_ms),
+        **permits,
+    )

@@ -1,0 +1,184 @@
+"""Turns a granted plan into an order, or into the reason why none may be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from actors.executor.plans import GrantedPlan, leverage_of
+from actors.executor.rules import ExecutorRules
+from brain.execution import reasons
+from brain.execution.orders import OrderRequest, client_order_id
+from brain.execution.record import OrderPhase, OrderRecord
+from brain.execution.sizing import Permitted, read_scale, size_order
+from brain.execution.switches import kill_switch_is_on, read_trading_state, stopped_by
+from brain.numbers import ZERO
+from brain.plans.permit import Kind
+from brain.plans.plan import PlanDecision
+from brain.positions.position import Leg, Snapshot
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.symbol_rules import SymbolRules
+from channels import LatestValue, SnapshotBook
+from clocks.clocks import Clocks
+from exchange.errors import ExchangeError, ExchangeRejected
+from exchange.protocol import OrderEntry
+
+_SIDES = frozenset({"BUY", "SELL"})
+_LEGS = {leg.value: leg for leg in Leg}
+_NOT_VALID_OR_SET_ALREADY = -4028
+
+
+class OrderDraft(msgspec.Struct, frozen=True):
+    """An order that may be begun. `permitted`: what the permits allow, before it was sized (contracts)."""
+
+    kind: Kind
+    side: str
+    leg: Leg
+    quantity: Decimal
+    permitted: Decimal
+
+    @property
+    def lane(self) -> Leg:
+        """The leg, of which one order at a time is sent."""
+        return self.leg
+
+    @property
+    def reduce_only(self) -> bool:
+        """Return True if the exchange is to let it reduce alone; hedge mode says so by the leg."""
+        return self.kind is Kind.CLOSE and self.leg is Leg.BOTH
+
+
+class OrderPreparation:
+    """Part of the executor: switches, allowlist, quantity and leverage, on the state of the moment."""
+
+    def __init__(
+        self,
+        exchange: OrderEntry,
+        *,
+        book: SnapshotBook,
+        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        allowlist: LatestValue[Allowlist],
+        stale_threshold_sec: float,
+        clocks: Clocks,
+        rules: ExecutorRules,
+    ) -> None:
+        self._exchange = exchange
+        self._book = book
+        self._symbol_rules = symbol_rules
+        self._allowlist = allowlist
+        self._stale_threshold_sec = stale_threshold_sec
+        self._clocks = clocks
+        self._rules = rules
+
+    def draft(self, granted: GrantedPlan) -> OrderDraft | str:
+        """Return the order of a granted plan, or the reason why it gets none."""
+        terms, switches, plan = granted.terms, granted.look.switches, granted.plan
+        kind = Kind(terms.kind.value)
+        stopped = stopped_by(
+            read_trading_state(switches.trading_state),
+            kill_switch=kill_switch_is_on(
+                switches.kill, switches.global_kill, switches.mode, lockdown=switches.lockdown
+            ),
+            kind=kind,
+        )
+        if stopped is not None:
+            return stopped
+        if granted.look.hold and plan.decision is not PlanDecision.RECONCILE_CLOSE:
+            return reasons.RECONCILE_HOLD_ACTIVE
+        side, leg = terms.order_side or "", _LEGS.get(terms.leg or "")
+        if kind is Kind.NONE:
+            return OrderDraft(kind, side, leg or Leg.BOTH, ZERO, ZERO)
+        if side not in _SIDES or leg is None:
+            return "permit_unreadable (P3.3: no side or leg of the order)"
+        if kind is not Kind.CLOSE and not self._may_be_opened(plan.symbol):
+            return reasons.symbol_not_in_allowlist(plan.symbol)
+        permitted = terms.order_quantity(plan.quantity or ZERO)
+        symbol_rules = (self._symbol_rules.value or {}).get(plan.symbol)
+        if symbol_rules is None:
+            return reasons.BELOW_MIN_QTY
+        snapshot = self._book.get(plan.symbol)
+        qty_scale, downsize_factor = (read_scale(hint) for hint in granted.hints)
+        sized = size_order(
+            Permitted(kind, permitted, qty_scale, downsize_factor),
+            symbol_rules,
+            self._rules.limits,
+            mark_price=None if snapshot is None else snapshot.mark_price,
+            position=self._position(snapshot, leg),
+        )
+        return sized.error or OrderDraft(kind, side, leg, sized.quantity, permitted)
+
+    def _may_be_opened(self, symbol: str) -> bool:
+        allowlist = self._allowlist.value
+        return allowlist is not None and symbol in allowlist.symbols
+
+    def _position(self, snapshot: Snapshot | None, leg: Leg) -> Decimal | None:
+        """Return the leg's amount without sign, where it is known to be that now."""
+        if snapshot is None or not self._book.is_trusted(snapshot):
+            return None
+        if snapshot.verified_at.age_sec(self._clocks.now()) > self._stale_threshold_sec:
+            return None
+        return abs(snapshot.amount_of(leg))
+
+    async def set_leverage(self, granted: GrantedPlan, draft: OrderDraft) -> str | None:
+        """Set the leverage that an open asks for; return the reason why it is refused.
+
+        -4028 is sent for a leverage that is not valid and for one that is set already, so it is read back.
+        """
+        wanted = leverage_of(granted.in_hand.fields)
+        if wanted is None or draft.kind is not Kind.OPEN or not self._rules.set_leverage:
+            return None
+        if not isinstance(wanted, int):
+            return reasons.leverage_refused("not_whole")
+        symbol = granted.plan.symbol
+        try:
+            if await self._exchange.leverage(symbol) == wanted:
+                return None
+            try:
+                await self._exchange.set_leverage(symbol, wanted)
+            except ExchangeRejected as error:
+                if error.code != _NOT_VALID_OR_SET_ALREADY or await self._exchange.leverage(symbol) != wanted:
+                    return reasons.leverage_refused(error.code)
+        except ExchangeRejected as error:
+            return reasons.leverage_refused(error.code)
+        except ExchangeError:
+            return reasons.leverage_refused("no_answer")
+        return None
+
+    def record(self, granted: GrantedPlan, draft: OrderDraft) -> OrderRecord:
+        """Return the first record: identity and time of the only request are fixed here."""
+        in_hand, plan = granted.in_hand, granted.plan
+        return OrderRecord(
+            plan_id=plan.plan_id,
+            phase=OrderPhase.SENDING,
+            symbol=plan.symbol,
+            side=draft.side,
+            leg=draft.leg,
+            kind=draft.kind.value,
+            quantity=draft.quantity,
+            reduce_only=draft.reduce_only,
+            client_order_id=client_order_id(self._rules.gate.prefix, plan.plan_id),
+            timestamp_ms=self._clocks.exchange_ms(self._clocks.now()),
+            recv_window_ms=self._rules.recv_window_ms,
+            decision=plan.decision.value,
+            action=plan.action,
+            source=plan.source,
+            instance=self._rules.instance,
+            stream=in_hand.stream,
+            entry_id=in_hand.entry_id,
+        )
+
+
+def request_of(record: OrderRecord) -> OrderRequest:
+    """Return the only request of a record."""
+    return OrderRequest(
+        symbol=record.symbol,
+        side=record.side,
+        quantity=record.quantity,
+        leg=record.leg,
+        reduce_only=record.reduce_only,
+        client_order_id=record.client_order_id,
+        timestamp_ms=record.timestamp_ms,
+        recv_window_ms=record.recv_window_ms,
+    )
