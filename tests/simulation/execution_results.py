@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from brain.execution.orders import OrderStatus
-from brain.execution.record import OrderPhase
+from brain.execution.record import OrderPhase, OrderRecord
 from store.execution_records import OrderProgress, PlanRefusal
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -20,6 +20,9 @@ from tests.simulation.verdicts import require
 
 #: Refusals of a consumer that never had the permit: they free nothing.
 _NO_PERMIT = ("permit_", "missing_or_denied", "no_permit")
+_MOST_RESULTS = 10
+#: A result: its entry's id, and its fields.
+Told = tuple[str, dict[str, str]]
 
 
 class ExecutionResults:
@@ -37,20 +40,20 @@ class ExecutionResults:
 
     def progress(self, writer: str, progress: OrderProgress, effect: Callable[[], bool]) -> bool:
         """Judge the next version of a record, which `effect` is to write."""
-        written, entry_id = self._telling(effect)
+        written, told = self._telling(effect)
         if written:
-            self._judge_progress(writer, progress, entry_id)
+            self._judge_progress(writer, progress.record, told)
         return written
 
-    def _telling(self, effect: Callable[[], bool]) -> tuple[bool, str | None]:
-        """Return the effect's answer, and the id of the result that it published, if it did."""
+    def _telling(self, effect: Callable[[], bool]) -> tuple[bool, list[Told]]:
+        """Return the effect's answer, and the results that it published."""
         stream = self._redis.keyspace.make_stream(self._keys.results)
         before = stream.last_id
         written = effect()
-        return written, format_id(stream.last_id) if stream.last_id > before else None
+        ids = stream.behind(before, _MOST_RESULTS)
+        return written, [(format_id(each), _decoded(stream.get(each) or {})) for each in ids]
 
-    def _judge_progress(self, writer: str, progress: OrderProgress, entry_id: str | None) -> None:
-        record = progress.record
+    def _judge_progress(self, writer: str, record: OrderRecord, told: list[Told]) -> None:
         self._trace.note(f"{writer} {record.plan_id} {record.phase} {record.status} {record.cumulative}")
         execution = self._books.executions.get(record.client_order_id)
         if execution is None or execution.lost:
@@ -59,30 +62,28 @@ class ExecutionResults:
         execution.unknown |= record.phase is OrderPhase.UNKNOWN
         self.unknown += record.phase is OrderPhase.UNKNOWN
         if execution.final:
-            require(entry_id is not None, "e7", f"{record.plan_id} is final without a result")
-        if entry_id is None:
-            return
-        fields = _flat(progress.result)
-        self._judge_result(record.plan_id, fields, entry_id, final=execution.final)
-        error = fields["error"]
-        require(not error.startswith(_NO_PERMIT), "e5", f"{record.plan_id} had its permits, and says {error}")
-        if fields["executed"] == "true":
-            self._judge_executed(execution, fields, entry_id)
-        else:
-            self._judge_not_executed(execution, fields, entry_id)
-        if execution.final:
+            require(told, "e7", f"{record.plan_id} is final without a result")
+        for entry_id, fields in told:
+            self._judge_result(record.plan_id, fields, entry_id, final=execution.final)
+            error = fields["error"]
+            had_permits = not error.startswith(_NO_PERMIT)
+            require(had_permits, "e5", f"{record.plan_id} had its permits, and says {error}")
+            if fields["executed"] == "true":
+                self._judge_executed(execution, fields, entry_id)
+            else:
+                self._judge_not_executed(execution, fields, entry_id)
+        if told and execution.final:
             self._end_grant(record.plan_id)
 
     def refuse(self, writer: str, refusal: PlanRefusal, effect: Callable[[], bool]) -> bool:
         """Judge a plan that is to end without an order."""
-        written, entry_id = self._telling(effect)
+        written, told = self._telling(effect)
         self._trace.note(f"{writer} refuses {refusal.plan_id} {refusal.error} {written}")
-        if entry_id is not None:
-            self._judge_refusal(refusal, entry_id)
+        for entry_id, fields in told:
+            self._judge_refusal(refusal, fields, entry_id)
         return written
 
-    def _judge_refusal(self, refusal: PlanRefusal, entry_id: str) -> None:
-        fields = _flat(refusal.result)
+    def _judge_refusal(self, refusal: PlanRefusal, fields: Mapping[str, str], entry_id: str) -> None:
         self._judge_result(refusal.plan_id, fields, entry_id, final=True)
         require(fields["executed"] == "false", "e5", f"{refusal.plan_id} is refused, and executed")
         execution = self._books.executions.get(client_order_id(self._keys.prefix, refusal.plan_id))
@@ -137,5 +138,5 @@ def client_order_id(prefix: str, plan_id: str) -> str:
     return f"p33-{hashlib.sha256(f'{prefix}{chr(0)}{plan_id}'.encode()).hexdigest()[:32]}"
 
 
-def _flat(pairs: Sequence[str]) -> dict[str, str]:
-    return dict(zip(pairs[::2], pairs[1::2], strict=True))
+def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in fields.items()}
