@@ -111,8 +111,12 @@ class RestNetwork(httpx.AsyncBaseTransport):
             fate = OrderFate(
                 self._dice.rest_fault(request.method, request.url.path), faults.fail_before_effect
             )
+        await _report(request, "connection.connect_tcp.started")
         if fate.kind == "unconnected":
             raise httpx.ConnectError("no route to the host")
+        if fate.kind == "slowly":
+            await trio.sleep(fate.late_ms / 1000)
+        await _report(request, "http11.send_request_headers.started")
         orders.sent(dict(request.url.params))
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
@@ -154,6 +158,13 @@ class RestNetwork(httpx.AsyncBaseTransport):
             symbol = request.url.params.get("symbol")
             self._requests.reads.arrived(Read(symbol, sent_ms, answered_ms, true_ms()))
         return arrived
+
+
+async def _report(request: httpx.Request, step: str) -> None:
+    """Report a step as httpcore does, by the request's extension `trace`; it may raise."""
+    trace = request.extensions.get("trace")
+    if trace is not None:
+        await trace(step, {})
 
 
 def _as_simulated(request: httpx.Request) -> RestRequest:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import trio
@@ -21,9 +21,10 @@ from simulator.rest_failures import RestResponse
 from tests.simulation.clocks import true_ms
 from tests.simulation.venue import Venue
 
-#: What a request's way may do to it, beside the exchange's own faults: no byte leaves, or it never arrives.
-Lost = Literal["unconnected", "lost"]
-_LOST: tuple[Lost | RestFault, ...] = ("unconnected", "lost", "hang", "reset", "late", "late")
+#: What a request's way may do to it, beside the exchange's own faults: there is no connection, one takes its
+#: time, or the request never arrives.
+Lost = Literal["unconnected", "slowly", "lost"]
+_LOST: tuple[Lost | RestFault, ...] = ("unconnected", "slowly", "lost", "hang", "reset", "late", "late")
 #: Answers in the place of the true one, of which some hide an effect.
 _WRONG: tuple[RestFault, ...] = (
     "408", "-1006", "-1007", "503_unknown", "503_unavailable", "503_internal", "-1008", "-1015", "truncated",
@@ -83,7 +84,7 @@ class OrderWay:
 
     def answer(self, request: RestRequest, fate: OrderFate) -> RestResponse:
         """Let the exchange look at a request now. A fault of the transport leaves its answer as it is."""
-        fault = None if fate.kind in ("unconnected", "lost") else fate.kind
+        fault = None if fate.kind in get_args(Lost) else fate.kind
         with self._set(fail_before_effect=fate.before, late_ms=fate.late_ms, **self._filling()):
             return self._api.answer(request, fault)  # type: ignore[arg-type]
 
