@@ -25,6 +25,7 @@ from channels.messages import (
     MarkPrices,
     MetricEvent,
     OnDemandRead,
+    OpenExecution,
     OrderObserved,
     OwnOrderObserved,
     PositionObserved,
@@ -57,6 +58,8 @@ class Channels:
         self.changes = Conflating[SnapshotChanged]("changes", lambda change: change.snapshot.symbol)
         self.fills = DropOldest[OrderObserved]("fills", 10_000)
         self.own_orders = own_order_channel() if executor else None
+        #: Plans of our own executor of which it is not known whether they have an order.
+        self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")

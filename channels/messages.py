@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from brain.execution.orders import OrderState
-from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
+from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
 from brain.ledger.order_events import FillObserved as FillObserved
 from brain.ledger.order_events import OrderEndObserved as OrderEndObserved
 from brain.moment import Moment
@@ -40,6 +40,21 @@ class UnknownExecution(msgspec.Struct, frozen=True):
     symbol: Symbol
     since_ms: int
     ends_at_sec: float
+
+
+class OpenExecution(msgspec.Struct, frozen=True):
+    """A plan of our own executor of which it is not known whether it has an order.
+
+    `age_sec` counts from the request. `held`: its symbol is held for it. `lacking`: the evidence that is
+    missing for a proof that there is no order; empty before the first query behind the settle time.
+    """
+
+    plan_id: PlanId
+    symbol: Symbol
+    client_order_id: ClientOrderId
+    age_sec: float
+    held: bool
+    lacking: tuple[str, ...]
 
 
 class WaitingResult(msgspec.Struct, frozen=True):

@@ -23,6 +23,11 @@ class ManualLane:
         """The stream's key."""
         return self._group.stream
 
+    @property
+    def group(self) -> str:
+        """The group's name."""
+        return self._group.group
+
     async def create(self, *, lost: bool) -> None:
         """Make sure that the group exists."""
         await self._group.create(lost=lost)

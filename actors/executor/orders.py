@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import trio
 
 from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
-from actors.executor.plans import GrantedPlan, RefusedPlan
+from actors.executor.plans import GrantedPlan, RefusedPlan, TakenPlan
 from actors.executor.preparation import OrderPreparation, request_of
 from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
@@ -35,10 +36,6 @@ _TOO_LATE = "permit_timeout (too late to begin)"
 
 class LookAgain(NamedTuple):
     """What the begin rested on has changed: permits and switches must be read again."""
-
-
-class Duplicate(NamedTuple):
-    """The plan has a record."""
 
 
 class Begun(NamedTuple):
@@ -73,13 +70,15 @@ class OrderSender:
         self._rules = rules
         self._parallel = trio.Semaphore(rules.max_parallel)
         self._lanes: dict[tuple[Symbol, Leg], trio.Semaphore] = {}
+        self._under_way = 0
+        self._all_answered = trio.lowlevel.ParkingLot()
         #: Plans whose begin was not answered, so that this process has sent nothing for them.
         self.never_sent: set[PlanId] = set()
 
     async def begin(
-        self, granted: GrantedPlan, fence: FencingToken
-    ) -> Begun | RefusedPlan | LookAgain | Duplicate:
-        """Consume the permits and write the record, when it is the plan's turn."""
+        self, granted: GrantedPlan, fence: FencingToken, stopping: trio.Event
+    ) -> Begun | RefusedPlan | LookAgain | TakenPlan | None:
+        """Consume the permits and write the record, when it is the plan's turn; None: a stop came first."""
         draft = self._preparation.draft(granted)
         if isinstance(draft, str):
             return RefusedPlan(draft, granted.waited_ms)
@@ -91,13 +90,15 @@ class OrderSender:
                     return RefusedPlan(error, granted.waited_ms)
             if waiting.cancelled_caught:
                 return RefusedPlan(_TOO_LATE, granted.waited_ms)
+            if stopping.is_set():
+                return None
             if draft.kind is not Kind.NONE:
                 busy_until = self._exchange.reserve_order(closing=draft.kind is Kind.CLOSE)
                 if busy_until is not None:
                     return RefusedPlan(reasons.ORDER_RATE_LIMIT, granted.waited_ms)
             record = self._preparation.record(granted, draft)
             if self._live_orders.get(record.client_order_id) is not None:
-                return Duplicate()
+                return TakenPlan(self._rules.instance, granted.waited_ms)
             live = LiveOrder(record, safe_quantity=draft.permitted, waited_ms=granted.waited_ms)
             reply = await self._write_begin(granted, live, fence)
             if reply.verdict == "begun":
@@ -109,7 +110,7 @@ class OrderSender:
     async def send(self, begun: Begun, heartbeat: Heartbeat) -> None:
         """Send the order, once, and write and publish what comes of it; ends when it is final."""
         live = begun.live
-        with begun.turn:
+        with begun.turn, self._counted():
             record = live.stored
             if record.kind == Kind.NONE.value:
                 live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE))
@@ -119,6 +120,20 @@ class OrderSender:
             if live.is_undecided:
                 await self._resolver.hold(live, heartbeat)
         await self.follow(live, heartbeat)
+
+    async def nothing_under_way(self) -> None:
+        """Wait until every order that was begun is written with its answer."""
+        while self._under_way:
+            await self._all_answered.park()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._all_answered.unpark_all()
 
     async def follow(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Follow an order until it is final, and let go of it."""
@@ -157,16 +172,14 @@ class OrderSender:
         self.never_sent.discard(record.plan_id)
         return reply
 
-    def _not_begun(self, granted: GrantedPlan, reply: BeginReply) -> RefusedPlan | LookAgain | Duplicate:
+    def _not_begun(self, granted: GrantedPlan, reply: BeginReply) -> RefusedPlan | LookAgain | TakenPlan:
         in_hand = granted.in_hand
         wanted = PlanPermits(
             in_hand.plan_id, in_hand.symbol, self._rules.sources_of(in_hand.decision), self._rules.gate
         )
         match reply.verdict:
-            case "exists" if not reply.value:
-                return Duplicate()
             case "exists":
-                error = str(wanted.consumed_before(reply.value.encode()))
+                return TakenPlan(reply.value, granted.waited_ms)
             case "expired":
                 error = reasons.PLAN_EXPIRED
             case "late":

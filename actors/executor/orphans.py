@@ -33,8 +33,10 @@ class Orphans:
     """Part of the executor: finds out whose order it is that the exchange shows.
 
     The order of a record that has ended is published late; one without a record is an orphan: its fill is
-    real, and its plan is unknown.
+    real, and its plan is unknown. `on_late` begins to follow an order.
     """
+
+    on_late: Callable[[LiveOrder], None]
 
     def __init__(
         self,
@@ -44,19 +46,16 @@ class Orphans:
         writer: RecordWriter,
         reports: ExecutorReports,
         *,
-        follow: Callable[[LiveOrder], None],
         book: SnapshotBook,
         clocks: Clocks,
         rules: ExecutorRules,
         log: FilteringBoundLogger,
     ) -> None:
-        """`follow` begins to follow an order that is not final."""
         self._store = store
         self._exchange = exchange
         self._live_orders = live_orders
         self._writer = writer
         self._reports = reports
-        self._follow = follow
         self._book = book
         self._clocks = clocks
         self._rules = rules
@@ -117,7 +116,7 @@ class Orphans:
         if progress.changes(record, known):
             live = self._live_orders.add(LiveOrder(record))
             live.learn(known)
-            self._follow(live)
+            self.on_late(live)
 
     async def _record_orphan(self, order: OrderState, heartbeat: Heartbeat) -> None:
         record = self._orphan(order)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan
+from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, TakenPlan
 from actors.executor.rules import ExecutorRules
 from brain.execution import reasons
 from brain.identifiers import PlanId
@@ -104,8 +104,10 @@ class PermitWaits:
         self._rules = rules
         self._log = log
 
-    async def wait(self, in_hand: PlanInHand, stopping: trio.Event) -> GrantedPlan | RefusedPlan | None:
-        """Return the granted or refused plan; None where the service stops first."""
+    async def wait(
+        self, in_hand: PlanInHand, stopping: trio.Event
+    ) -> GrantedPlan | RefusedPlan | TakenPlan | None:
+        """Return what became of the wait; None where the service stops first."""
         wanted = PlanPermits(
             in_hand.plan_id, in_hand.symbol, self._rules.sources_of(in_hand.decision), self._rules.gate
         )
@@ -124,10 +126,10 @@ class PermitWaits:
 
     def _judge(
         self, in_hand: PlanInHand, wanted: PlanPermits, keys: list[str], look: PermitLook
-    ) -> GrantedPlan | RefusedPlan | None:
+    ) -> GrantedPlan | RefusedPlan | TakenPlan | None:
         waited_ms = round((trio.current_time() - in_hand.read_sec) * 1000)
         if look.consumer is not None:
-            return RefusedPlan(str(wanted.consumed_before(look.consumer)), waited_ms)
+            return TakenPlan(look.consumer.decode(errors="replace"), waited_ms)
         if look.block is not None and GOVERNOR in wanted.sources:
             denied = wanted.refused(
                 Refusal.PERMIT_DENIED, denied_by=GOVERNOR.name, because=_block_reason(look.block)

@@ -70,6 +70,13 @@ class GrantedPlan(msgspec.Struct, frozen=True):
     waited_ms: int
 
 
+class TakenPlan(msgspec.Struct, frozen=True):
+    """A plan whose permits were consumed before: here, where it has a record, or by the consumer `by`."""
+
+    by: str
+    waited_ms: int
+
+
 class RefusedPlan(msgspec.Struct, frozen=True):
     """A plan that ends without an order, and the `error` of its result."""
 

@@ -156,9 +156,7 @@ class ExecutorReports:
             f"order_id={record.order_id or '-'} filled={plain(record.cumulative)}: the symbol is held"
         )
 
-    def open_orders(
-        self, orders: int, undecided: int, oldest_sec: float, counts: Mapping[str, int]
-    ) -> None:
+    def open_orders(self, orders: int, undecided: int, oldest_sec: float, counts: Mapping[str, int]) -> None:
         """Show what is open: records in hand, those that are undecided, and the age of the oldest of them."""
         self._send(SetGauge("exec_open_orders", orders))
         self._send(SetGauge("exec_unknown", undecided))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import msgspec
 import trio
-from structlog.typing import FilteringBoundLogger
 
 from actors.executor.live_orders import LiveOrder, RecordWriter
-from actors.executor.reports import ExecutorReports
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
 from brain.execution.absence import AbsenceEvidence, missing_evidence, query_times_sec, settled_ms
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
-from channels import DropOldest, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
+from channels import Conflating, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
 from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError
 from exchange.protocol import OrderEntry
@@ -51,25 +49,21 @@ class OrderResolver:
         store: ExecutorStore,
         exchange: OrderEntry,
         writer: RecordWriter,
-        reports: ExecutorReports,
         *,
         book: SnapshotBook,
         stream: LatestValue[StreamStatus],
-        own_orders: DropOldest[OwnOrderObserved],
+        own_orders: Conflating[OwnOrderObserved],
         clocks: Clocks,
         rules: ExecutorRules,
-        log: FilteringBoundLogger,
     ) -> None:
         self._store = store
         self._exchange = exchange
         self._writer = writer
-        self._reports = reports
         self._book = book
         self._stream = stream
         self._own_orders = own_orders
         self._clocks = clocks
         self._rules = rules
-        self._log = log
 
     async def follow(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Write and publish all that becomes known of an order, until it is final."""

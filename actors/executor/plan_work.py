@@ -1,0 +1,227 @@
+"""Work on plans: from the entry of the stream to an order, or to the result that ends it without one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.executor.live_orders import LiveOrders
+from actors.executor.orders import Begun, LookAgain, OrderSender
+from actors.executor.permits import PermitWaits
+from actors.executor.plan_reader import PlanReader
+from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, TakenPlan
+from actors.executor.preparation import OrderPreparation
+from actors.executor.refusals import PlanRefusals
+from actors.executor.reports import ExecutorReports
+from actors.executor.rules import ExecutorRules
+from actors.stream_consumer import MOST_FAILURES, Session
+from brain.decisions.dead_letter import dead_letter
+from brain.execution import reasons
+from brain.execution.orders import client_order_id
+from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import PlanId, Symbol
+from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from brain.plans.plan_fields import read_plan
+from clocks.clocks import Clocks
+from permit_gate.answers import Refusal
+from permit_gate.judging import PlanPermits
+from store.errors import UnreadableOrderError
+from store.execution_protocol import ExecutorStore
+from store.records import Entry
+from supervision import Heartbeat
+
+_MOST_ATTEMPTS = 5
+_CONTENDED = "state_contended"
+
+
+class PlanWork:
+    """Part of the executor: one task a plan. Plans that wait do not hold up those behind them."""
+
+    on_begun: Callable[[Begun], None]
+    on_open: Callable[[OrderRecord, Heartbeat], Awaitable[None]]
+
+    def __init__(
+        self,
+        store: ExecutorStore,
+        waits: PermitWaits,
+        preparation: OrderPreparation,
+        sender: OrderSender,
+        refusals: PlanRefusals,
+        live_orders: LiveOrders,
+        reports: ExecutorReports,
+        *,
+        manual_stream: str | None,
+        clocks: Clocks,
+        rules: ExecutorRules,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._waits = waits
+        self._preparation = preparation
+        self._sender = sender
+        self._refusals = refusals
+        self._live_orders = live_orders
+        self._reports = reports
+        self._manual_stream = manual_stream
+        self._clocks = clocks
+        self._rules = rules
+        self._log = log
+        self._in_hand: set[PlanId] = set()
+        #: When Redis was found to be another run (Redis's clock, ms); 0: never.
+        self.redis_changed_ms = 0
+
+    async def take(self, reader: PlanReader, entry: Entry, session: Session) -> None:
+        """Begin to work on an entry, unless its plan is in hand already: then it stays pending."""
+        plan = None if entry.fields is None else read_plan(entry.fields)
+        if plan is None or isinstance(plan, UnanswerablePlan):
+            await reader.group.acknowledge(session.fence, [entry.id])
+            if plan is not None:
+                self._log.warning("Plan without a usable id", entry_id=entry.id, error=plan.error)
+            return
+        plan_id = plan.plan_id
+        order_id = client_order_id(self._rules.gate.prefix, plan_id)
+        if plan_id in self._in_hand or self._live_orders.get(order_id) is not None:
+            return
+        self._in_hand.add(plan_id)
+        session.unfinished.start_soon(self._work_on, reader, entry, plan, session)
+
+    async def _work_on(
+        self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan | SkippedPlan, session: Session
+    ) -> None:
+        try:
+            with session.heartbeat.task() as task, task.idle():
+                failed = reader.failures.of(entry.id, entry.deliveries)
+                with reader.failures.attributed_to((entry.id,)):
+                    if failed >= MOST_FAILURES and await self._is_poison(plan.plan_id):
+                        await self._set_aside(reader, entry, plan, session, failed)
+                    else:
+                        await self._answer(reader, entry, plan, session)
+                reader.failures.done(entry.id)
+        finally:
+            self._in_hand.discard(plan.plan_id)
+
+    async def _is_poison(self, plan_id: PlanId) -> bool:
+        """Return True if no order was begun: an entry whose order is open is delivered again and again."""
+        return await self._store.order_record(plan_id) is None
+
+    async def _set_aside(
+        self,
+        reader: PlanReader,
+        entry: Entry,
+        plan: Plan | MalformedPlan | SkippedPlan,
+        session: Session,
+        failed: int,
+    ) -> None:
+        error = f"{reasons.EVALUATION_FAILED}: executing it has failed {failed} times"
+        if isinstance(plan, SkippedPlan):
+            stream = reader.group.stream
+            await self._refusals.skip(plan, entry, stream, reasons.EVALUATION_FAILED, session.fence)
+        else:
+            in_hand = self._plan_in_hand(reader, entry, plan)
+            await self._refusals.refuse(in_hand, RefusedPlan(reasons.EVALUATION_FAILED, 0), session.fence)
+        letter = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
+        await reader.group.dead_letter(session.fence, entry.id, letter)
+
+    async def _answer(
+        self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan | SkippedPlan, session: Session
+    ) -> None:
+        manual = reader.group.stream == self._manual_stream
+        if isinstance(plan, SkippedPlan):
+            self._reports.processed(plan.decision, manual=manual)
+            error = reasons.skipped(entry.fields or {}, plan.decision)
+            await self._refusals.skip(plan, entry, reader.group.stream, error, session.fence)
+            return
+        in_hand = self._plan_in_hand(reader, entry, plan)
+        self._reports.processed(in_hand.decision.value, manual=manual)
+        refused = self._refused_at_once(entry, plan)
+        if refused is not None:
+            await self._end(in_hand, refused, session)
+            return
+        for _ in range(_MOST_ATTEMPTS):
+            if not await self._try(reader, in_hand, session):
+                return
+        await self._end(in_hand, _CONTENDED, session)
+
+    def _refused_at_once(self, entry: Entry, plan: Plan | MalformedPlan) -> str | None:
+        """Return the reason to refuse a plan before its permits are awaited."""
+        if plan.symbol is None:
+            return reasons.MALFORMED_PLAN
+        published_ms = entry.published_ms
+        if published_ms is None:
+            return reasons.PLAN_EXPIRED
+        if self._clocks.redis_now_ms() - published_ms > self._rules.plan_max_age_ms:
+            return reasons.PLAN_EXPIRED
+        return reasons.RECOVERING if 0 < self.redis_changed_ms >= published_ms else None
+
+    async def _try(self, reader: PlanReader, in_hand: PlanInHand, session: Session) -> bool:
+        """Wait for permits and begin the order, or end the plan; True where it must be tried again."""
+        stopping = session.heartbeat.stopping
+        answer = await self._waits.wait(in_hand, stopping)
+        if isinstance(answer, GrantedPlan):
+            if self._rules.dry_run:
+                await self._dry_run(answer, session)
+                return False
+            step = await self._sender.begin(answer, session.fence, stopping)
+            if isinstance(step, LookAgain):
+                return True
+            if isinstance(step, Begun):
+                self._reports.granted(answer)
+                self.on_begun(step)
+                return False
+            answer = step
+        if isinstance(answer, RefusedPlan):
+            await self._refusals.refuse(in_hand, answer, session.fence)
+        elif isinstance(answer, TakenPlan):
+            await self._taken(reader, in_hand, answer, session)
+        return False
+
+    async def _dry_run(self, granted: GrantedPlan, session: Session) -> None:
+        draft = self._preparation.draft(granted)
+        if isinstance(draft, str):
+            refused = RefusedPlan(draft, granted.waited_ms)
+            await self._refusals.refuse(granted.in_hand, refused, session.fence)
+        else:
+            await self._refusals.show_dry_run(granted, draft, session.fence)
+
+    async def _taken(
+        self, reader: PlanReader, in_hand: PlanInHand, taken: TakenPlan, session: Session
+    ) -> None:
+        """Leave a plan to the record that it has; refuse one whose permits another consumer has."""
+        try:
+            record = await self._store.order_record(in_hand.plan_id)
+        except UnreadableOrderError as error:
+            self._log.error(
+                "The record of an order cannot be read", plan_id=in_hand.plan_id, error=str(error)
+            )
+            return
+        if record is None or self._rules.dry_run:
+            plan = PlanPermits(
+                in_hand.plan_id, in_hand.symbol, self._rules.sources_of(in_hand.decision), self._rules.gate
+            )
+            by = plan.refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {taken.by[:80]}")
+            await self._refusals.refuse(in_hand, RefusedPlan(str(by), taken.waited_ms), session.fence)
+            return
+        if record.phase is OrderPhase.FINAL or record.entry_id != in_hand.entry_id:
+            self._log.info(f"{in_hand.symbol}: {reasons.DUPLICATE_PLAN}", plan_id=in_hand.plan_id)
+            await reader.group.acknowledge(session.fence, [in_hand.entry_id])
+        await self.on_open(record, session.heartbeat)
+
+    async def _end(self, in_hand: PlanInHand, error: str, session: Session) -> None:
+        await self._refusals.refuse(in_hand, RefusedPlan(error, 0), session.fence)
+
+    def _plan_in_hand(self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan) -> PlanInHand:
+        now_sec = trio.current_time()
+        return PlanInHand(
+            entry_id=entry.id,
+            stream=reader.group.stream,
+            fields=entry.fields or {},
+            plan=plan,
+            symbol=plan.symbol or Symbol(""),
+            published_ms=entry.published_ms or 0,
+            read_sec=now_sec,
+            deadline_sec=now_sec + self._rules.permit_wait_ms / 1000,
+            deadline_ms=self._clocks.redis_now_ms() + self._rules.permit_wait_ms,
+            manual=reader.group.stream == self._manual_stream,
+        )
