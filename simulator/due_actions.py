@@ -13,6 +13,7 @@ class DueActions:
     def __init__(self) -> None:
         self._waiting: list[tuple[int, int, Callable[[], object]]] = []
         self._serial = count()
+        self._running = False
         #: Called whenever an action is added.
         self.on_added: Callable[[], None] = lambda: None
 
@@ -27,6 +28,12 @@ class DueActions:
         return self._waiting[0][0] if self._waiting else None
 
     def run(self, now_ms: int) -> None:
-        """Call what is due, and what becomes due by it."""
-        while self._waiting and self._waiting[0][0] <= now_ms:
-            heappop(self._waiting)[2]()
+        """Call what is due, and what becomes due by it; nothing while an action is running."""
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._waiting and self._waiting[0][0] <= now_ms:
+                heappop(self._waiting)[2]()
+        finally:
+            self._running = False

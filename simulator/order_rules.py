@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from simulator import errors
 from simulator.history import FLAT
-from simulator.orders import LimitOrder, NewOrder, closes_leg
+from simulator.orders import LimitOrder, NewOrder
 from simulator.symbols import (
     MAX_PRICE_IN_TICKS,
     MULTIPLIER_DOWN,
@@ -40,7 +40,7 @@ def accepted_quantity(
     if isinstance(order, LimitOrder):
         _check_price(order, symbol, price)
         price = order.price
-    if order.reduce_only or closes_leg(order.position_side, order.side):
+    if order.only_reduces:
         if position * order.delta >= 0:
             raise errors.reduce_only_rejected()
         return min(order.quantity, abs(position))

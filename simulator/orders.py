@@ -34,6 +34,11 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
         """The signed change of the position."""
         return self.quantity if self.side == "BUY" else -self.quantity
 
+    @property
+    def only_reduces(self) -> bool:
+        """True where it may only make its leg smaller: reduce-only, or against the leg that it names."""
+        return self.reduce_only or closes_leg(self.position_side, self.side)
+
 
 class MarketOrder(_Request, frozen=True, kw_only=True):
     """A client's request for a market order. The quantity is positive; the side gives it its direction."""

@@ -13,7 +13,9 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from simulator import (
+    LimitOrder,
     MarketOrder,
+    NewOrder,
     RestApi,
     RestRequest,
     RestResponse,
@@ -21,6 +23,7 @@ from simulator import (
     SimulatedExchange,
     UserEvent,
 )
+from simulator.errors import ApiError
 from simulator.signatures import signature
 
 
@@ -65,6 +68,37 @@ def market(
         },
         MarketOrder,
     )
+
+
+def limit(
+    side: str, quantity: str, price: str, in_force: str = "GTC", *, symbol: str = "BTCUSDT", **more: object
+) -> LimitOrder:
+    """Return a request for a limit order, by default in BTCUSDT."""
+    fields = {
+        "symbol": symbol,
+        "side": side,
+        "quantity": Decimal(quantity),
+        "price": Decimal(price),
+        "time_in_force": in_force,
+    }
+    return msgspec.convert(fields | more, LimitOrder)
+
+
+def refusal_code(exchange: SimulatedExchange, order: NewOrder) -> int:
+    """Return the code that an order is refused with, which must leave the account as it was."""
+    before, orders = exchange.version, len(exchange.orders)
+    try:
+        exchange.place_order(order)
+    except ApiError as refusal:
+        assert (exchange.version, len(exchange.orders)) == (before, orders)
+        return refusal.code
+    raise AssertionError("the order was taken")
+
+
+def order_events(recorder: Recorder) -> list[tuple[str, str, str, str, str]]:
+    """Return execution type, status, last and cumulative quantity, and expiry reason of each order event."""
+    events = [event["o"] for event in recorder.payloads("ORDER_TRADE_UPDATE")]
+    return [(each["x"], each["X"], each["l"], each["z"], each["er"]) for each in events]
 
 
 def signed_query(exchange: SimulatedExchange, now_ms: int, **parameters: object) -> str:

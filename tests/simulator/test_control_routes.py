@@ -68,6 +68,10 @@ async def test_faults_are_patched_read_and_cleared(simulator: RunningSimulator, 
         ("/listing", '{"symbol": "NEWUSDT", "step_size": "1", "first_price": "-1"}'),
         ("/faults", '{"drop_streams_every_sec": 0}'),
         ("/balance", '{"amount": "1", "symbol": "NOSUCHUSDT"}'),
+        ("/order", '{"symbol": "BTCUSDT", "order_id": 1, "end": "FILLED"}'),
+        ("/order-counts", '{"used": 1}'),
+        ("/faults", '{"fills_per_order": 0}'),
+        ("/faults", '{"late_ms": 60001}'),
     ],
 )
 async def test_a_control_that_does_not_fit_is_refused_and_changes_nothing(
@@ -187,6 +191,37 @@ async def test_partial_fills_are_controlled(client: HttpClient, control: Control
     await control.post("/first-fill-share", share=None)
     answer = (await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")).json()
     assert answer["status"] == "FILLED"
+
+
+async def test_orders_are_ended_listed_and_counted(client: HttpClient, control: Control) -> None:
+    await control.post("/mark-price", symbol="BTCUSDT", price="50000", hold=True)
+    await control.post("/faults", order_visible_after_ms=60_000)
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "1"}
+    first, second = [
+        (await client.signed("POST", "/fapi/v1/order", **order, price="49000")).json() for _ in range(2)
+    ]
+    ending = {"symbol": "BTCUSDT", "order_id": first["orderId"], "end": "EXPIRED_IN_MATCH", "reason": "1"}
+    assert (await control.post("/order", **ending))["status"] == "EXPIRED_IN_MATCH"
+    await control.post("/mark-price", symbol="BTCUSDT", price="48900", hold=True)
+    listed = await control.get("/orders?symbol=BTCUSDT")
+    assert [(each["status"], each["executed"]) for each in listed] == [
+        ("EXPIRED_IN_MATCH", "0"),
+        ("FILLED", "1"),
+    ]
+    assert await control.get("/orders") == listed
+    assert listed[1]["order_id"] == second["orderId"]
+    await control.post("/order-counts", used_10s=6, used_1m=7, limit_10s=7)
+    answer = await client.signed("POST", "/fapi/v1/order", **order, price="48000")
+    assert int(answer.headers["X-MBX-ORDER-COUNT-1M"]) == 8
+    assert (await client.signed("POST", "/fapi/v1/order", **order, price="48000")).status_code == 429
+
+
+async def test_the_largest_position_of_a_symbol_is_controlled(client: HttpClient, control: Control) -> None:
+    await control.post("/leverage", symbol="BTCUSDT", leverage=10, max_notional="1000")
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
+    assert (await client.signed("POST", "/fapi/v1/order", **order)).json()["code"] == -2027
+    (row,) = (await client.signed("GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")).json()
+    assert row["maxNotionalValue"] == "1000"
 
 
 async def test_streams_are_controlled(client: HttpClient, control: Control) -> None:

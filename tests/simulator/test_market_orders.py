@@ -6,15 +6,7 @@ import pytest
 
 from simulator import MarketOrder, SimulatedExchange
 from simulator.errors import ApiError
-from tests.simulator.clients import Recorder, market
-
-
-def refusal_code(exchange: SimulatedExchange, order: MarketOrder) -> int:
-    before = exchange.version
-    with pytest.raises(ApiError) as refusal:
-        exchange.place_order(order)
-    assert exchange.version == before, "a refused order changed the account"
-    return refusal.value.code
+from tests.simulator.clients import Recorder, market, refusal_code
 
 
 def test_a_buy_and_a_sell_move_the_one_way_position(exchange: SimulatedExchange) -> None:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
-import trio
 from binance_common.errors import (
     BadRequestError,
     RateLimitBanError,
     ServerError,
     TooManyRequestsError,
     UnauthorizedError,
-)
-from binance_sdk_derivatives_trading_usds_futures.rest_api.models import (
-    NewOrderNewOrderRespTypeEnum,
-    NewOrderReduceOnlyEnum,
-    NewOrderSideEnum,
-    NewOrderTypeEnum,
 )
 from binance_sdk_derivatives_trading_usds_futures.websocket_streams.models import (
     AccountConfigUpdate,
@@ -31,58 +21,13 @@ from binance_sdk_derivatives_trading_usds_futures.websocket_streams.models impor
     TradeLite,
 )
 
-from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
-from tests.simulator.official_client import OfficialRest, OfficialStreams, gaps, official_streams
-
-#: The SDK itself waits half a second before each of its two subscriptions.
-_PATIENCE_SEC = 20
-#: The exchange sends these, and the SDK's models do not know them.
-_UNMODELLED = {"+avgPrice", "+cumQuote", "+symbols.maxMoveOrderLimit"}
-#: The documentation names these for trailing stops and amendments only.
-_NEVER_FOR_MARKET_ORDERS = {"-o.AP", "-o.cr", "-o.M", "-activatePrice", "-priceRate"}
-
-
-@pytest.fixture(autouse=True)
-def no_complaints(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The SDK logs, and goes on with raw dictionaries, where an answer does not fit its models."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    with caplog.at_level(logging.WARNING):
-        yield
-    assert [record.getMessage() for record in caplog.records] == []
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[RunningSimulator]:
-    exchange = SimulatedExchange()
-    async with running(exchange, streams=StreamServer(exchange, mark_price_interval_sec=0.05)) as started:
-        with trio.fail_after(_PATIENCE_SEC):
-            yield started
-
-
-@pytest.fixture
-def rest(simulator: RunningSimulator) -> OfficialRest:
-    return OfficialRest(simulator)
-
-
-async def order(
-    rest: OfficialRest, side: str, quantity: float, *, reduce_only: bool = False, **more: object
-) -> Any:
-    """Return a market order in BTCUSDT, answered with its result."""
-    return await rest.ask(
-        "new_order",
-        symbol="BTCUSDT",
-        side=NewOrderSideEnum[side],
-        type=NewOrderTypeEnum.MARKET,
-        quantity=quantity,
-        reduce_only=NewOrderReduceOnlyEnum.TRUE if reduce_only else None,
-        new_order_resp_type=NewOrderNewOrderRespTypeEnum.RESULT,
-        **more,
-    )
-
-
-def unexpected(model: object) -> set[str]:
-    return set(gaps(model)) - _UNMODELLED - _NEVER_FOR_MARKET_ORDERS
+from simulator import RunningSimulator, external_events
+from tests.simulator.official_client import OfficialRest, OfficialStreams
+from tests.simulator.official_rig import market_order, unexpected
+from tests.simulator.official_rig import no_complaints as no_complaints
+from tests.simulator.official_rig import rest as rest
+from tests.simulator.official_rig import simulator as simulator
+from tests.simulator.official_rig import streams as streams
 
 
 async def test_signed_reads_of_positions_fill_every_field_of_the_models(
@@ -131,12 +76,12 @@ async def test_the_account_is_switched_to_hedge_mode_and_its_legs_are_traded_apa
     changed = await rest.ask("change_position_mode", dual_side_position="true")
     assert (changed.code, changed.msg) == (200, "success")
     assert (await rest.ask("get_current_position_mode")).dual_side_position is True
-    await order(rest, "BUY", 0.5, position_side="LONG")
-    await order(rest, "SELL", 0.2, position_side="SHORT")
+    await market_order(rest, "BUY", 0.5, position_side="LONG")
+    await market_order(rest, "SELL", 0.2, position_side="SHORT")
     rows = await rest.ask("position_information_v2", symbol="BTCUSDT")
     assert {(row.position_side, row.position_amt) for row in rows} == {("LONG", "0.500"), ("SHORT", "-0.200")}
     with pytest.raises(BadRequestError) as refused:
-        await order(rest, "BUY", 0.1)
+        await market_order(rest, "BUY", 0.1)
     assert refused.value.status_code == -4061
     with pytest.raises(BadRequestError) as refused:
         await rest.ask("change_position_mode", dual_side_position="false")
@@ -178,7 +123,7 @@ async def test_the_listen_key_is_made_kept_alive_and_closed(
 async def test_a_market_order_is_filled_found_and_reduced(
     simulator: RunningSimulator, rest: OfficialRest
 ) -> None:
-    bought = await order(rest, "BUY", 0.5, new_client_order_id="mine-1")
+    bought = await market_order(rest, "BUY", 0.5, new_client_order_id="mine-1")
     assert unexpected(bought) == set()
     found = await rest.ask("query_order", symbol="BTCUSDT", orig_client_order_id="mine-1")
     assert unexpected(found) == set()
@@ -188,12 +133,12 @@ async def test_a_market_order_is_filled_found_and_reduced(
     assert unexpected(trade) == {"-baseQty", "-marginAsset", "-pair"}
     assert (trade.qty, trade.time, trade.side) == ("0.500", found.update_time, "BUY")
     # More than there is: a reduce-only order closes the position, and never turns it.
-    sold = await order(rest, "SELL", 0.7, reduce_only=True)
+    sold = await market_order(rest, "SELL", 0.7, reduce_only=True)
     sold = await rest.ask("query_order", symbol="BTCUSDT", order_id=sold.order_id)
     assert (sold.reduce_only, sold.executed_qty) == (True, "0.500")
     assert simulator.exchange.position("BTCUSDT").amount == 0
     with pytest.raises(BadRequestError) as refused:
-        await order(rest, "SELL", 0.1, reduce_only=True)
+        await market_order(rest, "SELL", 0.1, reduce_only=True)
     assert refused.value.status_code == -2022
 
 
@@ -235,17 +180,10 @@ async def test_a_skewed_clock_is_refused_and_the_servers_time_shows_the_skew(
     assert 55_000 < ahead_ms < 65_000
 
 
-@pytest.fixture
-async def streams(simulator: RunningSimulator, rest: OfficialRest) -> AsyncIterator[OfficialStreams]:
-    key = (await rest.ask("start_user_data_stream")).listen_key
-    async with official_streams(simulator, key) as subscribed:
-        yield subscribed
-
-
 async def test_an_order_is_reported_by_events_that_fill_every_field_of_the_models(
     simulator: RunningSimulator, rest: OfficialRest, streams: OfficialStreams
 ) -> None:
-    placed = await order(rest, "SELL", 0.25, new_client_order_id="mine-2")
+    placed = await market_order(rest, "SELL", 0.25, new_client_order_id="mine-2")
     events = [await streams.user_event() for _ in range(4)]
     assert [type(event) for event in events] == [OrderTradeUpdate, TradeLite, OrderTradeUpdate, AccountUpdate]
     new, lite, trade, account = events

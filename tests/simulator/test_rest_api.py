@@ -154,7 +154,7 @@ def test_result_reports_what_was_executed_and_ack_only_that_it_was_taken(exchang
     assert not {"avgPrice", "cumQuote"} & (ack.keys() | result.keys())
     exchange.faults.order_answers_with_average = True
     result = decoded(place(exchange, newOrderRespType="RESULT"))
-    assert (result["avgPrice"], Decimal(result["cumQuote"])) == ("50000.00000000", 500)
+    assert (result["avgPrice"], Decimal(result["cumQuote"])) == ("50000.00000000", Decimal(500))
     assert decoded(place(exchange))["avgPrice"] == "0.00"
 
 

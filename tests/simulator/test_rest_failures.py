@@ -33,6 +33,7 @@ async def order(client: HttpClient, fault: RestFault, **more: object) -> tuple[h
         ("-1008", 503, -1008, "overloaded"),
         ("-1016", 503, -1016, "no longer available"),
         ("-1109", 400, -1109, "Invalid account"),
+        ("-1015", 429, -1015, "Too many new orders."),
     ],
 )
 async def test_failures_are_refusals_without_effect(
@@ -49,6 +50,8 @@ async def test_failures_are_refusals_without_effect(
     [
         ("408", 408, b""),
         ("-1007", 408, b'{"code":-1007,"msg":"Timeout waiting for response from backend server. Send st'),
+        ("-1006", 500, b'{"code":-1006,"msg":"An unexpected response was received from the message bus. Ex'),
+        ("bad_gateway", 502, b"<html>"),
         ("503_unknown", 503, b'{"code":-1000,"msg":"Unknown error, please check your request or try aga'),
         ("deep_json", 200, b"[[[["),
         ("huge", 200, b"[]  "),

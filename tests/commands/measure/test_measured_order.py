@@ -54,7 +54,7 @@ async def test_an_order_and_its_close_after_a_yes(measured: Rig) -> None:
     assert is_flat(measured)
 
 
-async def test_what_is_not_as_documented_is_shown_and_the_order_closed(measured: Rig) -> None:
+async def test_an_undocumented_behaviour_is_shown_and_the_order_closed(measured: Rig) -> None:
     faults = measured.exchange.faults
     faults.client_ids_unique_forever, faults.order_answers_with_average = True, True
     faults.order_visible_after_ms = 30
