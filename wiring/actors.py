@@ -37,7 +37,8 @@ from settings import Settings
 from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
 from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
-from wiring.rules import decision_rules, planner_rules
+from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
+from wiring.rules import decision_rules, executor_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
 #: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
@@ -134,12 +135,25 @@ class ServiceActors:
                 grace_sec=0.5,
             ),
         )
+        groups = (presence, exchange, snapshots, decisions)
+        if self._edges.order_entry is not None:
+            making = ExecutorMaking(
+                channels,
+                store,
+                self._edges.order_entry,
+                stale_threshold_sec=self._settings.stale_threshold_sec,
+                clocks=self._clocks,
+                rules=executor_rules(self._settings),
+                log=log,
+            )
+            executor = actor("executor", making.executor, after=ban_known, grace_sec=EXECUTOR_GRACE_SEC)
+            groups = (*groups, group("execution", executor))
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",
             intensity=_PROCESS_INTENSITY,
             backoff=BACKOFF,
-            children=(presence, exchange, snapshots, decisions),
+            children=groups,
         )
 
     def _weight_per_read(self) -> int:

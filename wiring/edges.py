@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from exchange.protocol import Exchange, MarkPriceConnector, OrderLookup, StreamConnector
+from exchange.protocol import Exchange, MarkPriceConnector, OrderEntry, OrderLookup, StreamConnector
 from exchange.weight_budget import WeightBudget
-from store.protocol import Store
+from store.execution_protocol import ServiceStore
 
 
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
     """A service runs on these. Without `mark_prices`, mark prices come with REST reads alone."""
 
-    store: Store
+    store: ServiceStore
     exchange: Exchange
     orders: OrderLookup
     connector: StreamConnector
     mark_prices: MarkPriceConnector | None
     budget: WeightBudget
+    order_entry: OrderEntry | None = None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from actors.candidate_planner.actor import PlannerRules
+from actors.executor.rules import ExecutorRules
+from brain.execution.sizing import SizeLimits
+from permit_gate.rules import GateRules
 from brain.decisions.case import Rules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
@@ -19,6 +22,27 @@ def decision_rules(settings: Settings) -> Rules:
         decision_ttl_sec=settings.decision_ttl_sec,
         permit_ttl_sec=settings.permit_ttl_sec,
         execution_grace_sec=settings.execution_grace_sec,
+    )
+
+
+def executor_rules(settings: Settings) -> ExecutorRules:
+    """Return the settings that orders rest on."""
+    return ExecutorRules(
+        gate=GateRules(consumer=settings.instance, prefix=settings.key_prefix),
+        limits=SizeLimits(
+            apply_downsize=settings.apply_downsize,
+            allow_upsize=settings.allow_upsize,
+            min_notional=settings.min_notional_usdt,
+            max_notional=settings.max_notional_usdt,
+        ),
+        instance=settings.instance,
+        permit_wait_ms=settings.permit_wait_ms,
+        plan_max_age_ms=round(settings.plan_max_age_sec * 1000),
+        source_allowlist=frozenset(settings.source_allowlist),
+        recv_window_ms=settings.recv_window_ms,
+        unknown_settle_sec=settings.unknown_settle_sec,
+        max_parallel=settings.max_parallel,
+        set_leverage=settings.set_leverage,
     )
 
 

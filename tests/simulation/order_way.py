@@ -63,7 +63,7 @@ class OrderWay:
         venue, added = self._venue, trio.lowlevel.ParkingLot()
         venue.due.on_added = lambda: added.unpark_all()
         while True:
-            due_ms = venue.next_due_ms()
+            due_ms = venue.due.next_ms
             wait_sec = math.inf if due_ms is None else max(0.0, (due_ms - true_ms()) / 1000)
             with trio.move_on_after(wait_sec):
                 await added.park()

@@ -17,6 +17,8 @@ from structlog.typing import FilteringBoundLogger
 
 import supervisor
 from channels import Channels, DropOldest, MetricEvent
+from exchange.order_counts import OrderCounts
+from exchange.order_requests import OrderRequests
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -222,7 +224,8 @@ class Process:
         self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
-        channels = Channels(settings.shards)
+        executes = settings.executor != "off"
+        channels = Channels(settings.shards, executor=executes)
         server_time = ServerTime()
         budget = WeightBudget(
             self.clock,
@@ -273,6 +276,7 @@ class Process:
                 if self._mark_interval_sec is None
                 else MarkConnector(self._venue, self._mark_interval_sec, self.clock, self._marks_connected),
                 budget=budget,
+                order_entry=self._order_entry(rest, server_time) if executes else None,
             )
             service = supervisor.Service(
                 self._loaded, channels, edges, clock=self.clock, rng=Random(rng.random()), log=self._log
@@ -286,6 +290,16 @@ class Process:
             self.channels, self.tree = channels, service.tree
             await service.tree.run()
             await self._release_lease(channels, self.store)
+
+    def _order_entry(self, rest: BinanceRest, server_time: ServerTime) -> OrderRequests:
+        settings = self._loaded.settings
+        counts = OrderCounts(
+            self.clock,
+            per_10s=settings.orders_per_10s,
+            per_min=settings.orders_per_min,
+            exchange_ms=server_time.exchange_ms,
+        )
+        return rest.order_entry(counts, timeout_sec=settings.order_timeout_sec)
 
     def _on_supervision_event(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
         report_supervision(metrics, self._log, event)
