@@ -142,11 +142,14 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("symbol")
     if order_id and not is_order_id(order_id):
         raise fields.unreadable("order_id")
+    kind = fields.one_of("kind", ("", *Kind))
+    # A plan that orders nothing has no side.
+    sides = ("", "BUY", "SELL") if kind == Kind.NONE else ("BUY", "SELL")
     return msgspec.structs.replace(
         record,
-        side=fields.one_of("side", ("BUY", "SELL")),
+        side=fields.one_of("side", sides),
         leg=Leg(fields.one_of("position_side", Leg)),
-        kind=fields.one_of("kind", ("", *Kind)),
+        kind=kind,
         quantity=fields.quantity("quantity"),
         reduce_only=_FLAGS[fields.one_of("reduce_only", _FLAGS)],
         client_order_id=ClientOrderId(fields.matching("client_order_id", _CLIENT_ORDER_ID)),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: The share of orders that are filled in parts, while there is trade.
 _PARTLY_SHARE = 0.35
 _OPERATOR_SEC = 10.0
+#: An order may be late for a minute.
+_CALLED_AFTER_SEC = 70.0
 
 
 class ExecutorSide:
@@ -53,7 +55,7 @@ class ExecutorSide:
         if self._world.scene.executor:
             nursery.start_soon(self.way.run)
             nursery.start_soon(self.rest.watch)
-            nursery.start_soon(self._release_orphans)
+            nursery.start_soon(self._operate)
 
     def of(self, name: str) -> OrderSide:
         """Return the way of one process's orders."""
@@ -83,18 +85,33 @@ class ExecutorSide:
         if self._world.neighbours.governor is not None:
             self._world.neighbours.governor.grants_all = not on
 
-    async def _release_orphans(self) -> None:
-        """Act as the operator who settles an order without a record: the ledger first, then its hold."""
-        redis, keys = self._world.redis, ExecutorKeys(self._world.keys)
+    async def _operate(self) -> None:
+        """Act as the operator who is called for orders without a record, and of unknown outcome."""
         while True:
             await trio.sleep(_OPERATOR_SEC)
-            for symbol in self._world.scene.symbols:
-                if redis.get(keys.hold_reason(symbol)) == b"orphan_order":
-                    self._world.neighbours.repairs.correct(symbol)
-                    for key in (keys.hold_sig(symbol), keys.hold_reason(symbol)):
-                        redis.delete(key)
-                    redis.delete(self._world.keys.hold(symbol))
-                    self._world.trace.note(f"released {symbol}")
+            self._settle_orphans()
+            self._settle_missing()
+
+    def _settle_orphans(self) -> None:
+        """Correct the ledger of an order without a record, and release its hold."""
+        redis, keys = self._world.redis, ExecutorKeys(self._world.keys)
+        for symbol in self._world.scene.symbols:
+            if redis.get(keys.hold_reason(symbol)) == b"orphan_order":
+                self._world.neighbours.repairs.correct(symbol)
+                for key in (keys.hold_sig(symbol), keys.hold_reason(symbol), self._world.keys.hold(symbol)):
+                    redis.delete(key)
+                self._world.trace.note(f"released {symbol}")
+
+    def _settle_missing(self) -> None:
+        """Correct the ledger of a symbol whose order the exchange does not have: a drift hides that."""
+        since_ms = true_ms() - round(_CALLED_AFTER_SEC * 1000)
+        missing = [
+            each.symbol
+            for each in self._world.books.executions.values()
+            if each.order is None and each.begun_ms < since_ms and not (each.final or each.lost)
+        ]
+        for symbol in dict.fromkeys(missing):
+            self._world.neighbours.repairs.correct(symbol)
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of events, where there were any."""

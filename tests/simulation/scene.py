@@ -46,20 +46,22 @@ def scene_of(seed: str, *, executor: bool | None = None) -> Scene:
     if not has_executor(seed, executor):
         return scene
     environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
-    return msgspec.structs.replace(scene, executor=True, environment=environment)
+    # The size of an open is judged by the mark price, which rows of flat positions lack.
+    marks_sec = scene.mark_interval_sec or 8.0
+    return msgspec.structs.replace(scene, executor=True, environment=environment, mark_interval_sec=marks_sec)
 
 
 def _executor_environment(rng: Random) -> dict[str, str]:
     return {
         "P33_EXECUTOR": "on",
-        "BINANCE_TESTNET": "true",
         "EXEC_MAX_NOTIONAL_USDT": "1000000000",
         "EXEC_RECV_WINDOW_MS": rng.choice(("1000", "3000", "3000", "5000")),
         "EXEC_ORDER_TIMEOUT_SEC": rng.choice(("2", "5")),
         # Longer than the exchange waits for its matching engine.
         "EXEC_UNKNOWN_SETTLE_SEC": rng.choice(("11", "15")),
         "EXEC_APPLY_DOWNSIZE": rng.choice(("false", "true")),
-        "EXEC_MAX_PARALLEL": rng.choice(("2", "16")),
+        # Not fewer than the closes of a quiet moment.
+        "EXEC_MAX_PARALLEL": rng.choice(("12", "16")),
     }
 
 
