@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _LOOK_SEC = 0.5
 _ALL_IS_TOLD_SEC = 1.0
+#: A permit is consumed within this of its reservation (ms).
+_RESERVED_MS = 70_000
 #: The judges remember an execution for so long after its end (ms).
 _REMEMBERED_MS = 120_000
 
@@ -55,9 +57,9 @@ class ExecutionRest:
 
     def _is_excused(self, execution: Execution) -> bool:
         """Return whether Redis has lost the reservation, or its clock was set."""
-        world = self._world
-        evicted = world.decisions.truly_evicted_ms >= execution.begun_ms
-        stepped = len(world.redis_clock.offsets_since(execution.begun_ms)) > 1
+        world, since_ms = self._world, execution.begun_ms - _RESERVED_MS
+        evicted = world.decisions.truly_evicted_ms >= since_ms
+        stepped = len(world.redis_clock.offsets_since(since_ms)) > 1
         return evicted or stepped or execution.plan_id in world.books.lost
 
     async def all_is_told(self) -> None:

@@ -28,7 +28,7 @@ _LOST: tuple[Lost | RestFault, ...] = ("unconnected", "slowly", "lost", "hang", 
 #: Answers in the place of the true one, of which some hide an effect.
 _WRONG: tuple[RestFault, ...] = (
     "408", "-1006", "-1007", "503_unknown", "503_unavailable", "503_internal", "-1008", "-1015", "truncated",
-    "not_json", "403", "bad_gateway", "deep_json",
+    "not_json", "bad_gateway", "deep_json",
 )  # fmt: skip
 _LATEST_MS = 60_000.0
 #: Between two parts of an order's fill, at most.
