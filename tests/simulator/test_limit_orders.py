@@ -79,7 +79,7 @@ def test_a_resting_order_is_filled_at_its_price_when_the_mark_price_reaches_it(
     order = exchange.place_order(limit("BUY", "0.01", "49000", client_order_id="rests"))
     set_price(exchange, "49000.1")
     exchange.advance()
-    assert order.status == "NEW"
+    assert not order.is_final
     set_price(exchange, "48000")
     exchange.advance()
     assert (order.status, order.average_price) == ("FILLED", Decimal(49000))
@@ -100,7 +100,7 @@ def test_a_resting_sale_waits_for_a_higher_price(exchange: SimulatedExchange) ->
     order = exchange.place_order(limit("SELL", "0.01", "50500", "GTX"))
     set_price(exchange, "50499.9")
     exchange.advance()
-    assert order.status == "NEW"
+    assert not order.is_final
     set_price(exchange, "50500")
     exchange.advance()
     assert order.status == "FILLED"
@@ -124,7 +124,7 @@ def test_with_the_switch_off_a_resting_order_waits_for_a_control_request(exchang
     order = exchange.place_order(limit("BUY", "0.01", "49000"))
     set_price(exchange, "48000")
     exchange.advance()
-    assert order.status == "NEW"
+    assert not order.is_final
     exchange.fill_remainder(order, Decimal("0.004"))
     assert (order.status, order.average_price) == ("PARTIALLY_FILLED", Decimal(49000))
     exchange.faults.resting_orders_fill = True
@@ -135,7 +135,7 @@ def test_with_the_switch_off_a_resting_order_waits_for_a_control_request(exchang
 def test_an_order_that_cannot_be_filled_at_once_expires(exchange: SimulatedExchange) -> None:
     recorder = Recorder(exchange)
     order = exchange.place_order(limit("BUY", "0.01", "49000", "IOC"))
-    assert (order.status, order.executed) == ("EXPIRED", 0)
+    assert (order.status, order.executed) == ("EXPIRED", Decimal(0))
     exchange.faults.unfillable_limit_orders = "expired"
     assert exchange.place_order(limit("BUY", "0.01", "49000", "FOK")).status == "EXPIRED"
     assert exchange.place_order(limit("BUY", "0.01", "50000", "GTX")).status == "EXPIRED"
@@ -201,7 +201,7 @@ def test_a_reduce_only_order_whose_position_has_gone_expires(exchange: Simulated
     exchange.place_order(market("SELL", "0.01"))
     set_price(exchange, "51000")
     exchange.advance()
-    assert (order.status, exchange.position("BTCUSDT").amount) == ("EXPIRED", 0)
+    assert (order.status, exchange.position("BTCUSDT").amount) == ("EXPIRED", Decimal(0))
     assert order_events(recorder)[-1] == ("EXPIRED", "EXPIRED", "0.000", "0.000", "4")
 
 
