@@ -18,6 +18,7 @@ from channels import (
     LatestValue,
     MetricEvent,
     OrderObserved,
+    OwnOrderObserved,
     ShardMessage,
     SnapshotBook,
     StreamStatus,
@@ -58,6 +59,8 @@ class StreamRig:
         ]
         self.messages: list[list[ShardMessage]] = [[] for _ in range(SHARDS)]
         self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
+        #: Set by a test before the stream runs.
+        self.own_orders: Conflating[OwnOrderObserved] | None = None
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.status: LatestValue[StreamStatus] = LatestValue("stream status")
         self.limit = ConnectionLimit()
@@ -87,6 +90,7 @@ class StreamRig:
             proof_sec=self._proof_sec,
             rng=Random(self._seed),  # noqa: S311 - jitter
             log=structlog.get_logger(),
+            own_orders=self.own_orders,
         )
         with trio.fail_after(self._within_sec):
             async with trio.open_nursery() as nursery:

@@ -60,3 +60,13 @@ async def test_a_cancelled_receiver_takes_nothing_with_it(autojump_clock: MockCl
         await channel.receive_all()
     channel.send(("a", 1))
     assert await channel.receive_all() == [("a", 1)]
+
+
+async def test_beyond_its_capacity_the_oldest_message_is_dropped_and_counted() -> None:
+    channel: Conflating[Message] = Conflating("test", lambda message: message[0], capacity=2)
+    for message in (("a", 1), ("b", 1), ("a", 2), ("c", 1)):
+        channel.send(message)
+    assert channel.dropped == 1
+    assert await channel.receive_all() == [("a", 2), ("c", 1)]
+    channel.send(("d", 1))
+    assert channel.dropped == 1

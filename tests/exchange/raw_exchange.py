@@ -6,12 +6,17 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from random import Random
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import trio
 
+from brain.execution.orders import OrderOutcome, OrderRequest, client_order_id
+from brain.identifiers import PlanId, Symbol
+from brain.moment import Moment
+from brain.positions.position import Leg
 from channels import Count, DropOldest, MetricEvent
 from exchange.names import NameResolver
 from exchange.order_counts import OrderCounts
@@ -120,7 +125,7 @@ async def _head(stream: trio.SocketStream) -> str | None:
 class Orders:
     """Order requests to an address, with what they share with others."""
 
-    def __init__(self, url: str, *, timeout_sec: float = 0.5, names: NameResolver | None = None) -> None:
+    def __init__(self, url: str, *, timeout_sec: float = 2.0, names: NameResolver | None = None) -> None:
         self.clock = AdvancedClock()
         self.server_time = ServerTime()
         self.budget = WeightBudget(self.clock, 1200, exchange_ms=self.server_time.exchange_ms)
@@ -163,9 +168,30 @@ async def raw_exchange(answer: Answer) -> AsyncIterator[RawExchange]:
 
 @asynccontextmanager
 async def orders_to(
-    exchange: RawExchange, *, timeout_sec: float = 0.5, names: NameResolver | None = None
+    exchange: RawExchange, *, timeout_sec: float = 2.0, names: NameResolver | None = None
 ) -> AsyncIterator[Orders]:
     """Yield order requests to that exchange."""
     orders = Orders(f"http://127.0.0.1:{exchange.port}", timeout_sec=timeout_sec, names=names)
     async with orders.rest:
         yield orders
+
+
+def an_order(at: Moment, **changes: object) -> OrderRequest:
+    """Return a close of BTCUSDT with the time `at`."""
+    request = OrderRequest(
+        symbol=Symbol("BTCUSDT"),
+        side="SELL",
+        quantity=Decimal("0.0100"),
+        leg=Leg.BOTH,
+        reduce_only=True,
+        client_order_id=client_order_id("quantum", PlanId("0123456789abcdef")),
+        timestamp_ms=at.wall_ms,
+        recv_window_ms=3000,
+    )
+    return msgspec.structs.replace(request, **changes)
+
+
+async def place(orders: Orders, **changes: object) -> OrderOutcome:
+    """Place an order now."""
+    with trio.fail_after(5):
+        return await orders.entry.place_order(an_order(orders.clock.now(), **changes))

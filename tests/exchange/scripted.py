@@ -41,9 +41,13 @@ class ScriptedRest:
     """A REST client on virtual time, and what it shares with others."""
 
     def __init__(
-        self, answers: Mapping[str, Callable[[], httpx.Response]], *, clock: Clock | None = None
+        self,
+        answers: Mapping[str, Callable[[], httpx.Response]],
+        *,
+        clock: Clock | None = None,
+        network: Answers | None = None,
     ) -> None:
-        self.network = Answers(answers)
+        self.network = network or Answers(answers)
         self.clock = clock or TrioClock(EPOCH_MS)
         self.bans: list[int] = []
         self.notices: list[str] = []

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from brain.moment import Moment
-from exchange.endpoints import POSITION_MODE, POSITION_RISK
+from exchange.endpoints import NEW_ORDER, POSITION_MODE, POSITION_RISK, QUERY_ORDER
 from exchange.learnt_weights import LearntWeights
 from tests.exchange.scripted import ScriptedRest
 
@@ -95,3 +95,13 @@ async def test_reads_are_reserved_at_their_learnt_weight(autojump_clock: MockClo
     await trio.sleep(61)
     await scripted.rest.positions()
     assert scripted.budget.own_used == 10
+
+
+def test_a_query_of_an_order_teaches_nothing_about_placing_one_at_the_same_path() -> None:
+    exchange = Exchange()
+    for _ in range(3):
+        flight = exchange.weights.sending()
+        exchange.used += 1
+        exchange.weights.done(QUERY_ORDER, flight, exchange.now, exchange.used)
+    assert exchange.weights.of(QUERY_ORDER) == 1
+    assert exchange.weights.of(NEW_ORDER) == 0

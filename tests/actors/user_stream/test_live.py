@@ -9,6 +9,8 @@ from decimal import Decimal
 import pytest
 import trio
 
+from brain.execution.orders import Accepted, OrderStatus
+from brain.identifiers import ClientOrderId
 from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import (
@@ -20,11 +22,13 @@ from channels import (
     StreamLost,
     StreamProven,
 )
+from channels.channels import own_order_channel
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
 from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.actors.stream_rig import StreamRig, shard_of
 from tests.exchange.parts import Parts
+from tests.exchange.test_order_requests import OrderParts
 
 PROOF_SEC = 0.2
 LISTEN_KEY = "/fapi/v1/listenKey"
@@ -38,11 +42,12 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 
 
 @asynccontextmanager
-async def listening(simulator: RunningSimulator) -> AsyncIterator[StreamRig]:
-    """A user stream of the simulator, proven for the first time."""
+async def listening(simulator: RunningSimulator, *, executor: bool = False) -> AsyncIterator[StreamRig]:
+    """A user stream of the simulator, proven for the first time, with or without an executor."""
     parts = Parts(simulator)
     connector = UserStreamConnector(simulator.addresses.ws_url, clock=HostClock(), connect_timeout_sec=0.5)
     rig = StreamRig(parts.rest, connector, parts.clock, proof_sec=PROOF_SEC)
+    rig.own_orders = own_order_channel() if executor else None
     async with parts.rest, rig.running():
         await rig.message(StreamProven)
         yield rig
@@ -270,3 +275,25 @@ async def test_the_listen_key_outlives_the_actor(simulator: RunningSimulator) ->
     assert simulator.exchange.listen_keys.live == key
     methods = {record.method for record in simulator.exchange.requests.records(path=LISTEN_KEY)}
     assert methods == {"POST", "PUT"}
+
+
+@pytest.mark.parametrize("executor", [True, False])
+async def test_the_executors_orders_go_to_it_with_their_average_price_and_to_all_others_as_before(
+    simulator: RunningSimulator, executor: bool
+) -> None:
+    parts = Parts(simulator)
+    async with parts.rest, listening(simulator, executor=executor) as rig:
+        orders = OrderParts(parts)
+        for client_order_id in ("web_1", "p33-1"):
+            request = orders.request(client_order_id=ClientOrderId(client_order_id))
+            assert isinstance(await orders.entry.place_order(request), Accepted)
+        fill = await rig.message(FillObserved, 2, shard_of("BTCUSDT"))
+        assert fill.client_order_id == "p33-1"
+        if rig.own_orders is None:
+            return
+        [own] = await rig.own_orders.receive_all()
+    truth = simulator.exchange.orders.of("BTCUSDT")[-1]
+    assert (own.order.order_id, own.order.status) == (str(truth.order_id), OrderStatus.FILLED)
+    assert (own.order.cumulative, own.order.average_price) == (Decimal("0.010"), truth.average_price)
+    assert own.order.update_ms == fill.transaction_ms
+    assert own.received == fill.received

@@ -195,7 +195,7 @@ def documented_as_failed(status: int, code: object, message: object) -> bool:
 
 
 STATUSES = st.integers(100, 599) | st.sampled_from([200, 400, 403, 408, 418, 429, 500, 503])
-CODES = (
+CODES: st.SearchStrategy[object] = (
     st.integers(-6000, 10)
     | st.sampled_from([*LISTED_CODES, -1000, -1003, -1006, -1007, -1008, -1015, -1021, -4116])
     | st.sampled_from(["-2019", None, True, -2019.5, [], {}])
