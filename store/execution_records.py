@@ -89,7 +89,7 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that ends without an order: its result, once.
 
     Its record has the fields below that are not empty, and no order. `symbol` is empty where it cannot be
-    read.
+    read. `dead_fields`, flat names and values, go to the stream's dead letters if not empty.
     """
 
     plan_id: PlanId
@@ -103,6 +103,7 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     instance: str = ""
     audit: Sequence[str] = ()
+    dead_fields: Sequence[str] = ()
 
 
 class OpenOrders(NamedTuple):

@@ -33,6 +33,7 @@ WRONG_TYPE = b"!"
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_SIDES = frozenset({"BUY", "SELL"})
 _FLAGS = {"true": True, "false": False}
 _NO_STREAM = PlanStream("", "", "", "")
 
@@ -142,14 +143,11 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("symbol")
     if order_id and not is_order_id(order_id):
         raise fields.unreadable("order_id")
-    kind = fields.one_of("kind", ("", *Kind))
-    # A plan that orders nothing has no side.
-    sides = ("", "BUY", "SELL") if kind == Kind.NONE else ("BUY", "SELL")
     return msgspec.structs.replace(
         record,
-        side=fields.one_of("side", sides),
+        side=fields.one_of("side", _SIDES),
         leg=Leg(fields.one_of("position_side", Leg)),
-        kind=kind,
+        kind=fields.one_of("kind", ("", *Kind)),
         quantity=fields.quantity("quantity"),
         reduce_only=_FLAGS[fields.one_of("reduce_only", _FLAGS)],
         client_order_id=ClientOrderId(fields.matching("client_order_id", _CLIENT_ORDER_ID)),
@@ -182,6 +180,8 @@ class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     group: str
     last_id: str
     entry_id: EntryId
+    dead: str
+    dead_fields: tuple[str, ...]
 
 
 def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
@@ -203,6 +203,8 @@ def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
         group=stream.group,
         last_id=stream.last_id,
         entry_id=record.entry_id,
+        dead=stream.dead,
+        dead_fields=(),
     )
 
 
@@ -224,6 +226,8 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         group=stream.group,
         last_id=stream.last_id,
         entry_id=refusal.entry_id,
+        dead=stream.dead,
+        dead_fields=tuple(refusal.dead_fields),
     )
 
 

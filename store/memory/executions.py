@@ -97,6 +97,8 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.stream(stream)
     if acknowledges:
         redis.text(step.last_id)
+    if step.dead_fields:
+        redis.stream(step.dead)
     if step.before == 0 and stored:
         if acknowledges:
             _acknowledge(redis, step)
@@ -115,6 +117,8 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.set(keys.cooldown(step.symbol), step.cooldown, ttl_ms=_COOLDOWN_MS)
     if step.audit:
         redis.xadd(executor.audit, paired(step.audit), max_len=LONGEST_AUDIT)
+    if step.dead_fields:
+        redis.xadd(step.dead, paired(step.dead_fields), max_len=LONGEST_DEAD)
     if acknowledges:
         _acknowledge(redis, step)
     return True

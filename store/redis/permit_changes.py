@@ -40,7 +40,7 @@ class RedisPermitChanges:
 @asynccontextmanager
 async def permit_changes(link: RedisLink, prefixes: tuple[str, ...]) -> AsyncIterator[RedisPermitChanges]:
     """Open a connection on which the server pushes changes of the keys that begin with one of `prefixes`."""
-    named = [argument for prefix in prefixes for argument in ("PREFIX", prefix)]
+    named = [argument for prefix in prefixes for argument in ["PREFIX", prefix]]
     async with link.held() as connection:
         await connection.send("CLIENT", "TRACKING", "ON", "BCAST", *named)
         try:

@@ -11,6 +11,7 @@ end
 local f = cmsgpack.unpack(ARGV[3])
 local plan_id, symbol, before, final, score, fields, record_ttl = unpack(f, 1, 7)
 local result, cooldown, audit_fields, stream, group, last, entry_id = unpack(f, 8, 14)
+local dead, dead_fields = f[15], f[16]
 local record = prefix .. ':executor:order:' .. plan_id
 local open = prefix .. ':executor:open'
 local audit = prefix .. ':stream:executor.audit'
@@ -24,6 +25,7 @@ if acknowledges then
   expected[#expected + 1] = { stream, 'stream' }
   expected[#expected + 1] = { last, 'string' }
 end
+if #dead_fields > 0 then expected[#expected + 1] = { dead, 'stream' } end
 for _, pair in ipairs(expected) do
   local kind = redis.call('TYPE', pair[1]).ok
   if kind ~= pair[2] and kind ~= 'none' then
@@ -34,6 +36,7 @@ local needed = {
   { 'XADD', results, '*', 'f', '' }, { 'HSET', record, 'f', '' }, { 'PEXPIRE', record, 1 },
   { 'ZADD', open, 1, 'f' }, { 'ZREM', open, 'f' }, { 'XADD', audit, '*', 'f', '' },
 }
+if #dead_fields > 0 then needed[#needed + 1] = { 'XADD', dead, '*', 'f', '' } end
 if cooldown ~= '' then needed[#needed + 1] = { 'SET', cooldown_key, '' } end
 if acknowledges then
   needed[#needed + 1] = { 'SET', last, '' }
@@ -84,5 +87,6 @@ else
 end
 if cooldown ~= '' then redis.call('SET', cooldown_key, cooldown, 'PX', 3600000) end
 if #audit_fields > 0 then redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(audit_fields)) end
+if #dead_fields > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(dead_fields)) end
 if acknowledges then acknowledge() end
 return 1

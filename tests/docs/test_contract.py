@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import commands
 from brain.decisions.checks import CHECKS
 from brain.decisions.permit_text import AuditRecord
+from brain.execution.record import OrderPhase
 from brain.ledger import refusal_words
 from brain.ledger.refusal_words import Proof, proof_of
 from brain.ledger.result import read_result
@@ -23,10 +25,12 @@ from monitoring.metrics.catalogue import CATALOGUE
 from monitoring.status.document import StatusDocument
 from permit_gate import GOVERNOR
 from settings import VARIABLES
-from store.keys import Keys
+from store.execution_values import encode_record
+from store.keys import ExecutorKeys, Keys
 from tests.docs.documents import ROOT, codes, section, table, tables
 from tests.docs.observed_service import Observed, matching, observe
 from tests.docs.test_documents import ALLOWS
+from tests.store.executions import RECORD
 
 Both = tuple[Observed, Observed]
 CONTRACT = "docs/contract.md"
@@ -87,6 +91,24 @@ def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_oth
     assert seen == {name: listed[name] for name in seen}
     others = {*documented("Keys", 0), GOVERNOR.key("quantum", "<plan_id>"), "quantum:stream:trade.intent"}
     assert listed.keys() - seen.keys() == others
+
+
+def test_the_executors_keys_groups_fields_and_states_are_those_of_the_code() -> None:
+    keys = ExecutorKeys(Keys("quantum"))
+    _, written, read, fields, states, results = map(partial(documented, "Executor"), range(6))
+    streams = (keys.plans, keys.dry_runs, keys.manual_plans)
+    groups = [codes(stream + group) for stream, group, _ in tables(section(CONTRACT, "Executor"))[0]]
+    assert groups == [[each.key, each.group] for each in streams]
+    named = {keys.open, keys.audit, keys.dry_run, keys.counts, keys.manual_plans.dead}
+    named |= {stream.last_id for stream in streams if stream.last_id}
+    named |= {keys.order("<plan_id>"), keys.plan_of("<client_order_id>")}
+    named |= {keys.hold_reason("<symbol>"), keys.hold_sig("<symbol>")}
+    assert written.keys() == named
+    switches = {*keys.switches, keys.lockdown, keys.manual_lane, keys.block("<plan_id>")}
+    assert read.keys() == switches | {keys.manual_plans.key}
+    assert list(fields) == list(encode_record(RECORD)[::2])
+    assert list(states) == list(OrderPhase)
+    assert {"plan_id", "executed", "error", "details"} <= results.keys()
 
 
 class Reads(dict[bytes, bytes]):

@@ -45,28 +45,37 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "permit_traces": ("get", "pttl", "time"),
     "unknown_outcomes": ("hgetall", "time"),
     "executions.create": ("get", "time", "xgroup|create"),
+    "dry_runs.create": ("time", "xgroup|create"),
+    "manual_plans.create": ("get", "time", "xgroup|create"),
     "executions.read_new": ("xreadgroup",),
+    "dry_runs.read_new": ("xreadgroup",),
+    "manual_plans.read_new": ("xreadgroup",),
     "execution_run": ("info", "time", "get"),
     "manual_lane_open": ("get", "pttl"),
-    "look_at_permits": ("get", "exists"),
     "permit_changes": ("client|tracking",),
-    "permit_changes.next": (),
+    "permit_changes.next": ("client|tracking",),
+    "look_at_permits": ("get", "exists"),
     "open_orders": ("zrange", "hgetall"),
     "order_record": ("hgetall",),
     "plan_of": ("get",),
 }
 _SCRIPT = ("evalsha",)
 _POOL_OF = {
-    "plans.read_new": "plans", "results.read_new": "results", "executions.read_new": "executions",
-    "permit_changes": "pushes", "permit_changes.next": "pushes",
-}  # fmt: skip
+    "plans.read_new": "plans",
+    "results.read_new": "results",
+    "executions.read_new": "executions",
+    "dry_runs.read_new": "executions",
+    "manual_plans.read_new": "executions",
+    "permit_changes": "executions",
+    "permit_changes.next": "executions",
+}
 #: A replica answers these; all others write.
 _READING = frozenset(
     {
         "redis_now_ms", "redis_run", "booking_state", "booking_states", "ledger_amounts", "universe",
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
-        "open_permits", "permit_traces", "unknown_outcomes", "manual_lane_open", "look_at_permits",
-        "permit_changes", "permit_changes.next", "open_orders", "order_record", "plan_of",
+        "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
+        "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

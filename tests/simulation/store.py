@@ -161,6 +161,10 @@ class WatchedStore(MemoryStore):
         async with self._links.connected(method):
             return await super()._read_new(method, key, group, count, block_ms)
 
+    async def _pushed(self, watch: Watch, run_id: str) -> list[str]:
+        async with self._links.connected("permit_changes.next"):
+            return await super()._pushed(watch, run_id)
+
     def _reach(self, method: str, run_id: str) -> None:
         self._links.reach(method)
         super()._reach(method, run_id)

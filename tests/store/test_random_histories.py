@@ -5,14 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.store.backends import MemoryBackend, RedisBackend
+from tests.store.execution_histories import ExecutionHistory
 from tests.store.random_histories import History
 
 _STEPS = 250
+_HISTORIES: tuple[type[History | ExecutionHistory], ...] = (History, ExecutionHistory)
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_the_twin_answers_and_stores_what_a_real_redis_does(real: RedisBackend, seed: int) -> None:
-    twin, model = History(MemoryBackend(), seed), History(real, seed)
+@pytest.mark.parametrize("history", _HISTORIES)
+async def test_the_twin_answers_and_stores_what_a_real_redis_does(
+    real: RedisBackend, history: type[History | ExecutionHistory], seed: int
+) -> None:
+    twin, model = history(MemoryBackend(), seed), history(real, seed)
     trace: list[str] = []
     for step in range(_STEPS):
         expected = await model.step()

@@ -1,0 +1,151 @@
+"""A symbol with an order of unknown outcome: its hold, and the reservation that stays."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from store.records import Committed
+from tests.store.backends import KEYS, Backend, MemoryBackend, everything
+from tests.store.commits import commit, decision
+from tests.store.executions import CLIENT, EXECUTOR, HELD, HOLD, PLAN, begun, other_client, permit
+
+HOLD_KEY, SIG_KEY, REASON_KEY = KEYS.hold(HELD), EXECUTOR.hold_sig(HELD), EXECUTOR.hold_reason(HELD)
+KEYS_OF_A_HOLD = (HOLD_KEY, SIG_KEY, REASON_KEY)
+
+
+async def hold(backend: Backend, **changes: object) -> bool:
+    return await backend.store.hold_symbol(backend.fence, msgspec.structs.replace(HOLD, **changes))
+
+
+async def release(backend: Backend) -> bool:
+    return await backend.store.release_hold(backend.fence, HELD, CLIENT)
+
+
+async def test_a_hold_names_its_owner_and_reason_for_as_long_as_it_stands(leased: Backend) -> None:
+    assert await hold(leased)
+    assert [leased.outside.get(key) for key in KEYS_OF_A_HOLD] == [
+        b"1", f"exec:{CLIENT}".encode(), b"execution_unknown:plan-1",
+    ]  # fmt: skip
+    for key in KEYS_OF_A_HOLD:
+        assert 295_000 < leased.outside.pttl(key) <= 300_000
+
+
+async def test_a_renewal_prolongs_a_hold_of_the_same_order(leased: Backend) -> None:
+    assert await hold(leased, ttl_ms=10_000)
+    assert await hold(leased)
+    assert leased.outside.pttl(HOLD_KEY) > 290_000
+
+
+@pytest.mark.parametrize("sig", [None, b"p34:0a1b", b"exec:another", b"operator:anna", b"\xff", "hash"])
+async def test_anothers_hold_is_left_alone(leased: Backend, sig: bytes | str | None) -> None:
+    leased.outside.set(HOLD_KEY, "1", ttl_ms=60_000)
+    if sig == "hash":
+        leased.outside.hset(SIG_KEY, {"a": "b"})
+    elif sig is not None:
+        leased.outside.set(SIG_KEY, sig)
+    before = everything(leased.outside)
+    assert not await hold(leased)
+    assert not await release(leased)
+    assert everything(leased.outside) == before
+    assert leased.outside.pttl(HOLD_KEY) <= 60_000
+
+
+async def test_the_owner_of_an_ended_hold_does_not_matter(leased: Backend) -> None:
+    leased.outside.set(SIG_KEY, "p34:0a1b")
+    assert await hold(leased)
+    assert leased.outside.get(SIG_KEY) == f"exec:{CLIENT}".encode()
+
+
+async def test_a_hold_is_released_by_its_order_alone_and_once(leased: Backend) -> None:
+    await hold(leased)
+    assert not await leased.store.release_hold(leased.fence, HELD, other_client())
+    assert leased.outside.get(HOLD_KEY) == b"1"
+    assert await release(leased)
+    assert [leased.outside.kind(key) for key in KEYS_OF_A_HOLD] == ["none"] * 3
+    assert not await release(leased)
+
+
+async def test_the_rest_of_an_ended_hold_is_removed(leased: Backend) -> None:
+    await hold(leased)
+    leased.outside.delete(HOLD_KEY)
+    assert not await release(leased)
+    assert [leased.outside.kind(key) for key in KEYS_OF_A_HOLD] == ["none"] * 3
+
+
+async def test_a_reservation_is_kept_for_as_long_as_the_hold(leased: Backend) -> None:
+    (verdict,) = await commit(leased, decision(PLAN, "1-0", symbol=HELD))
+    assert isinstance(verdict, Committed)
+    now_ms = await leased.store.redis_now_ms()
+    assert await hold(leased)
+    stored = leased.outside.hgetall(KEYS.open_permits(HELD))
+    reserved, _, ends = stored[b"p:plan-1"].rpartition(b"|")
+    assert reserved == b"BOTH|close|SELL|0.028"
+    assert 0 <= int(ends) - now_ms - 300_000 < 5_000
+    assert stored[b"v"] == f"x{CLIENT}|{int(ends)}".encode()
+    assert leased.outside.pttl(KEYS.open_permits(HELD)) > 350_000
+    state = (await leased.store.open_permits([HELD]))[HELD]
+    assert state.permits == ((PLAN, f"BOTH|close|SELL|0.028|{int(ends)}"),)
+
+
+async def test_a_reservation_is_kept_under_anothers_hold_too(leased: Backend) -> None:
+    await commit(leased, decision(PLAN, "1-0", symbol=HELD))
+    leased.outside.set(HOLD_KEY, "1")
+    before = leased.outside.hgetall(KEYS.open_permits(HELD))
+    assert not await hold(leased)
+    assert leased.outside.hgetall(KEYS.open_permits(HELD)) != before
+
+
+async def test_a_reservation_that_ended_and_is_still_stored_counts_again(memory: MemoryBackend) -> None:
+    await memory.take_lease()
+    await commit(memory, decision(PLAN, "1-0", symbol=HELD))
+    await memory.pass_ms(91_000)
+    await memory.take_lease()
+    await hold(memory)
+    reserved = memory.outside.hgetall(KEYS.open_permits(HELD))[b"p:plan-1"]
+    assert int(reserved.rpartition(b"|")[2]) == await memory.store.redis_now_ms() + 300_000
+
+
+STORED: dict[str, dict[str | bytes, str | bytes]] = {
+    "none": {},
+    "of another plan": {"v": "d1-0", "p:plan-2": "BOTH|close|SELL|0.028|1760000000000"},
+    "longer": {"v": "d1-0", "p:plan-1": "BOTH|close|SELL|0.028|999999999999999"},
+    "unreadable": {"v": "d1-0", "p:plan-1": "BOTH|close|SELL|0.028"},
+    "of a number that no clock shows": {"v": "d1-0", "p:plan-1": "BOTH|close|SELL|0.028|1760000000000000"},
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+async def test_a_reservation_that_needs_nothing_or_cannot_be_read_stays_as_it_is(
+    leased: Backend, name: str
+) -> None:
+    stored = STORED[name]
+    if stored:
+        leased.outside.hset(KEYS.open_permits(HELD), stored)
+    before = leased.outside.hgetall(KEYS.open_permits(HELD))
+    assert await hold(leased)
+    assert leased.outside.hgetall(KEYS.open_permits(HELD)) == before
+
+
+async def test_open_permits_of_a_wrong_type_do_not_prevent_the_hold(leased: Backend) -> None:
+    leased.outside.set(KEYS.open_permits(HELD), "junk")
+    assert await hold(leased)
+    assert leased.outside.get(KEYS.open_permits(HELD)) == b"junk"
+
+
+async def test_a_decision_that_assumed_the_former_end_is_decided_again(leased: Backend) -> None:
+    await commit(leased, decision(PLAN, "1-0", symbol=HELD))
+    (known,) = (await leased.store.open_permits([HELD])).values()
+    await hold(leased)
+    (now,) = (await leased.store.open_permits([HELD])).values()
+    assert now.permits_version != known.permits_version
+
+
+async def test_a_hold_keeps_the_record_of_its_order(memory: MemoryBackend) -> None:
+    await memory.take_lease()
+    permit(memory)
+    await begun(memory)
+    await memory.pass_ms(600_000_000)
+    await memory.take_lease()
+    await hold(memory)
+    assert memory.outside.pttl(EXECUTOR.order(PLAN)) == 604_800_000
