@@ -118,7 +118,10 @@ class OpenOrders(NamedTuple):
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold of the executor on a symbol, named by `exec:<client order id>`, and the reservation it keeps."""
+    """A hold of the executor on a symbol, named by `exec:<client order id>`, and the reservation it keeps.
+
+    An empty `reason` holds nothing: the reservation of an order that is known and not final is kept alone.
+    """
 
     symbol: Symbol
     plan_id: PlanId

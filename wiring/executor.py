@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from structlog.typing import FilteringBoundLogger
 
 from actors.executor.actor import STOP_WITHIN_SEC, Executor
@@ -23,6 +25,8 @@ from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
 from store.execution_protocol import ExecutorStore
 from store.protocol import ConsumerGroup
+from supervision import ChildSpec, Heartbeat
+from wiring.groups import actor
 
 #: Of its child spec: what its own stop takes, and a margin.
 EXECUTOR_GRACE_SEC = STOP_WITHIN_SEC + 0.5
@@ -78,6 +82,7 @@ class ExecutorMaking:
             book=channels.book,
             symbol_rules=channels.symbol_rules,
             allowlist=channels.allowlist,
+            stream=channels.stream_status,
             stale_threshold_sec=self._stale_threshold_sec,
             clocks=clocks,
             rules=rules,
@@ -122,6 +127,8 @@ class ExecutorMaking:
             ),
             own_orders=self._own_orders,
             shown=self._shown,
+            symbol_rules=channels.symbol_rules,
+            allowlist=channels.allowlist,
             lease=channels.lease,
             clocks=clocks,
             rules=rules,
@@ -139,3 +146,8 @@ class ExecutorMaking:
         return PlanReader(
             group, self._store, self._channels.lease, failures, clocks=self._clocks, log=self._log
         )
+
+
+def executor_child(making: ExecutorMaking, *, after: Callable[[Heartbeat], Awaitable[object]]) -> ChildSpec:
+    """Return the child `executor`. `after`: it is known whether the exchange has banned this address."""
+    return actor("executor", making.executor, after=after, grace_sec=EXECUTOR_GRACE_SEC)

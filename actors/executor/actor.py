@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import trio
 from structlog.typing import FilteringBoundLogger
 
@@ -15,10 +17,13 @@ from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
 from actors.executor.rules import ExecutorRules
 from actors.stream_consumer import Session
-from actors.waiting import RedisTrouble, lease_fence
+from actors.waiting import RedisTrouble, lease_fence, present
 from brain.execution import progress, reasons
 from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import ClientOrderId, PlanId, Symbol
 from brain.plans.permit import Kind
+from brain.symbols.allowlist import Allowlist
+from brain.symbols.symbol_rules import SymbolRules
 from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObserved
 from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
@@ -53,6 +58,8 @@ class Executor:
         orphans: Orphans,
         own_orders: Conflating[OwnOrderObserved],
         shown: LatestValue[tuple[OpenExecution, ...]],
+        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        allowlist: LatestValue[Allowlist],
         lease: LatestValue[Lease],
         clocks: Clocks,
         rules: ExecutorRules,
@@ -72,6 +79,8 @@ class Executor:
         self._orphans = orphans
         self._own_orders = own_orders
         self._shown = shown
+        self._symbol_rules = symbol_rules
+        self._allowlist = allowlist
         self._lease = lease
         self._clocks = clocks
         self._rules = rules
@@ -79,18 +88,19 @@ class Executor:
         self._log = log
         self._run_id: str | None = None
         self._searched_ms: int | None = None
-        self._unreadable: list[tuple[str, str]] = []
+        self._unreadable: list[tuple[PlanId, str]] = []
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = self._follow_late
         for reader in readers:
             reader.on_entry = work.take
-            reader.on_begin = self._begin if reader is readers[0] else self._nothing
+            reader.on_begin = self._begin if reader is readers[0] else self._ready
             reader.on_sweep = self._sweep if reader is readers[0] else self._nothing
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Execute plans until asked to stop; answers under way are waited for up to 2 s."""
         async with trio.open_nursery() as self._orders:
             self._heartbeat = heartbeat
+            self._orders.start_soon(self._end_in_time)
             self._orders.start_soon(self._watch.follow, heartbeat)
             if not self._rules.dry_run:
                 self._orders.start_soon(self._exchange.keep_connected)
@@ -99,9 +109,14 @@ class Executor:
                 for reader in self._readers[1:]:
                     reading.start_soon(self._read_beside, reader)
                 await self._readers[0].run(heartbeat)
-            with trio.move_on_after(STOP_WITHIN_SEC):
-                await self._sender.nothing_under_way()
+            await self._sender.nothing_under_way()
             self._orders.cancel_scope.cancel()
+
+    async def _end_in_time(self) -> None:
+        """End the actor 2 s after a stop began: the next one resolves what is still under way."""
+        await self._heartbeat.stopping.wait()
+        await trio.sleep(STOP_WITHIN_SEC)
+        self._orders.cancel_scope.cancel()
 
     async def _read_beside(self, reader: PlanReader) -> None:
         with self._heartbeat.task() as task:
@@ -113,14 +128,23 @@ class Executor:
     async def _begin(self, session: Session) -> None:
         """Take over the orders that are not final, and hold the symbols of those that are undecided."""
         await self._learn_run()
-        if self._rules.dry_run:
-            return
+        if not self._rules.dry_run:
+            await self._take_over(session)
+        await self._ready(session)
+
+    async def _ready(self, session: Session) -> None:
+        """Wait for what no order can be sized without; plans that are published until then may expire."""
+        await present(self._symbol_rules, "exchangeInfo", session.heartbeat)
+        await present(self._allowlist, "the allowlist", session.heartbeat)
+
+    async def _take_over(self, session: Session) -> None:
         opened = await self._store.open_orders()
         self._unreadable = [*opened.unreadable]
         for plan_id, error in opened.unreadable:
             self._log.error("The record of an order cannot be read", plan_id=plan_id, error=error)
         for record in opened.records:
             await self._resume(record, session.heartbeat)
+        self._show()
 
     async def _sweep(self, session: Session) -> None:
         """Learn if Redis is another run; write counts; show what is open."""
@@ -161,6 +185,10 @@ class Executor:
             for live in undecided
             if live.stored.phase is OrderPhase.UNKNOWN
         ]
+        shown += [
+            OpenExecution(plan_id, Symbol(""), ClientOrderId(""), 0.0, False, (f"its record: {why}",))
+            for plan_id, why in self._unreadable
+        ]
         self._shown.send(tuple(shown))
         self._reports.open_orders(
             len(live_orders),
@@ -183,11 +211,11 @@ class Executor:
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
-            live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE))
+            live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE), "takeover")
         elif record.plan_id in self._sender.never_sent:
-            live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)))
+            live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)), "takeover")
         else:
-            live.learn(progress.lose_track(record))
+            live.learn(progress.lose_track(record), "takeover")
         # A hold may stand from before the order was seen.
         live.held = not live.is_undecided
         if live.is_undecided:
@@ -221,5 +249,5 @@ class Executor:
         """Show an order to its live order; return False where none is in hand."""
         live = self._live_orders.get(observed.order.client_order_id)
         if live is not None:
-            live.show(observed.order)
+            live.show(observed.order, "event")
         return live is not None

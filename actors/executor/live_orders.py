@@ -48,6 +48,8 @@ class LiveOrder:
         self.latency_ms: int | None = None
         self.since_sec = trio.current_time()
         self.held = False
+        #: The latest source of knowledge: `answer`, `event`, `query` or `takeover`.
+        self.source = "takeover"
         self.lacking: tuple[str, ...] = ()
         self._changed = trio.lowlevel.ParkingLot()
 
@@ -61,12 +63,14 @@ class LiveOrder:
         """True while it is not known whether there is such an order."""
         return not progress.was_seen(self.known) and not self.known.phase.ended
 
-    def show(self, order: OrderState) -> None:
+    def show(self, order: OrderState, source: str) -> None:
         """Take in what the exchange shows of the order."""
-        self.learn(progress.observe(self.known, order))
+        self.learn(progress.observe(self.known, order), source)
 
-    def learn(self, known: OrderRecord) -> None:
+    def learn(self, known: OrderRecord, source: str) -> None:
         """Take in what is known by now."""
+        if progress.changes(self.known, known):
+            self.source = source
         self.known = known
         self._changed.unpark_all()
 
@@ -110,14 +114,15 @@ class RecordWriter:
             after = progress.next_version(before, known)
             due = progress.result_due(before, known)
             if progress.is_late(before, known):
-                await self.event(_late(after), heartbeat)
+                await self.event(_late(after, self._clocks.redis_now_ms() // 1000), heartbeat)
             step = OrderProgress(
                 record=after,
                 result=self._result(after, live) if due else (),
                 cooldown_ms=self._executed_ms(before, after) if due else None,
                 audit=audit_fields(
-                    "finish" if after.phase.ended else "answer",
+                    "finish" if after.phase.ended else live.source,
                     after,
+                    source=live.source,
                     status=after.status,
                     cumulative=plain(after.cumulative),
                     error=after.error,
@@ -141,7 +146,7 @@ class RecordWriter:
                 self._written(live, after)
             else:
                 live.stored = stored
-                live.learn(progress.merge(stored, known))
+                live.learn(progress.merge(stored, known), "takeover")
 
     async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
         """Read a record, as soon as Redis answers."""
@@ -238,10 +243,11 @@ def audit_fields(step: str, record: OrderRecord, **numbers: str) -> tuple[str, .
     return tuple(text for pair in fields.items() for text in pair)
 
 
-def _late(record: OrderRecord) -> dict[str, str]:
+def _late(record: OrderRecord, now_sec: int) -> dict[str, str]:
     return {
         "event": "EXECUTION_LATE",
         "symbol": record.symbol,
+        "ts": str(now_sec),
         "plan_id": record.plan_id,
         "client_order_id": record.client_order_id,
         "order_id": record.order_id or "",

@@ -113,12 +113,12 @@ class OrderSender:
         with begun.turn, self._counted():
             record = live.stored
             if record.kind == Kind.NONE.value:
-                live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE))
+                live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE), "answer")
             else:
                 await self._place(live, heartbeat)
-            await self._writer.catch_up(live, heartbeat)
             if live.is_undecided:
                 await self._resolver.hold(live, heartbeat)
+            await self._writer.catch_up(live, heartbeat)
         await self.follow(live, heartbeat)
 
     async def nothing_under_way(self) -> None:
@@ -212,14 +212,14 @@ class OrderSender:
     def _apply(self, live: LiveOrder, outcome: OrderOutcome) -> None:
         match outcome:
             case Accepted(order):
-                live.show(order)
+                live.show(order, "answer")
             case NotSent(why):
-                live.learn(progress.refuse(live.known, reasons.not_sent(why)))
+                live.learn(progress.refuse(live.known, reasons.not_sent(why)), "answer")
             case Refused(error):
-                live.learn(progress.refuse(live.known, error))
+                live.learn(progress.refuse(live.known, error), "answer")
             case Unknown():
                 error = outcome.error if outcome.refused_unless_found else ""
-                live.learn(progress.lose_track(live.known, error))
+                live.learn(progress.lose_track(live.known, error), "answer")
 
 
 def _begin_audit(granted: GrantedPlan, record: OrderRecord) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class Orphans:
             record = await self._record_of(order.client_order_id, heartbeat)
             live = self._live_orders.get(order.client_order_id)
             if live is not None:
-                live.show(order)
+                live.show(order, "event")
             elif record is None:
                 await self._record_orphan(order, heartbeat)
             elif record.phase is not OrderPhase.ORPHAN:
@@ -115,7 +115,7 @@ class Orphans:
         known = progress.observe(record, order)
         if progress.changes(record, known):
             live = self._live_orders.add(LiveOrder(record))
-            live.learn(known)
+            live.learn(known, "event")
             self.on_late(live)
 
     async def _record_orphan(self, order: OrderState, heartbeat: Heartbeat) -> None:

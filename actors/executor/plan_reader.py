@@ -12,7 +12,7 @@ BATCH = 64
 
 
 class PlanReader(StreamConsumer):
-    """Hands each entry to the executor, which acknowledges it with its outcome. Reading never waits for it."""
+    """Hands each entry to the executor, which acknowledges it with its outcome, and reads on."""
 
     on_begin: Callable[[Session], Awaitable[None]]
     on_sweep: Callable[[Session], Awaitable[None]]

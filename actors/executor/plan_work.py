@@ -34,6 +34,8 @@ from supervision import Heartbeat
 
 _MOST_ATTEMPTS = 5
 _CONTENDED = "state_contended"
+#: Plans in hand at once: each looks for its permits every 50 ms.
+_MOST_IN_HAND = 2_000
 
 
 class PlanWork:
@@ -69,6 +71,7 @@ class PlanWork:
         self._rules = rules
         self._log = log
         self._in_hand: set[PlanId] = set()
+        self._room = trio.Semaphore(_MOST_IN_HAND)
         #: When Redis was found to be another run (Redis's clock, ms); 0: never.
         self.redis_changed_ms = 0
 
@@ -85,6 +88,11 @@ class PlanWork:
         if plan_id in self._in_hand or self._live_orders.get(order_id) is not None:
             return
         self._in_hand.add(plan_id)
+        try:
+            await self._room.acquire()
+        except trio.Cancelled:
+            self._in_hand.discard(plan_id)
+            raise
         session.unfinished.start_soon(self._work_on, reader, entry, plan, session)
 
     async def _work_on(
@@ -101,6 +109,7 @@ class PlanWork:
                 reader.failures.done(entry.id)
         finally:
             self._in_hand.discard(plan.plan_id)
+            self._room.release()
 
     async def _is_poison(self, plan_id: PlanId) -> bool:
         """Return True if no order was begun: an entry whose order is open is delivered again and again."""
@@ -115,14 +124,16 @@ class PlanWork:
         failed: int,
     ) -> None:
         error = f"{reasons.EVALUATION_FAILED}: executing it has failed {failed} times"
+        letter = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
         if isinstance(plan, SkippedPlan):
             stream = reader.group.stream
-            await self._refusals.skip(plan, entry, stream, reasons.EVALUATION_FAILED, session.fence)
+            await self._refusals.skip(
+                plan, entry, stream, reasons.EVALUATION_FAILED, session.fence, dead_fields=letter
+            )
         else:
             in_hand = self._plan_in_hand(reader, entry, plan)
-            await self._refusals.refuse(in_hand, RefusedPlan(reasons.EVALUATION_FAILED, 0), session.fence)
-        letter = dead_letter(entry.fields or {}, entry_id=entry.id, error=error)
-        await reader.group.dead_letter(session.fence, entry.id, letter)
+            refused = RefusedPlan(reasons.EVALUATION_FAILED, 0)
+            await self._refusals.refuse(in_hand, refused, session.fence, dead_fields=letter)
 
     async def _answer(
         self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan | SkippedPlan, session: Session

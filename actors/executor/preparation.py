@@ -20,7 +20,7 @@ from brain.plans.plan import PlanDecision
 from brain.positions.position import Leg, Snapshot
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
-from channels import LatestValue, SnapshotBook
+from channels import LatestValue, SnapshotBook, StreamStatus
 from clocks.clocks import Clocks
 from exchange.errors import ExchangeError, ExchangeRejected
 from exchange.protocol import OrderEntry
@@ -28,6 +28,7 @@ from exchange.protocol import OrderEntry
 _SIDES = frozenset({"BUY", "SELL"})
 _LEGS = {leg.value: leg for leg in Leg}
 _NOT_VALID_OR_SET_ALREADY = -4028
+_AWAY = "the exchange shows no position"
 
 
 class OrderDraft(msgspec.Struct, frozen=True):
@@ -60,6 +61,7 @@ class OrderPreparation:
         book: SnapshotBook,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         allowlist: LatestValue[Allowlist],
+        stream: LatestValue[StreamStatus],
         stale_threshold_sec: float,
         clocks: Clocks,
         rules: ExecutorRules,
@@ -68,6 +70,7 @@ class OrderPreparation:
         self._book = book
         self._symbol_rules = symbol_rules
         self._allowlist = allowlist
+        self._stream = stream
         self._stale_threshold_sec = stale_threshold_sec
         self._clocks = clocks
         self._rules = rules
@@ -96,16 +99,22 @@ class OrderPreparation:
             return reasons.symbol_not_in_allowlist(plan.symbol)
         permitted = terms.order_quantity(plan.quantity or ZERO)
         symbol_rules = (self._symbol_rules.value or {}).get(plan.symbol)
-        if symbol_rules is None:
-            return reasons.BELOW_MIN_QTY
         snapshot = self._book.get(plan.symbol)
+        position = self._position(snapshot, leg)
+        if position is None and not (self._stream.value or StreamStatus()).trusted:
+            # Neither the stream nor a read shows the account: nothing would show what becomes of the order.
+            return reasons.not_sent(_AWAY)
+        if symbol_rules is None:
+            # The exchange lists it no more: a close is what its permit and the position allow.
+            quantity = ZERO if kind is not Kind.CLOSE else min(permitted, position or permitted)
+            return OrderDraft(kind, side, leg, quantity, permitted) if quantity else reasons.BELOW_MIN_QTY
         qty_scale, downsize_factor = (read_scale(hint) for hint in granted.hints)
         sized = size_order(
             Permitted(kind, permitted, qty_scale, downsize_factor),
             symbol_rules,
             self._rules.limits,
             mark_price=None if snapshot is None else snapshot.mark_price,
-            position=self._position(snapshot, leg),
+            position=position,
         )
         return sized.error or OrderDraft(kind, side, leg, sized.quantity, permitted)
 
@@ -131,7 +140,11 @@ class OrderPreparation:
             return None
         if not isinstance(wanted, int):
             return reasons.leverage_refused("not_whole")
-        symbol = granted.plan.symbol
+        symbol, snapshot = granted.plan.symbol, self._book.get(granted.plan.symbol)
+        if snapshot is not None and any(leg.amount for leg in snapshot.legs):
+            return None  # of the other leg
+        if snapshot is not None and snapshot.leverage == wanted:
+            return None
         try:
             if await self._exchange.leverage(symbol) == wanted:
                 return None

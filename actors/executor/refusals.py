@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, text_of
 from actors.executor.preparation import OrderDraft
 from actors.executor.reports import ExecutorReports
@@ -27,8 +29,15 @@ class PlanRefusals:
         self._clocks = clocks
         self._rules = rules
 
-    async def refuse(self, in_hand: PlanInHand, refused: RefusedPlan, fence: FencingToken) -> None:
-        """End a plan that asks for an order."""
+    async def refuse(
+        self,
+        in_hand: PlanInHand,
+        refused: RefusedPlan,
+        fence: FencingToken,
+        *,
+        dead_fields: Sequence[str] = (),
+    ) -> None:
+        """End a plan that asks for an order; with `dead_fields` it is a dead letter, too."""
         outcome = self._outcome(
             in_hand.plan_id,
             in_hand.symbol,
@@ -37,11 +46,18 @@ class PlanRefusals:
             error=refused.error,
             waited_ms=refused.waited_ms,
         )
-        if await self._write(outcome, in_hand.stream, in_hand.entry_id, in_hand.source, fence):
+        if await self._write(outcome, in_hand.stream, in_hand.entry_id, in_hand.source, fence, dead_fields):
             self._reports.refused(in_hand, refused)
 
     async def skip(
-        self, plan: SkippedPlan, entry: Entry, stream: str, error: str, fence: FencingToken
+        self,
+        plan: SkippedPlan,
+        entry: Entry,
+        stream: str,
+        error: str,
+        fence: FencingToken,
+        *,
+        dead_fields: Sequence[str] = (),
     ) -> None:
         """End a plan that asks for none."""
         fields = entry.fields or {}
@@ -54,7 +70,7 @@ class PlanRefusals:
             error=error,
             waited_ms=None,
         )
-        if await self._write(outcome, stream, entry.id, text_of(fields, b"source"), fence):
+        if await self._write(outcome, stream, entry.id, text_of(fields, b"source"), fence, dead_fields):
             self._reports.skipped(plan.plan_id, outcome.symbol or "", plan.decision, error)
 
     async def show_dry_run(self, granted: GrantedPlan, draft: OrderDraft, fence: FencingToken) -> None:
@@ -103,16 +119,22 @@ class PlanRefusals:
         )
 
     async def _write(
-        self, outcome: Outcome, stream: str, entry_id: str, source: str, fence: FencingToken
+        self,
+        outcome: Outcome,
+        stream: str,
+        entry_id: EntryId,
+        source: str,
+        fence: FencingToken,
+        dead_fields: Sequence[str],
     ) -> bool:
         fields = result_fields(outcome)
         if self._rules.dry_run:
-            await self._store.publish_dry_run(fence, stream, EntryId(entry_id), fields)
+            await self._store.publish_dry_run(fence, stream, entry_id, fields)
             return True
         refusal = PlanRefusal(
             plan_id=outcome.plan_id,
             stream=stream,
-            entry_id=EntryId(entry_id),
+            entry_id=entry_id,
             result=fields,
             error=outcome.error,
             symbol=outcome.symbol or "",
@@ -120,6 +142,7 @@ class PlanRefusals:
             action=outcome.action,
             source=source[:64],
             instance=outcome.instance,
+            dead_fields=dead_fields,
             audit=(
                 "step", "refuse",
                 "plan_id", outcome.plan_id,

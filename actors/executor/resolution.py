@@ -40,8 +40,8 @@ class _Search(msgspec.Struct):
 class OrderResolver:
     """Part of the executor: decides what became of orders whose answer says it not, or not yet.
 
-    An order of which nothing was seen keeps its symbol held, and its plan's reservation alive. Only the four
-    conditions of `brain.execution.absence` together end it as not found.
+    One that is not final keeps its plan's reservation alive; one of which nothing was seen keeps its symbol
+    held, too. Only the four conditions of `brain.execution.absence` together end it as not found.
     """
 
     def __init__(
@@ -71,6 +71,9 @@ class OrderResolver:
         times, began_sec = query_times_sec(), trio.current_time()
         search.query_due_sec = began_sec + next(times)
         while True:
+            # Before the record says so: a process that ends in between finds it undecided, and holds again.
+            if not live.is_undecided:
+                await self._release(live, heartbeat)
             await self._writer.catch_up(live, heartbeat)
             if live.stored.phase.ended:
                 break
@@ -90,18 +93,17 @@ class OrderResolver:
         await self.keep_hold(live, _Search(), heartbeat)
 
     async def keep_hold(self, live: LiveOrder, search: _Search, heartbeat: Heartbeat) -> None:
-        """Set or renew the hold of an undecided order; release it once the order was seen."""
-        if not live.is_undecided:
-            search.hold_due_sec = float("inf")
+        """Keep the reservation of an order that is not final, and hold its symbol while it is undecided."""
+        undecided = live.is_undecided
+        if not undecided:
             await self._release(live, heartbeat)
-            return
         if trio.current_time() < search.hold_due_sec:
             return
         hold = ExecutionHold(
             symbol=live.stored.symbol,
             plan_id=live.stored.plan_id,
             client_order_id=live.stored.client_order_id,
-            reason=f"execution_unknown:{live.stored.plan_id}",
+            reason=f"execution_unknown:{live.stored.plan_id}" if undecided else "",
             ttl_ms=round(self._rules.hold_ttl_sec * 1000),
         )
         was_held = live.held
@@ -111,7 +113,8 @@ class OrderResolver:
         if live.held and not was_held:
             await self._writer.audit("hold", live.stored, heartbeat, reason=hold.reason)
         pause_sec = self._rules.hold_ttl_sec * _RENEW_SHARE
-        search.hold_due_sec = trio.current_time() + (pause_sec if live.held else min(pause_sec, _AGAIN_SEC))
+        by_another = undecided and not live.held
+        search.hold_due_sec = trio.current_time() + (min(pause_sec, _AGAIN_SEC) if by_another else pause_sec)
 
     async def _release(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         if not live.held:
@@ -130,11 +133,11 @@ class OrderResolver:
         try:
             with heartbeat.waiting_for("the exchange's orders"):
                 found = await self._exchange.find_order(record.symbol, record.client_order_id)
-            if found is not None:
-                live.show(found)
-                await self._price(live)
-            else:
-                await self._not_found(live, search, sent)
+                if found is not None:
+                    live.show(found, "query")
+                    await self._price(live)
+                else:
+                    await self._not_found(live, search, sent)
         except AskLater as error:
             search.query_due_sec = max(search.query_due_sec, error.until.monotonic_sec)
             answer = str(error)
@@ -153,7 +156,7 @@ class OrderResolver:
             return
         price = await self._exchange.average_price(known.symbol, known.order_id, known.cumulative)
         if price is not None:
-            live.learn(msgspec.structs.replace(live.known, average_price=price))
+            live.learn(msgspec.structs.replace(live.known, average_price=price), "query")
 
     async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment) -> None:
         """Take in an answer that there is no such order, to a query sent then."""
@@ -162,7 +165,7 @@ class OrderResolver:
             return
         if record.phase is OrderPhase.UNKNOWN and record.error:
             # The exchange has refused the request, and an answer behind that knows no order.
-            live.learn(progress.refuse(live.known, record.error))
+            live.learn(progress.refuse(live.known, record.error), "query")
             return
         asked_ms = self._exchange_at_least_ms(sent)
         settled = settled_ms(record, self._rules.unknown_settle_sec)
@@ -182,7 +185,7 @@ class OrderResolver:
         )
         live.lacking = lacking
         if not lacking and live.is_undecided:
-            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND))
+            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND), "query")
 
     async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
         """Look for the order among all of its symbol since the request, once behind the settle time."""
@@ -193,7 +196,7 @@ class OrderResolver:
         orders = await self._exchange.orders_since(record.symbol, record.timestamp_ms)
         for order in orders:
             if order.client_order_id == record.client_order_id:
-                live.show(order)
+                live.show(order, "query")
                 return
         search.not_listed_ms = asked_ms
 

@@ -90,7 +90,7 @@ def order_outcome(
         if by_code is not None:
             return by_code
     if status in (_TOO_MANY_REQUESTS, _BANNED):
-        return Unknown(_words(status, error), refused_unless_found=True)
+        return _too_many(status, error)
     if status == _UNAVAILABLE and _is_documented_failure(error.message):
         return Refused(f"binance_error:{_UNAVAILABLE}", error.message[:_LONGEST_MESSAGE])
     return Unknown(_words(status, error))
@@ -111,7 +111,7 @@ def _by_code(code: int, status: int, message: str) -> Refused | Unknown | None:
     if code in _REFUSED_AT_ANY_STATUS:
         return _refused(code, message)
     if code in _TOO_MANY_CODES:
-        return Unknown(_words(status, _Error(code, message)), refused_unless_found=True)
+        return _too_many(status, _Error(code, message))
     if code in _OPEN_CODES or code == _DUPLICATE:
         return Unknown(_words(status, _Error(code, message)))
     if not 400 <= status < 500:
@@ -121,6 +121,12 @@ def _by_code(code: int, status: int, message: str) -> Refused | Unknown | None:
     if code == _UNKNOWN_ERROR or status in (_TIMEOUT, _BANNED, _TOO_MANY_REQUESTS):
         return None
     return _refused(code, message)
+
+
+def _too_many(status: int, error: _Error) -> Unknown:
+    """Return the verdict on a request too many: refused, if a query behind the ban finds no order."""
+    code = status if error.code is None else error.code
+    return Unknown(_words(status, error), refused_unless_found=True, error=f"binance_error:{code}")
 
 
 def _refused(code: int, message: str) -> Refused:

@@ -25,12 +25,12 @@ def observe(record: OrderRecord, order: OrderState) -> OrderRecord:
         return record
     grown = order.cumulative > record.cumulative
     ended = record.status in _FINAL_STATUSES
-    newer = grown or (not ended and order.cumulative == record.cumulative)
+    same = order.cumulative == record.cumulative
     status = record.status
-    if (order.status.is_final and (grown or not ended)) or (newer and not ended):
+    if (order.status.is_final and (grown or not ended)) or ((grown or same) and not ended):
         status = order.status.value
     average_price = record.average_price
-    if order.average_price is not None and (grown or (newer and average_price is None)):
+    if order.average_price is not None and (grown or (same and average_price is None)):
         average_price = order.average_price
     phase = OrderPhase.FINAL if status in _FINAL_STATUSES else OrderPhase.WORKING
     return msgspec.structs.replace(
@@ -107,7 +107,9 @@ def result_due(before: OrderRecord, after: OrderRecord) -> bool:
 
 def is_late(before: OrderRecord, after: OrderRecord) -> bool:
     """Return True if an order appears, or grows, whose record had ended."""
-    return before.phase is OrderPhase.FINAL and result_due(before, after)
+    if before.phase is not OrderPhase.FINAL:
+        return False
+    return after.phase is not OrderPhase.FINAL or result_due(before, after)
 
 
 def next_version(before: OrderRecord, after: OrderRecord) -> OrderRecord:

@@ -13,10 +13,12 @@ import msgspec
 _COMPUTING_SEC = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
 #: From a decision in one round trip to the Apply Layer's limit of 1.2 s and beyond.
 _ANSWERING_SEC = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8, 1.2, 2.5, 5.0, 10.0)
+#: Up to the wait of an executor, in milliseconds.
+_WAITING_MS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1200.0, 2500.0)
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """One metric. `buckets` (seconds) are the upper bounds of a histogram."""
+    """One metric. `buckets` (seconds, unless its name says so) are the upper bounds of a histogram."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str
@@ -69,6 +71,55 @@ CATALOGUE = (
         "histogram",
         "p33_push_latency_seconds",
         "From the exchange's event to its arrival",
+        buckets=_ANSWERING_SEC,
+    ),
+)
+
+#: Of the executor; exposed only where that role is switched on.
+EXECUTOR_CATALOGUE = (
+    Declared("counter", "apply_executed_total", "Orders that are over", ("status",)),
+    Declared("counter", "apply_plan_processed_total", "Plans read for execution", ("decision",)),
+    Declared("counter", "governor_block_total", "Plans refused by the Governor", ("reason",)),
+    Declared("counter", "quantum_apply_execute_total", "Answers to orders", ("symbol", "step", "status")),
+    Declared("counter", "reconcile_close_consumed_total", "RECONCILE_CLOSE plans begun", ("symbol",)),
+    Declared(
+        "counter",
+        "reconcile_close_executed_total",
+        "RECONCILE_CLOSE orders that are over",
+        ("symbol", "status"),
+    ),
+    Declared(
+        "counter", "reconcile_close_rejected_total", "RECONCILE_CLOSE plans refused", ("symbol", "reason")
+    ),
+    Declared(
+        "counter",
+        "reconcile_close_guardrail_fail_total",
+        "RECONCILE_CLOSE plans that miss a guardrail",
+        ("symbol", "rule"),
+    ),
+    Declared(
+        "counter",
+        "exec_orders_total",
+        "Requests for orders, by what their answer proves",
+        ("symbol", "outcome"),
+    ),
+    Declared("counter", "exec_orphans_total", "Orders of ours that were found without a record"),
+    Declared("gauge", "quantum_apply_last_success_epoch", "End of the latest order (epoch s)", ("symbol",)),
+    Declared("gauge", "exec_unknown", "Plans of which it is not known whether they have an order"),
+    Declared("gauge", "exec_unknown_age_sec", "Age of the oldest of them (s)"),
+    Declared("gauge", "exec_open_orders", "Records that are not final"),
+    Declared("gauge", "exec_order_count", "Orders of the account in the present interval", ("interval",)),
+    Declared("histogram", "permit_wait_ms", "Wait for permits that granted (ms)", buckets=_WAITING_MS),
+    Declared(
+        "histogram",
+        "exec_order_latency_seconds",
+        "From an order's request to its answer",
+        buckets=_ANSWERING_SEC,
+    ),
+    Declared(
+        "histogram",
+        "exec_plan_to_order_seconds",
+        "From a plan's entry to its begun order",
         buckets=_ANSWERING_SEC,
     ),
 )

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
-from monitoring.metrics.catalogue import CATALOGUE, REFUSED_EVENTS, Declared
+from monitoring.metrics.catalogue import CATALOGUE, EXECUTOR_CATALOGUE, REFUSED_EVENTS, Declared
 from monitoring.metrics.families import (
     ChannelMetrics,
     DurationHistogram,
@@ -80,14 +80,15 @@ class MetricRegistry:
         self._log = log
         self._refused: set[tuple[str, str]] = set()
         self._library = CollectorRegistry()
-        self._by_symbol = {each.name: SymbolFamily(each) for each in CATALOGUE if "symbol" in each.labels}
+        catalogue = CATALOGUE if channels.open_executions is None else CATALOGUE + EXECUTOR_CATALOGUE
+        self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)
-            for each in CATALOGUE
+            for each in catalogue
             if each.name not in self._by_symbol and each.kind != "histogram"
         }
         self._durations = {
-            each.name: DurationHistogram(each) for each in CATALOGUE if each.kind == "histogram"
+            each.name: DurationHistogram(each) for each in catalogue if each.kind == "histogram"
         }
         for durations in self._durations.values():
             self._library.register(durations)

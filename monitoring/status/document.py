@@ -18,6 +18,8 @@ class Readiness(msgspec.Struct, frozen=True):
 
     ready: bool
     reasons: list[str]
+    #: Plans of the executor of which it is not known whether they have an order; no member without any.
+    undecided: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
@@ -149,6 +151,27 @@ class UnknownExecutionsShown(msgspec.Struct, frozen=True):
     executions: list[UnknownExecutionShown] = []
 
 
+class OpenExecutionShown(msgspec.Struct, frozen=True):
+    """A plan of our own executor of which it is not known whether it has an order.
+
+    `held`: its symbol is held for it. `lacking`: the evidence that is missing for a proof that there is none.
+    """
+
+    plan_id: PlanId
+    symbol: str
+    client_order_id: str
+    age_sec: float
+    held: bool
+    lacking: list[str]
+
+
+class OpenExecutionsShown(msgspec.Struct, frozen=True):
+    """`count` plans of which the executor does not know whether they have an order; the first 20 of them."""
+
+    count: int
+    executions: list[OpenExecutionShown]
+
+
 class UnreadableSymbol(msgspec.Struct, frozen=True):
     """A symbol whose plans are denied, because what the exchange sent of it cannot be read."""
 
@@ -221,3 +244,5 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Queue]
     settings: tuple[Setting, ...]
     unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()
+    #: Of our own executor; no member without one.
+    open_executions: OpenExecutionsShown | msgspec.UnsetType = msgspec.UNSET

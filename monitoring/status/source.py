@@ -38,6 +38,7 @@ from monitoring.status.document import (
     UnreadableSymbol,
     WaitingResultShown,
 )
+from monitoring.status.executions import open_executions_shown, undecided_sentences
 from monitoring.status.readiness import ReadinessFacts, unready
 from monitoring.unreadable_symbols import UnreadableSymbols
 from page.content import Queue, Setting, Weight
@@ -99,7 +100,7 @@ class StatusSource:
         """Return the answer of `/readyz`, as of now."""
         tree = self._tree().status()
         reasons = self._unready(tree, self._snapshots(self._clocks.now()))
-        return Readiness(not reasons, reasons)
+        return Readiness(not reasons, reasons, undecided_sentences(self._channels))
 
     def status(self) -> StatusDocument:
         """Return the answer of `/status`, as of now."""
@@ -143,6 +144,7 @@ class StatusSource:
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
+            open_executions=open_executions_shown(self._channels),
         )
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:

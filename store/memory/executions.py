@@ -140,7 +140,8 @@ def hold_execution(redis: Keyspace, keys: Keys, fence: FencingToken, hold: Execu
     check_fence(redis, keys, fence)
     executor, sig = ExecutorKeys(keys), f"exec:{hold.client_order_id}"
     hold_key, sig_key = keys.hold(hold.symbol), executor.hold_sig(hold.symbol)
-    ours = redis.kind(hold_key) == "none" or string_at(redis, sig_key) == sig.encode()
+    free = redis.kind(hold_key) == "none" or string_at(redis, sig_key) == sig.encode()
+    ours = hold.reason != "" and free
     if ours:
         redis.set(sig_key, sig, ttl_ms=hold.ttl_ms)
         redis.set(executor.hold_reason(hold.symbol), hold.reason, ttl_ms=hold.ttl_ms)

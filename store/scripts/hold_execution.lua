@@ -1,6 +1,6 @@
 -- Holds the symbol of an order of which the outcome is unknown, and keeps its record and the reservation of its
 -- permit. ARGV: prefix, fence, symbol, plan id, client order id, reason, ttl ms, the record's ttl ms.
--- Returns 1; or 0 where another holds the symbol: that hold is left alone.
+-- Returns 1; or 0 where another holds the symbol: that hold is left alone. Without a reason nothing is held.
 -- The hold comes last, when it has its owner and reason.
 local prefix, fence, symbol, plan_id, client_id, reason, ttl, record_ttl = unpack(ARGV)
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
@@ -18,8 +18,8 @@ local refusal = refused({
 if refusal then return refusal end
 
 local sig = 'exec:' .. client_id
-local ours = redis.call('EXISTS', hold) == 0
-if not ours and redis.call('TYPE', sig_key).ok == 'string' then ours = redis.call('GET', sig_key) == sig end
+local ours = reason ~= '' and redis.call('EXISTS', hold) == 0
+if reason ~= '' and not ours and redis.call('TYPE', sig_key).ok == 'string' then ours = redis.call('GET', sig_key) == sig end
 -- An unreadable reservation is left to P3.3, which decides nothing on the symbol then.
 local value = redis.call('TYPE', open).ok == 'hash' and redis.call('HGET', open, 'p:' .. plan_id) or ''
 local reserved, ends = string.match(value, '^(%u+|%l+|%u*|%d[%d.]*)|(%d+)$')

@@ -15,6 +15,7 @@ from store.keys import Keys
 from store.records import CommitReply, DecisionCommit
 from store.redis.store import RedisStore
 from tests.actors.evaluator_rig import EvaluatorRig, EvaluatorWorld, WatchedCommits
+from tests.actors.executor_rig import ExecutorRig, ExecutorWorld
 from tests.actors.ledger_rig import LedgerRig, LedgerWorld
 from tests.store.backends import PlainRedis
 from tests.store.redis_servers import known_servers, running
@@ -68,3 +69,14 @@ async def ledger_world(name: str, *, patience_sec: float = 30.0) -> AsyncIterato
             return
         async with redis_store(name) as (store, client):
             yield LedgerWorld(store, client, HostClock())
+
+
+@asynccontextmanager
+async def executor_world(name: str, *, patience_sec: float = 30.0) -> AsyncIterator[ExecutorWorld]:
+    """The same for an executor."""
+    with trio.fail_after(patience_sec):
+        if name == "memory":
+            yield ExecutorRig()
+            return
+        async with redis_store(name) as (store, client):
+            yield ExecutorWorld(store, client, HostClock())

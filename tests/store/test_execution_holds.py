@@ -51,6 +51,15 @@ async def test_anothers_hold_is_left_alone(leased: Backend, sig: bytes | str | N
     assert leased.outside.pttl(HOLD_KEY) <= 60_000
 
 
+async def test_without_a_reason_the_reservation_is_kept_and_nothing_is_held(leased: Backend) -> None:
+    reservation = f"BOTH|open|BUY|0.5|{await leased.store.redis_now_ms() + 60_000}"
+    leased.outside.hset(KEYS.open_permits(HELD), {"v": "1", f"p:{PLAN}": reservation})
+    assert not await hold(leased, reason="")
+    assert [leased.outside.get(key) for key in KEYS_OF_A_HOLD] == [None, None, None]
+    kept = leased.outside.hgetall(KEYS.open_permits(HELD))[f"p:{PLAN}".encode()].decode()
+    assert int(kept.rpartition("|")[2]) > int(reservation.rpartition("|")[2]) + 200_000
+
+
 async def test_the_owner_of_an_ended_hold_does_not_matter(leased: Backend) -> None:
     leased.outside.set(SIG_KEY, "p34:0a1b")
     assert await hold(leased)

@@ -1,0 +1,283 @@
+"""Redelivery, outages, stops, two instances, the manual lane, dry runs, and plans that fail."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from actors.stream_consumer import MOST_FAILURES
+from brain.execution.orders import Unknown
+from brain.identifiers import FencingToken
+from channels import Lease
+from store.errors import StoreRefusedError
+from store.execution_records import BeginReply, OrderBegin
+from store.memory.store import MemoryStore
+from supervision import Heartbeat
+from tests.actors.executor_rig import RULES, ExecutorRig, running_executor
+from tests.background import background
+from tests.virtual_time import virtual_time
+
+pytestmark = virtual_time
+
+
+async def test_an_entry_that_is_delivered_again_while_its_order_is_open_is_left_alone(
+    rig: ExecutorRig,
+) -> None:
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(30)
+        ((_, _, deliveries),) = rig.redis.xpending(rig.keys.plans, "intent_executor").values()
+        assert deliveries > MOST_FAILURES
+    rig.exchange.answer = rig.exchange.fill
+    async with running_executor(rig):
+        await trio.sleep(3)
+        assert rig.published_results() == [] and rig.is_held()
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(0.1)
+    assert rig.result("p1")["executed"] == "true"
+    assert (len(rig.exchange.requests), rig.pending()) == (1, 0)
+    assert rig.redis.xrange(rig.keys.dead_plans) == []
+
+
+async def test_an_outage_of_redis_cancels_no_request_and_its_result_follows(rig: ExecutorRig) -> None:
+    rig.exchange.latency_sec = 1.0
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.3)
+        with rig.store.faults.outage():
+            await trio.sleep(3)
+            assert rig.published_results() == []
+        await trio.sleep(0.5)
+        assert rig.result("p1")["order_status"] == "FILLED"
+        await trio.sleep(5)
+    assert len(rig.published_results()) == 1
+    assert len(rig.exchange.requests) == 1
+    assert rig.exchange.queries == []
+
+
+async def test_a_begin_whose_answer_is_lost_sends_nothing_and_says_so(rig: ExecutorRig) -> None:
+    async with running_executor(rig):
+        rig.store.faults.fail_next("after", method="begin_order")
+        rig.open("p1")
+        await trio.sleep(3)
+    assert rig.exchange.requests == []
+    result = rig.result("p1")
+    assert (result["executed"], result["error"].split(":")[0]) == ("false", "not_sent")
+    assert (rig.is_held(), rig.pending()) == (False, 0)
+
+
+async def test_a_result_whose_answer_is_lost_is_published_once(rig: ExecutorRig) -> None:
+    async with running_executor(rig):
+        rig.store.faults.fail_next("after", method="record_progress")
+        rig.open("p1")
+        await trio.sleep(3)
+    assert rig.result("p1")["executed"] == "true"
+    assert (rig.is_held(), rig.pending()) == (False, 0)
+
+
+async def test_a_stop_takes_no_plan_and_waits_for_the_answers_under_way(rig: ExecutorRig) -> None:
+    rig.exchange.latency_sec = 1.0
+    await rig.take_lease()
+    heartbeat = Heartbeat()
+    with trio.fail_after(3):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.making.executor().run, heartbeat)
+            await trio.testing.wait_all_tasks_blocked()
+            rig.open("p1")
+            rig.open("p2")
+            rig.publish("p3", "ETHUSDT")
+            await trio.sleep(0.1)
+            heartbeat.stopping.set()
+    assert len(rig.exchange.requests) == 1
+    assert len(rig.published_results()) == 1
+    assert rig.pending() == 2
+
+
+async def test_a_stop_leaves_a_request_without_an_answer_to_the_next_executor(rig: ExecutorRig) -> None:
+    rig.exchange.latency_sec = 10.0
+    await rig.take_lease()
+    heartbeat = Heartbeat()
+    began_sec = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.making.executor().run, heartbeat)
+        await trio.testing.wait_all_tasks_blocked()
+        rig.open("p1")
+        await trio.sleep(0.1)
+        heartbeat.stopping.set()
+    assert 2.0 <= trio.current_time() - began_sec <= 2.3
+    assert rig.record("p1")["state"] == "sending"
+    rig.exchange.latency_sec = 0.05
+    async with running_executor(rig):
+        assert rig.is_held()
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(0.1)
+    assert rig.result("p1")["executed"] == "true"
+    assert len(rig.exchange.requests) == 1
+
+
+async def test_of_two_executors_that_both_read_a_plan_one_sends_an_order(rig: ExecutorRig) -> None:
+    """A stopped process goes on with a lease that another one has."""
+    await rig.take_lease()
+    other = MemoryStore(rig.redis, keys=rig.keys, consumer="other")
+    async with (
+        background(rig.making.executor().run, Heartbeat()),
+        background(rig.make(other).executor().run, Heartbeat()),
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(20):
+            rig.publish(f"p{number}")
+        await trio.sleep(0.5)
+        for number in range(20):
+            rig.permit(f"p{number}")
+            rig.grant(f"p{number}")
+        await trio.sleep(5)
+    sent = [request.client_order_id for request in rig.exchange.requests]
+    assert len(sent) == len(set(sent))
+    results = [each["plan_id"] for each in rig.published_results()]
+    assert sorted(results) == sorted(f"p{number}" for number in range(20))
+
+
+async def test_without_the_lease_nothing_is_read(rig: ExecutorRig) -> None:
+    rig.lease.send(Lease(None, "another"))
+    async with background(rig.making.executor().run, Heartbeat()):
+        await trio.sleep(1)
+        rig.open("p1")
+        await trio.sleep(3)
+        assert rig.published_results() == [] and rig.exchange.requests == []
+
+
+async def test_a_server_that_does_not_push_is_polled(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> object:
+        raise StoreRefusedError("unknown subcommand")
+
+    monkeypatch.setattr(rig.store, "permit_changes", refuse)
+    async with running_executor(rig):
+        rig.publish("p1")
+        await trio.sleep(0.5)
+        rig.permit("p1")
+        rig.grant("p1")
+        await trio.sleep(0.006)
+        assert len(rig.exchange.requests) == 1
+
+
+async def test_a_lost_push_costs_no_more_than_a_look(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching = rig.redis.watching
+    monkeypatch.setattr(rig.redis, "watching", lambda _prefixes: watching(("nothing:",)))
+    async with running_executor(rig):
+        rig.publish("p1")
+        await trio.sleep(0.52)
+        rig.permit("p1")
+        rig.grant("p1")
+        await trio.sleep(0.051)
+        assert len(rig.exchange.requests) == 1
+
+
+async def test_the_manual_lane_is_read_only_while_its_switch_is_on_and_expires() -> None:
+    rig = ExecutorRig(msgspec.structs.replace(RULES, manual_lane=True))
+    manual = rig.own.manual_plans.key
+    async with running_executor(rig):
+        await trio.sleep(0.1)
+        rig.redis.set(rig.own.manual_lane, "1")
+        rig.publish("p1", stream=manual)
+        rig.permit("p1")
+        rig.grant("p1")
+        await trio.sleep(6)
+        assert rig.published_results() == []
+        rig.redis.set(rig.own.manual_lane, "1", ttl_ms=60_000)
+        await trio.sleep(3)
+        assert rig.result("p1")["error"] == "plan_expired"
+        rig.publish("p2", stream=manual)
+        rig.publish("p3", "ETHUSDT", stream=manual)
+        rig.permit("p2")
+        rig.grant("p2")
+        await trio.sleep(4)
+    assert rig.result("p2")["executed"] == "true"
+    assert rig.result("p3")["error"] == "permit_timeout (missing: Governor, P3.3)"
+    assert rig.redis.hgetall(rig.own.counts)[b"manual_consumed"] == b"3"
+
+
+async def test_a_dry_run_consumes_nothing_sends_nothing_and_publishes_to_its_own_stream() -> None:
+    rig = ExecutorRig(msgspec.structs.replace(RULES, dry_run=True))
+    async with running_executor(rig):
+        rig.open("p1")
+        rig.publish("p2", "ETHUSDT")
+        rig.publish("p3", decision="SKIP")
+        await trio.sleep(2)
+    shown = {
+        fields[b"plan_id"]: (fields[b"executed"], fields[b"would_execute"], fields[b"error"], fields[b"qty"])
+        for _, fields in rig.redis.xrange(rig.own.dry_run)
+    }
+    assert shown == {
+        b"p1": (b"false", b"true", b"", b"0.5"),
+        b"p2": (b"false", b"false", b"permit_timeout (missing: Governor, P3.3)", b""),
+        b"p3": (b"false", b"false", b"skip", b""),
+    }
+    assert rig.exchange.requests == [] and rig.published_results() == []
+    assert rig.redis.get(rig.keys.permit("p1")) is not None
+    assert rig.redis.get(rig.keys.permit_consumer("p1")) is None
+    assert rig.redis.xpending(rig.keys.plans, "intent_executor_shadow") == {}
+    assert rig.record("p1") == {}
+
+
+async def test_a_plan_whose_handling_fails_each_time_is_a_dead_letter_and_refused(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_order = rig.store.begin_order
+
+    async def fail(fence: FencingToken, begin: OrderBegin) -> BeginReply:
+        if begin.record.plan_id == "p1":
+            raise ZeroDivisionError
+        return await begin_order(fence, begin)
+
+    monkeypatch.setattr(rig.store, "begin_order", fail)
+    crashes = 0
+    for _ in range(MOST_FAILURES + 1):
+        try:
+            async with running_executor(rig):
+                if crashes == 0:
+                    rig.open("p1")
+                    rig.open("p2", "ETHUSDT")
+                await trio.sleep(1)
+        except* ZeroDivisionError:
+            crashes += 1
+    assert crashes == MOST_FAILURES
+    assert rig.result("p1")["error"] == "evaluation_failed"
+    ((_, letter),) = rig.redis.xrange(rig.keys.dead_plans)
+    assert letter[b"plan_id"] == b"p1"
+    assert rig.published_results("p2") != []
+    assert rig.pending() == 0
+
+
+async def test_undecided_orders_are_shown(rig: ExecutorRig) -> None:
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    assert rig.open_executions is not None
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(40)
+        assert rig.open_executions.value is not None
+        (shown,) = rig.open_executions.value
+        assert (shown.plan_id, shown.symbol, shown.held) == ("p1", "BTCUSDT", True)
+        assert 38 <= shown.age_sec <= 41 and shown.lacking
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1.1)
+        assert rig.open_executions.value == ()
+
+
+async def test_an_order_record_that_cannot_be_read_does_not_stop_other_plans(rig: ExecutorRig) -> None:
+    rig.redis.zadd(rig.own.open, {"broken": 1.0})
+    rig.redis.hset(rig.own.order("broken"), {"state": "nonsense"})
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.2)
+        rig.open("broken", "ETHUSDT")
+        await trio.sleep(3)
+    assert rig.result("p1")["executed"] == "true"
+    assert rig.published_results("broken") == []
+    assert len(rig.exchange.requests) == 1
