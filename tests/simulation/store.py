@@ -153,10 +153,6 @@ class WatchedStore(MemoryStore):
             await self._points.passing(f"after {method}", self._name)
         return answer
 
-    async def _pushed(self, watch: Watch, run_id: str) -> list[str]:
-        async with self._links.connected("permit_changes.next"):
-            return await super()._pushed(watch, run_id)
-
     async def _read_new(self, method: str, key: str, group: str, count: int, block_ms: int) -> list[Entry]:
         async with self._links.connected(method):
             return await super()._read_new(method, key, group, count, block_ms)
