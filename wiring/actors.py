@@ -36,8 +36,8 @@ from monitoring.service_log import issuer
 from settings import Settings
 from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
-from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
+from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
 from wiring.rules import decision_rules, executor_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
@@ -135,7 +135,7 @@ class ServiceActors:
                 grace_sec=0.5,
             ),
         )
-        groups = (presence, exchange, snapshots, decisions)
+        groups: tuple[SupervisorSpec, ...] = (presence, exchange, snapshots, decisions)
         if self._edges.order_entry is not None:
             making = ExecutorMaking(
                 channels,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from actors.candidate_planner.actor import PlannerRules
 from actors.executor.rules import ExecutorRules
-from brain.execution.sizing import SizeLimits
-from permit_gate.rules import GateRules
 from brain.decisions.case import Rules
+from brain.execution.sizing import SizeLimits
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
+from permit_gate.rules import GateRules
 from settings import Settings
 
 

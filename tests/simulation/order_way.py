@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Literal, get_args
 
@@ -61,7 +62,7 @@ class OrderWay:
     async def run(self) -> None:
         """Let orders be filled, and late requests arrive, when that is due. Until cancelled."""
         venue, added = self._venue, trio.lowlevel.ParkingLot()
-        venue.due.on_added = lambda: added.unpark_all()
+        venue.due.on_added = partial(_wake, added)
         while True:
             due_ms = venue.due.next_ms
             wait_sec = math.inf if due_ms is None else max(0.0, (due_ms - true_ms()) / 1000)
@@ -113,6 +114,10 @@ class OrderWay:
         finally:
             for name, value in kept.items():
                 setattr(faults, name, value)
+
+
+def _wake(waiting: trio.lowlevel.ParkingLot) -> None:
+    waiting.unpark_all()
 
 
 class KillPoints:

@@ -254,10 +254,9 @@ class Striker:
     def _fail_next(self, fault: Fault, *, before: bool) -> None:
         store = self._process(fault).store
         if store is not None:
-            methods = _STORE_METHODS
+            method = _STORE_METHODS[fault.which % len(_STORE_METHODS)]
             if self._world.scene.executor and fault.which % 2:
-                methods = _EXECUTOR_METHODS
-            method = methods[fault.which // (1 if methods is _STORE_METHODS else 2) % len(methods)]
+                method = _EXECUTOR_METHODS[fault.which // 2 % len(_EXECUTOR_METHODS)]
             count = 1 + int(fault.size * 3)
             store.faults.fail_next("before" if before else "after", method=method, count=count)
 
