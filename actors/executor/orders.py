@@ -169,7 +169,8 @@ class OrderSender:
             self._live_orders.remove(live)
             self.never_sent.add(record.plan_id)
             raise
-        self.never_sent.discard(record.plan_id)
+        if reply.verdict == "begun":
+            self.never_sent.discard(record.plan_id)
         return reply
 
     def _not_begun(self, granted: GrantedPlan, reply: BeginReply) -> RefusedPlan | LookAgain | TakenPlan:

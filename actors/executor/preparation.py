@@ -106,8 +106,9 @@ class OrderPreparation:
             return reasons.not_sent(_AWAY)
         if symbol_rules is None:
             # The exchange lists it no more: a close is what its permit and the position allow.
-            quantity = ZERO if kind is not Kind.CLOSE else min(permitted, position or permitted)
-            return OrderDraft(kind, side, leg, quantity, permitted) if quantity else reasons.BELOW_MIN_QTY
+            quantity = permitted if position is None else min(permitted, position)
+            closes = kind is Kind.CLOSE and quantity > ZERO
+            return OrderDraft(kind, side, leg, quantity, permitted) if closes else reasons.BELOW_MIN_QTY
         qty_scale, downsize_factor = (read_scale(hint) for hint in granted.hints)
         sized = size_order(
             Permitted(kind, permitted, qty_scale, downsize_factor),

@@ -76,7 +76,10 @@ class OrderResolver:
                 await self._release(live, heartbeat)
             await self._writer.catch_up(live, heartbeat)
             if live.stored.phase.ended:
-                break
+                await self._release(live, heartbeat)
+                if live.behind:
+                    continue  # it was seen in the meantime
+                return
             await self.keep_hold(live, search, heartbeat)
             until_sec = min(search.query_due_sec, search.hold_due_sec)
             with heartbeat.idle(), trio.move_on_at(until_sec):
@@ -86,7 +89,6 @@ class OrderResolver:
             while search.query_due_sec <= trio.current_time():
                 search.query_due_sec = began_sec + next(times)
             await self._ask(live, search, heartbeat)
-        await self._release(live, heartbeat)
 
     async def hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Hold an undecided order's symbol now."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 import trio
 
@@ -13,12 +11,10 @@ from brain.execution.orders import (
     OrderOutcome,
     OrderRequest,
     OrderState,
-    OrderStatus,
     Refused,
     Unknown,
 )
-from brain.identifiers import ClientOrderId, OrderId, Symbol
-from brain.positions.position import Leg
+from brain.identifiers import Symbol
 from exchange.errors import ExchangeUnavailable, RateLimited
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
@@ -232,30 +228,6 @@ async def test_a_refusal_for_too_many_requests_is_one_query_behind_the_ban(rig: 
     assert not rig.is_held()
 
 
-async def test_an_order_that_turns_up_after_its_end_is_published_with_an_event(
-    rig: ExecutorRig, nursery: trio.Nursery
-) -> None:
-    nursery.start_soon(rig.prove_stream)
-    await trio.sleep(5)
-    rig.exchange.answer = rig.exchange.always(UNKNOWN)
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(60)
-        assert rig.result("p1")["error"] == "order_not_found"
-        (request,) = rig.exchange.requests
-        for status, filled in (
-            ("NEW", "0"),
-            ("PARTIALLY_FILLED", "0.2"),
-            ("FILLED", "0.5"),
-            ("FILLED", "0.5"),
-        ):
-            rig.observe(rig.exchange.state(request, status, filled))
-            await trio.sleep(0.1)
-    told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
-    assert told == [("false", "0"), ("true", "0.2"), ("true", "0.5")]
-    assert [each["event"] for each in rig.events()] == ["EXECUTION_LATE"]
-
-
 async def test_an_order_that_works_on_keeps_its_reservation_and_holds_nothing(rig: ExecutorRig) -> None:
     def working(request: OrderRequest) -> OrderOutcome:
         order = rig.exchange.visible[request.client_order_id] = rig.exchange.state(request, "NEW", "0")
@@ -270,58 +242,3 @@ async def test_an_order_that_works_on_keeps_its_reservation_and_holds_nothing(ri
         stored = rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))[b"p:p1"].decode()
         assert int(stored.rpartition("|")[2]) > rig.clock.now().wall_ms + 100_000
         assert (rig.is_held(), rig.published_results()) == (False, [])
-
-
-def foreign(symbol: str = "BTCUSDT", client_id: str = "p33-0123456789abcdef0123456789abcdef") -> OrderState:
-    return OrderState(
-        symbol=Symbol(symbol),
-        leg=Leg.BOTH,
-        side="BUY",
-        order_id=OrderId("77"),
-        client_order_id=ClientOrderId(client_id),
-        status=OrderStatus.FILLED,
-        cumulative=Decimal("0.5"),
-        average_price=None,
-        update_ms=1_760_000_000_000,
-    )
-
-
-async def test_an_order_without_a_record_is_an_orphan_that_holds_its_symbol(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        order = foreign()
-        rig.observe(order)
-        rig.observe(order)
-        await trio.sleep(0.1)
-        rig.observe(order)
-        await trio.sleep(400)
-        assert [each["event"] for each in rig.events()] == ["ORPHAN_ORDER"]
-        assert rig.redis.get(rig.own.hold_reason("BTCUSDT")) == b"orphan_order"
-        assert rig.redis.get(rig.own.hold_sig("BTCUSDT")) == f"exec:{order.client_order_id}".encode()
-        assert rig.record(order.client_order_id)["state"] == "orphan"
-        rig.redis.delete(rig.keys.hold("BTCUSDT"))
-        await trio.sleep(400)
-        assert not rig.is_held()
-    assert rig.published_results() == []
-
-
-async def test_an_event_of_an_order_that_is_long_final_is_no_orphan(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(1)
-    async with running_executor(rig):
-        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
-        await trio.sleep(1)
-    assert rig.events() == []
-    assert len(rig.published_results()) == 1
-
-
-async def test_orphans_are_searched_for_after_a_start(rig: ExecutorRig) -> None:
-    rig.position("BTCUSDT", "0.5")
-    order = foreign()
-    rig.exchange.visible[order.client_order_id] = order
-    other = foreign(client_id="web_abc")
-    rig.exchange.visible[other.client_order_id] = other
-    async with running_executor(rig):
-        await trio.sleep(3)
-    assert [each["client_order_id"] for each in rig.events()] == [order.client_order_id]
-    assert rig.exchange.lists == ["BTCUSDT"]
