@@ -143,13 +143,12 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("symbol")
     if order_id and not is_order_id(order_id):
         raise fields.unreadable("order_id")
-    kind = fields.one_of("kind", ("", *Kind))
     return msgspec.structs.replace(
         record,
-        # A plan that orders nothing has no side.
-        side=fields.one_of("side", ("", *_SIDES) if kind == Kind.NONE else _SIDES),
+        # A plan of no kind orders nothing.
+        side=fields.one_of("side", ("",) if fields.text("kind") == Kind.NONE else _SIDES),
         leg=Leg(fields.one_of("position_side", Leg)),
-        kind=kind,
+        kind=fields.one_of("kind", ("", *Kind)),
         quantity=fields.quantity("quantity"),
         reduce_only=_FLAGS[fields.one_of("reduce_only", _FLAGS)],
         client_order_id=ClientOrderId(fields.matching("client_order_id", _CLIENT_ORDER_ID)),

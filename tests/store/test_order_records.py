@@ -90,13 +90,6 @@ def test_a_record_with_any_bytes_in_any_field_is_read_as_it_stands_or_not_at_all
     }  # fmt: skip
 
 
-def test_the_record_of_a_plan_that_orders_nothing_has_no_side() -> None:
-    nothing = record(side="", kind="none", quantity=Decimal(0))
-    assert decode_record(EXECUTOR, PLAN, paired(encode_record(nothing))) == nothing
-    with pytest.raises(UnreadableOrderError, match="side"):
-        decode_record(EXECUTOR, PLAN, paired(encode_record(record(side=""))))
-
-
 BROKEN: dict[str, Any] = {
     "state": "done",
     "symbol": "BTC USDT",
