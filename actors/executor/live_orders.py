@@ -75,8 +75,8 @@ class LiveOrder:
         self._changed.unpark_all()
 
     async def changed(self) -> None:
-        """Wait until more is known than is stored."""
-        while not self.behind:
+        """Wait until more is known than is stored, or the stored record has ended."""
+        while not self.behind and not self.stored.phase.ended:
             await self._changed.park()
 
     async def priced(self) -> None:
@@ -148,6 +148,13 @@ class RecordWriter:
             else:
                 live.stored = stored
                 live.learn(progress.merge(stored, known), "takeover")
+
+    async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Take in what another process has written of an order."""
+        stored = await self.read(live.stored.plan_id, heartbeat)
+        if stored is not None and stored.version > live.stored.version:
+            live.stored = stored
+            live.learn(progress.merge(stored, live.known), "takeover")
 
     async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
         """Read a record, as soon as Redis answers."""
