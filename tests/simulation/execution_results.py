@@ -56,8 +56,10 @@ class ExecutionResults:
     def _judge_progress(self, writer: str, record: OrderRecord, told: list[Told]) -> None:
         self._trace.note(f"{writer} {record.plan_id} {record.phase} {record.status} {record.cumulative}")
         execution = self._books.executions.get(record.client_order_id)
-        if execution is None or execution.lost:
+        if execution is None or record.phase is OrderPhase.ORPHAN:
             return
+        # One that Redis has lost is written anew by a process that follows its order.
+        execution.lost = False
         execution.final = record.phase is OrderPhase.FINAL
         execution.unknown |= record.phase is OrderPhase.UNKNOWN
         self.unknown += record.phase is OrderPhase.UNKNOWN

@@ -45,7 +45,7 @@ class ExecutorSide:
         self.rest = ExecutionRest(world)
         self._world = world
         if world.scene.executor:
-            world.venue.on_order = self.judge.taken
+            world.venue.on_order, world.venue.ends_orders = self.judge.taken, True
             world.neighbours.governor = Governor(
                 world.redis, world.keys, Random(f"{seed}:governor"), world.trace
             )

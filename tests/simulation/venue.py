@@ -66,6 +66,7 @@ class Venue(SimulatedExchange):
         self.filling: Leg | None = None
         self.on_change: Callable[[str, PositionSide, Change], None] = lambda _symbol, _leg, _change: None
         #: Called for every order of the executor's that is taken, before it is filled.
+        self.ends_orders = False
         self.on_order: Callable[[Order], None] = lambda _order: None
 
     def accept_order(
@@ -121,6 +122,13 @@ class Venue(SimulatedExchange):
                     Change(true_ms(), now.update_time_ms, now.amount - amount, now.amount, 0, own=False),
                 )
         return list(moved)
+
+    def wipe_account(self) -> None:
+        """Empty the account, as the simulator does, of the executor's open orders by their end."""
+        for order in self.orders.open():
+            if order.client_order_id.startswith(OWN_PREFIX) and self.ends_orders:
+                self.end_order(order)
+        super().wipe_account()
 
     def announce_flat_both(self, symbol: str) -> None:
         """Send an account update that holds nothing but the symbol's flat row of BOTH."""
