@@ -30,6 +30,7 @@ from supervision import SupervisorSpec, Tree
 from supervision.systemd import NotifySocket
 from wiring.actors import ServiceActors
 from wiring.edges import Edges
+from wiring.roles import channels_of, order_entry_of
 from wiring.signals import run_until_signalled
 from wiring.systemd_reports import SystemdReports
 
@@ -82,7 +83,7 @@ async def serve(
     settings = loaded.settings
     credentials = settings.require_credentials()
     clock, rng = HostClock(), SystemRandom()
-    channels = Channels(settings.shards)
+    channels = channels_of(settings)
     server_time = ServerTime()
     budget = WeightBudget(
         clock,
@@ -121,6 +122,7 @@ async def serve(
                 else None
             ),
             budget=budget,
+            order_entry=order_entry_of(settings, exchange, clock, server_time),
         )
         service = Service(
             loaded, channels, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped

@@ -11,6 +11,7 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.one_player import OnePlayer
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import EntryId, FencingToken
 from channels import LatestValue, Lease
@@ -164,8 +165,10 @@ class StreamConsumer(ABC):
         log: FilteringBoundLogger,
         batch: int = 64,
         readers: int = 1,
+        one_player: OnePlayer | None = None,
     ) -> None:
-        """`batch`: new entries read at once. `readers`: batches in hand at once; one reads."""
+        """`batch`: new entries read at once. `readers`: batches in hand at once; one reads.
+        `one_player`: what a role waits for before it reads."""
         self.group = group
         self.failures = failures
         self.times = EntryTimes(clocks, store, group.stream.rpartition(":")[2])
@@ -176,6 +179,7 @@ class StreamConsumer(ABC):
         self._log = log
         self._batch = batch
         self._readers = readers
+        self._one_player = one_player
         #: Entries being handled, and since when. A late reply can deliver one that the sweep has claimed.
         self._in_hand: dict[EntryId, float] = {}
         self._reading = trio.CancelScope()
@@ -203,7 +207,9 @@ class StreamConsumer(ABC):
                 if not had_group:
                     self._log.info(f"Consumer group: {self.group.group} on {self.group.stream}")
                 had_group = True
-                await self._consume(await lease_fence(self._lease, heartbeat, self._trouble), heartbeat)
+                fence = await lease_fence(self._lease, heartbeat, self._trouble)
+                if self._one_player is None or await self._one_player.wait(fence, self._lease, heartbeat):
+                    await self._consume(fence, heartbeat)
             except* FencedError:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)

@@ -40,6 +40,7 @@ from channels.messages import (
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
+from channels.universe import ListingFailed, ListingRead, UniverseChannels, UniverseState, VolumesRead
 
 __all__ = [
     "RULES_AT_MOST_EVERY_SEC",
@@ -55,6 +56,8 @@ __all__ = [
     "Lease",
     "LedgerWanted",
     "LeverageObserved",
+    "ListingFailed",
+    "ListingRead",
     "MarkPrice",
     "MarkPrices",
     "MetricEvent",
@@ -77,6 +80,9 @@ __all__ = [
     "StreamProven",
     "StreamStatus",
     "Uncovered",
+    "UniverseChannels",
+    "UniverseState",
     "UnknownExecution",
+    "VolumesRead",
     "WaitingResult",
 ]

@@ -38,6 +38,7 @@ from channels.messages import (
 from channels.push_back import PushBack
 from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
+from channels.universe import UniverseChannels
 
 
 class Channels:
@@ -47,8 +48,8 @@ class Channels:
     oldest and counts it. A channel that is added here is in `/metrics`, `/status` and on the page.
     """
 
-    def __init__(self, shards: int, *, executor: bool = False) -> None:
-        """Make the channels of the executor only where there is one: without it they are None."""
+    def __init__(self, shards: int, *, universe: bool = False, executor: bool = False) -> None:
+        """`universe`, `executor`: make the channels of that role; without it they are None."""
         self.book = SnapshotBook("snapshot_book")
         self.shards = [
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
@@ -84,13 +85,15 @@ class Channels:
         self.unknown_executions = LatestValue[tuple[UnknownExecution, ...]]("unknown_executions")
         self.waiting_results = LatestValue[tuple[WaitingResult, ...]]("waiting_results")
         self.durability = LatestValue[Durability]("durability")
+        self.universe_channels = UniverseChannels() if universe else None
 
     def all(self) -> list[Channel]:
         """Return every channel, in the order of declaration."""
         channels: list[Channel] = []
-        for each in vars(self).values():
-            channels.extend(each if isinstance(each, list) else [each] if each is not None else [])
-        return channels
+        for name, each in vars(self).items():
+            if name != "universe_channels" and each is not None:
+                channels.extend(each if isinstance(each, list) else [each])
+        return channels if self.universe_channels is None else channels + self.universe_channels.all()
 
     def shard_of(self, symbol: str) -> int:
         """Return the shard that owns `symbol`: a stable hash, the same in every process."""

@@ -42,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
         "demo", _demo, "everything on this machine: exchange, Redis, daemon, pipeline", help_texts.DEMO
     )
     demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
+    demo.add_argument(
+        "--roles",
+        type=_roles,
+        metavar="NAMES",
+        help="roles of the daemon, with commas: universe, executor (default: both); the rest is played",
+    )
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
     check = add(
@@ -169,7 +175,13 @@ def _run(_: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from commands import demo
 
-    return demo.main(options.seconds, options.export)
+    return demo.main(options.seconds, options.export, options.roles)
+
+
+def _roles(text: str) -> Any:
+    from commands.demo.roles import read_roles
+
+    return read_roles(text)
 
 
 def _check(options: argparse.Namespace) -> int:

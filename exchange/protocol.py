@@ -15,6 +15,7 @@ from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
+from brain.symbols.universe import ListedContract
 
 
 class Priority(IntEnum):
@@ -63,10 +64,14 @@ class PositionsRead(msgspec.Struct, frozen=True):
 
 
 class SymbolsRead(msgspec.Struct, frozen=True):
-    """Trading rules of `exchangeInfo`; `unreadable` has the reason for each symbol that was left out."""
+    """Trading rules of `exchangeInfo`; `unreadable` has the reason for each symbol that was left out.
+
+    `contracts`: all of its contracts that can be read, those without rules too.
+    """
 
     rules: Mapping[str, SymbolRules]
     unreadable: Mapping[str, str] = {}
+    contracts: tuple[ListedContract, ...] = ()
 
 
 class Exchange(Protocol):

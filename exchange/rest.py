@@ -15,6 +15,7 @@ import trio
 
 from brain.identifiers import OrderId, Symbol
 from brain.symbols.symbol_rules import SymbolRules
+from brain.symbols.universe import ListedContract
 from channels import DropOldest, MetricEvent
 from clock import Clock
 from exchange import account, endpoints, positions_v3, positions_wire, symbols_wire, wire
@@ -215,12 +216,15 @@ class BinanceRest:
             self._order_counts.learn(info.order_limits)
         rules: dict[str, SymbolRules] = {}
         unreadable: dict[str, str] = {}
+        contracts: list[ListedContract] = []
         for begin in range(0, len(info.symbols), _SYMBOLS_AT_A_TIME):
             some = info.symbols[begin : begin + _SYMBOLS_AT_A_TIME]
             rules |= symbols_wire.symbol_rules(some, unreadable)
+            contracts += symbols_wire.contracts(some)
             await trio.lowlevel.checkpoint()
         self._listed = (*rules, *(symbol for symbol in unreadable if symbol and symbol not in rules))
-        return SymbolsRead({s: r for s, r in rules.items() if s not in unreadable}, unreadable)
+        readable = {symbol: read for symbol, read in rules.items() if symbol not in unreadable}
+        return SymbolsRead(readable, unreadable, tuple(contracts))
 
     async def hedge_mode(self) -> bool:
         mode, _, _ = await self._ask(endpoints.POSITION_MODE, wire.POSITION_MODE)

@@ -5,7 +5,7 @@ Source: Binance USDⓈ-M Futures, "Exchange Information".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.symbols.symbol_rules import SymbolRules
+from brain.symbols.universe import ListedContract
 from exchange.exact import finite
 from exchange.positions_wire import row_symbol
 
@@ -69,6 +70,7 @@ class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
 EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfoBody)
 _RATE_LIMITS = msgspec.json.Decoder(tuple[RateLimitInfo, ...])
 _SYMBOL = msgspec.json.Decoder(SymbolInfo)
+_CONTRACT = msgspec.json.Decoder(ListedContract)
 
 
 def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dict[str, SymbolRules]:
@@ -86,6 +88,15 @@ def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dic
             if read is not None:
                 rules[read.symbol] = read
     return rules
+
+
+def contracts(rows: Iterable[msgspec.Raw]) -> Iterator[ListedContract]:
+    """Yield the contracts of some symbols; unreadable ones are skipped."""
+    for raw in rows:
+        try:
+            yield read_json(_CONTRACT, raw)
+        except msgspec.DecodeError:
+            continue
 
 
 def rules_of(info: SymbolInfo) -> SymbolRules | None:

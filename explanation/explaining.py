@@ -27,6 +27,7 @@ from brain.moment import iso_utc
 from brain.plans.permit import OpenPermit, Reason
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
+from explanation.execution import Execution, explain_execution
 from explanation.traces import PlanTraces, Published
 
 _FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service is ready."
@@ -79,6 +80,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     reservation: OpenPermit | None = None
     unknown_since: str | None = None
     dead_letters: list[str] = []
+    #: Of the service's own executor; no member where it has not dealt with the plan.
+    execution: Execution | msgspec.UnsetType = msgspec.UNSET
 
 
 def symbol_of(traces: PlanTraces) -> Symbol | None:
@@ -94,6 +97,23 @@ def symbol_of(traces: PlanTraces) -> Symbol | None:
 
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
     """Explain a plan that left some trace; `reservation` is what its permit still covers."""
+    explained = _explain_decision(traces, reservation)
+    if not traces.execution.found:
+        return explained
+    decided = None
+    if explained.decision is not None and traces.recorded is not None:
+        word = "allows" if explained.decision.allow else "denies"
+        decided = _ms(traces.recorded.audit_id), f"P3.3 {word} it: {explained.decision.reason}."
+    entry_id = traces.recorded.entry_id if traces.recorded else None
+    if traces.published is not None:
+        entry_id = traces.published.entry_id
+    execution = explain_execution(
+        traces.execution, published_ms=_ms(entry_id) if entry_id else None, decided=decided
+    )
+    return msgspec.structs.replace(explained, execution=execution)
+
+
+def _explain_decision(traces: PlanTraces, reservation: OpenPermit | None) -> Explanation:
     if traces.recorded is None:
         return _of(traces, *_without_record(traces))
     try:

@@ -13,9 +13,11 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.metrics.universe import universe_gauges
 from monitoring.page_view.cache import PageCache
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
+from monitoring.status.roles import RolesSource
 from monitoring.status.source import RunningTree, StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
@@ -44,6 +46,7 @@ class Monitor:
         self.recent = RecentDecisions()
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
+        roles = RolesSource(loaded.settings, channels, clocks, self.registry)
         self.status = StatusSource(
             loaded,
             channels,
@@ -55,6 +58,7 @@ class Monitor:
             gates=self.gates,
             comparison=comparison,
             unreadable=self.unreadable,
+            roles=roles,
         )
         page_source = PageSource(
             loaded.settings,
@@ -77,4 +81,7 @@ class Monitor:
             unknown_executions=self.status.unknown_count,
         ):
             self.registry.show(gauge)
+        if channels.universe_channels is not None:
+            for gauge in universe_gauges(roles.universe, roles.universe_age_sec):
+                self.registry.show(gauge)
         self.registry.show_total(lines_dropped(log_lines_dropped))

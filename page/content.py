@@ -184,6 +184,15 @@ class Queue(msgspec.Struct, frozen=True):
     dropped: int | None
 
 
+class Role(msgspec.Struct, frozen=True):
+    """A role that is switched on: its name, its mode (`on`, `shadow`, `dry_run`) and what it is doing."""
+
+    name: str
+    mode: str
+    tone: Tone
+    doing: str
+
+
 class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     """The content of one page."""
 
@@ -212,3 +221,4 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[Queue, ...]
     settings: tuple[Setting, ...]
     unknown_executions: tuple[UnknownExecution, ...] = ()
+    roles: tuple[Role, ...] = ()

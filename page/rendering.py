@@ -38,6 +38,7 @@ _SECTIONS = (
     "holdings",
     "connections",
     "tree",
+    "roles",
     "holds_and_cooldowns",
     "settings",
 )

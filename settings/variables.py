@@ -25,7 +25,7 @@ class Settings(ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings
 
     @property
     def executing(self) -> ExecutorMode:
-        """What the executor does: `P33_EXECUTOR`, with `on` lowered by `APPLY_MODE=dry_run`."""
+        """Mode of the executor: `P33_EXECUTOR`, with `on` lowered by `APPLY_MODE=dry_run`."""
         return "dry_run" if self.executor == "on" and self.apply_mode == "dry_run" else self.executor
 
 

@@ -29,6 +29,8 @@ class Keys:
         self.evictions = f"{prefix}:p33:evictions"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
+        #: HASH: consumer name → the lease under which it last began; written by roles alone.
+        self.players = f"{prefix}:p33:players"
 
     def snapshot(self, symbol: str) -> str:
         return f"{self.prefix}:position:snapshot:{symbol}"
@@ -69,6 +71,19 @@ class Keys:
     def order_times(self, symbol: str) -> str:
         """ZSET: order id by epoch ms of its latest booking; bounds the order memory."""
         return f"{self.prefix}:p33:order_times:{symbol}"
+
+
+class UniverseNames:
+    """Keys of the universe as it is published, or of its shadow, which only its publisher reads."""
+
+    def __init__(self, prefix: str, *, shadow: bool) -> None:
+        self.base = f"{prefix}:universe:shadow" if shadow else f"{prefix}:cfg:universe"
+        self.active = f"{self.base}:active"
+        self.last_ok = f"{self.base}:last_ok"
+        self.meta = f"{self.base}:meta"
+        self.volumes = f"{self.base}:volumes"
+        self.closing = f"{self.base}:closing"
+        self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
 
 
 class PlanStream(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Protocol
 from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from clocks.clocks import ShowsRedisTime
+from store.consumers import GroupConsumer
 from store.records import (
     Adoption,
     BookingKeys,
@@ -28,9 +29,9 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     SymbolState,
-    UniverseKeys,
     UnknownOutcomes,
 )
+from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrite
 
 #: Longest block of a read (ms), so that a silent server is noticed.
 LONGEST_BLOCK_MS = 2000
@@ -69,6 +70,12 @@ class ConsumerGroup(Protocol):
 
         At most `count`, oldest first; empty when there is none.
         """
+
+    async def consumers(self) -> list[GroupConsumer]:
+        """Return the group's consumers by name; none where there is no such group."""
+
+    async def take_part(self, fence: FencingToken) -> None:
+        """Record this consumer as one of ours, for good: a later instance of another name knows it."""
 
     async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         """Acknowledge entries for which nothing is written."""
@@ -195,6 +202,18 @@ class UniverseStore(AddressedStore, ShowsRedisTime, Protocol):
         """Return `last_known_amt` of the ledgers that exist."""
 
 
+class UniversePublisherStore(AddressedStore, ShowsRedisTime, Protocol):
+    """Store of the universe publisher. `shadow`: the keys that no other service reads."""
+
+    async def published_universe(self, *, shadow: bool) -> PublishedUniverse:
+        """Return what was published last, all of one moment."""
+
+    async def publish_universe(
+        self, fence: FencingToken, write: UniverseWrite, *, rests_on: bytes | None, shadow: bool
+    ) -> bool:
+        """Write all of it in one step, or nothing; False where `last_ok` is not `rests_on` any more."""
+
+
 class LeaseStore(AddressedStore, Protocol):
     """Store of the lease holder."""
 
@@ -236,6 +255,14 @@ class DiagnosticsStore(Protocol):
 
 
 class Store(
-    PlanStore, ResultStore, SnapshotStore, UniverseStore, LeaseStore, BanStore, DiagnosticsStore, Protocol
+    PlanStore,
+    ResultStore,
+    SnapshotStore,
+    UniverseStore,
+    UniversePublisherStore,
+    LeaseStore,
+    BanStore,
+    DiagnosticsStore,
+    Protocol,
 ):
     """All protocols of the store."""

@@ -246,14 +246,6 @@ class RedisRun(msgspec.Struct, frozen=True):
     evicted_ms: int = 0
 
 
-class UniverseKeys(msgspec.Struct, frozen=True):
-    """Raw values of the universe keys; None where missing or of a wrong type."""
-
-    active: bytes | None
-    meta: Mapping[bytes, bytes] | None
-    last_ok: bytes | None
-
-
 class LeaseReply(msgspec.Struct, frozen=True):
     """Lease ownership: `held` by the caller or not, the `fence` that every write carries, and the holder.
 

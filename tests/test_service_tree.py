@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from random import SystemRandom
 from typing import Any
 from unittest.mock import MagicMock
@@ -13,7 +14,6 @@ import trio
 
 import settings
 from actors.lease_holder import LEASE_TTL_SEC
-from channels import Channels
 from supervision import (
     ChildSpec,
     Escalated,
@@ -26,21 +26,28 @@ from supervision import (
 from tests.supervision.rig import Actor, Journal, crashes_after, obedient, rigged, running, tree_of
 from tests.virtual_time import virtual_time
 from wiring.actors import ServiceActors
+from wiring.roles import channels_of
 
 pytestmark = virtual_time
+
+#: Every role is switched on, so that the tests that run over all actors find it.
+ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on"}
 
 
 def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:
     """The service's; in the place of its actors, those in `failing` or else obedient ones."""
-    loaded, unused = settings.load({"P33_SHARDS": str(shards)}), MagicMock()
-    actors = ServiceActors(
-        loaded.settings, Channels(shards), unused, unused, clocks=unused, rng=SystemRandom(), log=unused
-    )
+    return rigged(spec_of({"P33_SHARDS": str(shards), **ROLES}), partial(stand_in, failing or {}))
 
-    def stand_in(child: ChildSpec) -> ChildSpec:
-        return msgspec.structs.replace(child, start=(failing or {}).get(child.name, obedient))
 
-    return rigged(actors.tree(), stand_in)
+def stand_in(failing: Mapping[str, Actor], child: ChildSpec) -> ChildSpec:
+    return msgspec.structs.replace(child, start=failing.get(child.name, obedient))
+
+
+def spec_of(environ: Mapping[str, str]) -> SupervisorSpec:
+    """The tree as these settings make it."""
+    own, unused = settings.load(environ).settings, MagicMock()
+    channels = channels_of(own)
+    return ServiceActors(own, channels, unused, unused, clocks=unused, rng=SystemRandom(), log=unused).tree()
 
 
 def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:
@@ -69,11 +76,18 @@ async def ends(tree: Tree) -> tuple[RestartIntensityExceeded, float]:
 
 def test_the_groups_and_their_order_are_these() -> None:
     tree = the_tree()
-    assert list(GROUPS) == ["presence", "exchange", "snapshots", "decisions"]
+    assert list(GROUPS) == ["presence", "exchange", "snapshots", "decisions", "roles"]
     assert GROUPS["presence"] == ("metrics", "lease_holder")
     assert GROUPS["decisions"][:2] == ("ledger_writer", "permit_evaluator")
     assert {group.name for group in groups(tree) if group.strategy == "rest_for_one"} == {"presence"}
     assert tree.strategy == "one_for_one"
+
+
+def test_roles_that_are_off_are_no_part_of_the_tree() -> None:
+    spec = spec_of({})
+    assert [group.name for group in groups(spec)] == ["presence", "exchange", "snapshots", "decisions"]
+    names = {child.name for group in groups(spec) for child in group.children}
+    assert names == set(ACTORS) - set(GROUPS["roles"])
 
 
 def test_every_actor_is_watched_for_stalls() -> None:

@@ -36,9 +36,9 @@ from monitoring.service_log import issuer
 from settings import Settings
 from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
-from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
 from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
-from wiring.rules import decision_rules, executor_rules, planner_rules
+from wiring.roles import role_children
+from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
 
 #: Below the lease's TTL of 2 s: one failure of `metrics` does not cost us the lease.
@@ -135,25 +135,15 @@ class ServiceActors:
                 grace_sec=0.5,
             ),
         )
-        groups: tuple[SupervisorSpec, ...] = (presence, exchange, snapshots, decisions)
-        if self._edges.order_entry is not None:
-            making = ExecutorMaking(
-                channels,
-                store,
-                self._edges.order_entry,
-                stale_threshold_sec=self._settings.stale_threshold_sec,
-                clocks=self._clocks,
-                rules=executor_rules(self._settings),
-                log=log,
-            )
-            executor = actor("executor", making.executor, after=ban_known, grace_sec=EXECUTOR_GRACE_SEC)
-            groups = (*groups, group("execution", executor))
+        roles = role_children(
+            self._settings, channels, self._edges, self._clocks, log, before_requests=ban_known
+        )
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",
             intensity=_PROCESS_INTENSITY,
             backoff=BACKOFF,
-            children=groups,
+            children=(presence, exchange, snapshots, decisions, *([group("roles", *roles)] if roles else [])),
         )
 
     def _weight_per_read(self) -> int:
@@ -194,6 +184,7 @@ class ServiceActors:
             rules=planner_rules(self._settings),
             weight_per_read=self._weight_per_read,
             log=self._log,
+            universe=self._channels.universe_channels,
         )
 
     def _user_stream(self) -> UserStream:

@@ -10,7 +10,10 @@ from store.execution_protocol import ServiceStore
 
 
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
-    """A service runs on these. Without `mark_prices`, mark prices come with REST reads alone."""
+    """A service runs on these. Without `mark_prices`, mark prices come with REST reads alone.
+
+    `order_entry` is there where the executor's role is not off.
+    """
 
     store: ServiceStore
     exchange: Exchange

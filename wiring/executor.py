@@ -19,6 +19,7 @@ from actors.executor.refusals import PlanRefusals
 from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
 from actors.executor.rules import ExecutorRules
+from actors.one_player import OnePlayer
 from actors.stream_consumer import FailureCounter
 from channels import Channels
 from clocks.clocks import Clocks
@@ -44,9 +45,13 @@ class ExecutorMaking:
         stale_threshold_sec: float,
         clocks: Clocks,
         rules: ExecutorRules,
+        take_over: bool,
         log: FilteringBoundLogger,
     ) -> None:
-        """`channels` are those of a service with an executor. Raises ValueError for others."""
+        """`take_over`: read plans although another executor reads them, too.
+
+        `channels` are those of a service with an executor. Raises ValueError for others.
+        """
         if channels.own_orders is None or channels.open_executions is None:
             raise ValueError("the channels of the executor were not made")
         self._channels = channels
@@ -56,6 +61,7 @@ class ExecutorMaking:
         self._stale_threshold_sec = stale_threshold_sec
         self._clocks = clocks
         self._rules = rules
+        self._take_over = take_over
         self._log = log
         self._failures, self._manual_failures = FailureCounter(), FailureCounter()
 
@@ -143,8 +149,16 @@ class ExecutorMaking:
         return first, self._reader(ManualLane(self._store), self._manual_failures)
 
     def _reader(self, group: ConsumerGroup, failures: FailureCounter) -> PlanReader:
+        alone = OnePlayer(group, "executor", take_over=self._take_over, log=self._log)
         return PlanReader(
-            group, self._store, self._channels.lease, failures, clocks=self._clocks, log=self._log
+            group,
+            self._store,
+            self._channels.lease,
+            failures,
+            clocks=self._clocks,
+            log=self._log,
+            # A dry run works beside an executor, in a group of its own.
+            one_player=None if self._rules.dry_run else alone,
         )
 
 

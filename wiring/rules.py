@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from actors.candidate_planner.actor import PlannerRules
+from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
 from actors.executor.rules import ExecutorRules
 from brain.decisions.case import Rules
 from brain.execution.sizing import SizeLimits
+from brain.symbols.universe import UniverseRules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
-from permit_gate.rules import GateRules
+from permit_gate.rules import REMEMBERED_SEC, GateRules
+from permit_gate.sources import PermitSource
 from settings import Settings
 
 
@@ -25,34 +27,19 @@ def decision_rules(settings: Settings) -> Rules:
     )
 
 
-def executor_rules(settings: Settings) -> ExecutorRules:
-    """Return the settings that orders rest on."""
-    return ExecutorRules(
-        gate=GateRules(consumer=settings.instance, prefix=settings.key_prefix),
-        limits=SizeLimits(
-            apply_downsize=settings.apply_downsize,
-            allow_upsize=settings.allow_upsize,
-            min_notional=settings.min_notional_usdt,
-            max_notional=settings.max_notional_usdt,
-        ),
-        instance=settings.instance,
-        permit_wait_ms=settings.permit_wait_ms,
-        plan_max_age_ms=round(settings.plan_max_age_sec * 1000),
-        source_allowlist=frozenset(settings.source_allowlist),
-        recv_window_ms=settings.recv_window_ms,
-        unknown_settle_sec=settings.unknown_settle_sec,
-        max_parallel=settings.max_parallel,
-        set_leverage=settings.set_leverage,
-    )
-
-
 def read_pace(settings: Settings) -> ReadPace:
     """Return the pace of single reads."""
     return pace_within(periodic_weight_per_min(settings.weight_budget_per_min), settings.stale_threshold_sec)
 
 
 def planner_rules(settings: Settings) -> PlannerRules:
-    """Return the settings that candidates and allowlist rest on."""
+    """Return the settings that candidates and allowlist rest on.
+
+    The reads that planner and universe publisher share are as frequent as the more frequent of them needs.
+    """
+    refresh_sec, volume_sec = RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC
+    if settings.universe != "off":
+        refresh_sec, volume_sec = settings.universe_refresh_sec, settings.universe_volume_sec
     return PlannerRules(
         allowlist_source=settings.allowlist_source,
         allowlist=settings.allowlist,
@@ -64,4 +51,56 @@ def planner_rules(settings: Settings) -> PlannerRules:
         min_top_k=settings.min_top_k,
         weight_per_min=read_pace(settings).weight_per_min,
         stale_threshold_sec=settings.stale_threshold_sec,
+        rules_refresh_sec=min(RULES_REFRESH_SEC, refresh_sec),
+        volumes_refresh_sec=min(VOLUMES_REFRESH_SEC, volume_sec),
     )
+
+
+def universe_rules(settings: Settings) -> UniverseRules:
+    """Return the settings that the universe is chosen by."""
+    return UniverseRules(
+        mode=settings.universe_mode,
+        quotes=settings.universe_quotes,
+        blacklist=settings.universe_blacklist,
+        min_quote_volume=settings.universe_min_quote_volume,
+        min_age_days=settings.universe_min_age_days,
+        delist_before_sec=settings.universe_delist_before_sec,
+        most=settings.universe_max,
+        max_shrink_pct=settings.universe_max_shrink_pct,
+    )
+
+
+def executor_rules(settings: Settings) -> ExecutorRules:
+    """Return the settings that orders rest on."""
+    key = settings.permit_signing_key
+    return ExecutorRules(
+        gate=GateRules(
+            consumer=settings.instance,
+            prefix=settings.key_prefix,
+            signing_key=None if key is None else key.reveal(),
+            max_age_sec=min(settings.permit_ttl_sec, REMEMBERED_SEC - 1),
+        ),
+        limits=SizeLimits(
+            apply_downsize=settings.apply_downsize,
+            allow_upsize=settings.allow_upsize,
+            min_notional=settings.min_notional_usdt,
+            max_notional=settings.max_notional_usdt,
+        ),
+        instance=settings.instance,
+        dry_run=settings.executing == "dry_run",
+        permit_wait_ms=settings.permit_wait_ms,
+        plan_max_age_ms=round(settings.plan_max_age_sec * 1000),
+        source_allowlist=frozenset(settings.source_allowlist),
+        extra_permits=tuple(map(_extra_permit, settings.extra_permits)),
+        recv_window_ms=settings.recv_window_ms,
+        unknown_settle_sec=settings.unknown_settle_sec,
+        max_parallel=settings.max_parallel,
+        set_leverage=settings.set_leverage,
+        manual_lane=settings.manual_lane,
+    )
+
+
+def _extra_permit(given: str) -> PermitSource:
+    """Return the source of a permit that is given as `NAME=key`."""
+    name, _, key = given.partition("=")
+    return PermitSource(name, key, "granted", plain_yes="1")

@@ -28,10 +28,14 @@ from channels import (
     Conflating,
     DropOldest,
     LatestValue,
+    ListingFailed,
+    ListingRead,
     MetricEvent,
     RulesWanted,
     SetGauge,
     SnapshotBook,
+    UniverseChannels,
+    VolumesRead,
 )
 from clocks.clocks import Clocks
 from clocks.growing_delay import GrowingDelay
@@ -44,8 +48,8 @@ from supervision import Heartbeat
 
 #: The position mode costs a weight of 30, exchangeInfo 1.
 _MODE_REFRESH_SEC = 600.0
-_RULES_REFRESH_SEC = 60.0
-_VOLUMES_REFRESH_SEC = 3600.0
+RULES_REFRESH_SEC = 60.0
+VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
 #: While intents wait to be read.
 _CATCH_UP_SEC = 0.25
@@ -76,6 +80,8 @@ class PlannerRules(msgspec.Struct, frozen=True):
     min_top_k: int
     weight_per_min: int
     stale_threshold_sec: float
+    rules_refresh_sec: float = RULES_REFRESH_SEC
+    volumes_refresh_sec: float = VOLUMES_REFRESH_SEC
 
 
 class CandidatePlanner:
@@ -104,7 +110,9 @@ class CandidatePlanner:
         rules: PlannerRules,
         weight_per_read: Callable[[], int],
         log: FilteringBoundLogger,
+        universe: UniverseChannels | None = None,
     ) -> None:
+        """`universe`: gets each read of exchangeInfo and of the volumes, so that none is repeated."""
         self._store = store
         self._exchange = exchange
         self._book = book
@@ -122,6 +130,7 @@ class CandidatePlanner:
         self._weight_per_read = weight_per_read
         self._redis = f"Redis at {store.address}"
         self._log = log
+        self._universe = universe
         self._intents = RecentIntents(store, rules.intent_window_sec)
         self._reading_intents = trio.Lock()
         self._ranked: list[str] = []
@@ -137,9 +146,9 @@ class CandidatePlanner:
         async with trio.open_nursery() as nursery:
             for refresh, every_sec, dependency in (
                 (self._refresh_mode, _MODE_REFRESH_SEC, "the account's position mode"),
-                (self._refresh_rules, _RULES_REFRESH_SEC, "the exchange's exchangeInfo"),
+                (self._refresh_rules, self._rules.rules_refresh_sec, "the exchange's exchangeInfo"),
                 (self._refresh_allowlist, self._rules.allowlist_refresh_sec, self._redis),
-                (self._refresh_volumes, _VOLUMES_REFRESH_SEC, None),
+                (self._refresh_volumes, self._rules.volumes_refresh_sec, None),
                 (self._refresh_ledgers, _LEDGERS_REFRESH_SEC, None),
                 (self._refresh_candidates, _CANDIDATES_REFRESH_SEC, None),
                 (self._log_progress, _LINE_SEC, None),
@@ -208,13 +217,22 @@ class CandidatePlanner:
         self._hedge_mode.send(mode)
 
     async def _refresh_rules(self) -> None:
+        asked = self._clocks.now()
         try:
             read = await self._exchange.symbol_rules()
+            self._share(ListingRead(read.contracts, len(read.unreadable), asked))
             _send_if_new(self._unreadable_rules, read.unreadable)
             _send_if_new(self._symbol_rules, read.rules)
+        except ExchangeError as error:
+            self._share(ListingFailed(str(error), asked))
+            raise
         finally:
             self._rules_asked_at.send(self._clocks.now())
         await self._refresh_candidates()
+
+    def _share(self, listing: ListingRead | ListingFailed) -> None:
+        if self._universe is not None:
+            self._universe.listing.send(listing)
 
     async def _refresh_allowlist(self) -> None:
         keys = await self._store.universe()
@@ -234,7 +252,11 @@ class CandidatePlanner:
             self._log.warning("Allowlist", note=note)
 
     async def _refresh_volumes(self) -> None:
-        self._ranked = rank(await self._exchange.quote_volumes())
+        asked = self._clocks.now()
+        volumes = await self._exchange.quote_volumes()
+        if self._universe is not None:
+            self._universe.volumes.send(VolumesRead(volumes, asked))
+        self._ranked = rank(volumes)
         await self._refresh_candidates()
 
     async def _refresh_ledgers(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import trio
 
 from brain.identifiers import EntryId, FencingToken
+from store.consumers import GroupConsumer
 from store.execution_protocol import ExecutorStore
 from store.records import Entry
 
@@ -42,6 +43,14 @@ class ManualLane:
     async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         """Claim pending entries: they were read while the lane was open."""
         return await self._group.recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
+
+    async def consumers(self) -> list[GroupConsumer]:
+        """Return the group's consumers by name."""
+        return await self._group.consumers()
+
+    async def take_part(self, fence: FencingToken) -> None:
+        """Record this consumer as one of ours."""
+        await self._group.take_part(fence)
 
     async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         """Acknowledge entries for which nothing is written."""

@@ -144,10 +144,12 @@ class OrderPreparation:
         symbol, snapshot = granted.plan.symbol, self._book.get(granted.plan.symbol)
         if snapshot is not None and any(leg.amount for leg in snapshot.legs):
             return None  # of the other leg
-        if snapshot is not None and snapshot.leverage == wanted:
+        known = None if snapshot is None else snapshot.leverage
+        if known == wanted:
             return None
         try:
-            if await self._exchange.leverage(symbol) == wanted:
+            # A read costs weight 5, for an open that may be one of many.
+            if known is None and await self._exchange.leverage(symbol) == wanted:
                 return None
             try:
                 await self._exchange.set_leverage(symbol, wanted)

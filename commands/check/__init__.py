@@ -25,6 +25,7 @@ from commands.check.own_settings import load, settings_findings
 from commands.check.permit_writers import access_finding, permit_findings
 from commands.check.redis_server import not_allowed, reach, remembered_ban, server_findings
 from commands.check.redis_streams import stream_findings
+from commands.check.roles import role_findings
 from commands.clients.redis_reading import RedisReading, reading
 from settings import Loaded, Settings
 from store.errors import WrongRightsError
@@ -62,6 +63,7 @@ def _check(loaded: Loaded, redis: RedisReading, report: FindingsReport, watch_se
     if there:
         report.add(*_asked(redis, "redis", lambda: server_findings(redis)))
         report.add(*_asked(redis, "streams", lambda: stream_findings(redis, instance=own.instance)))
+        report.add(*_asked(redis, "roles", lambda: role_findings(redis, own)))
         report.add(*_asked(redis, HELD_SYMBOLS, lambda: held_symbol_findings(redis)))
         allowlist = _allowlist(report, redis, own)
         first = _first_look(report, redis)

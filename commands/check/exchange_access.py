@@ -184,7 +184,7 @@ async def _permissions(settings: Settings, server_time: ServerTime) -> AsyncIter
     except ExchangeError as error:
         yield warning(name, f"{url} did not answer: {error}", "look at Binance's API management page")
         return
-    for finding in permission_findings(name, permissions):
+    for finding in permission_findings(name, permissions, sends_orders=settings.executing == "on"):
         yield finding
 
 

@@ -17,6 +17,7 @@ from commands import EXIT_CLOSED_PIPE, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED
 from commands.demo.failures import DemoFailedError, DemoInconclusiveError
 from commands.demo.output import Output
 from commands.demo.recording import RecordingFailedError, recording_file
+from commands.demo.roles import ALL_ROLES, Role
 from commands.demo.runner import run_demo
 from commands.demo.summary import Conclusion
 
@@ -30,17 +31,20 @@ _CODES = {
 _LOG_COLUMNS = 140
 
 
-def main(seconds: float | None = None, export: Path | None = None) -> int:
+def main(
+    seconds: float | None = None, export: Path | None = None, roles: frozenset[Role] | None = None
+) -> int:
     """Run for `seconds`, or until Ctrl-C without them; return the exit code.
 
-    `export`: a new file for the decisions, as `replay --file` reads it.
+    `export`: a new file for the decisions, as `replay --file` reads it. `roles`: those of the daemon, all if
+    left out.
 
     0: every plan was answered as expected, and the ledger equals the exchange. 1: not so, or the demo
     could not run. 75: this machine was too busy for a verdict. 130: ended by a second Ctrl-C, or by one
     before it had begun. 141: the output was closed.
     """
     output, complaints = Output(sys.stdout), Output(sys.stderr)
-    code, complaint = _run(seconds, export, output)
+    code, complaint = _run(seconds, export, ALL_ROLES if roles is None else roles, output)
     if complaint and not output.reader_is_gone:
         print(f"demo: {complaint}", file=complaints, flush=True)
     for stream in (output, complaints):
@@ -48,14 +52,16 @@ def main(seconds: float | None = None, export: Path | None = None) -> int:
     return code
 
 
-def _run(seconds: float | None, export: Path | None, output: Output) -> tuple[int, str]:
+def _run(
+    seconds: float | None, export: Path | None, roles: frozenset[Role], output: Output
+) -> tuple[int, str]:
     """Return the exit code, and the sentence for standard error or nothing."""
     console = Console(file=output, highlight=False)  # type: ignore[arg-type]  # IO[str] is no base of io's
     if not console.is_terminal:
         console.width = _LOG_COLUMNS
     try:
         with recording_file(export) as recording:
-            conclusion = trio.run(partial(run_demo, seconds, console, output, recording))
+            conclusion = trio.run(partial(run_demo, seconds, roles, console, output, recording))
     except* DemoInconclusiveError as group:
         result = EXIT_INCONCLUSIVE, f"inconclusive: this machine was too busy: {first_error(group)}"
     except* (DemoFailedError, RecordingFailedError) as group:

@@ -1,4 +1,4 @@
-"""Background tasks of the demo: pace, universe, reads of the snapshots, entries that cannot be used."""
+"""Background tasks of the demo: pace, universe, reads of snapshots and weight, unusable entries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from statistics import median
 
 import trio
 
+from commands.demo.exchange_client import ExchangeClient
 from commands.demo.other_services import KEYS, OtherServices
 from commands.demo.tally import Tally
 
 _UNIVERSE_SEC = 60.0
 _LOOK_SEC = 1.0
+_WEIGHT_SEC = 2.0
 _UNUSABLE_SEC = 2.0
 
 
@@ -47,6 +49,13 @@ async def watch_snapshots(services: OtherServices, symbols: Sequence[str], tally
             tally.oldest_snapshot_sec.append(max(ages_sec))
             tally.median_snapshot_sec.append(median(ages_sec))
         await trio.sleep(_LOOK_SEC)
+
+
+async def watch_weight(exchange: ExchangeClient) -> None:
+    """Read the used request weight every 2 s."""
+    while True:
+        await exchange.read_used_weight()
+        await trio.sleep(_WEIGHT_SEC)
 
 
 async def publish_unusable_entries(

@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from commands.demo.machine_load import LoadMeter, Patience
+from commands.status.document import Status
 from monitoring.status.document import Readiness
 
 API_KEY = "simulator-api-key"
@@ -32,6 +33,7 @@ _LOOK_SEC = 0.05
 _READ_SEC = 0.5
 _LOG_LINES = 5
 _READINESS = msgspec.json.Decoder(Readiness)
+_STATUS = msgspec.json.Decoder(Status)
 
 
 class ChildFailedError(Exception):
@@ -103,17 +105,15 @@ class Child:
         return self._printed
 
     async def wait_until_ready(self, http: httpx.AsyncClient, url: str, waiting: Waiting) -> None:
-        """Wait until `url` answers 200. Raises ChildFailedError."""
+        """Wait until the daemon at `url` is ready and has a universe. Raises ChildFailedError."""
         reasons = "no answer"
         while self._process.poll() is None:
             try:
-                answer = await http.get(url)
+                reasons = await _lacking(http, url)
             except httpx.TransportError as error:
                 reasons = str(error) or type(error).__name__
-            else:
-                if answer.status_code == httpx.codes.OK:
-                    return
-                reasons = "; ".join(_READINESS.decode(answer.content).reasons)
+            if not reasons:
+                return
             self._go_on(waiting, reasons)
             await trio.sleep(_LOOK_SEC)
         raise await self.ended()
@@ -143,6 +143,15 @@ class Child:
         return "\n  ".join([f"{self.name} {what}", *messages[-_LOG_LINES:]])
 
 
+async def _lacking(http: httpx.AsyncClient, url: str) -> str:
+    """Return why the daemon cannot answer plans yet; empty when it can. Raises httpx.TransportError."""
+    answer = await http.get(f"{url}/readyz")
+    if answer.status_code != httpx.codes.OK:
+        return "; ".join(_READINESS.decode(answer.content).reasons)
+    allowlist = _STATUS.decode((await http.get(f"{url}/status")).content).allowlist
+    return "" if allowlist is not None and allowlist.count else "the universe is not published yet"
+
+
 @asynccontextmanager
 async def running_exchange(
     folder: Path, waiting: Waiting, *, latency_ms: float
@@ -156,9 +165,12 @@ async def running_exchange(
 
 @asynccontextmanager
 async def running_daemon(
-    folder: Path, redis_url: str, exchange: ExchangeAddresses
+    folder: Path, redis_url: str, exchange: ExchangeAddresses, switches: Mapping[str, str]
 ) -> AsyncIterator[tuple[Child, str]]:
-    """Run the daemon as a process for the length of a block; yield it with the address of its HTTP side."""
+    """Run the daemon as a process for the length of a block; yield it with the address of its HTTP side.
+
+    `switches`: the settings of its roles.
+    """
     port = free_port()
     settings = {
         "REDIS_URL": redis_url,
@@ -169,6 +181,7 @@ async def running_daemon(
         "P33_COOLDOWN_SEC": str(COOLDOWN_SEC),
         "P33_METRICS_PORT": str(port),
         "P33_INSTANCE": "demo",
+        **switches,
     }
     async with _child("the daemon", ("run",), settings, folder / "daemon.log") as child:
         yield child, f"http://127.0.0.1:{port}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import TypeVar
+from urllib.parse import parse_qs
 
 import httpx
 import msgspec
@@ -12,7 +14,7 @@ import msgspec
 from exchange.signing import Signer
 from exchange.symbols_wire import ExchangeInfoBody, symbol_rules
 
-_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+_MINUTE_MS = 60_000
 _BAD_REQUEST = 400
 _TOO_LATE = -1021
 
@@ -46,11 +48,14 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RequestCost(msgspec.Struct, frozen=True):
-    """One request in the exchange's log: time of arrival (epoch ms), path and weight."""
+    """One request in the exchange's log: time of arrival (epoch ms), path, weight; `status` of its answer."""
 
     wall_time_ms: int
     path: str
     weight: int
+    method: str = "GET"
+    query: str = ""
+    status: int = 0
 
 
 class _Refusal(msgspec.Struct):
@@ -67,12 +72,21 @@ class _Position(msgspec.Struct):
     amount: Decimal
 
 
-class _RequestLog(msgspec.Struct):
+class RequestLog(msgspec.Struct):
+    """Requests of all clients, oldest first; `total` counts those too that are not among them."""
+
+    total: int
     records: list[RequestCost]
+
+    def orders(self) -> Iterator[str]:
+        """Yield the client order ids of the orders that were taken."""
+        for each in self.records:
+            if (each.method, each.path, each.status) == ("POST", "/fapi/v1/order", httpx.codes.OK):
+                yield parse_qs(each.query)["newClientOrderId"][0]
 
 
 class ExchangeClient:
-    """Client of one simulated exchange. `used_weight` is this minute's, from the last order's answer."""
+    """Client of one simulated exchange. `used_weight` is this minute's, as it was read last."""
 
     def __init__(self, http: httpx.AsyncClient, rest_url: str, api_key: str, api_secret: str) -> None:
         self._http = http
@@ -105,7 +119,6 @@ class ExchangeClient:
         }
         query = self._signer.signed_query(params, time.time_ns() // 1_000_000)
         answer = await self._http.post(f"{self._url}/fapi/v1/order?{query}", headers=self._signer.headers)
-        self.used_weight = int(answer.headers.get(_WEIGHT_HEADER, self.used_weight))
         if answer.status_code >= _BAD_REQUEST:
             code = msgspec.json.decode(answer.content, type=_Refusal).code
             refused = OrderTooLateError if code == _TOO_LATE else OrderRefusedError
@@ -123,9 +136,15 @@ class ExchangeClient:
         rows = await self._get("/simulator/positions", list[_Position])
         return {row.symbol: row.amount for row in rows}
 
-    async def request_costs(self, since_ms: int) -> list[RequestCost]:
+    async def request_log(self, since_ms: int = 0) -> RequestLog:
         """Return all clients' requests since then (epoch ms); the log keeps the last 20 000."""
-        return (await self._get(f"/simulator/requests?since_ms={since_ms}", _RequestLog)).records
+        return await self._get(f"/simulator/requests?since_ms={since_ms}", RequestLog)
+
+    async def read_used_weight(self) -> None:
+        """Add up the weight of all clients' requests of this minute."""
+        minute_ms = time.time_ns() // 1_000_000 // _MINUTE_MS * _MINUTE_MS
+        log = await self.request_log(minute_ms)
+        self.used_weight = sum(each.weight for each in log.records)
 
     async def _get(self, path: str, expected: type[T]) -> T:
         answer = await self._http.get(self._url + path)

@@ -11,6 +11,7 @@ import trio
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.other_services import OtherServices, shown
+from commands.demo.service_executor import ServiceExecutor
 
 _WITHIN_SEC = 5.0
 _LOOK_SEC = 0.1
@@ -35,21 +36,31 @@ class FinalCheck(msgspec.Struct, frozen=True):
 
 
 async def check_final_state(
-    services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str], meter: LoadMeter
+    services: OtherServices,
+    exchange: ExchangeClient,
+    symbols: Sequence[str],
+    meter: LoadMeter,
+    executor: ServiceExecutor | None = None,
 ) -> FinalCheck:
     """Compare every symbol's ledger and snapshot with the exchange, once all is acknowledged or after 5 s.
 
-    On a busy machine it waits for longer; a difference that stays is a difference.
+    With the daemon's executor its results are compared with the exchange's orders, too. On a busy machine it
+    waits for longer; a difference that stays is a difference.
     """
     patience = Patience(_WITHIN_SEC, meter)
     while True:
-        final_check = await _compare(services, exchange, symbols)
+        final_check = await _compare(services, exchange, symbols, executor)
         if final_check.agrees or patience.is_over:
             return final_check
         await trio.sleep(_LOOK_SEC)
 
 
-async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str]) -> FinalCheck:
+async def _compare(
+    services: OtherServices,
+    exchange: ExchangeClient,
+    symbols: Sequence[str],
+    executor: ServiceExecutor | None,
+) -> FinalCheck:
     unacknowledged = await services.unacknowledged()
     positions = await exchange.positions()
     differences: list[str] = []
@@ -59,5 +70,8 @@ async def _compare(services: OtherServices, exchange: ExchangeClient, symbols: S
             differences.append(f"{symbol}: exchange {amount:f}, ledger {shown(stored.ledger)}")
         if stored.snapshot != amount:
             differences.append(f"{symbol}: exchange {amount:f}, snapshot {shown(stored.snapshot)}")
+    if executor is not None:
+        log = await exchange.request_log()
+        differences += executor.differences(log.orders(), all_of_them=log.total == len(log.records))
     twice = tuple(await services.decided_twice())
     return FinalCheck(len(symbols), len(positions), tuple(differences), unacknowledged, twice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -29,8 +30,8 @@ local rows = {}
 for i = 2, #ARGV do
   local ledger = redis.call('HGET', ARGV[1] .. ':position:ledger:' .. ARGV[i], 'last_known_amt')
   local snapshot = ARGV[1] .. ':position:snapshot:' .. ARGV[i]
-  local stored = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms')
-  rows[i - 1] = { ledger, stored[1], stored[2] }
+  local stored = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms', 'mark_price')
+  rows[i - 1] = { ledger, stored[1], stored[2], stored[3] }
 end
 return rows
 """
@@ -66,6 +67,7 @@ class SymbolInRedis(msgspec.Struct, frozen=True):
     ledger: Decimal | None
     snapshot: Decimal | None
     snapshot_ms: int | None
+    priced: bool = True
 
     def __str__(self) -> str:
         return f"ledger {shown(self.ledger)} and snapshot {shown(self.snapshot)}"
@@ -106,7 +108,7 @@ class OtherServices:
 
     async def grant(self, plan: Fields) -> None:
         """Write the Governor's permit."""
-        await self._governor(plan, {"granted": True, "symbol": plan["symbol"], "plan_id": plan["plan_id"]})
+        await self._governor(plan, governor_permit(plan, time.time()))
 
     async def deny_after_p33(self, plan: Fields) -> None:
         """Write the Governor's deny, after the daemon's answer. Raises NotInTimeError."""
@@ -137,22 +139,32 @@ class OtherServices:
             await trio.sleep(_LOOK_SEC)
             (stored,) = await self.read_symbols([symbol])
 
+    async def wait_for_prices(self, symbols: Sequence[str]) -> None:
+        """Wait until all snapshots have a mark price, as orders with a limit need. Raises NotInTimeError."""
+        patience = Patience(_WITHIN_SEC, self._meter)
+        while not all(stored.priced for stored in await self.read_symbols(symbols)):
+            if patience.is_over:
+                raise NotInTimeError("mark prices of all symbols")
+            await trio.sleep(_LOOK_SEC)
+
     async def read_symbols(self, symbols: Sequence[str]) -> list[SymbolInRedis]:
         """Read the ledgers and snapshots of these symbols."""
         rows = await self._redis.command("EVAL", _READ_SYMBOLS, 0, KEYS.prefix, *symbols)
         return [
-            SymbolInRedis(_decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms))
-            for ledger, amount, at_ms in rows
+            SymbolInRedis(
+                _decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms), bool(mark_price)
+            )
+            for ledger, amount, at_ms, mark_price in rows
         ]
 
     async def unacknowledged(self) -> int:
         """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
         left = 0
         for stream in (KEYS.plans, KEYS.results):
-            (group,) = await self._redis.command("XINFO", "GROUPS", stream)
-            last = group[b"last-delivered-id"]
-            unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
-            left += int(group[b"pending"]) + len(unread)
+            for group in await self._redis.command("XINFO", "GROUPS", stream):
+                last = group[b"last-delivered-id"]
+                unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
+                left += int(group[b"pending"]) + len(unread)
         return left
 
     async def decided_twice(self) -> list[str]:
@@ -179,6 +191,32 @@ class OtherServices:
         for answer in await self._redis.pipeline(list(commands)):
             if isinstance(answer, Exception):
                 raise answer
+
+
+def governor_permit(plan: Fields, now_sec: float) -> dict[str, Any]:
+    """Return the permit of a plan as the Governor (P3.2) writes it."""
+    try:
+        quantity = float(plan.get("qty") or plan.get("close_qty") or 0)
+    except ValueError:
+        quantity = 0.0
+    notional = quantity * float(plan.get("price") or 0)
+    return {
+        "granted": True,
+        "symbol": plan["symbol"],
+        "decision": "EXECUTE",
+        "computed_qty": quantity if math.isfinite(quantity) else 0.0,
+        "computed_notional": notional if math.isfinite(notional) else 0.0,
+        "created_at": now_sec,
+        "consumed": False,
+        "eff_score": "0.0",
+        "eff_confidence": "0.0",
+        "eff_stale": "True",
+        "eff_factor": "1.0",
+        "eff_action": "NONE",
+        "eff_reason": "missing_eff",
+        "downsize_factor": "1.0",
+        "extra_cooldown_sec": "0",
+    }
 
 
 def _entry(stream: str, fields: Fields) -> Command:

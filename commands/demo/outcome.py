@@ -1,14 +1,16 @@
-"""Outcomes of plans at the permit gate, actual and expected."""
+"""Outcomes of plans at their executor, actual and expected."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
+from brain.execution.reasons import NOTHING_TO_EXECUTE
 from brain.plans.permit import Reason
-from permit_gate import P33, Granted, Refusal, Refused
+from permit_gate import P33, Granted, Refusal, Refused, Terms
 
 #: Denials that a late decision, booking or read of the exchange can cause.
 _LATE_DENIALS = frozenset(
@@ -25,11 +27,12 @@ _LATE_DENIALS = frozenset(
     }
 )
 #: Refusals of the gate that a late permit, or a late answer of Redis, can cause.
-_LATE_REFUSALS = (Refusal.PERMIT_TIMEOUT, Refusal.PERMIT_TOO_OLD, Refusal.REDIS_ERROR)
+_LATE_REFUSALS = (Refusal.PERMIT_TIMEOUT, Refusal.PERMIT_TOO_OLD, Refusal.REDIS_ERROR, "source_not_allowed")
+_DENIED = f"{Refusal.PERMIT_DENIED} ({P33.name}: "
 
 
 class Verdict(StrEnum):
-    """Kind of outcome: allowed or denied by the daemon, or refused by the gate."""
+    """Kind of outcome: allowed or denied by P3.3, or refused by the executor."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -37,7 +40,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A verdict with the permit's reason, or with the gate's refusal in words.
+    """A verdict with the permit's reason, or with the executor's refusal in words.
 
     `quantity` is the safe quantity in contracts, None unless allowed.
     """
@@ -92,3 +95,13 @@ def outcome_of(answer: Granted | Refused) -> Outcome:
     if answer.reason is Refusal.PERMIT_DENIED and answer.denied_by == P33.name:
         return denied(answer.because)
     return refused(str(answer))
+
+
+def outcome_of_result(result: Mapping[str, str], terms: Terms | None) -> Outcome:
+    """Convert a result of the daemon's executor, and the terms that it consumed, into the plan's outcome."""
+    error = result["error"]
+    if error.startswith(_DENIED):
+        return denied(error.removeprefix(_DENIED).removesuffix(")"))
+    if terms is None or error not in ("", NOTHING_TO_EXECUTE):
+        return refused(error)
+    return allowed(terms.reason, terms.safe_quantity)

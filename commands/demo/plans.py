@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from random import Random
+from zlib import crc32
 
 from commands.demo.exchange_client import TradedSymbol
 
 Fields = dict[str, str]
+
+#: One for each symbol, in the texts that are seen.
+_LEVERAGES = ("5", "10", "10.0")
 
 
 def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random, now_sec: float) -> Fields:
@@ -25,7 +29,7 @@ def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random
         "reduceOnly": rng.choice(("false", "False", "0")),
         "source": "intent_bridge",
         "price": f"{symbol.price:f}",
-        "leverage": rng.choice(("5", "10", "10.0")),
+        "leverage": _LEVERAGES[crc32(symbol.name.encode()) % len(_LEVERAGES)],
         "stop_loss": f"{symbol.price * away:f}",
         "take_profit": f"{symbol.price / away:f}"[:12],
         "confidence": f"{rng.uniform(0.5, 1):.3f}",

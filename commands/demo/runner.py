@@ -22,17 +22,22 @@ from commands.demo.children import (
     API_SECRET,
     COOLDOWN_SEC,
     STOP_SEC,
+    ChildTooSlowError,
     Waiting,
     running_daemon,
     running_exchange,
 )
 from commands.demo.exchange_client import ExchangeClient
+from commands.demo.executors import Executor
 from commands.demo.failures import FAILURES, as_ending
 from commands.demo.final_check import check_final_state
 from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import OtherServices
+from commands.demo.other_services import NotInTimeError, OtherServices
 from commands.demo.output import Output
+from commands.demo.played_executor import PlayedExecutor
 from commands.demo.recording import record_decisions
+from commands.demo.roles import Role, played_text, roles_text, switches_of
+from commands.demo.service_executor import ServiceExecutor
 from commands.demo.summary import Conclusion, summarise
 from commands.demo.tally import Tally
 from commands.demo.trader import Desk
@@ -42,7 +47,6 @@ from commands.demo.trading import (
     PLANS_PER_SEC,
     make_traders,
     trade,
-    warm_up,
 )
 from commands.demo.view import Screen
 from permit_gate import GateRules
@@ -76,11 +80,16 @@ class Interruption:
 
 
 async def run_demo(
-    seconds: float | None, console: Console, output: Output, recording: BinaryIO | None = None
+    seconds: float | None,
+    roles: frozenset[Role],
+    console: Console,
+    output: Output,
+    recording: BinaryIO | None = None,
 ) -> Conclusion | None:
     """Set up, trade for `seconds` or until a signal, sum up and clean up; the decisions go to `recording`.
 
-    Returns the conclusion; None when it was interrupted, or when nothing more can be written to `output`.
+    The daemon has `roles`, the demo plays all others. Returns the conclusion; None when it was interrupted,
+    or when nothing more can be written to `output`.
     Raises DemoFailedError and DemoInconclusiveError.
     """
     interruption = Interruption()
@@ -93,7 +102,7 @@ async def run_demo(
             nursery.start_soon(meter.run)
             with interruption.scope:
                 try:
-                    conclusion = await _run(seconds, Screen(console), interruption, meter, recording)
+                    conclusion = await _run(seconds, roles, Screen(console), interruption, meter, recording)
                 except* FAILURES as group:
                     raise as_ending(group, meter.now) from group
             nursery.cancel_scope.cancel()
@@ -108,6 +117,7 @@ def _handled_signals() -> list[signal.Signals]:
 
 async def _run(
     seconds: float | None,
+    roles: frozenset[Role],
     screen: Screen,
     interruption: Interruption,
     meter: LoadMeter,
@@ -139,39 +149,61 @@ async def _run(
         await stack.enter_async_context(trio_asyncio.open_loop())
         redis = RedisLink(server.url, timeout_sec=_ANSWER_SEC)
         stack.push_async_callback(redis.close)
-        gate = await stack.enter_async_context(
-            open_trio_gate(server.url, GateRules(consumer="demo"), command_timeout_sec=_GATE_COMMAND_SEC)
-        )
         services = OtherServices(redis, meter)
-        universe = [*(row.name for row in symbols[:-OUTSIDE_UNIVERSE]), NOT_LISTED.name]
-        await services.publish_universe(universe)
-
         tally = Tally(lambda: meter.now)
-        desk = Desk(services, gate, exchange, tally, Random(), meter)  # noqa: S311 - no secrets
-        traders = make_traders(desk, symbols)
+        rng = Random()  # noqa: S311 - no secrets
+        listed, outside = symbols[:-OUTSIDE_UNIVERSE], symbols[-OUTSIDE_UNIVERSE:]
+        universe = [row.name for row in listed]
+        if Role.UNIVERSE not in roles:
+            universe.append(NOT_LISTED.name)
+            await services.publish_universe(universe)
+        own_executor: ServiceExecutor | None = None
+        executor: Executor
+        if Role.EXECUTOR in roles:
+            reads = RedisLink(server.url, timeout_sec=_ANSWER_SEC, beside=redis)
+            stack.push_async_callback(reads.close)
+            executor = own_executor = ServiceExecutor(reads, services, tally, meter)
+            await stack.enter_async_context(own_executor.running())
+        else:
+            gate = await stack.enter_async_context(
+                open_trio_gate(server.url, GateRules(consumer="demo"), command_timeout_sec=_GATE_COMMAND_SEC)
+            )
+            executor = played = PlayedExecutor(services, gate, exchange, tally, rng, meter)
+            await played.warm_up(NOT_LISTED.name)
+        desk = Desk(services, executor, exchange, tally, rng, meter)
+        traders = make_traders(desk, symbols, universe)
         for trader in traders.all():
             if trader.amount:
                 await exchange.move_position(trader.symbol.name, trader.amount)
-        screen.say_up("the other services: universe, publishers, Governor, reconcile engine, executors")
+        screen.say_up(f"the other services: {played_text(roles)}")
 
         daemon_since_ms = time.time_ns() // 1_000_000
-        daemon, daemon_url = await stack.enter_async_context(running_daemon(folder, server.url, addresses))
+        switches = switches_of(roles, outside_universe=[row.name for row in outside])
+        daemon, daemon_url = await stack.enter_async_context(
+            running_daemon(folder, server.url, addresses, switches)
+        )
         await stack.enter_async_context(watched(daemon))
-        await daemon.wait_until_ready(http, f"{daemon_url}/readyz", Waiting(meter, screen.say))
-        screen.say_up("the daemon, with an environment of its own")
+        await daemon.wait_until_ready(http, daemon_url, Waiting(meter, screen.say))
+        names = [row.name for row in symbols]
+        if own_executor is not None:
+            try:
+                await services.wait_for_prices(names)
+            except NotInTimeError as error:
+                raise ChildTooSlowError(f"the daemon did not read in time: {error}") from error
+        own = f", in the {roles_text(roles)}" if roles else ""
+        screen.say_up(f"the daemon, with an environment of its own{own}")
         screen.say(
             f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"
             f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC)"
         )
         screen.say(f"The page, while this runs: {daemon_url}/")
-        await warm_up(gate)
         interruption.running = True
         began_sec = trio.current_time()
-        names = [row.name for row in symbols]
-        await trade(traders, names, universe, screen, seconds, interruption.requested)
-        final_check = await check_final_state(services, exchange, names, meter)
+        republished = None if Role.UNIVERSE in roles else universe
+        await trade(traders, names, republished, screen, seconds, interruption.requested)
+        final_check = await check_final_state(services, exchange, names, meter, own_executor)
         dead = await count_dead_letters(services)
-        costs = await exchange.request_costs(daemon_since_ms)
+        costs = (await exchange.request_log(daemon_since_ms)).records
         exit_code = await daemon.stop(meter.stretched(STOP_SEC))
         if recording is not None:
             await trio.to_thread.run_sync(record_decisions, server.url, recording)

@@ -262,6 +262,7 @@ CASES: tuple[Case, ...] = (
          _full_close(denied("symbol_not_in_allowlist"))),
     Case("add outside the universe", 4, lambda s: not s.in_universe and _held(s),
          lambda s: _add(s, denied("symbol_not_in_allowlist"))),
-    Case("open what is not listed", 6, lambda s: not s.listed, _opening(denied("symbol_not_on_exchange"))),
+    Case("open what is not listed", 6, lambda s: not s.listed and s.in_universe,
+         _opening(denied("symbol_not_on_exchange"))),
 )
 # fmt: on

@@ -61,6 +61,8 @@ class Tally:
         self.load_when_late = Load()
         self.recent: deque[Decided] = deque(maxlen=_RECENT)
         self.permit_ms: deque[float] = deque(maxlen=_KEPT)
+        #: From a plan's publication to the result of its order, where the daemon executes.
+        self.execution_ms: deque[float] = deque(maxlen=_KEPT)
         self.booking_ms: deque[float] = deque(maxlen=_KEPT)
         self.oldest_snapshot_sec: deque[float] = deque(maxlen=_KEPT)
         self.median_snapshot_sec: deque[float] = deque(maxlen=_KEPT)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import NamedTuple
 
 import trio
@@ -14,14 +13,13 @@ from commands.demo.background import (
     pace_traders,
     publish_unusable_entries,
     watch_snapshots,
+    watch_weight,
 )
 from commands.demo.children import COOLDOWN_SEC
 from commands.demo.drift_scenario import run_drifts
 from commands.demo.exchange_client import TradedSymbol
 from commands.demo.trader import Desk, Trader
 from commands.demo.view import Screen
-from permit_gate import P33
-from permit_gate.trio_gate import TrioPermitGate
 
 PLANS_PER_SEC = 30.0
 OUTSIDE_UNIVERSE = 3
@@ -29,7 +27,6 @@ OUTSIDE_UNIVERSE = 3
 NOT_LISTED = TradedSymbol("DEMOUSDT", Decimal(1), Decimal(1), Decimal(10))
 
 _TRADED = 56
-_GATE_CONNECTIONS = 16
 _ADOPTED_STEPS = 40
 _DEAREST_STEP = Decimal(100)
 
@@ -45,8 +42,11 @@ class Traders(NamedTuple):
         return [*self.trading, *self.drifting]
 
 
-def make_traders(desk: Desk, symbols: Sequence[TradedSymbol]) -> Traders:
-    """Create a trader for each symbol. Some begin with a position, which the daemon has to adopt."""
+def make_traders(desk: Desk, symbols: Sequence[TradedSymbol], universe: Container[str]) -> Traders:
+    """Create a trader for each symbol. Some begin with a position, which the daemon has to adopt.
+
+    `universe`: the symbols that may be opened.
+    """
     affordable = [row for row in symbols[:-OUTSIDE_UNIVERSE] if row.step * row.price < _DEAREST_STEP]
     drifting, traded = affordable[:2], affordable[2 : 2 + _TRADED]
 
@@ -62,35 +62,31 @@ def make_traders(desk: Desk, symbols: Sequence[TradedSymbol]) -> Traders:
             symbols[-OUTSIDE_UNIVERSE:], (_ADOPTED_STEPS, -_ADOPTED_STEPS, 0), strict=True
         )
     ]
-    not_listed = trader(NOT_LISTED, listed=False)
+    not_listed = trader(NOT_LISTED, listed=False, in_universe=NOT_LISTED.name in universe)
     drifters = [trader(symbol, steps) for symbol, steps in zip(drifting, (0, -_ADOPTED_STEPS), strict=False)]
     return Traders(desk, [*first, *rest, *outside, not_listed], drifters)
-
-
-async def warm_up(gate: TrioPermitGate) -> None:
-    """Open the gate's connections, as in an executor that has been running for a while."""
-    async with trio.open_nursery() as nursery:
-        for number in range(_GATE_CONNECTIONS):
-            nursery.start_soon(
-                partial(gate.acquire, f"warm-up-{number}", NOT_LISTED.name, (P33,), timeout_sec=0.05)
-            )
 
 
 async def trade(
     traders: Traders,
     symbols: Sequence[str],
-    universe: Sequence[str],
+    universe: Sequence[str] | None,
     screen: Screen,
     seconds: float | None,
     stopping: trio.Event,
 ) -> None:
-    """Trade until `stopping` is set or `seconds` are over, and finish the plans that were begun."""
+    """Trade until `stopping` is set or `seconds` are over, and finish the plans that were begun.
+
+    `universe`: what the played universe service publishes; None where the daemon publishes it.
+    """
     desk = traders.desk
     services, tally = desk.services, desk.tally
     tickets, taken = trio.open_memory_channel[None](0)
     async with trio.open_nursery() as background:
-        background.start_soon(keep_universe_current, services, universe)
+        if universe is not None:
+            background.start_soon(keep_universe_current, services, universe)
         background.start_soon(watch_snapshots, services, symbols, tally)
+        background.start_soon(watch_weight, desk.exchange)
         background.start_soon(screen.show, tally, desk.exchange)
         async with trio.open_nursery() as nursery:
             for trader in traders.trading:

@@ -105,7 +105,7 @@ def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableTyp
         facts.add_row(Text(verdict, colour), str(tally.total(verdict)))
     facts.add_row("permit p50, p99", f"{_ms(permits.median)}, {_ms(permits.p99)}")
     facts.add_row("snapshot age", _sec(oldest), Text(f"oldest of all, median {_sec(middle)}", "dim"))
-    facts.add_row("orders", str(tally.orders), Text(f"{tally.repeated_results} results repeated", "dim"))
+    facts.add_row("orders", str(tally.orders), Text(_results(tally), "dim"))
     facts.add_row("request weight", str(tally.used_weight), Text("this minute, of 2400", "dim"))
     facts.add_row("unexpected", Text(str(tally.surprises), "red bold" if tally.surprises else ""))
     if tally.too_late:
@@ -142,15 +142,21 @@ def summary_view(summary: Summary) -> RenderableType:
     rows.add_row("plans", f"{tally.plans} in {summary.duration_sec:.1f} s")
     rows.add_row("allowed", f"{tally.total(Verdict.ALLOWED)}: {_counts(most_frequent(tally.kinds))}")
     rows.add_row("denied", f"{tally.total(Verdict.DENIED)}: {_counts(tally.by_reason(Verdict.DENIED))}")
-    rows.add_row("no permit", f"{tally.total(Verdict.REFUSED)}: {_counts(tally.by_reason(Verdict.REFUSED))}")
-    rows.add_row("permit latency", f"{_spread_ms(tally.permit_ms)}  (plan published to permit consumed)")
+    refused = "no order" if tally.execution_ms else "no permit"
+    rows.add_row(refused, f"{tally.total(Verdict.REFUSED)}: {_counts(tally.by_reason(Verdict.REFUSED))}")
+    until = "decision" if tally.execution_ms else "permit consumed"
+    rows.add_row("permit latency", f"{_spread_ms(tally.permit_ms)}  (plan published to {until})")
+    if tally.execution_ms:
+        rows.add_row(
+            "execution", f"{_spread_ms(tally.execution_ms)}  (plan published to result of its order)"
+        )
     rows.add_row("booking", f"{_spread_ms(tally.booking_ms)}  (result published to ledger and snapshot)")
     rows.add_row(
         "snapshot ages",
         f"max {_sec(spread(tally.oldest_snapshot_sec).maximum)}, "
         f"median {_sec(spread(tally.median_snapshot_sec).median)}  (all symbols, once a second)",
     )
-    rows.add_row("orders", f"{tally.orders}; {tally.results} results, {tally.repeated_results} of them twice")
+    rows.add_row("orders", f"{tally.orders}; {_results(tally)}")
     rows.add_row(
         "request weight",
         f"{summary.request_weight} of 2400 a minute: "
@@ -180,6 +186,11 @@ def _feed_row(decided: Decided) -> tuple[RenderableType, ...]:
         outcome,
         Text(f"{decided.latency_ms:.1f} ms", "dim"),
     )
+
+
+def _results(tally: Tally) -> str:
+    twice = f", {tally.repeated_results} of them twice" if tally.repeated_results else ""
+    return f"{tally.results} results{twice}"
 
 
 def _counts(rows: list[tuple[str, int]]) -> str:

@@ -152,6 +152,14 @@ class Clocks(msgspec.Struct, frozen=True):
     troubles: list[str] = []
 
 
+class Role(msgspec.Struct, frozen=True):
+    """A role that is switched on."""
+
+    mode: str = "?"
+    doing: str = ""
+    stale: bool | None = None
+
+
 class Setting(msgspec.Struct, frozen=True):
     name: str = "?"
     value: str = ""
@@ -181,6 +189,7 @@ class Status(msgspec.Struct, frozen=True):
     clocks: Clocks = Clocks()
     settings: list[Setting] = []
     unknown_executions: UnknownExecutions = UnknownExecutions()
+    roles: dict[str, Role] = {}
 
     @property
     def weight_used(self) -> int | None:

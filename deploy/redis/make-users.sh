@@ -1,20 +1,29 @@
 #!/usr/bin/env bash
-# Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX]` writes
-# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user.
-# Passwords that are there are kept, so that running it again changes none.
+# Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX [ROLE…]]` writes
+# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe)
+# gives the service's user what that role needs. Passwords that are there are kept: running it again changes none.
 set -euo pipefail
 umask 077
 
-(($# == 1 || $# == 2)) || {
+(($# >= 1)) || {
   sed -n '2,4s/^# //p' "$0" >&2
   exit 2
 }
+here=$(dirname "${BASH_SOURCE[0]}")
 folder=$1 prefix=${2:-quantum}
 [[ $prefix =~ ^[A-Za-z0-9_:-]{1,64}$ ]] || {
   echo "make-users.sh: $prefix cannot be a key prefix" >&2
   exit 2
 }
-users=$(sed "s/~quantum:/~$prefix:/g" "$(dirname "${BASH_SOURCE[0]}")/users.acl")
+rights=
+for role in "${@:3}"; do
+  [[ $role =~ ^[a-z_]+$ && -f $here/roles/$role.acl ]] || {
+    echo "make-users.sh: no role $role; there are: $(cd "$here/roles" && printf '%s ' *.acl | sed 's/\.acl//g')" >&2
+    exit 2
+  }
+  rights+=" $(<"$here/roles/$role.acl")"
+done
+users=$(sed "1s|\$|$rights|" "$here/users.acl" | sed "s/~quantum:/~$prefix:/g")
 nobody=$(printf '0%.0s' {1..64})
 
 mkdir -p "$folder"

@@ -32,6 +32,12 @@ REFUSED_EVENTS = "p33_metric_events_refused_total"
 #: Crashed, stalled, returned, or gave up (a group).
 ACTOR_FAILURES = "p33_actor_failures_total"
 
+#: Of the universe publisher; exposed only where that role is switched on.
+UNIVERSE_CATALOGUE = (
+    Declared("counter", "universe_refresh_total", "Refreshes of the universe", ("outcome",)),
+    Declared("counter", "universe_changes_total", "Changes of the universe", ("event",)),
+)
+
 CATALOGUE = (
     Declared("counter", "p33_snapshot_total", "Positions read from the exchange", ("symbol", "status")),
     Declared("counter", "p33_ledger_update_total", "Ledgers moved by an executed result", ("symbol",)),

@@ -11,7 +11,13 @@ from structlog.typing import FilteringBoundLogger
 
 from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
-from monitoring.metrics.catalogue import CATALOGUE, EXECUTOR_CATALOGUE, REFUSED_EVENTS, Declared
+from monitoring.metrics.catalogue import (
+    CATALOGUE,
+    EXECUTOR_CATALOGUE,
+    REFUSED_EVENTS,
+    UNIVERSE_CATALOGUE,
+    Declared,
+)
 from monitoring.metrics.families import (
     ChannelMetrics,
     DurationHistogram,
@@ -80,7 +86,11 @@ class MetricRegistry:
         self._log = log
         self._refused: set[tuple[str, str]] = set()
         self._library = CollectorRegistry()
-        catalogue = CATALOGUE if channels.open_executions is None else CATALOGUE + EXECUTOR_CATALOGUE
+        catalogue: tuple[Declared, ...] = CATALOGUE
+        if channels.universe_channels is not None:
+            catalogue += UNIVERSE_CATALOGUE
+        if channels.open_executions is not None:
+            catalogue += EXECUTOR_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)

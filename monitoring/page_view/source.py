@@ -23,6 +23,7 @@ from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.headline import Observed, actor, overall
+from monitoring.page_view.roles import page_roles
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from monitoring.service_log import issuer
 from monitoring.status.document import StatusDocument, UncoveredShown, UnreadableShown
@@ -121,6 +122,7 @@ class PageSource:
                 UnknownExecution(each.plan_id, each.symbol, each.since, each.ends_in_sec)
                 for each in status.unknown_executions.executions
             ),
+            roles=tuple(page_roles(status.roles)),
         )
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:

@@ -215,6 +215,38 @@ class ClocksShown(msgspec.Struct, frozen=True, kw_only=True):
     troubles: list[str]
 
 
+class UniverseShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The universe publisher: `mode` is `on` or `shadow`, `doing` a sentence.
+
+    The others are null while this instance has published nothing under its lease.
+    """
+
+    mode: str
+    doing: str
+    symbols: int | None = None
+    age_sec: float | None = None
+    stale: bool | None = None
+    error: str | None = None
+
+
+class ExecutorShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The executor: `mode` is `on` or `dry_run`, `doing` a sentence.
+
+    `open_orders`: the number of orders that are not final; null where this instance sends none.
+    """
+
+    mode: str
+    doing: str
+    open_orders: int | None = None
+
+
+class RolesShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The roles that are switched on; one that is off is no member."""
+
+    universe: UniverseShown | msgspec.UnsetType = msgspec.UNSET
+    executor: ExecutorShown | msgspec.UnsetType = msgspec.UNSET
+
+
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `/status`."""
 
@@ -244,5 +276,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Queue]
     settings: tuple[Setting, ...]
     unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()
+    #: No member where all roles are off.
+    roles: RolesShown | msgspec.UnsetType = msgspec.UNSET
     #: Of our own executor; no member without one.
     open_executions: OpenExecutionsShown | msgspec.UnsetType = msgspec.UNSET

@@ -40,6 +40,7 @@ from monitoring.status.document import (
 )
 from monitoring.status.executions import open_executions_shown, undecided_sentences
 from monitoring.status.readiness import ReadinessFacts, unready
+from monitoring.status.roles import RolesSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from page.content import Queue, Setting, Weight
 from settings import Loaded
@@ -77,6 +78,7 @@ class StatusSource:
         gates: GateDistribution,
         comparison: LedgerComparison,
         unreadable: UnreadableSymbols,
+        roles: RolesSource,
     ) -> None:
         """`exchange_trouble`: see `Exchange.trouble`."""
         self._instance = loaded.settings.instance
@@ -94,6 +96,7 @@ class StatusSource:
         self._gate_distribution = gates
         self._comparison = comparison
         self._unreadable = unreadable
+        self._roles = roles
         self._started = clocks.now()
 
     def readiness(self) -> Readiness:
@@ -144,6 +147,7 @@ class StatusSource:
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
+            roles=self._roles.shown(),
             open_executions=open_executions_shown(self._channels),
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from brain.identifiers import EntryId, FencingToken
+from store.consumers import GroupConsumer
 from store.keys import GROUP, Keys
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
@@ -81,6 +83,7 @@ class MemoryConsumerGroup:
                 fields = stored.get(entry_id)
                 recovered.append(Entry(format_id(entry_id), fields, pending.deliveries + 1))
                 if fields is not None:
+                    group.seen_ms[self.consumer] = now_ms
                     pending.consumer, pending.delivered_ms = self.consumer, now_ms
                     pending.deliveries += 1
                 if suspect:
@@ -88,6 +91,31 @@ class MemoryConsumerGroup:
             return recovered
 
         return await self.call(f"{self.name}.recover", fence, claim)
+
+    async def consumers(self) -> list[GroupConsumer]:
+        def list_them() -> list[GroupConsumer]:
+            keyspace = self.redis.keyspace
+            ours = {self.consumer, *(name.decode() for name in keyspace.hash(self.keys.players))}
+            stored = keyspace.stream(self.stream)
+            if stored is None or self.group not in stored.groups:
+                return []
+            group, now_ms = stored.groups[self.group], self.redis.now_ms()
+            pending = Counter(entry.consumer for entry in group.pending.values())
+            return [
+                GroupConsumer(name, now_ms - seen_ms, pending[name], name in ours)
+                for name, seen_ms in sorted(group.seen_ms.items())
+            ]
+
+        return await self.call(f"{self.name}.consumers", None, list_them)
+
+    async def take_part(self, fence: FencingToken) -> None:
+        """As `take_part.lua`."""
+
+        def record() -> None:
+            check_fence(self.redis.keyspace, self.keys, fence)
+            self.redis.keyspace.hset(self.keys.players, (self.consumer, fence))
+
+        await self.call(f"{self.name}.take_part", fence, record)
 
     async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         await self._acknowledge("acknowledge", fence, entry_ids, ())

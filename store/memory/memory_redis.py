@@ -168,6 +168,7 @@ class MemoryRedis:
     def read_new(self, key: str, name: str, consumer: str, count: int) -> list[IdParts]:
         """Deliver entries that the group has not delivered yet. Raises GroupLostError."""
         stream, group = self.group(key, name)
+        group.seen_ms[consumer] = self.now_ms()
         delivered = stream.behind(group.last_delivered, count)
         for entry_id in delivered:
             group.pending[entry_id] = PendingEntry(consumer, self.now_ms())

@@ -10,8 +10,9 @@ from store.errors import WrongTypeError
 from store.keys import Keys
 from store.memory.keyspace import Keyspace
 from store.memory.streams import format_id, parse_id
-from store.records import BookingState, Entry, SymbolState, UniverseKeys, UnknownOutcomes
+from store.records import BookingState, Entry, SymbolState, UnknownOutcomes
 from store.stored_values import UNREADABLE, read_ledger, read_open_permits, read_text, read_unknown_outcomes
+from store.universe_records import UniverseKeys
 
 
 def text_at(redis: Keyspace, key: str) -> str | None:

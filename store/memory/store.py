@@ -21,6 +21,7 @@ from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.runs import compare_run
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
+from store.memory.universe import publish_universe, published_universe
 from store.records import (
     Adoption,
     BookingKeys,
@@ -36,10 +37,10 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     SymbolState,
-    UniverseKeys,
     UnknownOutcomes,
 )
 from store.stored_values import read_group_start, read_moment
+from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrite
 
 
 class MemoryStore(MemoryExecutions):
@@ -151,6 +152,14 @@ class MemoryStore(MemoryExecutions):
 
     async def universe(self) -> UniverseKeys:
         return await self._run(reads.universe)
+
+    async def published_universe(self, *, shadow: bool) -> PublishedUniverse:
+        return await self._run(published_universe, shadow=shadow)
+
+    async def publish_universe(
+        self, fence: FencingToken, write: UniverseWrite, *, rests_on: bytes | None, shadow: bool
+    ) -> bool:
+        return await self._run(publish_universe, fence, write, rests_on=rests_on, shadow=shadow)
 
     async def unread_result(self, after: str) -> EntryId | None:
         return await self._run(reads.unread_result, after)

@@ -45,6 +45,8 @@ class Group:
 
     last_delivered: IdParts
     pending: dict[IdParts, PendingEntry] = field(default_factory=dict)
+    #: By consumer: when it last asked for entries.
+    seen_ms: dict[str, int] = field(default_factory=dict)
 
     def pending_behind(
         self, after: IdParts, *, now_ms: int, idle_ms: int, count: int

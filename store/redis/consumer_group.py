@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from brain.identifiers import EntryId, FencingToken
-from store.errors import GroupExistsError
+from store.consumers import GroupConsumer
+from store.errors import GroupExistsError, GroupLostError, StoreRefusedError
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import Entry
@@ -70,6 +71,33 @@ class RedisConsumerGroup:
             )
             for entry_id, deliveries, flat in answer
         ]
+
+    async def consumers(self) -> list[GroupConsumer]:
+        players = await self.writes.command("HGETALL", self.keys.players)
+        ours = {self.consumer.encode(), *players}
+        try:
+            with naming(self.stream):
+                rows = await self.writes.command("XINFO", "CONSUMERS", self.stream, self.group)
+        except GroupLostError:
+            return []
+        except StoreRefusedError as error:
+            # The stream is gone, and its groups with it.
+            if "no such key" not in str(error):
+                raise
+            return []
+        found = [
+            GroupConsumer(
+                row[b"name"].decode(errors="backslashreplace"),
+                int(row[b"idle"]),
+                int(row[b"pending"]),
+                row[b"name"] in ours,
+            )
+            for row in rows
+        ]
+        return sorted(found)
+
+    async def take_part(self, fence: FencingToken) -> None:
+        await self.scripts.run("take_part", self.keys.prefix, fence, self.consumer)
 
     async def acknowledge(self, fence: FencingToken, entry_ids: Sequence[EntryId]) -> None:
         await self._acknowledge(fence, entry_ids, ())

@@ -31,7 +31,6 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
     SymbolState,
-    UniverseKeys,
     UnknownOutcomes,
 )
 from store.redis import diagnostics
@@ -42,6 +41,7 @@ from store.redis.execution import RedisExecutions
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.runs import compare_run, unrefused
 from store.redis.scripts import ScriptRunner
+from store.redis.universe import RedisUniverse
 from store.stored_values import (
     read_group_start,
     read_lease,
@@ -57,7 +57,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisExecutions):
+class RedisStore(RedisUniverse, RedisExecutions):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -221,20 +221,6 @@ class RedisStore(RedisExecutions):
 
     async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:
         await self._scripts.run("write_marks", self._keys.prefix, fence, _pack(marks))
-
-    async def universe(self) -> UniverseKeys:
-        active, meta, last_ok = await self._writes.pipeline(
-            [
-                ("GET", self._keys.universe_active),
-                ("HGETALL", self._keys.universe_meta),
-                ("GET", self._keys.universe_last_ok),
-            ]
-        )
-        return UniverseKeys(
-            active if isinstance(active, bytes) else None,
-            meta if isinstance(meta, Mapping) and meta else None,
-            last_ok if isinstance(last_ok, bytes) else None,
-        )
 
     async def unread_result(self, after: str) -> EntryId | None:
         answer = await self._writes.command("XRANGE", self._keys.results, f"({after}", "+", "COUNT", 1)

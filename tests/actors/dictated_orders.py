@@ -35,6 +35,7 @@ class DictatedOrders:
         self.leverage_failure: ExchangeError | None = None
         self.sets_leverage = True
         self.leverage_sets: list[tuple[Symbol, int]] = []
+        self.leverage_reads: list[Symbol] = []
         self.busy_until: Moment | None = None
         self.prices: dict[OrderId, Decimal] = {}
         self._last_id = 1000
@@ -112,6 +113,7 @@ class DictatedOrders:
 
     async def leverage(self, symbol: Symbol) -> int | None:
         await trio.sleep(self.latency_sec)
+        self.leverage_reads.append(symbol)
         return self.leverages.get(symbol)
 
     async def set_leverage(self, symbol: Symbol, leverage: int) -> None:

@@ -72,6 +72,7 @@ class ExecutorWorld(Channels):
             stale_threshold_sec=10,
             clocks=self.clocks,
             rules=rules or self.rules,
+            take_over=False,
             log=structlog.get_logger(),
         )
 
@@ -80,12 +81,12 @@ class ExecutorWorld(Channels):
         self.lease.send(Lease(reply.fence, instance))
         return reply.fence
 
-    def position(self, symbol: str, amount: str) -> None:
+    def position(self, symbol: str, amount: str, leverage: str | None = "10") -> None:
         now = self.clock.now()
         snapshot = Snapshot(
             symbol=symbol,
             legs=(LegPosition(Leg.BOTH, Decimal(amount), Decimal(100), now.wall_ms),),
-            leverage=Decimal(10),
+            leverage=None if leverage is None else Decimal(leverage),
             mark_price=Decimal(100),
             mark_ts_ms=now.wall_ms,
             verified_at=now,

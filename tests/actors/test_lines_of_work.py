@@ -9,7 +9,8 @@ from trio.testing import wait_all_tasks_blocked
 from actors.lease_holder import LEASE_TTL_SEC, LeaseHolder
 from brain.identifiers import FencingToken
 from channels import LatestValue, Lease
-from store.records import LeaseReply, UniverseKeys
+from store.records import LeaseReply
+from store.universe_records import UniverseKeys
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import EvaluatorRig, running_evaluator
 from tests.actors.planner_rig import CountedStore, PlannerRig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,16 @@ class GuardedRedis:
 
 
 @contextmanager
-def guarded_redis(program: Path, folder: Path, *options: str) -> Iterator[GuardedRedis]:
-    """Running with the users that `deploy/redis/make-users.sh` makes, each with `PASSWORD`."""
+def guarded_redis(
+    program: Path, folder: Path, *options: str, roles: Sequence[str] = ()
+) -> Iterator[GuardedRedis]:
+    """Running with the users that `deploy/redis/make-users.sh` makes for `roles`, each with `PASSWORD`."""
     made = folder / "users"
     made.mkdir()
     for user in ("p33", "p33-gate", "p33-operator"):
         (made / f"{user}.password").write_text(PASSWORD + "\n")
-    subprocess.run([DEPLOY / "redis" / "make-users.sh", made], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    make = [str(DEPLOY / "redis" / "make-users.sh"), str(made), "quantum", *roles]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
     acl = made / "users.acl"
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
     acl.write_text(f"{acl.read_text()}user {_ADMIN} on #{digest} ~* &* +@all\nuser default off\n")

@@ -205,8 +205,8 @@ def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: Guar
     assert {"HSET", "XADD", "XACK"} <= called
     assert {"XREADGROUP", "INFO", "MGET"} <= sent
     # By redis-py itself: scripts, whether the connection lives, which database.
-    # BLOCK is no command, HELLO needs no right, and SENTINEL is for Sentinels.
-    by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL"}
+    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels, XINFO for roles that read streams.
+    by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL", "XINFO"}
     assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
 
 
@@ -311,3 +311,12 @@ def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_
         assert f"user {user} on #{hashlib.sha256(password.encode()).hexdigest()} " in first
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
     assert (tmp_path / "secrets/users.acl").read_text() == first
+    subprocess.run([*make, "universe"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    with_role = (tmp_path / "secrets/users.acl").read_text()
+    begin, rights = first.splitlines()[0], with_role.splitlines()[0]
+    assert rights.startswith(f"{begin} (")
+    assert rights.endswith(" ~other:cfg:universe:* ~other:universe:shadow:* ~other:stream:universe.events)")
+    assert with_role.splitlines()[1:] == first.splitlines()[1:]
+    unknown = subprocess.run([*make, "nothing"], capture_output=True, text=True, check=False)  # noqa: S603
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith("make-users.sh: no role nothing; there are: ")

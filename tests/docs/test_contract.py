@@ -23,7 +23,7 @@ from brain.plans.permit import Reason
 from brain.plans.plan_fields import LARGEST_ENTRY, LARGEST_FIELD, read_plan
 from commands import cli
 from monitoring.metrics.catalogue import CATALOGUE
-from monitoring.status.document import StatusDocument
+from monitoring.status.document import RolesShown, StatusDocument
 from permit_gate import GOVERNOR
 from settings import VARIABLES
 from store.execution_values import encode_record
@@ -90,7 +90,12 @@ def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_oth
             (name,) = [name for name in listed if matching(name, "[^:]+").fullmatch(key)]
             seen[name] = kind.upper()
     assert seen == {name: listed[name] for name in seen}
-    others = {*documented("Keys", 0), GOVERNOR.key("quantum", "<plan_id>"), "quantum:stream:trade.intent"}
+    others = {
+        *documented("Keys", 0),
+        GOVERNOR.key("quantum", "<plan_id>"),
+        "quantum:stream:trade.intent",
+        Keys("quantum").players,  # of roles, which are off
+    }
     assert listed.keys() - seen.keys() == others
 
 
@@ -237,6 +242,7 @@ def test_the_status_document_has_the_members_of_the_contract(one_way: Observed) 
         each.name for each in msgspec.structs.fields(StatusDocument) if each.default is not msgspec.UNSET
     ]
     assert list(one_way.status) == listed == always
+    assert list(documented("Roles")) == list(RolesShown.__struct_fields__)
 
 
 def labels_of(name: str, text: str) -> set[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pytest
 
 import commands
-from commands.demo import final_check, machine_load, runner, trader
+from commands.demo import final_check, machine_load, runner, service_executor
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.final_check import FinalCheck
 from commands.demo.machine_load import LoadMeter
@@ -22,19 +22,23 @@ _BUSY_FROM = {"busy": 0.0, "calm": float("inf"), "as-it-is": machine_load._TOO_B
 
 
 async def _check_after_a_trade_by_hand(
-    services: OtherServices, exchange: ExchangeClient, symbols: Sequence[str], meter: LoadMeter
+    services: OtherServices,
+    exchange: ExchangeClient,
+    symbols: Sequence[str],
+    meter: LoadMeter,
+    executor: service_executor.ServiceExecutor | None,
 ) -> FinalCheck:
     traded = (await exchange.symbols())[-1]
     await exchange.move_position(traded.name, traded.step)
-    return await final_check.check_final_state(services, exchange, symbols, meter)
+    return await final_check.check_final_state(services, exchange, symbols, meter, executor)
 
 
 def _give(fault: str, patch: pytest.MonkeyPatch) -> None:
     if fault == "ledger-differs":
         patch.setattr(final_check, "_WITHIN_SEC", 0.5)
         patch.setattr(runner, "check_final_state", _check_after_a_trade_by_hand)
-    elif fault == "gate-impatient":
-        patch.setattr(trader, "TIMEOUT_SEC", 0.001)
+    elif fault == "impatient":
+        patch.setattr(service_executor, "_RESULT_WITHIN_SEC", 0.001)
     elif fault == "no-space":
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     else:

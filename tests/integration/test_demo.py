@@ -43,6 +43,7 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
     folder, recording = tmp_path / "temporary", tmp_path / "decisions.jsonl"
     folder.mkdir()
     async with running_demo(folder, "--seconds", "6", "--export", str(recording)) as demo:
+        await demo.wrote("the daemon, with an environment of its own, in the roles universe and executor")
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         code = await demo.ended()
@@ -55,6 +56,7 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
         "symbol_not_in_allowlist",
         "malformed_plan",
         "permit latency",
+        "execution ",
         "snapshot ages",
         "request weight",
         "equals the exchange: 569 symbols",
@@ -67,6 +69,17 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
     assert code == 0, shown
     said = re.search(r"Identical: (\d+) decisions", shown)
     assert said is not None and int(said[1]) > 100, shown
+
+
+async def test_the_demo_plays_the_roles_that_the_daemon_has_not(tmp_path: Path) -> None:
+    async with running_demo(tmp_path, "--seconds", "3", "--roles", "") as demo:
+        await demo.wrote("the other services: universe, publishers, Governor, reconcile engine, executors")
+        await demo.wrote("Ready: 569 symbols")
+        children = demo.children()
+        assert await demo.ended() == 0, demo.output
+    assert "of them twice" in demo.output
+    assert "equals the exchange: 569 symbols" in demo.output
+    assert_nothing_left(tmp_path, children)
 
 
 async def test_ctrl_c_ends_the_demo_with_its_summary_and_leaves_nothing_behind(tmp_path: Path) -> None:

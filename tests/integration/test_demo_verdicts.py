@@ -16,8 +16,8 @@ def _with(fault: str, load: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("fault", "load", "code", "verdict"),
     [
-        ("gate-impatient", "calm", 1, "FAILED: "),
-        ("gate-impatient", "busy", 75, "INCONCLUSIVE: this machine was too busy: "),
+        ("impatient", "calm", 1, "FAILED: "),
+        ("impatient", "busy", 75, "INCONCLUSIVE: this machine was too busy: "),
         ("ledger-differs", "busy", 1, "FAILED: "),
     ],
 )

@@ -98,12 +98,12 @@ NEEDED = tuple(map(node, ("permit_evaluator", "ledger_writer", "candidate_planne
 class StatusRig:
     """Ready to decide, with one snapshot; each test takes away what it is about."""
 
-    def __init__(self, *, port: int = 0, snapshot: bool = True) -> None:
+    def __init__(self, *, port: int = 0, snapshot: bool = True, universe: str = "off") -> None:
         self.clock = SetClock()
         self.logged = CapturingLogger()
         self.log: FilteringBoundLogger = structlog.wrap_logger(self.logged, processors=[])
         self.clocks = Clocks(self.clock)
-        self.channels = Channels(1)
+        self.channels = Channels(1, universe=universe != "off")
         self.channels.metrics = self.events = DropOldest[MetricEvent]("metrics", 100)
         self.book, self.lease = self.channels.book, self.channels.lease
         self.waits: list[tuple[str, str]] = []
@@ -115,7 +115,7 @@ class StatusRig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
         self.monitor = Monitor(
-            settings.load(ENVIRONMENT),
+            settings.load({**ENVIRONMENT, "P33_UNIVERSE": universe}),
             self.channels,
             self.store,
             tree=lambda: StandingTree(self.tree, self.waits),

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from settings import Settings, SettingsError, load
-from settings.kinds import switch
 from settings.rules import hold_rules
 from settings.variables import FIELD_OF
 from tests.settings.refusal import refusal
@@ -17,7 +16,6 @@ from tests.settings.refusal import refusal
 ROLES = {
     "P33_GOVERNOR": "Governor",
     "P33_RECONCILE": "reconcile engine",
-    "P33_EXECUTOR": "executor",
     "P33_INTENT_BRIDGE": "Intent Bridge",
     "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
 }
@@ -25,7 +23,7 @@ ROLES = {
 
 def test_every_role_is_off_unless_it_is_switched_on() -> None:
     settings = load({}).settings
-    for switch_name in (*ROLES, "P33_UNIVERSE"):
+    for switch_name in (*ROLES, "P33_EXECUTOR", "P33_UNIVERSE"):
         assert getattr(settings, FIELD_OF[switch_name]) == "off"
     assert settings.executing == "off"
 
@@ -42,13 +40,14 @@ def test_a_role_that_this_version_does_not_have_can_only_be_off(variable: str, r
     assert refusal({variable: "on"}) == expected
 
 
-def test_a_role_that_exists_accepts_its_words_and_no_other() -> None:
-    kind = switch("executor", "off", "dry_run", "on", built=True)
-    assert [kind.parse(word) for word in ("off", "dry_run", "ON")] == ["off", "dry_run", "on"]
-    for word in ("shadow", "true", ""):
-        with pytest.raises(ValueError, match="choices"):
-            kind.parse(word)
-    assert kind.allowed == "off, dry_run or on"
+@pytest.mark.parametrize("text", ["off", "dry_run", "on", "OFF", "Dry_Run"])
+def test_the_executor_can_send_orders_or_only_say_which_it_would_send(text: str) -> None:
+    assert load({"P33_EXECUTOR": text}).settings.executor == text.lower()
+
+
+@pytest.mark.parametrize("text", ["shadow", "true"])
+def test_the_executor_has_no_shadow(text: str) -> None:
+    assert refusal({"P33_EXECUTOR": text}) == f"P33_EXECUTOR='{text}' is not allowed: off, dry_run or on"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +142,7 @@ def test_a_value_outside_of_what_is_allowed_stops_the_start(variable: str, text:
     [
         ("UNIVERSE_MAXX", "UNIVERSE_MAX"),
         ("EXEC_REAL_MONY", "EXEC_REAL_MONEY"),
-        ("APPLY_MODUS", "APPLY_MODE"),
+        ("APPLY_PERMIT_WAIT", "APPLY_PERMIT_WAIT_MS"),
         ("GOV_ANY", None),
         ("P34_ANY", None),
         ("INTENT_BRIDGE_ANY", None),

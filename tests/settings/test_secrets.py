@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from settings import VARIABLES, Loaded, Secret, Settings, SettingsError, describe, load
+from settings.variables import FIELD_OF
 
 SECRETS = [variable.name for variable in VARIABLES if variable.kind.is_secret]
 NAMES = [variable.name for variable in VARIABLES] + [f"{name}_FILE" for name in SECRETS]
@@ -94,7 +95,7 @@ def test_a_secret_may_come_from_a_file_without_its_final_newline(name: str, tmp_
 
 
 def vars_of(settings: Settings) -> list[object]:
-    return [getattr(settings, name) for name in Settings.__slots__]
+    return [getattr(settings, name) for name in FIELD_OF.values()]
 
 
 @pytest.mark.parametrize(

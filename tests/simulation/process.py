@@ -17,8 +17,6 @@ from structlog.typing import FilteringBoundLogger
 
 import supervisor
 from channels import Channels, DropOldest, MetricEvent
-from exchange.order_counts import OrderCounts
-from exchange.order_requests import OrderRequests
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -44,6 +42,7 @@ from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
 from tests.simulation.venue import Venue
 from tests.supervision.rig import rigged
 from wiring.edges import Edges
+from wiring.roles import channels_of, order_entry_of
 
 #: From the end of a process to its next start, as systemd has it here.
 _RESTART_SEC = 1.0
@@ -226,8 +225,7 @@ class Process:
         self.requests.started()
         settings = self._loaded.settings
         credentials = settings.require_credentials()
-        executes = settings.executor != "off"
-        channels = Channels(settings.shards, executor=executes)
+        channels = channels_of(settings)
         server_time = ServerTime()
         budget = WeightBudget(
             self.clock,
@@ -278,7 +276,7 @@ class Process:
                 if self._mark_interval_sec is None
                 else MarkConnector(self._venue, self._mark_interval_sec, self.clock, self._marks_connected),
                 budget=budget,
-                order_entry=self._order_entry(rest, server_time) if executes else None,
+                order_entry=order_entry_of(settings, rest, self.clock, server_time),
             )
             service = supervisor.Service(
                 self._loaded, channels, edges, clock=self.clock, rng=Random(rng.random()), log=self._log
@@ -292,16 +290,6 @@ class Process:
             self.channels, self.tree = channels, service.tree
             await service.tree.run()
             await self._release_lease(channels, self.store)
-
-    def _order_entry(self, rest: BinanceRest, server_time: ServerTime) -> OrderRequests:
-        settings = self._loaded.settings
-        counts = OrderCounts(
-            self.clock,
-            per_10s=settings.orders_per_10s,
-            per_min=settings.orders_per_min,
-            exchange_ms=server_time.exchange_ms,
-        )
-        return rest.order_entry(counts, timeout_sec=settings.order_timeout_sec)
 
     def _on_supervision_event(self, metrics: DropOldest[MetricEvent], event: SupervisionEvent) -> None:
         report_supervision(metrics, self._log, event)

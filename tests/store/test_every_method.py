@@ -26,6 +26,7 @@ from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, d
 from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.test_lease import TIMES, TTL_MS
+from tests.store.test_publications import PUBLICATION
 from tests.store.test_snapshots import snapshot
 
 #: What differs from run to run and from server to server: ids, times, runs.
@@ -35,11 +36,21 @@ GROUPS = ("plans", "results", "executions", "dry_runs", "manual_plans")
 
 Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
 
+
+async def players(group: ConsumerGroup) -> object:
+    """Consumers of a group, but for how long they have been idle."""
+    return [(each.name, each.pending, each.ours) for each in await group.consumers()]
+
+
 #: By method: what is asked, of a Redis that `furnished` has filled.
 EXAMPLES: dict[str, Example] = {
     "plans.create": lambda store, _: store.plans.create(lost=True),
     "plans.read_new": lambda store, _: store.plans.read_new(count=10, block_ms=20),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
+    "plans.consumers": lambda store, _: players(store.plans),
+    "plans.take_part": lambda store, fence: store.plans.take_part(fence),
+    "results.consumers": lambda store, _: players(store.results),
+    "results.take_part": lambda store, fence: store.results.take_part(fence),
     "commit_decisions": lambda store, fence: store.commit_decisions(fence, [DECISION, DECISION]),
     "plans.acknowledge": lambda store, fence: store.plans.acknowledge(fence, [ENTRY]),
     "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, ENTRY, ("error", "x")),
@@ -72,6 +83,10 @@ EXAMPLES: dict[str, Example] = {
         fence, [MarkWrite(name, "1", "2", "3") for name in (SYMBOL, "ETHUSDT")]
     ),
     "universe": lambda store, _: store.universe(),
+    "published_universe": lambda store, _: store.published_universe(shadow=False),
+    "publish_universe": lambda store, fence: store.publish_universe(
+        fence, PUBLICATION, rests_on=None, shadow=False
+    ),
     "recent_intents": lambda store, _: store.recent_intents("0-0", None, 10),
     "hold_lease": lambda store, fence: store.hold_lease("first", fence, TTL_MS),
     "release_lease": lambda store, fence: store.release_lease(fence),

@@ -11,6 +11,7 @@ from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
+from tests.store.test_publications import PUBLICATION
 
 TTL_MS = 60_000
 
@@ -219,6 +220,13 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     ),
     "prove_snapshots": lambda store, fence: store.prove_snapshots(
         fence, {"ETHUSDT": 1}, times=TIMES, verified_by="stream", ttl_sec=60
+    ),
+    "plans.take_part": lambda store, fence: store.plans.take_part(fence),
+    "publish_universe": lambda store, fence: store.publish_universe(
+        fence, PUBLICATION, rests_on=None, shadow=False
+    ),
+    "publish_universe in the shadow": lambda store, fence: store.publish_universe(
+        fence, PUBLICATION, rests_on=None, shadow=True
     ),
     "write_marks": lambda store, fence: store.write_marks(fence, [MarkWrite("ETHUSDT", "1", "2", "3")]),
     "begin_order": lambda store, fence: store.begin_order(fence, BEGIN),

@@ -35,6 +35,7 @@ OWN_KEYS = (
     "q:stream:executor.audit", "q:stream:executor.dry_run", "q:metrics:intent_executor", "q:permit:g-*",
     "q:permit_gate:consumed:*", "q:reconcile:hold_reason:*", "q:reconcile:hold_sig:*", "q:kill",
     "q:global:kill_switch", "q:system:mode", "q:lockdown", "q:governor:trading_state",
+    "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
 )  # fmt: skip
 #: They repeat what they write and nothing of it is counted.
 MAY_BE_HALF_DONE = {"prove_snapshots", "renew_ledgers", "write_marks"}

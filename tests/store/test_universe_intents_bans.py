@@ -5,7 +5,8 @@ import pytest
 from brain.identifiers import EntryId
 from store.errors import StoreRefusedError
 from store.protocol import Store
-from store.records import Entry, UniverseKeys
+from store.records import Entry
+from store.universe_records import UniverseKeys
 from tests.store.backends import KEYS, Backend
 
 

@@ -1,0 +1,1 @@
+"""Publishes the universe: the symbols that may be opened."""

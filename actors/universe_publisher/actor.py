@@ -1,0 +1,211 @@
+"""Publishes the universe, chosen from the exchange's listing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.universe_publisher.publications import NextState, Publications, PublisherRules, stored
+from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
+from brain.identifiers import FencingToken
+from brain.symbols.publication import Judgement, Listing, Outcome, Stored, judge, not_published
+from brain.symbols.universe_text import volumes_text
+from channels import (
+    Count,
+    DropOldest,
+    LatestValue,
+    Lease,
+    ListingFailed,
+    ListingRead,
+    MetricEvent,
+    UniverseChannels,
+    UniverseState,
+    VolumesRead,
+)
+from clocks.clocks import Clocks
+from store.errors import FencedError
+from store.protocol import UniversePublisherStore
+from store.universe_records import PublishedUniverse
+from supervision import Heartbeat
+
+_ATTEMPTS = 5
+_PAUSE_SEC = 0.1
+#: A listing that does not come for so many refreshes counts as a failed read.
+_PATIENCE_REFRESHES = 2.0
+#: The first volumes are waited for so long: a list without them may have symbols that one with them has not.
+_VOLUMES_PATIENCE_SEC = 5.0
+#: A read confirms that a list shrank so many refreshes after the last that did; others ask for reads, too.
+_CONFIRMING_REFRESHES = 0.9
+
+
+class UniversePublisher:
+    """Publishes what the candidate planner has read of the listing, while this instance holds the lease.
+
+    What cannot be published leaves the previous list, marked as stale. The active list expires once its
+    publisher is gone: each refresh prolongs its life, whatever came of it.
+    """
+
+    def __init__(
+        self,
+        store: UniversePublisherStore,
+        channels: UniverseChannels,
+        lease: LatestValue[Lease],
+        *,
+        rules: PublisherRules,
+        metrics: DropOldest[MetricEvent],
+        clocks: Clocks,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._channels = channels
+        self._lease = lease
+        self._rules = rules
+        self._shadow = rules.mode == "shadow"
+        self._publications = Publications(rules)
+        self._metrics = metrics
+        self._clocks = clocks
+        self._log = log.bind(shadow=True) if self._shadow else log
+        self._trouble = RedisTrouble(f"Redis at {store.address}", self._log)
+        self._looked_at: ListingRead | ListingFailed | None = None
+        #: The last one whose list was published under this lease.
+        self._published: ListingRead | ListingFailed | None = None
+        self._shrunk_reads = 0
+        #: When the read was asked for that last counted as one of those (monotonic clock).
+        self._shrunk_sec = 0.0
+        #: Those that were written under this lease.
+        self._volumes: VolumesRead | None = None
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Publish until cancelled."""
+        while True:
+            try:
+                await self._publish(await lease_fence(self._lease, heartbeat, self._trouble), heartbeat)
+            except FencedError:
+                with heartbeat.waiting_for("the lease, held by another instance"):
+                    await trio.sleep(_PAUSE_SEC)
+            except RETRYABLE_REDIS_ERRORS as trouble:
+                self._trouble.begin(trouble, heartbeat)
+                with heartbeat.waiting_for(self._trouble.text):
+                    await trio.sleep(_PAUSE_SEC)
+
+    async def _publish(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
+        """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
+        self._looked_at = self._published = self._volumes = None
+        await self._write(self._publications.bootstrap, fence)
+        with heartbeat.idle(), trio.move_on_after(_VOLUMES_PATIENCE_SEC):
+            await self._channels.volumes.get()
+        while True:
+            self._trouble.over()
+            listing = await self._next_listing(heartbeat)
+            if self._is_due(listing):
+                await self._apply(listing, fence)
+            self._looked_at = listing
+            heartbeat.beat()
+
+    async def _next_listing(self, heartbeat: Heartbeat) -> ListingRead | ListingFailed:
+        """Wait for a listing that was not looked at yet; return a failure where none comes."""
+        channel, patience_sec = self._channels.listing, _PATIENCE_REFRESHES * self._rules.refresh_sec
+        if channel.value is not None and channel.value is not self._looked_at:
+            return channel.value
+        with heartbeat.idle(), trio.move_on_after(patience_sec):
+            return await channel.changed()
+        return ListingFailed(f"exchangeInfo was not read for {patience_sec:g} s", self._clocks.now())
+
+    def _is_due(self, listing: ListingRead | ListingFailed) -> bool:
+        """Return False for a read after which another comes before the next refresh is due."""
+        if self._published is None:
+            return True
+        since_sec = listing.asked.monotonic_sec - self._published.asked.monotonic_sec
+        return since_sec >= self._rules.refresh_sec - self._rules.listing_sec
+
+    async def _apply(self, listing: ListingRead | ListingFailed, fence: FencingToken) -> None:
+        """Judge the listing, and write what follows."""
+        now_ms, volumes = await self._clocks.ask_redis(self._store), self._known_volumes()
+        shrunk_reads = self._shrunk_reads + (1 if self._confirms(listing) else 0)
+        judged: list[Judgement] = []
+
+        def next_state(found: PublishedUniverse) -> NextState:
+            judged[:] = [self._judge(listing, volumes, stored(found), shrunk_reads)]
+            asof, text = self._asof(listing, now_ms), self._volumes_written(volumes, now_ms)
+            return self._publications.next(judged[0], found, asof, text)
+
+        if not await self._write(next_state, fence):
+            self._metrics.send(Count("universe_refresh_total", ("contended",)))
+            self._log.warning("Universe: another publisher changes the last good list", attempts=_ATTEMPTS)
+            return
+        outcome = judged[0].outcome
+        self._published = listing if outcome is Outcome.PUBLISHED else None
+        if outcome is Outcome.PUBLISHED:
+            self._shrunk_reads = 0
+        elif outcome is Outcome.SHRANK and shrunk_reads > self._shrunk_reads:
+            self._shrunk_reads, self._shrunk_sec = shrunk_reads, listing.asked.monotonic_sec
+        self._volumes = volumes
+        self._metrics.send(Count("universe_refresh_total", (outcome,)))
+        for change, _ in judged[0].changes:
+            self._metrics.send(Count("universe_changes_total", (change,)))
+
+    def _confirms(self, listing: ListingRead | ListingFailed) -> bool:
+        """Return True for a first read of a shrunk list, and for one a refresh after the one before."""
+        later_sec = listing.asked.monotonic_sec - self._shrunk_sec
+        return self._shrunk_reads == 0 or later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
+
+    def _judge(
+        self,
+        listing: ListingRead | ListingFailed,
+        volumes: VolumesRead | None,
+        before: Stored,
+        shrunk_reads: int,
+    ) -> Judgement:
+        if isinstance(listing, ListingFailed):
+            return not_published(Outcome.FETCH_FAILED, listing.error, before)
+        read = Listing(
+            listing.contracts,
+            self._clocks.exchange_ms(listing.asked),
+            None if volumes is None else volumes.by_symbol,
+            listing.unreadable,
+        )
+        return judge(read, before, self._rules.universe, shrunk_reads=shrunk_reads)
+
+    def _known_volumes(self) -> VolumesRead | None:
+        """Return the volumes, while they are no older than their life in Redis."""
+        volumes = self._channels.volumes.value
+        if volumes is None or volumes.asked.age_sec(self._clocks.now()) > 2 * self._rules.volume_sec:
+            return None
+        return volumes
+
+    def _volumes_written(self, volumes: VolumesRead | None, now_ms: int) -> str:
+        """Return the text of volumes that were not written under this lease yet, else none."""
+        if volumes is None or volumes is self._volumes:
+            return ""
+        return volumes_text(volumes.by_symbol, asof_epoch=self._asof(volumes, now_ms))
+
+    async def _write(
+        self, next_state: Callable[[PublishedUniverse], NextState | None], fence: FencingToken
+    ) -> bool:
+        """Write and show what follows from what is found; again, where the last good list has changed."""
+        for _ in range(_ATTEMPTS):
+            found = await self._store.published_universe(shadow=self._shadow)
+            following = next_state(found)
+            if following is None:
+                return True
+            if await self._store.publish_universe(
+                fence, following.write, rests_on=found.last_ok, shadow=self._shadow
+            ):
+                self._show(following.state)
+                return True
+        return False
+
+    def _asof(self, read: ListingRead | ListingFailed | VolumesRead, now_ms: int) -> int:
+        """Return the moment of which a read is true (Redis's clock, epoch seconds)."""
+        return int(now_ms / 1000 - read.asked.age_sec(self._clocks.now()))
+
+    def _show(self, state: UniverseState) -> None:
+        """Publish the state in process, and log it: a list each time, a fault when it begins or changes."""
+        before = self._channels.state.value
+        self._channels.state.send(state)
+        if not state.stale:
+            self._log.info(f"Published universe: {state.count} symbols, asof={state.asof_epoch}")
+        elif before is None or before.error != state.error:
+            self._log.warning(f"Universe marked stale: {state.error}")

@@ -1,0 +1,82 @@
+"""Checks of the roles that are switched on: that no other player of one works beside this service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from actors.one_player import ACTIVE_SEC, player_text
+from brain.symbols.universe_text import read_list
+from commands.check.findings import Finding, failed, ok, warning
+from commands.clients.redis_reading import RedisReading, text_of
+from settings import Settings
+from store.keys import ExecutorKeys, UniverseNames
+from store.stored_values import read_lease
+
+_STOP_IT = (
+    "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"
+)
+
+
+def role_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
+    """Yield the findings on each role that is not off. Raises redis.exceptions.RedisError."""
+    if own.universe != "off":
+        yield _universe(redis, own)
+    if own.executing == "on":
+        keys = ExecutorKeys(redis.keys)
+        streams = (keys.plans, keys.manual_plans) if own.manual_lane else (keys.plans,)
+        for stream in streams:
+            yield player_finding(redis, own, "executor", stream.key, stream.group)
+
+
+def player_finding(redis: RedisReading, own: Settings, role: str, stream: str, group: str) -> Finding:
+    """Return whether another player of a role works on its stream. Raises redis.exceptions.RedisError."""
+    name = f"role {role}"
+    try:
+        rows: list[dict[str, Any]] = redis.client.xinfo_consumers(stream, group)
+    except ResponseError as error:
+        if "NOGROUP" in str(error) or "no such key" in str(error):
+            return ok(name, f"no group {group} on {stream} yet")
+        raise
+    ours = {own.instance, *map(text_of, redis.client.hkeys(redis.keys.players))}
+    idle_sec = {text_of(row["name"]): row["idle"] / 1000 for row in rows}
+    others = {each: sec for each, sec in idle_sec.items() if each not in ours and sec < ACTIVE_SEC}
+    if not others:
+        return ok(name, f"no other consumer of {group} on {stream} was active within {ACTIVE_SEC:g} s")
+    most_active = min(others, key=lambda each: others[each])
+    return _another(name, player_text(role, stream, most_active, others[most_active]), own)
+
+
+def _another(name: str, detail: str, own: Settings) -> Finding:
+    if own.take_over:
+        return warning(name, f"{detail}; P33_TAKE_OVER is set", _STOP_IT)
+    return failed(name, detail, _STOP_IT)
+
+
+def _universe(redis: RedisReading, own: Settings) -> Finding:
+    """Look at who published last, and of when that is: the universe is no stream, and has no group."""
+    name = f"role universe ({own.universe})"
+    keys = UniverseNames(redis.keys.prefix, shadow=own.universe == "shadow")
+    meta: Mapping[bytes, bytes] = redis.client.hgetall(keys.meta)  # type: ignore[assignment]
+    listed = read_list(redis.client.get(keys.active))  # type: ignore[arg-type]
+    if listed is None:
+        return ok(name, f"{keys.active} is not published yet")
+    age_sec = redis.now_ms() / 1000 - listed.asof_epoch
+    by = text_of(meta.get(b"published_by", b"")) or "a publisher that gives no name"
+    if by not in _our_instances(redis, own) and age_sec < 2 * own.universe_refresh_sec:
+        return _another(
+            name, f"another universe publisher works on {keys.active}: {by}, {age_sec:.0f} s ago", own
+        )
+    detail = f"{len(listed.symbols)} symbols, {age_sec:.0f} s old"
+    if meta.get(b"stale") != b"0":
+        error = text_of(meta.get(b"error", b""))
+        return warning(name, f"{detail}, marked as stale: {error}", "docs/operations.md names each cause")
+    return ok(name, detail)
+
+
+def _our_instances(redis: RedisReading, own: Settings) -> set[str]:
+    """Return this instance, and the one that holds the lease: no other of ours publishes."""
+    lease: Any = redis.client.get(redis.keys.lease)
+    return {own.instance} if lease is None else {own.instance, read_lease(lease, held=False).holder}

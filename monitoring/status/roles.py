@@ -1,0 +1,76 @@
+"""Roles in `/status` and on the page: those that are switched on, and what each is doing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from channels import Channels, UniverseState
+from clocks.clocks import Clocks
+from monitoring.metrics.registry import MetricRegistry
+from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
+from settings import Settings
+
+
+class RolesSource:
+    """Reads the state of the roles from channels and registry."""
+
+    def __init__(
+        self, settings: Settings, channels: Channels, clocks: Clocks, registry: MetricRegistry
+    ) -> None:
+        self._settings = settings
+        self._channels = channels
+        self._clocks = clocks
+        self._registry = registry
+
+    def shown(self) -> RolesShown | msgspec.UnsetType:
+        """Return the roles; unset where all are off."""
+        publishes = self._channels.universe_channels is not None
+        executes = self._channels.open_executions is not None
+        if not publishes and not executes:
+            return msgspec.UNSET
+        return RolesShown(
+            universe=self._universe_shown() if publishes else msgspec.UNSET,
+            executor=self._executor_shown() if executes else msgspec.UNSET,
+        )
+
+    def universe(self) -> UniverseState | None:
+        """Return the universe as this instance published it; None while it stands by."""
+        channels, lease = self._channels.universe_channels, self._channels.lease.value
+        if channels is None or lease is None or lease.fence is None:
+            return None
+        return channels.state.value
+
+    def universe_age_sec(self, state: UniverseState) -> float:
+        """Return the age of the active list; from 1970 on where there was none yet."""
+        now, redis = self._clocks.now(), self._clocks.redis
+        now_ms = redis.now_ms(now) if redis.known else now.wall_ms
+        return max(now_ms / 1000 - state.asof_epoch, 0.0)
+
+    def _universe_shown(self) -> UniverseShown:
+        mode, state = self._settings.universe, self.universe()
+        if state is None:
+            return UniverseShown(mode=mode, doing="waits for the lease, or for a first read")
+        where = "for all to read" if mode == "on" else "in its shadow"
+        doing = f"publishes {state.count} symbols {where}"
+        if state.stale:
+            doing = f"leaves {state.count} symbols standing, marked as stale: {state.error}"
+        return UniverseShown(
+            mode=mode,
+            doing=doing,
+            symbols=state.count,
+            age_sec=self.universe_age_sec(state),
+            stale=state.stale,
+            error=state.error or None,
+        )
+
+    def _executor_shown(self) -> ExecutorShown:
+        mode, lease = self._settings.executing, self._channels.lease.value
+        if lease is None or lease.fence is None:
+            return ExecutorShown(mode=mode, doing="waits for the lease")
+        if mode == "dry_run":
+            return ExecutorShown(mode=mode, doing="publishes what it would send, and sends no order")
+        open_orders = round(self._registry.value("exec_open_orders") or 0)
+        doing = f"sends orders, {open_orders} of them not final"
+        if undecided := round(self._registry.value("exec_unknown") or 0):
+            doing += f", {undecided} undecided"
+        return ExecutorShown(mode=mode, doing=doing, open_orders=open_orders)

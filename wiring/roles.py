@@ -1,0 +1,116 @@
+"""Children of the group `roles`: the other players of the chain that this service is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.universe_publisher.actor import UniversePublisher
+from actors.universe_publisher.publications import PublisherRules
+from channels import Channels
+from clock import Clock
+from clocks.clocks import Clocks
+from exchange.order_counts import OrderCounts
+from exchange.order_requests import OrderRequests
+from exchange.rest import BinanceRest
+from exchange.server_time import ServerTime
+from settings import Settings
+from supervision import ChildSpec, Heartbeat
+from wiring.edges import Edges
+from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
+from wiring.groups import actor
+from wiring.rules import executor_rules, planner_rules, universe_rules
+
+
+def channels_of(settings: Settings) -> Channels:
+    """Make the channels of a service with the roles that are switched on."""
+    return Channels(
+        settings.shards, universe=settings.universe != "off", executor=settings.executing != "off"
+    )
+
+
+def order_entry_of(
+    settings: Settings, exchange: BinanceRest, clock: Clock, server_time: ServerTime
+) -> OrderRequests | None:
+    """Return the order requests of the executor; None where its role is off."""
+    if settings.executing == "off":
+        return None
+    counts = OrderCounts(
+        clock,
+        per_10s=settings.orders_per_10s,
+        per_min=settings.orders_per_min,
+        exchange_ms=server_time.exchange_ms,
+    )
+    return exchange.order_entry(counts, timeout_sec=settings.order_timeout_sec)
+
+
+def role_children(
+    settings: Settings,
+    channels: Channels,
+    edges: Edges,
+    clocks: Clocks,
+    log: FilteringBoundLogger,
+    *,
+    before_requests: Callable[[Heartbeat], Awaitable[object]],
+) -> list[ChildSpec]:
+    """Return the roles that are switched on, none where all are off.
+
+    What sends requests to the exchange waits for `before_requests` first.
+    """
+    return [
+        *_universe(settings, channels, edges, clocks, log),
+        *_executor(settings, channels, edges, clocks, log, before_requests),
+    ]
+
+
+def _universe(
+    settings: Settings, channels: Channels, edges: Edges, clocks: Clocks, log: FilteringBoundLogger
+) -> Iterator[ChildSpec]:
+    mode, universe = settings.universe, channels.universe_channels
+    if mode == "off" or universe is None:
+        return
+    rules = PublisherRules(
+        mode=mode,
+        refresh_sec=settings.universe_refresh_sec,
+        listing_sec=planner_rules(settings).rules_refresh_sec,
+        volume_sec=settings.universe_volume_sec,
+        active_ttl_sec=settings.universe_active_ttl_sec,
+        instance=settings.instance,
+        universe=universe_rules(settings),
+    )
+    yield actor(
+        "universe_publisher",
+        lambda: UniversePublisher(
+            edges.store,
+            universe,
+            channels.lease,
+            rules=rules,
+            metrics=channels.metrics,
+            clocks=clocks,
+            log=log,
+        ),
+    )
+
+
+def _executor(
+    settings: Settings,
+    channels: Channels,
+    edges: Edges,
+    clocks: Clocks,
+    log: FilteringBoundLogger,
+    before_requests: Callable[[Heartbeat], Awaitable[object]],
+) -> Iterator[ChildSpec]:
+    if settings.executing == "off" or edges.order_entry is None:
+        return
+    making = ExecutorMaking(
+        channels,
+        edges.store,
+        edges.order_entry,
+        stale_threshold_sec=settings.stale_threshold_sec,
+        clocks=clocks,
+        rules=executor_rules(settings),
+        take_over=settings.take_over,
+        log=log,
+    )
+    yield actor("executor", making.executor, after=before_requests, grace_sec=EXECUTOR_GRACE_SEC)
