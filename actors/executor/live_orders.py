@@ -156,13 +156,6 @@ class RecordWriter:
             live.stored = stored
             live.learn(progress.merge(stored, live.known), "takeover")
 
-    async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
-        """Take in what another process has written of an order."""
-        stored = await self.read(live.stored.plan_id, heartbeat)
-        if stored is not None and stored.version > live.stored.version:
-            live.stored = stored
-            live.learn(progress.merge(stored, live.known), "takeover")
-
     async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
         """Read a record, as soon as Redis answers."""
 

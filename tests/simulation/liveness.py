@@ -41,6 +41,7 @@ _LASTING = (
     "quantum:p33:redis_run",
     "quantum:p33:evictions",
     "quantum:p33:last_result_id",
+    "quantum:p33:players",
 )
 
 
