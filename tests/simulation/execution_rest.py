@@ -95,11 +95,11 @@ class ExecutionRest:
     def _judge_end(self, execution: Execution) -> None:
         world, books, order = self._world, self._world.books, execution.order
         require(execution.final, "e7", f"{execution.plan_id} has no end: {order}")
+        hold = world.redis.get(ExecutorKeys(world.keys).hold_sig(execution.symbol))
+        ours = hold == f"exec:{execution.client_order_id}".encode()
+        held = world.redis.kind(world.keys.hold(execution.symbol)) != "none"
+        require(not (ours and held), "e5", f"{execution.plan_id} is over, and {execution.symbol} still held")
         if order is None or execution.plan_id in books.lost | books.unmarked.keys():
             return
         booked = books.kept.booked.get(str(order.order_id), ZERO)
         require(booked == order.executed, "e2", f"{execution.plan_id}: {booked} is booked of {order}")
-        hold = world.redis.get(f"{world.keys.prefix}:reconcile:hold_sig:{execution.symbol}")
-        ours = hold == f"exec:{execution.client_order_id}".encode()
-        held = world.redis.kind(world.keys.hold(execution.symbol)) != "none"
-        require(not (ours and held), "e5", f"{execution.plan_id} is over, and {execution.symbol} still held")

@@ -193,4 +193,47 @@ EXECUTOR_MUTATIONS = (
         ),
         executor=True,
     ),
+    Mutation(
+        "a result says less than was filled",
+        ("e2",),
+        (
+            Edit(
+                "brain/execution/results.py",
+                "        filled=record.cumulative,\n",
+                "        filled=record.cumulative / 2 if record.status else record.cumulative,\n",
+            ),
+        ),
+        executor=True,
+    ),
+    Mutation(
+        "the reservation of an open order is not kept",
+        ("e5", "c"),
+        (Edit("store/memory/executions.py", "    _keep_reservation(redis, keys, hold)\n", ""),),
+        executor=True,
+    ),
+    Mutation(
+        "an order that another process has ended is followed on",
+        ("e5",),
+        (
+            Edit(
+                "actors/executor/actor.py",
+                "            await self._writer.compare(live, session.heartbeat)\n",
+                "            assert live\n",
+            ),
+        ),
+        executor=True,
+    ),
+    Mutation(
+        "a plan is acknowledged when it is read",
+        ("e7",),
+        (
+            Edit(
+                "actors/executor/plan_work.py",
+                "        plan_id = plan.plan_id\n        order_id = client_order_id(",
+                "        await reader.group.acknowledge(session.fence, [entry.id])\n"
+                "        plan_id = plan.plan_id\n        order_id = client_order_id(",
+            ),
+        ),
+        executor=True,
+    ),
 )
