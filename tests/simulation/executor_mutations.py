@@ -212,18 +212,6 @@ EXECUTOR_MUTATIONS = (
         executor=True,
     ),
     Mutation(
-        "an order that another process has ended is followed on",
-        ("e5",),
-        (
-            Edit(
-                "actors/executor/actor.py",
-                "            await self._writer.compare(live, session.heartbeat)\n",
-                "            assert live\n",
-            ),
-        ),
-        executor=True,
-    ),
-    Mutation(
         "a plan is acknowledged when it is read",
         ("e7",),
         (

@@ -84,6 +84,9 @@ class ExecutorSide:
         self.way.partly_share = _PARTLY_SHARE if on else 0.0
         if self._world.neighbours.governor is not None:
             self._world.neighbours.governor.grants_all = not on
+            for process in self._world.processes.values():
+                if process.store is not None and not on:
+                    process.store.faults.forget()
 
     async def _operate(self) -> None:
         """Act as the operator who is called for orders without a record, and of unknown outcome."""

@@ -48,9 +48,10 @@ class Reach:
         self.cut_off = False
 
     def cut(self) -> None:
-        """From now on nothing passes."""
-        self.cut_off = True
-        self._back = trio.Event()
+        """From now on nothing passes. Cut twice, it is restored once."""
+        if not self.cut_off:
+            self.cut_off = True
+            self._back = trio.Event()
 
     def restore(self) -> None:
         """Let the waiting messages go on."""
