@@ -45,6 +45,7 @@ class State(StrEnum):
     SKIPPED = "asked for no permit"
     DEAD_LETTERED = "dead-lettered"
     ACKNOWLEDGED = "acknowledged, no record"
+    EXECUTION_ALONE = "known to the executor alone"
 
 
 class PermitNow(msgspec.Struct, frozen=True):
@@ -91,8 +92,9 @@ def symbol_of(traces: PlanTraces) -> Symbol | None:
             return read_audit(traces.recorded.record).symbol
         except NotReplayableError:
             return None
-    symbol = traces.published.fields.get("symbol") if traces.published is not None else None
-    return None if symbol is None else Symbol(symbol)
+    fields = traces.execution.record if traces.published is None else traces.published.fields
+    symbol = fields.get("symbol")
+    return Symbol(symbol) if symbol else None
 
 
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
@@ -156,6 +158,12 @@ def _without_record(traces: PlanTraces) -> tuple[State, str, str]:
     if mark is not None:
         finding = "A result for this plan came, and no decision: should the plan still come, it is denied."
         return State.SETTLED_FIRST, finding, REASON_TEXTS[Reason.PLAN_ALREADY_SETTLED].advice
+    if published is None and traces.execution.found:
+        finding = (
+            "There is no trace of a plan with this id, and the executor has dealt with it: its order was "
+            "found without a record, or it was published long ago or on another stream."
+        )
+        return State.EXECUTION_ALONE, finding, ""
     finding = (
         "The plan was read and is not recorded: its record is gone, or it was decided before "
         "under the same plan id."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -92,13 +93,14 @@ async def test_a_plan_with_both_permits_becomes_one_order_and_its_result_is_book
         assert (await role(url))["state"] in ("running", "waiting")
         shown = (await asked(url, "/status")).json()
         assert shown["roles"]["executor"] == {
-            "mode": "on", "doing": "sends orders, 0 of them not final", "open_orders": 0,
+            "mode": "on", "doing": "sends orders, 0 of them not final", "open_orders": 0, "waits_for": None,
         }  # fmt: skip
         assert (
             'exec_orders_total{symbol="SOLUSDT",outcome="accepted"} 1' in (await asked(url, "/metrics")).text
         )
         page = (await asked(url, "/")).text
         assert 'id="roles"' in page and ">executor<" in page
+        assert await process.stop(signal.SIGTERM) == 0
     assert len(simulator.exchange.requests.records(path="/fapi/v1/order")) == 1
 
 
@@ -147,6 +149,7 @@ async def test_an_executor_waits_while_another_reads_the_plans_unless_it_takes_o
         (waits,) = await until_async(lambda: waiting_for(url), "it waits")
         another = "another executor works on `quantum:stream:apply.plan`: consumer theirs-1, idle "
         assert waits.startswith(another)
+        assert (await asked(url, "/status")).json()["roles"]["executor"]["waits_for"].startswith(another)
         await trio.sleep(1)  # ten times what an execution takes
         assert pipeline.entries(RESULTS) == []
     assert simulator.exchange.requests.records(path="/fapi/v1/order") == []

@@ -134,9 +134,21 @@ async def test_a_stop_loss_update_begins_no_order(service: Recording) -> None:
     ]
 
 
-async def test_a_plan_that_p33_has_not_decided_is_found_by_its_execution(service: Recording) -> None:
+async def test_an_order_that_was_found_without_a_record_is_explained_without_a_plan(
+    service: Recording,
+) -> None:
+    step(service, "orphan", order_id="17")
+    record(service, state="orphan")
+    assert lines_of(service) == ["An order of this account's executor was found without a record: 17."]
+    shown = json_of(service)
+    assert (shown["state"], shown["symbol"]) == ("known to the executor alone", "BTCUSDT")
+
+
+async def test_a_plan_that_p33_has_not_decided_shows_its_refusal(service: Recording) -> None:
+    service.publish(PLAN_ID)
     step(service, "refuse", error="malformed_plan", waited_ms="")
-    assert lines_of(service) == ["No order: malformed_plan."]
+    assert lines_of(service) == ["The plan was published.", "No order: malformed_plan."]
+    assert json_of(service)["state"] == "not read yet"
 
 
 async def test_on_a_terminal_the_execution_is_a_section_and_the_governors_permit_is_in_it(
