@@ -124,8 +124,7 @@ class KillPoints:
     """Places on the way of an order at which something happens to the process that passes."""
 
     def __init__(self) -> None:
-        self._place = ""
-        self._strike: Callable[[str], None] = lambda _name: None
+        self.disarm()
 
     def arm(self, place: str, strike: Callable[[str], None]) -> None:
         """Call `strike`, with the process's name, when the next one passes the place."""
@@ -134,6 +133,7 @@ class KillPoints:
     def disarm(self) -> None:
         """Let everything pass."""
         self._place = ""
+        self._strike: Callable[[str], None] = lambda _name: None
 
     def at(self, place: str, name: str) -> bool:
         """Strike a process that is at the place now. Answers whether it was struck."""
