@@ -43,6 +43,10 @@ class Faults:
         """Let the next `count` calls (of `method`, if given) fail before or after their effect."""
         self._planned.append(_Planned(when, method, count))
 
+    def forget(self) -> None:
+        """Let no call fail that was to: those that wait for a method."""
+        self._planned.clear()
+
     @contextmanager
     def outage(self, when: Effect = "before") -> Iterator[None]:
         """Let all calls fail for the length of a block, blocked reads and calls on their way included.

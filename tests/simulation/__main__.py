@@ -18,12 +18,14 @@ from tests.simulation.faults import FAULTY_SEC, ROUND_SEC, draw_faults
 from tests.simulation.search import rerun_command, search
 from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
+_EXECUTOR = {"on": True, "off": False, "seed": None}
+
 
 def main() -> int:
     """Return the exit code: 0 when every guarantee held."""
     asked = _arguments()
     if asked.seed is not None:
-        return _one(asked.seed, asked.rounds, asked.faults, asked.story, asked.log)
+        return _one(asked)
     began_sec = time.monotonic()
     found = search(
         asked.first,
@@ -32,6 +34,7 @@ def main() -> int:
         stop_at_first=not asked.keep_going,
         shrinks=not asked.json,
         quiet=asked.quiet,
+        executor=_EXECUTOR[asked.executor],
     )
     if asked.json:
         print(msgspec.json.encode(_as_json(found.outcomes)).decode())
@@ -51,11 +54,12 @@ def main() -> int:
     return 1 if found.failures else 0
 
 
-def _one(seed: str, rounds: int, wanted: str, story: int, log: bool) -> int:
-    faults = draw_faults(seed, rounds)
-    numbers = range(len(faults)) if wanted == "all" else _numbers(wanted)
+def _one(asked: argparse.Namespace) -> int:
+    seed, rounds, executor = asked.seed, asked.rounds, _EXECUTOR[asked.executor]
+    faults = draw_faults(seed, rounds, executor=executor)
+    numbers = range(len(faults)) if asked.faults == "all" else _numbers(asked.faults)
     kept = [faults[number] for number in numbers]
-    outcome = simulate(seed, rounds, kept, log_to_trace=log, story_lines=story)
+    outcome = simulate(seed, rounds, kept, executor=executor, log_to_trace=asked.log, story_lines=asked.story)
     for number, fault in enumerate(faults):
         if number in numbers and fault.at_sec < outcome.at_sec:
             print(f"fault {number}: {fault.kind} at {fault.at_sec} s for {fault.for_sec} s")
@@ -99,6 +103,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", help="run this seed alone")
     parser.add_argument("--rounds", type=int, default=ROUNDS_PER_HOUR, help="rounds of half a virtual hour")
     parser.add_argument("--faults", default="all", help="numbers of its faults, `all` or `none`")
+    parser.add_argument(
+        "--executor",
+        choices=tuple(_EXECUTOR),
+        default="seed",
+        help="on: the service's own executor sends the orders; off: played consumers do",
+    )
     parser.add_argument("--story", type=int, default=60, help="how many of the last lines to print")
     parser.add_argument("--log", action="store_true", help="print the service's log lines, too")
     parser.add_argument("--json", action="store_true", help="say what was found in JSON, and shrink nothing")

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from simulator.history import PositionSide
+from simulator.orders import Order
 from tests.simulation.venue import ZERO, Leg
 
 
@@ -55,6 +56,32 @@ class OwnOrder(msgspec.Struct):
     plan_id: str
 
 
+class Execution(msgspec.Struct):
+    """A plan for which the executor consumed the permits. Times are true ms, but for the request's.
+
+    `order`: the one that the exchange took. `sent`: how many requests left. `told`: what was last reported as
+    filled. `unknown`: its outcome was unknown. `refused`: it was reported as not executed. `final`: its
+    record is final. `lost`: Redis has lost the record.
+    """
+
+    plan_id: str
+    symbol: str
+    client_order_id: str
+    timestamp_ms: int
+    recv_window_ms: int
+    quantity: Decimal
+    closes: bool
+    reconcile: bool
+    begun_ms: int
+    order: Order | None = None
+    sent: int = 0
+    told: Decimal = ZERO
+    unknown: bool = False
+    refused: bool = False
+    final: bool = False
+    lost: bool = False
+
+
 class OrderReport(msgspec.Struct, frozen=True):
     """A result that was published: so much of an order was filled by then."""
 
@@ -71,7 +98,7 @@ class Kept(msgspec.Struct):
     ledger. `ledger`: what each leg's ledger must be; `contained`: how many of the leg's changes were in it as
     it was adopted at `adopted_ms` (true time). `reports`: results by entry id; `settled`: plans whose result
     was taken in. `dead`: entries that are dead letters. `booked_ms`: by symbol, when an order last moved its
-    ledger, by Redis's clock.
+    ledger, by Redis's clock. `finals`: how many last results of a plan the executor published.
     """
 
     decided: dict[str, bool] = {}
@@ -83,6 +110,7 @@ class Kept(msgspec.Struct):
     settled: set[str] = set()
     dead: set[str] = set()
     booked_ms: dict[str, int] = {}
+    finals: dict[str, int] = {}
 
 
 class Books:
@@ -106,6 +134,8 @@ class Books:
         self.given_up: dict[str, str] = {}
         #: Plans whose executors have said that they do not know what became of their orders.
         self.unknown: set[str] = set()
+        #: By client order id: what the service's own executor has begun.
+        self.executions: dict[str, Execution] = {}
         self.kept = Kept()
         self.reasons: dict[str, int] = {}
 

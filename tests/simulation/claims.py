@@ -131,11 +131,13 @@ class Claims:
         # The exchange's clock is known by its pushes, and by what it says: the better of the two counts.
         since_ms = at_ms - _STEP_REMEMBERED_MS
         late_ms = self._streams.delay_most_ms(since_ms)
+        # Where pushes came late and all at once, none of them shows how fast they are.
+        at_once = self._streams.came_at_once_since(since_ms)
+        unsure_ms = self._unsure_ms(writer, since_ms)
         if len(self._venue.legs_of(symbol)) == 1:
-            # Where pushes came late and all at once, none of them shows how fast they are.
-            at_once = self._streams.came_at_once_since(since_ms)
-            unsure_ms = self._unsure_ms(writer, since_ms)
             late_ms = unsure_ms if at_once else min(late_ms, unsure_ms)
+        elif at_once:
+            late_ms = max(late_ms, unsure_ms)
         # Two legs have one time: where events overtake each other, the leg without an event lags behind.
         lag_ms = misled_ms + late_ms
         for each in self._venue.legs_of(symbol):

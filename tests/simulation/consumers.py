@@ -248,8 +248,9 @@ class Consumers:
         if self._sending is not None:
             grant = self._sending
             self._books.orders[order_id] = OwnOrder(order_id, symbol, leg, grant.order_side, grant.plan_id)
-        grant = self._books.grants[self._books.orders[order_id].plan_id]
-        grant.left -= abs(change.delta)
+        granted = self._books.grants.get(self._books.orders[order_id].plan_id)
+        if granted is not None:
+            granted.left -= abs(change.delta)
 
     def _report(self, plan: Published, order: Order, cumulative: Decimal, status: str) -> None:
         final = status != "PARTIALLY_FILLED"

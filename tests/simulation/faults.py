@@ -10,6 +10,8 @@ from random import Random
 
 import msgspec
 
+from tests.simulation.scene import has_executor
+
 #: Faults strike in the first part of a round; then all must come right.
 FAULTY_SEC = 300.0
 CALM_SEC = 30.0
@@ -77,9 +79,25 @@ KINDS: dict[str, tuple[int, float, float]] = {
     "unknown_outcomes": (4, 10.0, 60.0),
 }
 
+#: Of seeds whose orders are sent by the service's own executor: what becomes of orders, and of those on whom
+#: they depend.
+ORDER_KINDS: dict[str, tuple[int, float, float]] = {
+    "lost_orders": (5, 5.0, 40.0),
+    "wrong_answers": (5, 5.0, 40.0),
+    "too_many_orders": (1, 1.0, 8.0),
+    "used_order_limit": (2, 2.0, 12.0),
+    "hidden_orders": (5, 5.0, 40.0),
+    "slow_fills": (3, 5.0, 40.0),
+    "kill_point": (14, 0.2, 9.0),
+    "lost_begin": (3, 4.0, 12.0),
+    "trading_state": (2, 2.0, 15.0),
+    "kill_switch": (2, 2.0, 15.0),
+}
+_ORDER_PAUSE_SEC = 12.0
+
 #: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
 #: (seconds): there must be so much left of the faulty part, and before a kind of `KINDS_ALONE`.
-_AFTERMATH_SEC = {"ban": 190.0, "too_many_requests": 190.0, "maintenance": 35.0}
+_AFTERMATH_SEC = {"ban": 190.0, "too_many_requests": 190.0, "too_many_orders": 190.0, "maintenance": 35.0}
 
 
 class Alone(msgspec.Struct, frozen=True):
@@ -114,9 +132,46 @@ _SEEDS_WITH_STEPPED_EXCHANGE = 0.2
 
 
 def draw_faults(
-    seed: str, rounds: int, kinds: dict[str, tuple[int, float, float]] | None = None
+    seed: str,
+    rounds: int,
+    kinds: dict[str, tuple[int, float, float]] | None = None,
+    *,
+    executor: bool | None = None,
 ) -> list[Fault]:
-    """Return the faults of a run of so many rounds."""
+    """Return the faults of a run of so many rounds; `executor`: see `scene.has_executor`."""
+    faults = _draw_faults(seed, rounds, kinds)
+    if not has_executor(seed, executor):
+        return faults
+    return sorted([*faults, *_order_faults(seed, rounds, faults)], key=lambda fault: fault.at_sec)
+
+
+def _order_faults(seed: str, rounds: int, others: list[Fault]) -> list[Fault]:
+    """Return what goes wrong with orders, beside these faults, and away from those that strike alone."""
+    rng = Random(f"{seed}:order faults")
+    names, weights = list(ORDER_KINDS), [weight for weight, _, _ in ORDER_KINDS.values()]
+    alone = [fault for fault in others if fault.kind in KINDS_ALONE]
+    faults: list[Fault] = []
+    for number in range(rounds):
+        begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
+        pause_sec = _ORDER_PAUSE_SEC * rng.choice((0.5, 1.0, 2.0))
+        at_sec = begin_sec + rng.expovariate(1 / pause_sec)
+        while at_sec < begin_sec + FAULTY_SEC - 1:
+            kind = rng.choices(names, weights)[0]
+            for_sec = rng.uniform(*ORDER_KINDS[kind][1:])
+            fault = Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(1024))
+            over_sec = _over_sec(fault)
+            free = over_sec < begin_sec + FAULTY_SEC and not any(
+                fault.at_sec < _over_sec(each) + KINDS_ALONE[each.kind].after_sec
+                and over_sec > each.at_sec - BEFORE_SEC
+                for each in alone
+            )
+            if free:
+                faults.append(fault)
+            at_sec += rng.expovariate(1 / pause_sec)
+    return faults
+
+
+def _draw_faults(seed: str, rounds: int, kinds: dict[str, tuple[int, float, float]] | None) -> list[Fault]:
     rng = Random(f"{seed}:faults")
     with_alone = kinds is None
     kinds = dict(KINDS if kinds is None else kinds)

@@ -17,6 +17,7 @@ from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields
 from tests.simulation.memory import remembered
+from tests.simulation.order_way import OrderFate
 from tests.simulation.venue import ZERO
 from tests.simulation.verdicts import ViolationError, require
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _DECIDED_WITHIN_SEC = 1.2
 _BOOKED_WITHIN_SEC = 1.0
 _EVIDENCE_WITHIN_SEC = 3.0
+_EXECUTED_WITHIN_SEC = 3.0
 #: A proof comes within this, and is written within that.
 _PROVEN_WITHIN_SEC = 10.0
 _WRITTEN_WITHIN_SEC = 0.4
@@ -39,6 +41,7 @@ _LASTING = (
     "quantum:p33:redis_run",
     "quantum:p33:evictions",
     "quantum:p33:last_result_id",
+    "quantum:p33:players",
 )
 
 
@@ -107,6 +110,40 @@ class Liveness:
         await self._are_allowed((name, plans.full_exit(name, leg)) for name, leg in held)
         await trio.sleep(_BOOKED_WITHIN_SEC)
 
+    async def plans_are_executed(self) -> None:
+        """Raises ViolationError unless opens or adds, and then closes, are executed in a quiet moment.
+
+        An operator brings the ledgers into line before. One order gets no answer, and ends all the same.
+        """
+        world, plans = self._world, self._world.neighbours.plans
+        listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
+        await self._are_executed([(symbol, plans.entry_along(symbol)) for symbol in listed])
+        await trio.sleep(world.settings.stream_proof_sec + world.settings.cooldown_sec)
+        held = [
+            (name, leg)
+            for name in world.scene.symbols
+            if self._is_kept_fresh(name)
+            for leg in world.venue.legs_of(name)
+            if world.venue.amount(name, leg)
+        ]
+        world.orders.way.next.append(OrderFate("hang"))
+        await self._are_executed([(name, plans.full_exit(name, leg)) for name, leg in held])
+        world.orders.way.next.clear()
+        for name, leg in held:
+            amount = world.ledgers.amount(name, leg)
+            require(amount == ZERO, "e2", f"{name} {leg}: closed, and the ledger is {amount}")
+
+    async def _are_executed(self, proposals: list[tuple[str, Fields]]) -> None:
+        world = self._world
+        plans = await self._are_allowed(proposals, give_up=False)
+        await trio.sleep(world.settings.order_timeout_sec + _EXECUTED_WITHIN_SEC)
+        ordered = {each.plan_id: each.order for each in world.books.executions.values()}
+        for plan in plans:
+            order = ordered.get(plan.plan_id)
+            says = f"{plan.plan_id} {plan.fields['side']} {plan.symbol}: {order}"
+            executed = order is not None and order.executed > ZERO
+            require(executed and world.books.kept.finals.get(plan.plan_id) == 1, "f", f"not executed: {says}")
+
     async def unknown_outcomes_end(self) -> None:
         """Raises ViolationError unless an order of unknown outcome is booked by the exchange's event of it.
 
@@ -143,6 +180,8 @@ class Liveness:
             neighbours.repairs.correct(symbol)
             plan = neighbours.publisher.new_plan(symbol, fields)
             neighbours.publisher.publish(plan)
+            if neighbours.governor is not None:
+                await neighbours.governor.judge(plan)
             plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
         decided = world.books.kept.decided

@@ -26,13 +26,15 @@ class Mutation(msgspec.Struct, frozen=True):
     """A bug that a developer might write.
 
     `breaks`: the guarantees of which one may be seen broken first. `by_itself`: what is seen is an actor that
-    fails; of all others, that would only show that the mutation no longer fits.
+    fails; of all others, that would only show that the mutation no longer fits. `executor`: a bug of the
+    service's own executor, which sends the orders in the search for it, and in no other.
     """
 
     name: str
     breaks: tuple[str, ...]
     edits: tuple[Edit, ...]
     by_itself: bool = False
+    executor: bool = False
 
     def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
         """Return whether a search that ended so has found this bug, and no other."""

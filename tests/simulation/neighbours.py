@@ -9,10 +9,11 @@ import trio
 from simulator import external_events
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from tests.simulation.books import Books
+from tests.simulation.books import Books, Published
 from tests.simulation.clocks import SteppedClock
 from tests.simulation.consumers import Consumers
 from tests.simulation.fields import Fields, as_entry
+from tests.simulation.governor import Governor
 from tests.simulation.plans import PlanMaker
 from tests.simulation.publisher import DELISTED, Publisher
 from tests.simulation.repairs import Repairs
@@ -36,6 +37,8 @@ class Neighbours:
         trace: Trace,
     ) -> None:
         self.trading = False
+        #: The played Governor, where the service's own executor waits for permits.
+        self.governor: Governor | None = None
         self.symbols = list(venue.unannounced)
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
@@ -129,7 +132,7 @@ class Neighbours:
         plan = self.publisher.new_plan(symbol, fields, special)
         self.publisher.publish(plan)
         if self._hands is not None:
-            self.consumers.follow(plan, self._hands)
+            self._hand_over(plan, self._hands)
 
     def _follow(self, symbol: str, fields: Fields, special: str, hands: trio.Nursery) -> None:
         """Publish a plan once or twice, and let a consumer wait for its permit, or give it up before."""
@@ -141,7 +144,14 @@ class Neighbours:
         for _ in range(rng.choice((1, 1, 1, 1, 2))):
             self.publisher.publish(plan)
         if not given_up:
+            self._hand_over(plan, hands)
+
+    def _hand_over(self, plan: Published, hands: trio.Nursery) -> None:
+        """Let a consumer wait for the plan's permit; where the executor does, let the Governor judge it."""
+        if self.governor is None:
             self.consumers.follow(plan, hands)
+        else:
+            hands.start_soon(self.governor.judge, plan)
 
     def _report_nonsense(self, symbol: str) -> None:
         fields = self._rng.choice(

@@ -6,16 +6,16 @@ streams' connections over a WebSocket of memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import cast
+from typing import NamedTuple, cast
 
 import httpx
 import trio
 from trio_websocket import ConnectionClosed
 
 from clock import Clock
-from exchange.endpoints import SERVER_TIME
+from exchange.endpoints import NEW_ORDER, SERVER_TIME
 from exchange.errors import ExchangeUnavailable
 from exchange.market_stream import MarketStreamConnection
 from exchange.user_stream_connection import UserStreamConnection
@@ -23,8 +23,11 @@ from exchange.websocket import OpenWebSocket
 from simulator import RestApi, RestRequest
 from simulator.faults import FaultDice
 from simulator.market_answers import mark_price_frames
+from simulator.rest_failures import RestResponse
 from tests.simulation.clocks import true_ms
 from tests.simulation.field_watch import Requests
+from tests.simulation.order_judge import OrderJudge
+from tests.simulation.order_way import KillPoints, OrderFate, OrderWay
 from tests.simulation.reads import Read
 from tests.simulation.streams import PrivateStreams, StreamRefusedError, WebSocket
 from tests.simulation.tripwire import Tripwire
@@ -45,9 +48,10 @@ class Reach:
         self.cut_off = False
 
     def cut(self) -> None:
-        """From now on nothing passes."""
-        self.cut_off = True
-        self._back = trio.Event()
+        """From now on nothing passes. Cut twice, it is restored once."""
+        if not self.cut_off:
+            self.cut_off = True
+            self._back = trio.Event()
 
     def restore(self) -> None:
         """Let the waiting messages go on."""
@@ -57,6 +61,16 @@ class Reach:
     async def __call__(self) -> None:
         if self.cut_off:
             await self._back.wait()
+
+
+class OrderSide(NamedTuple):
+    """What a process's order requests meet. `sent` is called with the parameters of each that leaves."""
+
+    name: str
+    way: OrderWay
+    points: KillPoints
+    judge: OrderJudge
+    sent: Callable[[Mapping[str, str]], None]
 
 
 class RestNetwork(httpx.AsyncBaseTransport):
@@ -70,8 +84,10 @@ class RestNetwork(httpx.AsyncBaseTransport):
         rng: Random,
         on_server_time: Callable[[float], None],
         requests: Requests,
+        orders: OrderSide,
     ) -> None:
         """`on_server_time` gets the seconds that a request for the exchange's clock took."""
+        self._orders = orders
         self._on_server_time = on_server_time
         self._requests = requests
         self._venue = venue
@@ -83,7 +99,42 @@ class RestNetwork(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait, then fail by an injected fault, else answer."""
         with self._requests.under_way(request.url.path, of_one_symbol=_is_of_one_symbol(request)):
+            if (request.method, request.url.path) == (NEW_ORDER.method, NEW_ORDER.path):
+                return await self._place_order(request)
             return await self._handle(request)
+
+    async def _place_order(self, request: httpx.Request) -> httpx.Response:
+        """Carry an order's request as far as its fate goes, and the answer back."""
+        orders = self._orders
+        await orders.points.passing("before the socket", orders.name)
+        faults, fate = self._venue.faults, orders.way.fate()
+        if fate.kind is None:
+            fate = OrderFate(
+                self._dice.rest_fault(request.method, request.url.path), faults.fail_before_effect
+            )
+        await _report(request, "connection.connect_tcp.started")
+        if fate.kind == "unconnected":
+            raise httpx.ConnectError("no route to the host")
+        if fate.kind == "slowly":
+            await trio.sleep(fate.late_ms / 1000)
+        await _report(request, "http11.send_request_headers.started")
+        orders.sent(dict(request.url.params))
+        before_ms, after_ms = self._dice.rest_latency_ms()
+        await self._reach()
+        self._tripwire.cross()
+        await trio.sleep(before_ms / 1000)
+        if fate.kind == "lost":
+            await trio.sleep_forever()
+        if fate.kind in _TRANSPORT_FAULTS and fate.before:
+            raise httpx.ReadError("the connection was reset")
+        answer = orders.way.answer(_as_simulated(request), fate)
+        await orders.points.passing("at the exchange", orders.name)
+        await trio.sleep(after_ms / 1000)
+        await self._reach()
+        self._tripwire.cross()
+        self._requests.answered(answer.status)
+        await orders.points.passing("after the answer", orders.name)
+        return await _arrived(answer, fate.kind)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         began_sec, sent_ms = trio.current_time(), true_ms()
@@ -95,31 +146,45 @@ class RestNetwork(httpx.AsyncBaseTransport):
         await trio.sleep(before_ms / 1000)
         if fault in _TRANSPORT_FAULTS and self._venue.faults.fail_before_effect:
             raise httpx.ReadError("the connection was reset")
-        answer = self._api.answer(
-            RestRequest(
-                method=request.method,
-                path=path,
-                query=request.url.query.decode(),
-                api_key=request.headers.get("x-mbx-apikey"),
-            ),
-            fault,
-        )
+        answer = self._api.answer(_as_simulated(request), fault)
         answered_ms = true_ms()
         await trio.sleep(after_ms / 1000)
         await self._reach()
         self._tripwire.cross()
         self._requests.answered(answer.status)
-        if fault in ("hang", "late"):
-            await trio.sleep_forever()
-        if fault in ("reset", "truncated"):
-            raise httpx.RemoteProtocolError("the answer broke off")
+        arrived = await _arrived(answer, fault)
         if path == SERVER_TIME.path:
             self._on_server_time(trio.current_time() - began_sec)
         if fault is None and answer.status == _OK and path.endswith(_POSITIONS):
             symbol = request.url.params.get("symbol")
             self._requests.reads.arrived(Read(symbol, sent_ms, answered_ms, true_ms()))
-        body = _NOT_JSON if fault == "not_json" else answer.body
-        return httpx.Response(answer.status, headers=answer.headers, content=body)
+        return arrived
+
+
+async def _report(request: httpx.Request, step: str) -> None:
+    """Report a step as httpcore does, by the request's extension `trace`; it may raise."""
+    trace = request.extensions.get("trace")
+    if trace is not None:
+        await trace(step, {})
+
+
+def _as_simulated(request: httpx.Request) -> RestRequest:
+    return RestRequest(
+        method=request.method,
+        path=request.url.path,
+        query=request.url.query.decode(),
+        api_key=request.headers.get("x-mbx-apikey"),
+    )
+
+
+async def _arrived(answer: RestResponse, fault: str | None) -> httpx.Response:
+    """Return an answer as a fault of the transport leaves it; raises httpx's errors, or never returns."""
+    if fault in ("hang", "late"):
+        await trio.sleep_forever()
+    if fault in ("reset", "truncated"):
+        raise httpx.RemoteProtocolError("the answer broke off")
+    body = _NOT_JSON if fault == "not_json" else answer.body
+    return httpx.Response(answer.status, headers=answer.headers, content=body)
 
 
 def _is_of_one_symbol(request: httpx.Request) -> bool:

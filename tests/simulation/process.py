@@ -35,7 +35,7 @@ from supervision import (
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
 from tests.simulation.links import Servers
-from tests.simulation.network import MarkConnector, PrivateConnector, Reach, RestNetwork
+from tests.simulation.network import MarkConnector, OrderSide, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
@@ -63,6 +63,8 @@ _UNHURRIED_SEC = {
     "actors.clock_watch._EVERY_SEC": 2.0,
     "actors.durability_watch._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
+    "actors.executor.permits.LOOK_AGAIN_SEC": 0.3,
+    "exchange.order_requests._PING_SEC": 60.0,
     "store.memory.connection.LONGEST_BLOCK_MS": 6_000,
 }
 
@@ -123,6 +125,7 @@ class Process:
         keys: Keys,
         judge: Judge,
         requests: Requests,
+        orders: OrderSide,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
         note: Callable[[str], None],
@@ -150,6 +153,7 @@ class Process:
         self._keys = keys
         self._judge = judge
         self.requests = requests
+        self._orders = orders
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -236,6 +240,8 @@ class Process:
             consumer=settings.instance,
             servers=self._servers,
             judge=self._judge,
+            orders=self._orders.judge,
+            points=self._orders.points,
             reach=self.reach,
             tripwire=self.tripwires["store"],
             rng=Random(rng.random()),
@@ -256,6 +262,7 @@ class Process:
                 Random(rng.random()),
                 self._compared,
                 self.requests,
+                self._orders,
             ),
         ) as rest:
             edges = Edges(

@@ -171,9 +171,9 @@ class RedisFaults:
     async def do_unknown_outcomes(self, fault: Fault) -> None:
         """Executors lose the answers of the exchange, and say that they do not know what became of orders."""
         consumers = self._world.neighbours.consumers
-        consumers.unknown_share = 0.2 + 0.6 * fault.size
+        consumers.unknown_share = self._world.orders.way.wrong_share = 0.2 + 0.6 * fault.size
         await trio.sleep(fault.for_sec)
-        consumers.unknown_share = 0.0
+        consumers.unknown_share = self._world.orders.way.wrong_share = 0.0
 
 
 def _begins(*prefixes: str) -> Callable[[str], bool]:

@@ -24,14 +24,48 @@ class Scene(msgspec.Struct, frozen=True):
     push_sec: float
     mark_interval_sec: float | None
     environment: dict[str, str]
+    #: Whether the service's own executor sends the orders; otherwise played consumers do.
+    executor: bool = False
 
     def loaded(self, instance: str) -> Loaded:
         """Return the settings of one process."""
         return settings.load({**self.environment, "P33_INSTANCE": instance})
 
 
-def scene_of(seed: str) -> Scene:
-    """Drawn from the seed alone."""
+def has_executor(seed: str, wanted: bool | None = None) -> bool:
+    """Return whether the seed's orders are sent by the service's own executor: in half of the seeds.
+
+    `wanted` decides instead, where it is given.
+    """
+    return Random(f"{seed}:orders").random() < 0.5 if wanted is None else wanted
+
+
+def scene_of(seed: str, *, executor: bool | None = None) -> Scene:
+    """Drawn from the seed alone, but for `executor`; see `has_executor`."""
+    scene = _scene_of(seed)
+    if not has_executor(seed, executor):
+        return scene
+    environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
+    # The size of an open is judged by the mark price, which rows of flat positions lack.
+    marks_sec = scene.mark_interval_sec or 8.0
+    return msgspec.structs.replace(scene, executor=True, environment=environment, mark_interval_sec=marks_sec)
+
+
+def _executor_environment(rng: Random) -> dict[str, str]:
+    return {
+        "P33_EXECUTOR": "on",
+        "EXEC_MAX_NOTIONAL_USDT": "1000000000",
+        "EXEC_RECV_WINDOW_MS": rng.choice(("1000", "3000", "3000", "5000")),
+        "EXEC_ORDER_TIMEOUT_SEC": rng.choice(("2", "5")),
+        # Longer than the exchange waits for its matching engine.
+        "EXEC_UNKNOWN_SETTLE_SEC": rng.choice(("11", "15")),
+        "EXEC_APPLY_DOWNSIZE": rng.choice(("false", "true")),
+        # Not fewer than the closes of a quiet moment.
+        "EXEC_MAX_PARALLEL": rng.choice(("12", "16")),
+    }
+
+
+def _scene_of(seed: str) -> Scene:
     rng = Random(f"{seed}:scene")
     symbols = tuple(rng.sample(SYMBOLS, rng.choice((3, 4, 5))))
     return Scene(

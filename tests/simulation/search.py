@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tests.simulation.faults import ROUND_SEC, draw_faults
-from tests.simulation.simulation import PYTHON, Outcome, simulate
+from tests.simulation.simulation import Outcome, command, simulate
 
 _MOST_TRIES = 24
 
@@ -35,11 +36,14 @@ def search(
     shrinks: bool = True,
     quiet: bool = False,
     niceness: int = 0,
+    executor: bool | None = None,
 ) -> Found:
     """Run seeds from `first` on until so many virtual hours have passed, or one fails.
 
-    `niceness`: that of the workers, above this process's.
+    `niceness`: that of the workers, above this process's. `executor` decides in the place of each seed who
+    sends the orders.
     """
+    run = partial(simulate, executor=executor)
     found = Found()
     seeds = iter(range(first, first + max(1, round(hours))))
     with (
@@ -55,7 +59,7 @@ def search(
         task = progress.add_task("simulating", total=hours)
         running: dict[Future[Outcome], int] = {}
         for seed in _first(seeds, workers):
-            running[pool.submit(simulate, str(seed))] = seed
+            running[pool.submit(run, str(seed))] = seed
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -67,7 +71,7 @@ def search(
                     found.failures.append(outcome)
             if not (found.failures and stop_at_first):
                 for seed in _first(seeds, workers - len(running)):
-                    running[pool.submit(simulate, str(seed))] = seed
+                    running[pool.submit(run, str(seed))] = seed
     if shrinks:
         for outcome in found.failures[:1]:
             found.needless[outcome.seed] = tuple(shrink(outcome))
@@ -77,14 +81,15 @@ def search(
 def shrink(failing: Outcome) -> list[int]:
     """Return the numbers of the faults that need not be there for the same invariant to break. Bounded."""
     rounds = min(failing.rounds, int(failing.at_sec // ROUND_SEC) + 1)
-    faults = draw_faults(failing.seed, failing.rounds)
+    faults = draw_faults(failing.seed, failing.rounds, executor=failing.executor)
     kept = [number for number, fault in enumerate(faults) if fault.at_sec <= failing.at_sec]
     tries, size = 0, max(1, len(kept) // 2)
     while size and tries < _MOST_TRIES:
         for start in range(0, len(kept), size):
             tries += 1
             fewer = kept[:start] + kept[start + size :]
-            again = simulate(failing.seed, rounds, [faults[number] for number in fewer])
+            chosen = [faults[number] for number in fewer]
+            again = simulate(failing.seed, rounds, chosen, executor=failing.executor)
             if again.invariant == failing.invariant:
                 kept = fewer
                 break
@@ -97,11 +102,11 @@ def shrink(failing: Outcome) -> list[int]:
 
 def rerun_command(outcome: Outcome, needless: Sequence[int] = ()) -> str:
     """Return the command that repeats it."""
-    command = f"{PYTHON} -m tests.simulation --seed {outcome.seed} --rounds {outcome.rounds}"
+    again = command(outcome.seed, outcome.rounds, outcome.executor)
     if not needless:
-        return command
+        return again
     needed = [number for number in range(outcome.faults) if number not in needless]
-    return f"{command} --faults {','.join(map(str, needed)) or 'none'}"
+    return f"{again} --faults {','.join(map(str, needed)) or 'none'}"
 
 
 def _first(seeds: Iterator[int], count: int) -> list[int]:

@@ -23,7 +23,7 @@ from tests.simulation.faults import (
 from tests.simulation.field_watch import StreamWatch
 from tests.simulation.liveness import Liveness
 from tests.simulation.process import without_sockets
-from tests.simulation.scene import scene_of
+from tests.simulation.scene import Scene, scene_of
 from tests.simulation.striking import Striker
 from tests.simulation.trace import Trace
 from tests.simulation.verdicts import ViolationError
@@ -49,6 +49,7 @@ class Outcome(msgspec.Struct, frozen=True):
     faults: int
     invariant: str | None = None
     violation: str | None = None
+    executor: bool | None = None
     at_sec: float = 0.0
     story: tuple[str, ...] = ()
     counts: dict[str, int] = {}
@@ -59,13 +60,17 @@ def simulate(
     rounds: int = ROUNDS_PER_HOUR,
     faults: Sequence[Fault] | None = None,
     *,
+    executor: bool | None = None,
     log_to_trace: bool = False,
     story_lines: int = _STORY_LINES,
 ) -> Outcome:
-    """Run a seed for so many rounds of half a virtual hour, with its own faults unless others are given."""
-    faults = draw_faults(seed, rounds) if faults is None else list(faults)
+    """Run a seed for so many rounds of half a virtual hour, with its own faults unless others are given.
+
+    `executor` decides in the place of the seed who sends the orders; see `scene.has_executor`.
+    """
+    faults = draw_faults(seed, rounds, executor=executor) if faults is None else list(faults)
     trace = Trace()
-    run = _Run(seed, rounds, list(faults), trace, log_to_trace)
+    run = _Run(scene_of(seed, executor=executor), rounds, list(faults), trace, log_to_trace)
     began_sec = time.process_time()
     violation: ViolationError | None = None
     with without_sockets():
@@ -75,7 +80,7 @@ def simulate(
             violation = _violation_in(error)
             if violation is None:
                 # Nothing that a guarantee speaks of, and to be repeated all the same.
-                error.add_note(f"again: {PYTHON} -m tests.simulation --seed {seed} --rounds {rounds}")
+                error.add_note(f"again: {command(seed, rounds, executor)}")
                 raise
     return Outcome(
         seed=seed,
@@ -87,17 +92,26 @@ def simulate(
         faults=len(faults),
         invariant=violation.invariant if violation else None,
         violation=violation.what if violation else None,
+        executor=executor,
         at_sec=run.ended_sec,
         story=tuple(trace.last(story_lines)) if violation else (),
         counts=run.counts,
     )
 
 
+def command(seed: str, rounds: int, executor: bool | None) -> str:
+    """Return the command that runs a seed."""
+    chosen = "" if executor is None else f" --executor {'on' if executor else 'off'}"
+    return f"{PYTHON} -m tests.simulation --seed {seed} --rounds {rounds}{chosen}"
+
+
 class _Run:
-    def __init__(self, seed: str, rounds: int, faults: list[Fault], trace: Trace, log_to_trace: bool) -> None:
+    def __init__(
+        self, scene: Scene, rounds: int, faults: list[Fault], trace: Trace, log_to_trace: bool
+    ) -> None:
         self.ended_sec = 0.0
         self.counts: dict[str, int] = {}
-        self._seed = seed
+        self._scene = scene
         self._rounds = rounds
         self._faults = faults
         self._trace = trace
@@ -105,9 +119,9 @@ class _Run:
 
     async def main(self) -> None:
         """Run everything. Raises ViolationError, perhaps in a group."""
-        world = World(scene_of(self._seed), self._trace, log_to_trace=self._log_to_trace)
+        world = World(self._scene, self._trace, log_to_trace=self._log_to_trace)
         liveness = Liveness(world)
-        rng = Random(f"{self._seed}:run")
+        rng = Random(f"{self._scene.seed}:run")
         for symbol in world.scene.symbols:
             if rng.random() < 0.5:
                 leg = world.venue.legs_of(symbol)[0]
@@ -120,6 +134,7 @@ class _Run:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(world.streams.run)
                 await world.neighbours.live(nursery)
+                world.orders.start(nursery)
                 for process in world.processes.values():
                     nursery.start_soon(process.life)
                 nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
@@ -130,22 +145,30 @@ class _Run:
                 for number in range(self._rounds):
                     begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
                     world.neighbours.set_trading(True)
+                    world.orders.set_trading(True)
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
+                    world.orders.set_trading(False)
                     self._trace.note("calm")
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
                     await liveness.all_is_well()
                     await liveness.flat_rows_change_nothing()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + DONE_SEC)
+                    if world.scene.executor:
+                        await world.orders.rest.all_is_told()
                     liveness.all_is_done()
                     # While nothing happens, only the key's own proof can show that it is dead.
                     world.venue.delete_listen_key(silently=True)
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
-                    await liveness.plans_are_allowed()
-                    await liveness.unknown_outcomes_end()
+                    if world.scene.executor:
+                        world.orders.rest.all_is_over()
+                        await liveness.plans_are_executed()
+                    else:
+                        await liveness.plans_are_allowed()
+                        await liveness.unknown_outcomes_end()
                     await trio.sleep_until(begin_sec + ROUND_SEC)
                 nursery.cancel_scope.cancel()
         finally:

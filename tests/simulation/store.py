@@ -6,13 +6,15 @@ Every effect is a step: the judges see it at the moment in which Redis holds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from brain.identifiers import FencingToken
 from store.errors import StoreUnavailableError, unless_refused
+from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanRefusal
 from store.keys import Keys
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
@@ -31,6 +33,8 @@ from store.records import (
 )
 from tests.simulation.links import Links, Servers
 from tests.simulation.network import Reach
+from tests.simulation.order_judge import OrderJudge
+from tests.simulation.order_way import KillPoints
 from tests.simulation.tripwire import Tripwire
 
 T = TypeVar("T")
@@ -40,11 +44,14 @@ FENCED = frozenset(
     {
         "plans.recover", "results.recover", "commit_decisions", "plans.acknowledge", "plans.dead_letter",
         "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
-        "prove_snapshots", "write_marks",
+        "prove_snapshots", "write_marks", "executions.recover", "executions.acknowledge",
+        "executions.dead_letter", "begin_order", "record_progress", "refuse_plan", "hold_symbol",
+        "release_hold", "record_orphan", "append_audit", "write_counts",
     }
 )  # fmt: skip
 
 
+_OF_RUN = ("redis_run", "execution_run")
 #: The share of journeys of several commands that end on their way.
 _CUT_OFF = 0.03
 #: The share of answers that come back without anybody else having his turn.
@@ -77,6 +84,8 @@ class WatchedStore(MemoryStore):
         consumer: str,
         servers: Servers,
         judge: Judge,
+        orders: OrderJudge,
+        points: KillPoints,
         reach: Reach,
         tripwire: Tripwire,
         rng: Random,
@@ -85,11 +94,14 @@ class WatchedStore(MemoryStore):
         super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross)
         self._links = Links(servers)
         self._judge = judge
+        self._orders = orders
+        self._points = points
         self._way = reach
         self._tripwire = tripwire
         self._rng = rng
         self._name = name
         self._fence: FencingToken | None = None
+        self._judged: Callable[[Callable[[], Any]], Any] | None = None
         self._returning = False
         #: Crossings until one of them hangs, and for how long; 0: none does.
         self.hang_in = 0
@@ -120,16 +132,26 @@ class WatchedStore(MemoryStore):
     async def _call(self, method: str, effect: Callable[[], T]) -> T:
         # Set by the call that brings us here, with nothing awaited in between.
         fence, self._fence = self._fence, None
+        judged, self._judged = self._judged, None
 
         def watched() -> T:
-            of_run = method in ("redis_run", "execution_run")
-            answer = self._links.redis_run(self._redis, self._keys, effect) if of_run else effect()
+            if method in _OF_RUN:
+                answer = self._links.redis_run(self._redis, self._keys, effect)
+            else:
+                answer = effect() if judged is None else judged(effect)
             self._returning = True
             self._judge.stepped(self._name, method, fence)
+            if fence is not None:
+                self._points.at(f"at {method}", self._name)
             return answer
 
+        if fence is not None:
+            await self._points.passing(f"before {method}", self._name)
         async with self._links.connected(method):
-            return await super()._call(method, watched)
+            answer = await super()._call(method, watched)
+        if fence is not None:
+            await self._points.passing(f"after {method}", self._name)
+        return answer
 
     async def _read_new(self, method: str, key: str, group: str, count: int, block_ms: int) -> list[Entry]:
         async with self._links.connected(method):
@@ -201,6 +223,18 @@ class WatchedStore(MemoryStore):
             return created
 
         return await self._fenced("adopt_ledgers", fence, adopt)
+
+    async def begin_order(self, fence: FencingToken, begin: OrderBegin) -> BeginReply:
+        self._judged = partial(self._orders.begin, self._name, begin)
+        return await super().begin_order(fence, begin)
+
+    async def record_progress(self, fence: FencingToken, progress: OrderProgress) -> bool:
+        self._judged = partial(self._orders.progress, self._name, progress)
+        return await super().record_progress(fence, progress)
+
+    async def refuse_plan(self, fence: FencingToken, refusal: PlanRefusal) -> bool:
+        self._judged = partial(self._orders.refuse, self._name, refusal)
+        return await super().refuse_plan(fence, refusal)
 
     async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         def write() -> None:

@@ -13,6 +13,7 @@ from tests.simulation.clock_faults import ClockFaults
 from tests.simulation.faults import Fault
 from tests.simulation.field_faults import FieldFaults
 from tests.simulation.liveness import Liveness
+from tests.simulation.order_faults import OrderFaults
 from tests.simulation.process import Process
 from tests.simulation.redis_faults import RedisFaults
 from tests.simulation.verdicts import require
@@ -25,6 +26,11 @@ _STORE_METHODS = (
     "write_snapshots", "prove_snapshots", "hold_lease", "plans.recover", "results.recover", "commit_results",
     "booking_states",
 )  # fmt: skip
+_EXECUTOR_METHODS = (
+    "begin_order", "begin_order", "record_progress", "record_progress", "refuse_plan", "hold_symbol",
+    "release_hold", "look_at_permits", "executions.read_new", "executions.recover", "open_orders",
+    "order_record", "record_orphan",
+)  # fmt: skip
 _CRASHING_WAYS = ("store", "store", "rest", "stream")
 #: An entry that is in work in three crashes becomes a dead letter: so they keep some distance.
 _BETWEEN_CRASHES_SEC = 4.0
@@ -34,6 +40,8 @@ _NOT_DISTURBING = frozenset(
     {
         "deleted_key", "wiped_account", "restored_position", "event_dated_ahead", "flat_both_row",
         "silent_move", "lost_events", "doubled_events", "v2_removed", "entry_ahead", "unknown_outcomes",
+        "hidden_orders", "slow_fills", "trading_state", "kill_switch", "lost_orders", "wrong_answers",
+        "used_order_limit",
     }
 )  # fmt: skip
 #: So many connections end right after an event that they delivered.
@@ -51,7 +59,13 @@ class Striker:
         self._busy: set[str] = set()
         self._strikes: dict[str, Callable[[Fault], Awaitable[None]]] = {
             name.removeprefix("_").removeprefix("do_"): getattr(part, name)
-            for part in (self, FieldFaults(world, liveness), RedisFaults(world), ClockFaults(world))
+            for part in (
+                self,
+                FieldFaults(world, liveness),
+                RedisFaults(world),
+                ClockFaults(world),
+                OrderFaults(world, self._may_crash),
+            )
             for name in dir(part)
             if name.startswith(("_do_", "do_"))
         }
@@ -241,6 +255,8 @@ class Striker:
         store = self._process(fault).store
         if store is not None:
             method = _STORE_METHODS[fault.which % len(_STORE_METHODS)]
+            if self._world.scene.executor and fault.which % 2:
+                method = _EXECUTOR_METHODS[fault.which // 2 % len(_EXECUTOR_METHODS)]
             count = 1 + int(fault.size * 3)
             store.faults.fail_next("before" if before else "after", method=method, count=count)
 

@@ -9,7 +9,7 @@ import pytest
 
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
-from tests.simulation.faults import KINDS, KINDS_ALONE, draw_faults
+from tests.simulation.faults import KINDS, KINDS_ALONE, ORDER_KINDS, draw_faults
 from tests.simulation.memory import remembered
 from tests.simulation.mutants import search_mutant
 from tests.simulation.mutation import Edit, Mutation, StaleMutationError
@@ -56,7 +56,10 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["failure SabotageError"] > 2 * _HOURS
     assert total["failure Stalled"] > 0
     assert total["takeovers"] > 0
-    assert {f"fault {kind}" for kind in (*KINDS, *KINDS_ALONE)} <= total.keys()
+    assert {f"fault {kind}" for kind in (*KINDS, *KINDS_ALONE, *ORDER_KINDS)} <= total.keys()
+    # Half of the seeds have the service's own executor.
+    assert total["ordered"] > 10 * _HOURS
+    assert total["unknown"] > 10
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
@@ -123,7 +126,8 @@ def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
         Mutation("none", ("a",), (Edit("code.py", "two = 2", "two = 3"),)).apply_to(tmp_path)
 
 
-def test_a_mutant_is_caught_in_a_copy_of_the_tree() -> None:
-    mutation = next(each for each in MUTATIONS if each.name == "no open permit is released")
+@pytest.mark.parametrize("name", ["no open permit is released", "the first -2013 is believed"])
+def test_a_mutant_is_caught_in_a_copy_of_the_tree(name: str) -> None:
+    mutation = next(each for each in MUTATIONS if each.name == name)
     caught = search_mutant(mutation, hours=1, workers=1)
     assert mutation.is_seen_in(caught.invariant, caught.violation), caught

@@ -14,9 +14,10 @@ from random import Random
 
 import msgspec
 
+from brain.execution.orders import OWN_PREFIX
 from simulator import SimulatedExchange, events
 from simulator.history import PositionSide
-from simulator.orders import Order
+from simulator.orders import NewOrder, Order
 from simulator.positions import Position
 from simulator.symbols import load_symbols
 from tests.simulation.clocks import SteppedClock, true_ms
@@ -64,6 +65,18 @@ class Venue(SimulatedExchange):
         #: The leg whose fill is being announced.
         self.filling: Leg | None = None
         self.on_change: Callable[[str, PositionSide, Change], None] = lambda _symbol, _leg, _change: None
+        #: Called for every order of the executor's that is taken, before it is filled.
+        self.ends_orders = False
+        self.on_order: Callable[[Order], None] = lambda _order: None
+
+    def accept_order(
+        self, order: NewOrder, quantity: Decimal, *, order_type: str | None = None, announced: bool = True
+    ) -> Order:
+        """Book an order, as the simulator does, and note it where it is the executor's."""
+        accepted = super().accept_order(order, quantity, order_type=order_type, announced=announced)
+        if accepted.client_order_id.startswith(OWN_PREFIX):
+            self.on_order(accepted)
+        return accepted
 
     def fill(
         self,
@@ -109,6 +122,13 @@ class Venue(SimulatedExchange):
                     Change(true_ms(), now.update_time_ms, now.amount - amount, now.amount, 0, own=False),
                 )
         return list(moved)
+
+    def wipe_account(self) -> None:
+        """Empty the account, as the simulator does, of the executor's open orders by their end."""
+        for order in self.orders.open():
+            if order.client_order_id.startswith(OWN_PREFIX) and self.ends_orders:
+                self.end_order(order)
+        super().wipe_account()
 
     def announce_flat_both(self, symbol: str) -> None:
         """Send an account update that holds nothing but the symbol's flat row of BOTH."""

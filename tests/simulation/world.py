@@ -20,6 +20,7 @@ from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
+from tests.simulation.executor_side import ExecutorSide
 from tests.simulation.field_watch import Requests
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
@@ -87,6 +88,7 @@ class World:
         #: Until then (trio's clock) reads may fail, so that a lost event lives longer.
         self.no_reads_until_sec = 0.0
         self._log_to_trace = log_to_trace
+        self.orders = ExecutorSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -127,6 +129,7 @@ class World:
             keys=self.keys,
             judge=self,
             requests=Requests(self, name),
+            orders=self.orders.of(name),
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
@@ -201,6 +204,7 @@ class World:
     def stepped(self, writer: str, method: str, fence: FencingToken | None) -> None:
         """Judge a call that took effect."""
         self.trace.note(f"{writer} {method}")
+        self.orders.rest.look()
         if fence is None:
             assert method not in FENCED, method
             return
@@ -239,6 +243,7 @@ class World:
         self.decisions.redis_changed_ms = self.redis.now_ms()
         self.decisions.redis_truly_changed_ms = true_ms()
         self.trace.note("redis restarted")
+        self.orders.judge.redis_changed()
         if kept is not None:
             self.books.lost.update(plan for plan in self.books.kept.decided if plan not in kept.decided)
             self.books.kept = kept
@@ -287,6 +292,7 @@ class World:
             "starts": sum(process.starts for process in self.processes.values()),
             "takeovers": self.takeovers,
             "escalations": sum(process.escalations for process in self.processes.values()),
+            **self.orders.counts(),
             **{f"failure {name}": count for name, count in sorted(self.failures.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},
