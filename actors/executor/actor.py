@@ -90,7 +90,7 @@ class Executor:
         self._searched_ms: int | None = None
         self._unreadable: list[tuple[PlanId, str]] = []
         work.on_begun, work.on_open = self._start, self._resume
-        orphans.on_late = self._follow_late
+        orphans.on_late = work.on_lost = self._follow_late
         for reader in readers:
             reader.on_entry = work.take
             reader.on_begin = self._begin if reader is readers[0] else self._ready

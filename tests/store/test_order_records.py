@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,12 @@ RECORDS = st.builds(
 @given(RECORDS)
 def test_a_record_is_read_as_it_was_written(written: OrderRecord) -> None:
     assert decode_record(EXECUTOR, PLAN, paired(encode_record(written))) == written
+
+
+@given(RECORDS, st.sampled_from(["", "none"]))
+def test_a_record_of_no_kind_may_have_no_side(written: OrderRecord, kind: str) -> None:
+    sideless = msgspec.structs.replace(written, side="", kind=kind)
+    assert decode_record(EXECUTOR, PLAN, paired(encode_record(sideless))) == sideless
 
 
 @given(RECORDS, st.data())
