@@ -60,24 +60,31 @@ class Orphans:
         self._clocks = clocks
         self._rules = rules
         self._log = log
-        self._checking: set[ClientOrderId] = set()
+        #: Orders under check, with what the exchange has shown of them since.
+        self._checking: dict[ClientOrderId, list[OrderState]] = {}
 
     async def check(self, order: OrderState, heartbeat: Heartbeat) -> None:
         """Deal with an order of ours that is not in hand."""
-        if order.client_order_id in self._checking:
+        shown = self._checking.get(order.client_order_id)
+        if shown is not None:
+            shown.append(order)
             return
-        self._checking.add(order.client_order_id)
+        shown = self._checking[order.client_order_id] = [order]
         try:
-            record = await self._record_of(order.client_order_id, heartbeat)
-            live = self._live_orders.get(order.client_order_id)
-            if live is not None:
-                live.show(order, "event")
-            elif record is None:
-                await self._record_orphan(order, heartbeat)
-            elif record.phase is not OrderPhase.ORPHAN:
-                self._resume(record, order)
+            while shown:
+                await self._check(shown.pop(0), heartbeat)
         finally:
-            self._checking.discard(order.client_order_id)
+            del self._checking[order.client_order_id]
+
+    async def _check(self, order: OrderState, heartbeat: Heartbeat) -> None:
+        record = await self._record_of(order.client_order_id, heartbeat)
+        live = self._live_orders.get(order.client_order_id)
+        if live is not None:
+            live.show(order, "event")
+        elif record is None:
+            await self._record_orphan(order, heartbeat)
+        elif record.phase is not OrderPhase.ORPHAN:
+            self._resume(record, order)
 
     async def search(self, heartbeat: Heartbeat) -> None:
         """Look for orphans among the recent orders of all symbols with a position or a ledger."""

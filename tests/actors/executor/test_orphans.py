@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 import trio
 
 from brain.execution.orders import OrderState, OrderStatus
-from brain.identifiers import ClientOrderId, OrderId, Symbol
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.positions.position import Leg
 from tests.actors.executor.test_resolution import UNKNOWN
 from tests.actors.executor_rig import ExecutorRig, running_executor
@@ -93,3 +94,32 @@ async def test_orphans_are_searched_for_after_a_start(rig: ExecutorRig) -> None:
         await trio.sleep(3)
     assert [each["client_order_id"] for each in rig.events()] == [order.client_order_id]
     assert rig.exchange.lists == ["BTCUSDT"]
+
+
+async def test_what_the_stream_shows_of_an_order_under_search_is_not_lost(
+    rig: ExecutorRig, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nursery.start_soon(rig.prove_stream)
+    await trio.sleep(5)
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(60)
+    (request,) = rig.exchange.requests
+    partly = rig.exchange.state(request, "PARTIALLY_FILLED", "0.2")
+    rig.exchange.visible[request.client_order_id] = partly
+    rig.position("BTCUSDT", "0.2")
+    plan_of = rig.store.plan_of
+
+    async def slowly(client_order_id: ClientOrderId) -> PlanId | None:
+        await trio.sleep(1)
+        return await plan_of(client_order_id)
+
+    monkeypatch.setattr(rig.store, "plan_of", slowly)
+    async with running_executor(rig):
+        await trio.sleep(1.5)
+        assert rig.exchange.lists[-1] == "BTCUSDT"
+        rig.observe(rig.exchange.state(request, "FILLED", "0.5"))
+        await trio.sleep(3)
+    told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
+    assert told[-1] == ("true", "0.5")
