@@ -19,6 +19,7 @@ from actors.executor.rules import ExecutorRules
 from actors.stream_consumer import Session
 from actors.waiting import RedisTrouble, lease_fence, present
 from brain.execution import progress, reasons
+from brain.execution.orders import OrderState
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import ClientOrderId, PlanId, Symbol
 from brain.plans.permit import Kind
@@ -91,6 +92,7 @@ class Executor:
         self._unreadable: list[tuple[PlanId, str]] = []
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = work.on_lost = self._follow_late
+        orphans.on_found = self._found
         for reader in readers:
             reader.on_entry = work.take
             reader.on_begin = self._begin if reader is readers[0] else self._ready
@@ -237,6 +239,13 @@ class Executor:
         with self._heartbeat.task() as task:
             await self._orphans.search(task)
 
+    def _found(self, order: OrderState) -> None:
+        self._orders.start_soon(self._check, order)
+
+    async def _check(self, order: OrderState) -> None:
+        with self._heartbeat.task() as task:
+            await self._orphans.check(order, task)
+
     async def _listen(self) -> None:
         """Take in the orders that the private stream shows, while this instance holds the lease."""
         with self._heartbeat.task() as task:
@@ -244,9 +253,9 @@ class Executor:
                 await lease_fence(self._lease, task, self._trouble)
                 with task.idle():
                     observed = await self._own_orders.receive_all()
-                unknown = [each.order for each in observed if not self._in_hand(each)]
-                for order in unknown:
-                    await self._orphans.check(order, task)
+                for each in observed:
+                    if not self._in_hand(each):
+                        self._found(each.order)
 
     def _in_hand(self, observed: OwnOrderObserved) -> bool:
         """Show an order to its live order; return False where none is in hand."""

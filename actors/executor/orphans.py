@@ -18,6 +18,7 @@ from channels import SnapshotBook
 from clocks.clocks import Clocks
 from exchange.errors import ExchangeError
 from exchange.protocol import OrderEntry
+from store.errors import StoreRefusedError, UnreadableOrderError, WrongTypeError
 from store.execution_protocol import ExecutorStore
 from store.execution_records import ExecutionHold
 from supervision import Heartbeat
@@ -33,10 +34,12 @@ class Orphans:
     """Part of the executor: finds out whose order it is that the exchange shows.
 
     The order of a record that has ended is published late; one without a record is an orphan: its fill is
-    real, and its plan is unknown. `on_late` begins to follow an order.
+    real, and its plan is unknown. `on_late` begins to follow an order, `on_found` to check one that the search
+    found.
     """
 
     on_late: Callable[[LiveOrder], None]
+    on_found: Callable[[OrderState], None]
 
     def __init__(
         self,
@@ -77,7 +80,17 @@ class Orphans:
             del self._checking[order.client_order_id]
 
     async def _check(self, order: OrderState, heartbeat: Heartbeat) -> None:
-        record = await self._record_of(order.client_order_id, heartbeat)
+        try:
+            record = await self._record_of(order.client_order_id, heartbeat)
+        except (UnreadableOrderError, WrongTypeError) as error:
+            self._log.error(
+                f"{order.symbol}: an order whose record cannot be read; the symbol is held",
+                client_order_id=order.client_order_id,
+                order_id=order.order_id,
+                error=str(error),
+            )
+            await self._hold(order, heartbeat)
+            return
         live = self._live_orders.get(order.client_order_id)
         if live is not None:
             live.show(order, "event")
@@ -101,7 +114,7 @@ class Orphans:
                 continue
             for order in orders:
                 if order.client_order_id.startswith(OWN_PREFIX):
-                    await self.check(order, heartbeat)
+                    self.on_found(order)
 
     async def _symbols(self, heartbeat: Heartbeat) -> list[Symbol]:
         symbols = [Symbol(symbol) for symbol in self._book.symbols()]
@@ -111,11 +124,17 @@ class Orphans:
         return [each for each in symbols if self._book.holds(each) or not _is_zero(ledgers.get(each))]
 
     async def _record_of(self, client_order_id: ClientOrderId, heartbeat: Heartbeat) -> OrderRecord | None:
-        async def read(_fence: FencingToken) -> OrderRecord | None:
-            plan_id = await self._store.plan_of(client_order_id)
-            return None if plan_id is None else await self._store.order_record(plan_id)
+        async def read(_fence: FencingToken) -> OrderRecord | StoreRefusedError | None:
+            try:
+                plan_id = await self._store.plan_of(client_order_id)
+                return None if plan_id is None else await self._store.order_record(plan_id)
+            except (UnreadableOrderError, WrongTypeError) as error:
+                return error
 
-        return await self._writer.until_stored(read, heartbeat)
+        record = await self._writer.until_stored(read, heartbeat)
+        if isinstance(record, StoreRefusedError):
+            raise record
+        return record
 
     def _resume(self, record: OrderRecord, order: OrderState) -> None:
         """Publish what the record does not have of its order yet, and follow it to its end."""
@@ -139,21 +158,24 @@ class Orphans:
             "filled_qty": plain(record.cumulative),
         }
         flat = tuple(text for pair in event.items() for text in pair)
-        hold = ExecutionHold(
-            symbol=record.symbol,
-            plan_id=record.plan_id,
-            client_order_id=record.client_order_id,
-            reason=_REASON,
-            ttl_ms=_HOLD_MS,
-        )
         # The hold stands before the record, which ends the search for this order.
-        await self._writer.until_stored(lambda fence: self._store.hold_symbol(fence, hold), heartbeat)
+        await self._hold(order, heartbeat)
         written = await self._writer.until_stored(
             lambda fence: self._store.record_orphan(fence, record, flat), heartbeat
         )
         if written:
             self._reports.orphan(record)
             await self._writer.audit("orphan", record, heartbeat, order_id=record.order_id or "")
+
+    async def _hold(self, order: OrderState, heartbeat: Heartbeat) -> None:
+        hold = ExecutionHold(
+            symbol=order.symbol,
+            plan_id=PlanId(order.client_order_id),
+            client_order_id=order.client_order_id,
+            reason=_REASON,
+            ttl_ms=_HOLD_MS,
+        )
+        await self._writer.until_stored(lambda fence: self._store.hold_symbol(fence, hold), heartbeat)
 
     def _orphan(self, order: OrderState) -> OrderRecord:
         return OrderRecord(

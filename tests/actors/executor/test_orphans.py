@@ -123,3 +123,32 @@ async def test_what_the_stream_shows_of_an_order_under_search_is_not_lost(
         await trio.sleep(3)
     told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
     assert told[-1] == ("true", "0.5")
+
+
+@pytest.mark.parametrize("by", ["stream", "search"])
+@pytest.mark.parametrize("broken", ["record", "type of the record", "type of the name"])
+async def test_an_order_whose_record_cannot_be_read_is_held_and_keeps_no_other_waiting(
+    rig: ExecutorRig, broken: str, by: str
+) -> None:
+    unreadable = foreign("ETHUSDT", "p33-00000000000000000000000000000000")
+    name, record = rig.own.plan_of(unreadable.client_order_id), rig.own.order("p9")
+    rig.redis.set(name, "p9")
+    match broken:
+        case "record":
+            rig.redis.hset(record, {"state": "nonsense"})
+        case "type of the record":
+            rig.redis.set(record, "junk")
+        case _:
+            rig.redis.delete(name)
+            rig.redis.hset(name, {"a": "b"})
+    if by == "search":
+        for each in (unreadable, foreign()):
+            rig.exchange.visible[each.client_order_id] = each
+            rig.position(each.symbol, "0.5")
+    async with running_executor(rig):
+        if by == "stream":
+            rig.observe(unreadable)
+            rig.observe(foreign())
+        await trio.sleep(2)
+    assert [each["client_order_id"] for each in rig.events()] == [foreign().client_order_id]
+    assert rig.is_held("ETHUSDT") and rig.is_held("BTCUSDT")
