@@ -10,6 +10,7 @@ import trio
 from brain.execution.orders import OrderState, OrderStatus
 from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.positions.position import Leg
+from exchange.errors import ExchangeUnavailable
 from tests.actors.executor.test_resolution import UNKNOWN
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
@@ -152,3 +153,47 @@ async def test_an_order_whose_record_cannot_be_read_is_held_and_keeps_no_other_w
         await trio.sleep(2)
     assert [each["client_order_id"] for each in rig.events()] == [foreign().client_order_id]
     assert rig.is_held("ETHUSDT") and rig.is_held("BTCUSDT")
+
+
+async def test_the_search_waits_for_positions_and_reads_ledgers_of_symbols_that_are_not_in_the_book(
+    rig: ExecutorRig,
+) -> None:
+    """Another shard publishes later, and a ledger may outlast its position."""
+    listed = rig.symbol_rules.value or {}
+    rig.symbol_rules.send({**listed, "SOLUSDT": listed["BTCUSDT"]})
+    rig.ledger("SOLUSDT", "3")
+    for number, symbol in enumerate(("ETHUSDT", "SOLUSDT")):
+        order = foreign(symbol, f"p33-{number:032}")
+        rig.exchange.visible[order.client_order_id] = order
+    async with running_executor(rig):
+        await trio.sleep(3)
+        assert [each["symbol"] for each in rig.events()] == ["SOLUSDT"]
+        rig.position("ETHUSDT", "0.5")
+        await trio.sleep(6)
+        assert [each["symbol"] for each in rig.events()] == ["SOLUSDT", "ETHUSDT"]
+        await trio.sleep(700)
+    assert rig.exchange.lists == ["SOLUSDT", "ETHUSDT"]
+
+
+async def test_orders_that_could_not_be_read_are_searched_again_with_growing_pauses(rig: ExecutorRig) -> None:
+    rig.position("BTCUSDT", "0.5")
+    order = foreign()
+    rig.exchange.visible[order.client_order_id] = order
+    rig.exchange.failure = ExchangeUnavailable("away")
+    async with running_executor(rig):
+        await trio.sleep(600)
+        assert 10 < len(rig.exchange.lists) < 20
+        rig.exchange.failure = None
+        await trio.sleep(61)
+    assert [each["client_order_id"] for each in rig.events()] == [order.client_order_id]
+
+
+async def test_a_new_run_of_redis_is_searched_anew(rig: ExecutorRig) -> None:
+    rig.position("BTCUSDT", "0.5")
+    async with running_executor(rig):
+        await trio.sleep(3)
+        rig.redis.delete(rig.keys.redis_run)
+        await trio.sleep(3)
+        assert rig.exchange.lists == ["BTCUSDT", "BTCUSDT"]
+        await trio.sleep(700)
+    assert rig.exchange.lists == ["BTCUSDT", "BTCUSDT"]
