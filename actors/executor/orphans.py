@@ -196,6 +196,7 @@ class Orphans:
             await self._writer.audit("orphan", record, heartbeat, order_id=record.order_id or "")
 
     async def _hold(self, order: OrderState, heartbeat: Heartbeat) -> None:
+        """Hold the symbol for the order, as soon as no other holds it."""
         hold = ExecutionHold(
             symbol=order.symbol,
             plan_id=PlanId(order.client_order_id),
@@ -203,7 +204,18 @@ class Orphans:
             reason=_REASON,
             ttl_ms=_HOLD_MS,
         )
-        await self._writer.until_stored(lambda fence: self._store.hold_symbol(fence, hold), heartbeat)
+        logged = False
+        while not await self._writer.until_stored(
+            lambda fence: self._store.hold_symbol(fence, hold), heartbeat
+        ):
+            if not logged:
+                self._log.error(
+                    f"{order.symbol}: ORPHAN ORDER client_order_id={order.client_order_id} "
+                    f"order_id={order.order_id}: another holds the symbol",
+                )
+                logged = True
+            with heartbeat.idle():
+                await trio.sleep(_AGAIN_SEC)
 
     def _orphan(self, order: OrderState) -> OrderRecord:
         return OrderRecord(

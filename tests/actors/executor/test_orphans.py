@@ -197,3 +197,28 @@ async def test_a_new_run_of_redis_is_searched_anew(rig: ExecutorRig) -> None:
         assert rig.exchange.lists == ["BTCUSDT", "BTCUSDT"]
         await trio.sleep(700)
     assert rig.exchange.lists == ["BTCUSDT", "BTCUSDT"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_orphan_holds_its_symbol_as_soon_as_another_lets_go_of_it(
+    rig: ExecutorRig, again: bool
+) -> None:
+    """`again`: a process ends before that, and the next finds the orphan anew."""
+    rig.redis.set(rig.keys.hold("BTCUSDT"), "1")
+    order = foreign()
+    rig.exchange.visible[order.client_order_id] = order
+    rig.position("BTCUSDT", "0.5")
+    async with running_executor(rig):
+        rig.observe(order)
+        await trio.sleep(60)
+        assert rig.redis.get(rig.own.hold_sig("BTCUSDT")) is None
+        if not again:
+            rig.redis.delete(rig.keys.hold("BTCUSDT"))
+            await trio.sleep(6)
+    async with running_executor(rig):
+        if again:
+            rig.redis.delete(rig.keys.hold("BTCUSDT"))
+        await trio.sleep(6)
+    assert rig.redis.get(rig.own.hold_sig("BTCUSDT")) == f"exec:{order.client_order_id}".encode()
+    assert rig.is_held() and rig.record(order.client_order_id)["state"] == "orphan"
+    assert [each["event"] for each in rig.events()] == ["ORPHAN_ORDER"]
