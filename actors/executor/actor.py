@@ -21,13 +21,14 @@ from actors.waiting import RedisTrouble, lease_fence, present
 from brain.execution import progress, reasons
 from brain.execution.orders import OrderState
 from brain.execution.record import OrderPhase, OrderRecord
-from brain.identifiers import ClientOrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, FencingToken, PlanId, Symbol
 from brain.plans.permit import Kind
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObserved
 from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
+from store.errors import FencedError
 from store.execution_protocol import ExecutorStore
 from supervision import Heartbeat
 
@@ -89,13 +90,16 @@ class Executor:
         self._log = log
         self._run_id: str | None = None
         self._searched_ms: int | None = None
+        #: The lease under which the open orders were taken over last.
+        self._taken_over: FencingToken | None = None
+        self._took_over = trio.lowlevel.ParkingLot()
         self._unreadable: list[tuple[PlanId, str]] = []
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = work.on_lost = self._follow_late
         orphans.on_found = self._found
         for reader in readers:
             reader.on_entry = work.take
-            reader.on_begin = self._begin if reader is readers[0] else self._ready
+            reader.on_begin = self._begin if reader is readers[0] else self._begin_beside
             reader.on_sweep = self._sweep if reader is readers[0] else self._nothing
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -132,6 +136,17 @@ class Executor:
         await self._learn_run()
         if not self._rules.dry_run:
             await self._take_over(session)
+        self._taken_over = session.fence
+        self._took_over.unpark_all()
+        await self._ready(session)
+
+    async def _begin_beside(self, session: Session) -> None:
+        """Wait until the first reader has compared Redis's run and taken over, under the same lease."""
+        with session.heartbeat.waiting_for("the open orders, taken over by the first reader"):
+            while self._taken_over != session.fence:
+                if self._lease.value is None or self._lease.value.fence != session.fence:
+                    raise FencedError("the lease has changed")
+                await self._took_over.park()
         await self._ready(session)
 
     async def _ready(self, session: Session) -> None:

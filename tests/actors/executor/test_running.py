@@ -143,30 +143,6 @@ async def test_a_lost_push_costs_no_more_than_a_look(
         assert len(rig.exchange.requests) == 1
 
 
-async def test_the_manual_lane_is_read_only_while_its_switch_is_on_and_expires() -> None:
-    rig = ExecutorRig(msgspec.structs.replace(RULES, manual_lane=True))
-    manual = rig.own.manual_plans.key
-    async with running_executor(rig):
-        await trio.sleep(0.1)
-        rig.redis.set(rig.own.manual_lane, "1")
-        rig.publish("p1", stream=manual)
-        rig.permit("p1")
-        rig.grant("p1")
-        await trio.sleep(6)
-        assert rig.published_results() == []
-        rig.redis.set(rig.own.manual_lane, "1", ttl_ms=60_000)
-        await trio.sleep(3)
-        assert rig.result("p1")["error"] == "plan_expired"
-        rig.publish("p2", stream=manual)
-        rig.publish("p3", "ETHUSDT", stream=manual)
-        rig.permit("p2")
-        rig.grant("p2")
-        await trio.sleep(4)
-    assert rig.result("p2")["executed"] == "true"
-    assert rig.result("p3")["error"] == "permit_timeout (missing: Governor, P3.3)"
-    assert rig.redis.hgetall(rig.own.counts)[b"manual_consumed"] == b"3"
-
-
 async def test_a_dry_run_consumes_nothing_sends_nothing_and_publishes_to_its_own_stream() -> None:
     rig = ExecutorRig(msgspec.structs.replace(RULES, dry_run=True))
     async with running_executor(rig):
