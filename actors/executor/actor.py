@@ -105,7 +105,7 @@ class Executor:
     async def run(self, heartbeat: Heartbeat) -> None:
         """Execute plans until asked to stop; answers under way are waited for up to 2 s."""
         async with trio.open_nursery() as self._orders:
-            self._heartbeat = heartbeat
+            self._heartbeat = self._reading = heartbeat
             self._orders.start_soon(self._end_in_time)
             self._orders.start_soon(self._watch.follow, heartbeat)
             if not self._rules.dry_run:
@@ -114,14 +114,23 @@ class Executor:
             async with trio.open_nursery() as reading:
                 for reader in self._readers[1:]:
                     reading.start_soon(self._read_beside, reader)
-                await self._readers[0].run(heartbeat)
+                # Its wait for Redis is not the actor's: that would be cancelled at once, with its requests.
+                with heartbeat.idle(), heartbeat.task() as self._reading:
+                    await self._readers[0].run(self._reading)
             await self._sender.nothing_under_way()
             self._orders.cancel_scope.cancel()
 
     async def _end_in_time(self) -> None:
-        """End the actor 2 s after a stop began: the next one resolves what is still under way."""
+        """End the actor 2 s after a stop began: the next one resolves what is still under way.
+
+        It ends with the last answer where the reader waits for Redis or the lease.
+        """
         await self._heartbeat.stopping.wait()
-        await trio.sleep(STOP_WITHIN_SEC)
+        with trio.move_on_after(STOP_WITHIN_SEC):
+            if self._reading.awaiting:
+                await self._sender.nothing_under_way()
+            else:
+                await trio.sleep_forever()
         self._orders.cancel_scope.cancel()
 
     async def _read_beside(self, reader: PlanReader) -> None:

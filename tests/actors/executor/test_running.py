@@ -42,46 +42,6 @@ async def test_an_entry_that_is_delivered_again_while_its_order_is_open_is_left_
     assert rig.redis.xrange(rig.keys.dead_plans) == []
 
 
-async def test_a_stop_takes_no_plan_and_waits_for_the_answers_under_way(rig: ExecutorRig) -> None:
-    rig.exchange.latency_sec = 1.0
-    await rig.take_lease()
-    heartbeat = Heartbeat()
-    with trio.fail_after(3):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(rig.making.executor().run, heartbeat)
-            await trio.testing.wait_all_tasks_blocked()
-            rig.open("p1")
-            rig.open("p2")
-            rig.publish("p3", "ETHUSDT")
-            await trio.sleep(0.1)
-            heartbeat.stopping.set()
-    assert len(rig.exchange.requests) == 1
-    assert len(rig.published_results()) == 1
-    assert rig.pending() == 2
-
-
-async def test_a_stop_leaves_a_request_without_an_answer_to_the_next_executor(rig: ExecutorRig) -> None:
-    rig.exchange.latency_sec = 10.0
-    await rig.take_lease()
-    heartbeat = Heartbeat()
-    began_sec = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(rig.making.executor().run, heartbeat)
-        await trio.testing.wait_all_tasks_blocked()
-        rig.open("p1")
-        await trio.sleep(0.1)
-        heartbeat.stopping.set()
-    assert 2.0 <= trio.current_time() - began_sec <= 2.3
-    assert rig.record("p1")["state"] == "sending"
-    rig.exchange.latency_sec = 0.05
-    async with running_executor(rig):
-        assert rig.is_held()
-        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
-        await trio.sleep(0.1)
-    assert rig.result("p1")["executed"] == "true"
-    assert len(rig.exchange.requests) == 1
-
-
 async def test_of_two_executors_that_both_read_a_plan_one_sends_an_order(rig: ExecutorRig) -> None:
     """A stopped process goes on with a lease that another one has."""
     await rig.take_lease()
