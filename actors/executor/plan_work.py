@@ -28,7 +28,7 @@ from brain.plans.plan_fields import read_plan
 from clocks.clocks import Clocks
 from permit_gate.answers import Refusal
 from permit_gate.judging import PlanPermits
-from store.errors import UnreadableOrderError
+from store.errors import UnreadableOrderError, WrongTypeError
 from store.execution_protocol import ExecutorStore
 from store.records import Entry
 from supervision import Heartbeat
@@ -104,16 +104,40 @@ class PlanWork:
             with session.heartbeat.task() as task, task.idle():
                 failed = reader.failures.of(entry.id, entry.deliveries)
                 with reader.failures.attributed_to((entry.id,)):
-                    if self._may_be_lost(plan, entry):
-                        await self._search_for(reader, entry, plan, session)
-                    elif failed >= MOST_FAILURES and await self._is_poison(plan.plan_id):
-                        await self._set_aside(reader, entry, plan, session, failed)
-                    else:
-                        await self._answer(reader, entry, plan, session)
+                    await self._deal_with(reader, entry, plan, session, failed)
                 reader.failures.done(entry.id)
         finally:
             self._in_hand.discard(plan.plan_id)
             self._room.release()
+
+    async def _deal_with(
+        self,
+        reader: PlanReader,
+        entry: Entry,
+        plan: Plan | MalformedPlan | SkippedPlan,
+        session: Session,
+        failed: int,
+    ) -> None:
+        try:
+            if self._may_be_lost(plan, entry):
+                await self._search_for(reader, entry, plan, session)
+            elif failed >= MOST_FAILURES and await self._is_poison(plan.plan_id):
+                await self._set_aside(reader, entry, plan, session, failed)
+            else:
+                await self._answer(reader, entry, plan, session)
+        except (UnreadableOrderError, WrongTypeError):
+            # Another key of a wrong type concerns all plans.
+            if not await self._is_unreadable(plan.plan_id):
+                raise
+
+    async def _is_unreadable(self, plan_id: PlanId) -> bool:
+        """Return True for a record that an operator has to repair: its entry stays pending until then."""
+        try:
+            await self._store.order_record(plan_id)
+        except UnreadableOrderError as error:
+            self._log.error("The record of an order cannot be read", plan_id=plan_id, error=str(error))
+            return True
+        return False
 
     def _may_be_lost(self, plan: Plan | MalformedPlan | SkippedPlan, entry: Entry) -> TypeGuard[Plan]:
         """Return True for a plan from before a new run of Redis, which may have lost its begin."""

@@ -168,16 +168,3 @@ async def test_undecided_orders_are_shown(rig: ExecutorRig) -> None:
         rig.observe(rig.exchange.state(rig.exchange.requests[0]))
         await trio.sleep(1.1)
         assert rig.open_executions.value == ()
-
-
-async def test_an_order_record_that_cannot_be_read_does_not_stop_other_plans(rig: ExecutorRig) -> None:
-    rig.redis.zadd(rig.own.open, {"broken": 1.0})
-    rig.redis.hset(rig.own.order("broken"), {"state": "nonsense"})
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(0.2)
-        rig.open("broken", "ETHUSDT")
-        await trio.sleep(3)
-    assert rig.result("p1")["executed"] == "true"
-    assert rig.published_results("broken") == []
-    assert len(rig.exchange.requests) == 1
