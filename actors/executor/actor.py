@@ -28,7 +28,7 @@ from brain.symbols.symbol_rules import SymbolRules
 from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObserved
 from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
-from store.errors import FencedError
+from store.errors import FencedError, StoreError, StoreRefusedError, WrongRightsError
 from store.execution_protocol import ExecutorStore
 from supervision import Heartbeat
 
@@ -180,12 +180,22 @@ class Executor:
         await self._learn_run()
         if self._rules.dry_run:
             return
-        if counts := self._reports.take_counts():
-            await self._store.write_counts(session.fence, counts)
+        await self._write_counts(session)
         if self._searched_ms != self._work.redis_changed_ms:
             self._searched_ms = self._work.redis_changed_ms
             self._orders.start_soon(self._search)
         self._show()
+
+    async def _write_counts(self, session: Session) -> None:
+        """Write the counts since the last time, which end no session: their key concerns no order."""
+        counts = self._reports.take_counts()
+        try:
+            if counts:
+                await self._store.write_counts(session.fence, counts)
+        except StoreError as error:
+            self._reports.put_back(counts, error)
+            if not isinstance(error, WrongRightsError | StoreRefusedError):
+                raise
 
     async def _learn_run(self) -> None:
         """Learn Redis's clock, and whether it is the same run of Redis."""
