@@ -199,7 +199,7 @@ class OrderResolver:
         record = live.stored
         if not live.is_undecided:
             return
-        if record.phase is OrderPhase.UNKNOWN and record.error:
+        if record.phase is OrderPhase.UNKNOWN and record.error not in ("", reasons.RECOVERING):
             # The exchange has refused the request, and an answer behind that knows no order.
             live.learn(progress.refuse(live.known, record.error), "query")
             return
@@ -221,7 +221,7 @@ class OrderResolver:
         )
         live.lacking = lacking
         if not lacking and live.is_undecided:
-            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND), "query")
+            live.learn(progress.refuse(live.known, record.error or reasons.ORDER_NOT_FOUND), "query")
 
     async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
         """Look for the order among all of its symbol since the request, once behind the settle time."""
