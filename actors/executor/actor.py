@@ -97,7 +97,6 @@ class Executor:
         self._taken_over: FencingToken | None = None
         self._took_over = trio.lowlevel.ParkingLot()
         self._unreadable: list[UnreadableRecord] = []
-        self._repaired_sec = 0.0
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = work.on_lost = self._follow_late
         orphans.on_found = self._found
@@ -267,8 +266,7 @@ class Executor:
             return
         known = self._live_orders.get(record.client_order_id)
         if known is not None:
-            # Redis may have lost its hold.
-            await self._resolver.hold(known, heartbeat)
+            await self._resolver.hold(known, heartbeat)  # which Redis may have lost
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
