@@ -73,6 +73,7 @@ class PlanWork:
         self._rules = rules
         self._log = log
         self._in_hand: set[PlanId] = set()
+        sender.may_begin = self._may_begin
         self._room = trio.Semaphore(_MOST_IN_HAND)
         #: When Redis was found to be another run (Redis's clock, ms); 0: never.
         self.redis_changed_ms = 0
@@ -120,6 +121,8 @@ class PlanWork:
     ) -> None:
         try:
             if self._may_be_lost(plan, entry):
+                manual = reader.group.stream == self._manual_stream
+                self._reports.processed(plan.decision.value, manual=manual)
                 await self._search_for(reader, entry, plan, session)
             elif failed >= MOST_FAILURES and await self._is_poison(plan.plan_id):
                 await self._set_aside(reader, entry, plan, session, failed)
@@ -145,6 +148,10 @@ class PlanWork:
             return False
         return self._is_recovering(entry.published_ms) and self._preparation.knows(plan.symbol)
 
+    def _may_begin(self, in_hand: PlanInHand) -> bool:
+        """Return False for a plan from before a run of Redis that was found while it waited."""
+        return not self._is_recovering(in_hand.published_ms)
+
     def _is_recovering(self, published_ms: int) -> bool:
         return 0 < self.redis_changed_ms >= published_ms
 
@@ -154,7 +161,6 @@ class PlanWork:
         if await self._store.order_record(plan.plan_id) is not None:
             await self._taken(reader, in_hand, TakenPlan("", 0), session)
             return
-        self._reports.processed(plan.decision.value, manual=in_hand.manual)
         since_ms = self._clocks.redis_now_ms() - in_hand.published_ms
         record = self._preparation.lost(in_hand, plan, since_ms)
         live = self._live_orders.add(LiveOrder(record))
@@ -203,6 +209,9 @@ class PlanWork:
             return
         for _ in range(_MOST_ATTEMPTS):
             if not await self._try(reader, in_hand, session):
+                return
+            if self._may_be_lost(plan, entry):
+                await self._search_for(reader, entry, plan, session)
                 return
         await self._end(in_hand, _CONTENDED, session)
 
