@@ -74,6 +74,7 @@ class PlanWork:
         self._rules = rules
         self._log = log
         self._in_hand: set[PlanId] = set()
+        sender.may_begin = self._may_begin
         self._room = trio.Semaphore(_MOST_IN_HAND)
         #: When Redis was found to be another run (Redis's clock, ms); 0: never.
         self.redis_changed_ms = 0
@@ -121,6 +122,8 @@ class PlanWork:
     ) -> None:
         try:
             if self._may_be_lost(plan, entry):
+                manual = reader.group.stream == self._manual_stream
+                self._reports.processed(plan.decision.value, manual=manual)
                 await self._search_for(reader, entry, plan, session)
             elif failed >= MOST_FAILURES and await self._is_poison(plan.plan_id):
                 await self._set_aside(reader, entry, plan, session, failed)
@@ -128,15 +131,19 @@ class PlanWork:
                 await self._answer(reader, entry, plan, session)
         except (UnreadableOrderError, WrongTypeError):
             # Another key of a wrong type concerns all plans.
-            if not await self._is_unreadable(plan.plan_id):
+            if not await self._is_unreadable(plan, session):
                 raise
 
-    async def _is_unreadable(self, plan_id: PlanId) -> bool:
+    async def _is_unreadable(self, plan: Plan | MalformedPlan | SkippedPlan, session: Session) -> bool:
         """Return True for a record that an operator has to repair: its entry stays pending until then."""
         try:
-            await self._store.order_record(plan_id)
+            await self._store.order_record(plan.plan_id)
         except UnreadableOrderError as error:
-            self._log.error("The record of an order cannot be read", plan_id=plan_id, error=str(error))
+            self._log.error("The record of an order cannot be read", plan_id=plan.plan_id, error=str(error))
+            symbol = None if isinstance(plan, SkippedPlan) else plan.symbol
+            hold = hold_of_unreadable(plan.plan_id, error.symbol or symbol, self._rules)
+            if hold is not None and not self._rules.dry_run:
+                await self._store.hold_symbol(session.fence, hold)
             return True
         return False
 
@@ -145,6 +152,10 @@ class PlanWork:
         if not isinstance(plan, Plan) or self._rules.dry_run or entry.published_ms is None:
             return False
         return self._is_recovering(entry.published_ms) and self._preparation.knows(plan.symbol)
+
+    def _may_begin(self, in_hand: PlanInHand) -> bool:
+        """Return False for a plan from before a run of Redis that was found while it waited."""
+        return not self._is_recovering(in_hand.published_ms)
 
     def _is_recovering(self, published_ms: int) -> bool:
         return 0 < self.redis_changed_ms >= published_ms
@@ -155,7 +166,6 @@ class PlanWork:
         if await self._store.order_record(plan.plan_id) is not None:
             await self._taken(reader, in_hand, TakenPlan("", 0), session)
             return
-        self._reports.processed(plan.decision.value, manual=in_hand.manual)
         since_ms = self._clocks.redis_now_ms() - in_hand.published_ms
         record = self._preparation.lost(in_hand, plan, since_ms)
         live = self._live_orders.add(LiveOrder(record))
@@ -165,10 +175,7 @@ class PlanWork:
 
     async def _is_poison(self, plan_id: PlanId) -> bool:
         """Return True if no order was begun: an entry whose order is open is delivered again and again."""
-        try:
-            return await self._store.order_record(plan_id) is None
-        except UnreadableOrderError:
-            return False
+        return await self._store.order_record(plan_id) is None
 
     async def _set_aside(
         self,
@@ -198,7 +205,7 @@ class PlanWork:
             self._reports.processed(plan.decision, manual=manual)
             error = reasons.skipped(entry.fields or {}, plan.decision)
             if not await self._refusals.skip(plan, entry, reader.group.stream, error, session.fence):
-                await self._leave(reader, plan.plan_id, None, entry.id, session)
+                await self._leave(reader, plan.plan_id, entry.id, session)
             return
         in_hand = self._plan_in_hand(reader, entry, plan)
         self._reports.processed(in_hand.decision.value, manual=manual)
@@ -208,6 +215,9 @@ class PlanWork:
             return
         for _ in range(_MOST_ATTEMPTS):
             if not await self._try(reader, in_hand, session):
+                return
+            if self._may_be_lost(plan, entry):
+                await self._search_for(reader, entry, plan, session)
                 return
         await self._refuse(reader, in_hand, RefusedPlan(_CONTENDED, 0), session)
 
@@ -256,32 +266,18 @@ class PlanWork:
         self, reader: PlanReader, in_hand: PlanInHand, taken: TakenPlan, session: Session
     ) -> None:
         """Leave a plan to the record that it has; refuse one whose permits another consumer has."""
-        if not await self._leave(reader, in_hand.plan_id, in_hand.symbol, in_hand.entry_id, session):
+        if not await self._leave(reader, in_hand.plan_id, in_hand.entry_id, session):
             plan = PlanPermits(
                 in_hand.plan_id, in_hand.symbol, self._rules.sources_of(in_hand.decision), self._rules.gate
             )
             by = plan.refused(Refusal.PERMIT_ALREADY_CONSUMED, because=f"by {taken.by[:80]}")
             await self._refusals.refuse(in_hand, RefusedPlan(str(by), taken.waited_ms), session.fence)
 
-    async def _leave(
-        self,
-        reader: PlanReader,
-        plan_id: PlanId,
-        symbol: Symbol | None,
-        entry_id: EntryId,
-        session: Session,
-    ) -> bool:
+    async def _leave(self, reader: PlanReader, plan_id: PlanId, entry_id: EntryId, session: Session) -> bool:
         """Leave a plan to the record that it has: it ends with that. Return False where there is none."""
         if self._rules.dry_run:
             return False
-        try:
-            record = await self._store.order_record(plan_id)
-        except UnreadableOrderError as error:
-            self._log.error("The record of an order cannot be read", plan_id=plan_id, error=str(error))
-            hold = hold_of_unreadable(plan_id, error.symbol or symbol, self._rules)
-            if hold is not None:
-                await self._store.hold_symbol(session.fence, hold)
-            return True
+        record = await self._store.order_record(plan_id)
         if record is None:
             return False
         if record.phase is OrderPhase.FINAL or record.entry_id != entry_id:
@@ -295,7 +291,7 @@ class PlanWork:
     ) -> None:
         """End a plan without an order, or leave it to the record that it has."""
         if not await self._refusals.refuse(in_hand, refused, session.fence):
-            await self._leave(reader, in_hand.plan_id, in_hand.symbol, in_hand.entry_id, session)
+            await self._leave(reader, in_hand.plan_id, in_hand.entry_id, session)
 
     def _plan_in_hand(self, reader: PlanReader, entry: Entry, plan: Plan | MalformedPlan) -> PlanInHand:
         now_sec = trio.current_time()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import trio
 
@@ -263,5 +265,7 @@ class OrderResolver:
 
     def _exchange_at_least_ms(self, at: Moment) -> int | None:
         """Return the earliest time that the exchange's clock can have shown at `at`; None: unknown."""
-        lead_ms = self._clocks.exchange.at_least_ms(self._clocks.now())
-        return None if lead_ms is None else at.wall_ms + lead_ms
+        now = self._clocks.now()
+        lead_ms = self._clocks.exchange.at_least_ms(now)
+        # By the monotonic clock: the wall clock may have been set since.
+        return None if lead_ms is None else now.wall_ms + lead_ms - math.ceil(at.age_sec(now) * 1000)

@@ -103,3 +103,17 @@ async def test_no_manual_plan_from_before_a_new_run_is_begun_before_the_run_is_c
         await trio.sleep(3)
         assert manual.exchange.requests == []
         assert manual.record("p1")["error"] == "recovering"
+
+
+async def test_no_plan_is_begun_that_comes_after_the_switch_is_off(manual: ExecutorRig) -> None:
+    """The read that waits for it began before."""
+    async with running_executor(manual):
+        await trio.sleep(0.1)
+        manual.redis.delete(manual.own.manual_lane)
+        publish_manually(manual, "p1")
+        await trio.sleep(6)
+        assert manual.exchange.requests == [] and manual.published_results() == []
+        manual.redis.set(manual.own.manual_lane, "1", ttl_ms=60_000)
+        await trio.sleep(4)
+    assert manual.result("p1")["error"] == "plan_expired"
+    assert manual.redis.xpending(manual.own.manual_plans.key, "intent_executor_manual") == {}

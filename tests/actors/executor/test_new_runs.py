@@ -116,3 +116,21 @@ async def test_a_dry_run_and_an_unknown_symbol_have_no_order_to_search_for() -> 
         await trio.sleep(0.3)
     assert rig.result("p2")["error"] == "recovering"
     assert rig.exchange.queries == []
+
+
+async def test_a_plan_that_waits_while_a_new_run_is_found_is_not_begun(
+    rig: ExecutorRig, nursery: trio.Nursery
+) -> None:
+    """Redis was emptied, which breaks no connection."""
+    nursery.start_soon(rig.prove_stream)
+    await trio.sleep(3)
+    async with running_executor(rig):
+        await trio.sleep(0.9)
+        rig.publish("p1")
+        rig.redis.delete(rig.keys.redis_run)
+        await trio.sleep(0.5)
+        rig.permit("p1")
+        rig.grant("p1")
+        await trio.sleep(60)
+    assert rig.exchange.requests == []
+    assert rig.result("p1")["error"] == "recovering"

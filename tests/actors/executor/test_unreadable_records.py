@@ -66,6 +66,7 @@ async def test_a_record_key_that_holds_anything_else_leaves_its_plan_pending_alo
             await trio.sleep(0.3)
             assert rig.result(f"other-{number}")["executed"] == "true"
     assert (rig.pending(), rig.published_results("p1")) == (1, [])
+    assert rig.is_held() == (ends != "skipped")
     rig.redis.delete(rig.own.order("p1"))
     async with running_executor(rig):
         rig.exchange.visible.clear()
