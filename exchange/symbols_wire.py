@@ -15,7 +15,7 @@ from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.symbols.symbol_rules import SymbolRules
 from brain.symbols.universe import ListedContract
-from exchange.exact import finite
+from exchange.exact import finite, finite_or_none
 from exchange.positions_wire import row_symbol
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ class Filter(msgspec.Struct, frozen=True, rename="camel"):
     step_size: Decimal = ZERO
     min_qty: Decimal = ZERO
     max_qty: Decimal = ZERO
+    notional: object = None
 
 
 class SymbolInfo(msgspec.Struct, frozen=True):
@@ -148,4 +149,8 @@ def rules_of(info: SymbolInfo) -> SymbolRules | None:
     finite(step), finite(market.min_qty), finite(market.max_qty)
     if step <= 0 or market.max_qty <= 0:
         return None
-    return SymbolRules(info.symbol, info.status == "TRADING", step, market.min_qty, market.max_qty)
+    # Only the executor needs it: one that cannot be read leaves the symbol to all others.
+    entry = filters.get("MIN_NOTIONAL")
+    notional = ZERO if entry is None else finite_or_none(entry.notional)
+    trading = info.status == "TRADING"
+    return SymbolRules(info.symbol, trading, step, market.min_qty, market.max_qty, notional)

@@ -36,6 +36,8 @@ _WHOLE = re.compile(r"[0-9]{1,15}")
 _ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _SIDES = frozenset({"BUY", "SELL"})
+#: Kinds that may have no side: a plan of kind none orders nothing, and that of a lost begin is not known.
+_SIDELESS = ("", Kind.NONE)
 _FLAGS = {"true": True, "false": False}
 _NO_STREAM = PlanStream("", "", "", "")
 
@@ -147,8 +149,7 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("order_id")
     return msgspec.structs.replace(
         record,
-        # A plan of no kind orders nothing.
-        side=fields.one_of("side", ("",) if fields.text("kind") == Kind.NONE else _SIDES),
+        side=fields.one_of("side", (*_SIDES, "") if fields.text("kind") in _SIDELESS else _SIDES),
         leg=Leg(fields.one_of("position_side", Leg)),
         kind=fields.one_of("kind", ("", *Kind)),
         quantity=fields.quantity("quantity"),

@@ -127,6 +127,7 @@ class ExecutorMaking:
                 writer,
                 reports,
                 book=channels.book,
+                symbol_rules=channels.symbol_rules,
                 clocks=clocks,
                 rules=rules,
                 log=log,

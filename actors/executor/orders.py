@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import trio
 
 from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
-from actors.executor.plans import GrantedPlan, RefusedPlan, TakenPlan
+from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, TakenPlan
 from actors.executor.preparation import OrderDraft, OrderPreparation, request_of
 from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
@@ -54,7 +54,12 @@ class Begun(NamedTuple):
 
 
 class OrderSender:
-    """Part of the executor: one order of a symbol and leg at a time, `max_parallel` in all."""
+    """Part of the executor: one order of a symbol and leg at a time, `max_parallel` in all.
+
+    `may_begin` is asked last, with no wait behind it but the begin's.
+    """
+
+    may_begin: Callable[[PlanInHand], bool]
 
     def __init__(
         self,
@@ -105,6 +110,8 @@ class OrderSender:
             record = self._preparation.record(granted, draft)
             if self._live_orders.get(record.client_order_id) is not None:
                 return TakenPlan(self._rules.instance, granted.waited_ms)
+            if not self.may_begin(granted.in_hand):
+                return LookAgain()
             live = LiveOrder(record, safe_quantity=draft.permitted, waited_ms=granted.waited_ms)
             reply = await self._write_begin(granted, live, fence)
             if reply.verdict == "begun":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import trio
 
@@ -199,7 +201,7 @@ class OrderResolver:
         record = live.stored
         if not live.is_undecided:
             return
-        if record.phase is OrderPhase.UNKNOWN and record.error:
+        if record.phase is OrderPhase.UNKNOWN and record.error not in ("", reasons.RECOVERING):
             # The exchange has refused the request, and an answer behind that knows no order.
             live.learn(progress.refuse(live.known, record.error), "query")
             return
@@ -221,7 +223,7 @@ class OrderResolver:
         )
         live.lacking = lacking
         if not lacking and live.is_undecided:
-            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND), "query")
+            live.learn(progress.refuse(live.known, record.error or reasons.ORDER_NOT_FOUND), "query")
 
     async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
         """Look for the order among all of its symbol since the request, once behind the settle time."""
@@ -263,5 +265,7 @@ class OrderResolver:
 
     def _exchange_at_least_ms(self, at: Moment) -> int | None:
         """Return the earliest time that the exchange's clock can have shown at `at`; None: unknown."""
-        lead_ms = self._clocks.exchange.at_least_ms(self._clocks.now())
-        return None if lead_ms is None else at.wall_ms + lead_ms
+        now = self._clocks.now()
+        lead_ms = self._clocks.exchange.at_least_ms(now)
+        # By the monotonic clock: the wall clock may have been set since.
+        return None if lead_ms is None else now.wall_ms + lead_ms - math.ceil(at.age_sec(now) * 1000)

@@ -263,6 +263,22 @@ def test_without_a_market_lot_size_the_lot_size_holds_and_without_either_there_a
     assert rules(PRICE) is None
 
 
+@pytest.mark.parametrize(
+    ("least", "read"),
+    [("5", Decimal(5)), ("5.0", Decimal(5)), ("0", Decimal(0)), ("", None), ("NaN", None), ("1e40", None)],
+)
+def test_the_least_notional_is_read_and_an_unreadable_one_leaves_the_symbol(
+    least: str, read: Decimal | None
+) -> None:
+    found = rules(LOT, {"filterType": "MIN_NOTIONAL", "notional": least})
+    assert found is not None and found.min_notional == read
+
+
+def test_without_a_filter_there_is_no_least_notional() -> None:
+    found = rules(LOT, MARKET)
+    assert found is not None and found.min_notional == 0
+
+
 @pytest.mark.parametrize("status", ["SETTLING", "PENDING_TRADING", "CLOSE", "PRE_DELIVERING"])
 def test_only_the_status_trading_trades(status: str) -> None:
     read = rules(LOT, MARKET, status=status)

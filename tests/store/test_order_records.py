@@ -69,6 +69,12 @@ def test_a_record_is_read_as_it_was_written(written: OrderRecord) -> None:
     assert decode_record(EXECUTOR, PLAN, paired(encode_record(written))) == written
 
 
+@given(RECORDS, st.sampled_from(["", "none"]))
+def test_a_record_of_no_kind_may_have_no_side(written: OrderRecord, kind: str) -> None:
+    sideless = msgspec.structs.replace(written, side="", kind=kind)
+    assert decode_record(EXECUTOR, PLAN, paired(encode_record(sideless))) == sideless
+
+
 @given(RECORDS, st.data())
 def test_a_record_with_any_bytes_in_any_field_is_read_as_it_stands_or_not_at_all(
     written: OrderRecord, data: st.DataObject

@@ -204,16 +204,3 @@ async def test_a_plan_published_twice_gets_one_order_and_one_result(rig: Executo
     assert len(rig.exchange.requests) == 1
     assert len(rig.published_results()) == 1
     assert rig.pending() == 0
-
-
-async def test_counts_are_written_for_their_readers(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        rig.open("p1")
-        rig.publish("p2", decision="SKIP")
-        rig.publish("p3", source="elsewhere")
-        await trio.sleep(3)
-    counts = rig.redis.hgetall(rig.own.counts)
-    assert counts == {
-        b"processed": b"3", b"executed_true": b"1", b"executed_false": b"2",
-        b"p35_guard_blocked": b"1", b"blocked_source": b"1",
-    }  # fmt: skip
