@@ -98,7 +98,7 @@ async def test_orphans_are_searched_for_after_a_start(rig: ExecutorRig) -> None:
     assert rig.exchange.lists == ["BTCUSDT"]
 
 
-async def test_what_the_stream_shows_of_an_order_under_search_is_not_lost(
+async def test_events_of_an_order_under_search_are_not_lost(
     rig: ExecutorRig, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nursery.start_soon(rig.prove_stream)
