@@ -67,6 +67,12 @@ class ExecutorSettings:
         "30",
         "executor: how long an order that is not found may still turn up; the exchange itself waits 10 s",
     )
+    hold_ttl_sec: float = setting(
+        "P34_HOLD_TTL_SEC",
+        kinds.seconds(30, 86_400),
+        "300",
+        "executor: life of the hold of an undecided order, which is renewed",
+    )
     max_parallel: int = setting(
         "EXEC_MAX_PARALLEL", kinds.whole(1, 256), "16", "executor: orders under way at once"
     )

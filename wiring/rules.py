@@ -95,6 +95,7 @@ def executor_rules(settings: Settings) -> ExecutorRules:
         extra_permits=tuple(map(_extra_permit, settings.extra_permits)),
         recv_window_ms=settings.recv_window_ms,
         unknown_settle_sec=settings.unknown_settle_sec,
+        hold_ttl_sec=settings.hold_ttl_sec,
         max_parallel=settings.max_parallel,
         set_leverage=settings.set_leverage,
         manual_lane=settings.manual_lane,

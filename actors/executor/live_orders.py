@@ -120,11 +120,14 @@ class RecordWriter:
 
     async def catch_up(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Store all that is known of an order, with a result for each growth and for its end."""
+        announced: OrderRecord | None = None
         while live.behind:
             before, known = live.stored, live.known
             after = progress.next_version(before, known)
             due = progress.result_due(before, known)
-            if progress.is_late(before, known):
+            # Not again for what another process's version came before.
+            if progress.is_late(before, known) and (announced is None or progress.changes(announced, after)):
+                announced = after
                 await self.event(_late(after, self._clocks.redis_now_ms() // 1000), heartbeat)
             step = OrderProgress(
                 record=after,

@@ -95,7 +95,7 @@ class OrderSender:
         planned = self._preparation.draft(granted)
         if isinstance(planned, str):
             return RefusedPlan(planned, granted.waited_ms)
-        with ExitStack() as turn:
+        with ExitStack() as turn, ExitStack() as unsent:
             draft: OrderDraft | str = _TOO_LATE
             with trio.move_on_at(granted.in_hand.deadline_sec):
                 draft = await self._draft_in_turn(granted, planned.leg, turn)
@@ -103,18 +103,20 @@ class OrderSender:
                 return RefusedPlan(draft, granted.waited_ms)
             if stopping.is_set():
                 return None
-            if draft.kind is not Kind.NONE:
-                busy_until = self._exchange.reserve_order(closing=draft.kind is Kind.CLOSE)
-                if busy_until is not None:
-                    return RefusedPlan(reasons.ORDER_RATE_LIMIT, granted.waited_ms)
             record = self._preparation.record(granted, draft)
             if self._live_orders.get(record.client_order_id) is not None:
                 return TakenPlan(self._rules.instance, granted.waited_ms)
             if not self.may_begin(granted.in_hand):
                 return LookAgain()
+            if draft.kind is not Kind.NONE:
+                busy_until = self._exchange.reserve_order(closing=draft.kind is Kind.CLOSE)
+                if busy_until is not None:
+                    return RefusedPlan(reasons.ORDER_RATE_LIMIT, granted.waited_ms)
+                unsent.callback(self._exchange.return_order)
             live = LiveOrder(record, safe_quantity=draft.permitted, waited_ms=granted.waited_ms)
             reply = await self._write_begin(granted, live, fence)
             if reply.verdict == "begun":
+                unsent.pop_all()
                 self._reports.begun(granted, record, granted.in_hand.published_ms)
                 return Begun(live, turn.pop_all())
             self._live_orders.remove(live)

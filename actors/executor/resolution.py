@@ -10,12 +10,19 @@ import trio
 from actors.executor.live_orders import LiveOrder, RecordWriter
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
-from brain.execution.absence import AbsenceEvidence, missing_evidence, query_times_sec, settled_ms
+from brain.execution.absence import (
+    AbsenceEvidence,
+    has_vanished,
+    is_long_denied,
+    missing_evidence,
+    query_times_sec,
+    settled_ms,
+)
 from brain.execution.orders import client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import PlanId, Symbol
 from brain.moment import Moment
-from brain.numbers import NotANumberError, parse_decimal
+from brain.numbers import NotANumberError, parse_decimal, plain
 from channels import Conflating, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
 from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError
@@ -172,10 +179,11 @@ class OrderResolver:
             with heartbeat.waiting_for("the exchange's orders"):
                 found = await self._exchange.find_order(record.symbol, record.client_order_id)
                 if found is not None:
+                    search.not_found_ms, search.not_listed_ms = (), None
                     live.show(found, "query")
                     await self._price(live)
                 else:
-                    await self._not_found(live, search, sent)
+                    await self._not_found(live, search, sent, heartbeat)
         except AskLater as error:
             search.query_due_sec = max(search.query_due_sec, error.until.monotonic_sec)
             answer = str(error)
@@ -196,10 +204,10 @@ class OrderResolver:
         if price is not None:
             live.learn(msgspec.structs.replace(live.known, average_price=price), "query")
 
-    async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment) -> None:
+    async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment, heartbeat: Heartbeat) -> None:
         """Take in an answer that there is no such order, to a query sent then."""
         record = live.stored
-        if not live.is_undecided:
+        if live.known.phase.ended:
             return
         if record.phase is OrderPhase.UNKNOWN and record.error not in ("", reasons.RECOVERING):
             # The exchange has refused the request, and an answer behind that knows no order.
@@ -209,21 +217,36 @@ class OrderResolver:
         settled = settled_ms(record, self._rules.unknown_settle_sec)
         if asked_ms is not None and asked_ms > settled:
             search.not_found_ms = (*search.not_found_ms[:1], asked_ms)
+            if progress.was_seen(live.known) and not is_long_denied(search.not_found_ms):
+                return
             await self._list(live, search, settled)
-        lacking = missing_evidence(
-            record,
-            AbsenceEvidence(
-                now_ms=self._exchange_at_least_ms(self._clocks.now()),
-                not_found_ms=search.not_found_ms,
-                not_listed_ms=search.not_listed_ms,
-                unchanged_ms=await self._unchanged_ms(record),
-                stream_since_ms=self._stream_since_ms(search, settled),
-            ),
-            self._rules.unknown_settle_sec,
+        evidence = AbsenceEvidence(
+            now_ms=self._exchange_at_least_ms(self._clocks.now()),
+            not_found_ms=search.not_found_ms,
+            not_listed_ms=search.not_listed_ms,
+            unchanged_ms=await self._unchanged_ms(record),
+            stream_since_ms=self._stream_since_ms(search, settled),
         )
+        lacking = missing_evidence(record, evidence, self._rules.unknown_settle_sec)
+        if progress.was_seen(live.known):
+            if not lacking and has_vanished(evidence):
+                await self._writer.event(self._vanished(live.known), heartbeat)
+                live.learn(progress.vanish(live.known, reasons.ORDER_NOT_FOUND), "query")
+            return
         live.lacking = lacking
         if not lacking and live.is_undecided:
             live.learn(progress.refuse(live.known, record.error or reasons.ORDER_NOT_FOUND), "query")
+
+    def _vanished(self, record: OrderRecord) -> dict[str, str]:
+        return {
+            "event": "ORDER_VANISHED",
+            "symbol": record.symbol,
+            "ts": str(self._clocks.redis_now_ms() // 1000),
+            "plan_id": record.plan_id,
+            "client_order_id": record.client_order_id,
+            "order_id": record.order_id or "",
+            "filled_qty": plain(record.cumulative),
+        }
 
     async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
         """Look for the order among all of its symbol since the request, once behind the settle time."""

@@ -64,6 +64,15 @@ def lose_track(record: OrderRecord, error: str = "") -> OrderRecord:
     return msgspec.structs.replace(record, phase=OrderPhase.UNKNOWN, error=error)
 
 
+def vanish(record: OrderRecord, error: str) -> OrderRecord:
+    """Return the end of an order that was seen and that the exchange has no more; what was filled stays."""
+    if not was_seen(record) or record.phase.ended:
+        return record
+    return msgspec.structs.replace(
+        record, phase=OrderPhase.FINAL, status=OrderStatus.EXPIRED.value, error=error
+    )
+
+
 def merge(stored: OrderRecord, known: OrderRecord) -> OrderRecord:
     """Return a stored record with what is known besides: of an order of it, of its refusal, or of neither."""
     if not was_seen(known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 import trio
 
 from brain.execution.orders import OrderState, OrderStatus
-from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, FencingToken, OrderId, PlanId, Symbol
 from brain.positions.position import Leg
 from exchange.errors import ExchangeUnavailable
 from tests.actors.executor.test_resolution import UNKNOWN
@@ -121,7 +122,7 @@ async def test_orphans_are_searched_for_after_a_start(rig: ExecutorRig) -> None:
     assert rig.exchange.lists == ["BTCUSDT"]
 
 
-async def test_what_the_stream_shows_of_an_order_under_search_is_not_lost(
+async def test_events_of_an_order_under_search_are_not_lost(
     rig: ExecutorRig, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nursery.start_soon(rig.prove_stream)
@@ -246,3 +247,27 @@ async def test_an_orphan_holds_its_symbol_as_soon_as_another_lets_go_of_it(
     assert rig.redis.get(rig.own.hold_sig("BTCUSDT")) == f"exec:{order.client_order_id}".encode()
     assert rig.is_held() and rig.record(order.client_order_id)["state"] == "orphan"
     assert [each["event"] for each in rig.events()] == ["ORPHAN_ORDER"]
+
+
+async def test_a_late_execution_is_announced_once_where_another_process_moved_its_record(
+    rig: ExecutorRig, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nursery.start_soon(rig.prove_stream)
+    await trio.sleep(5)
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(60)
+        emit_event = rig.store.emit_event
+
+        async def emit_and_move(fence: FencingToken, fields: Sequence[str]) -> None:
+            await emit_event(fence, fields)
+            version = int(rig.record("p1")["version"])
+            if version < 4:
+                rig.redis.hset(rig.own.order("p1"), {"version": str(version + 1)})
+
+        monkeypatch.setattr(rig.store, "emit_event", emit_and_move)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+    assert rig.published_results("p1")[-1]["executed"] == "true"
+    assert [each["event"] for each in rig.events()] == ["EXECUTION_LATE"]
