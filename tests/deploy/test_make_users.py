@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -47,3 +48,15 @@ def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_
     unknown = subprocess.run([*make, "nothing"], capture_output=True, text=True, check=False)  # noqa: S603
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.startswith("make-users.sh: no role nothing; there are: ")
+
+
+def test_the_rights_of_a_role_may_name_subcommands(tmp_path: Path) -> None:
+    redis = tmp_path / "redis"
+    shutil.copytree(DEPLOY / "redis", redis)
+    rights = r"(+xgroup|create +xinfo|stream ~quantum:a/b&c\d)"
+    (redis / "roles/groups.acl").write_text(f"{rights}\n")
+    make = [str(redis / "make-users.sh"), str(tmp_path / "secrets"), "other", "universe", "groups"]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
+    first, *others = (tmp_path / "secrets/users.acl").read_text().splitlines()
+    assert first.endswith(" " + rights.replace("quantum", "other"))
+    assert len(others) == 2
