@@ -27,6 +27,14 @@ def read_json(decoder: msgspec.json.Decoder[T], text: bytes | bytearray | str | 
         raise msgspec.DecodeError(f"JSON is not UTF-8: {error}") from None
 
 
+def utf8(text: bytes) -> str:
+    """Return the text; members that a decoder skips need not be UTF-8. Raises msgspec.DecodeError."""
+    try:
+        return text.decode()
+    except UnicodeError as error:
+        raise msgspec.DecodeError(f"JSON is not UTF-8: {error}") from None
+
+
 def scalar_text(raw: msgspec.Raw) -> str | None:
     """Return a JSON string's content, or a JSON number exactly as it was written; None for no value.
 

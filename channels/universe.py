@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from brain.identifiers import FencingToken
 from brain.moment import Moment
 from brain.symbols.universe import ListedContract
 from channels.channel import Channel
@@ -14,10 +15,10 @@ from channels.latest import LatestValue
 
 
 class ListingRead(msgspec.Struct, frozen=True):
-    """Contracts of `exchangeInfo`, true at some moment after `asked`, and the number of unreadable ones."""
+    """Contracts of `exchangeInfo`, true at some moment after `asked`, and the names of unreadable ones."""
 
     contracts: tuple[ListedContract, ...]
-    unreadable: int
+    unreadable: frozenset[str]
     asked: Moment
 
 
@@ -36,12 +37,16 @@ class VolumesRead(msgspec.Struct, frozen=True):
 
 
 class UniverseState(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the universe as this process wrote it; `asof_epoch` by Redis's clock, 0 before any list."""
+    """State of the universe as this process wrote it; `asof_epoch` by Redis's clock, 0 before any list.
+
+    `fence`: the lease under which it was written.
+    """
 
     count: int
     asof_epoch: int
     stale: bool
     error: str
+    fence: FencingToken = FencingToken("")
 
 
 class UniverseChannels:

@@ -59,6 +59,14 @@ class OrderCounts:
             window.count(now)
         return None
 
+    def give_back(self) -> None:
+        """Take an order out of our share that was reserved and is not sent.
+
+        The account's count stays: an answer of the exchange may have replaced it since.
+        """
+        for window in self._windows:
+            window.give_back()
+
     def learn(self, limits: Mapping[int, int]) -> None:
         """Record the account's limits by interval (seconds), as `exchangeInfo` lists them."""
         for window in self._windows:
@@ -112,6 +120,10 @@ class _Window:
     def count(self, now: Moment) -> None:
         self._sent.append(now.monotonic_sec)
         self._account += 1
+
+    def give_back(self) -> None:
+        if self._sent:
+            self._sent.pop()
 
     def account(self, exchange_ms: int) -> int:
         """Return the account's orders of the present interval, as far as known."""

@@ -51,6 +51,9 @@ class OrderRequests:
     def reserve_order(self, *, closing: bool) -> Moment | None:
         return self._counts.reserve(closing=closing)
 
+    def return_order(self) -> None:
+        self._counts.give_back()
+
     def order_counts(self) -> Mapping[str, int]:
         return self._counts.used()
 

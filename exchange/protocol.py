@@ -156,6 +156,9 @@ class OrderEntry(Protocol):
         counted. The last fifth of each limit is for closes.
         """
 
+    def return_order(self) -> None:
+        """Take an order out of our share that was reserved and is not placed."""
+
     def order_counts(self) -> Mapping[str, int]:
         """Return how many orders the account has sent in the present `10s` and `1m`, as far as known."""
 

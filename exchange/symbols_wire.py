@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
@@ -14,8 +15,10 @@ from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.symbols.symbol_rules import SymbolRules
 from brain.symbols.universe import ListedContract
-from exchange.exact import finite
+from exchange.exact import finite, finite_or_none
 from exchange.positions_wire import row_symbol
+
+T = TypeVar("T")
 
 _LONGEST_REASON = 120
 _INTERVALS_SEC = {"SECOND": 1, "MINUTE": 60}
@@ -26,12 +29,22 @@ class Filter(msgspec.Struct, frozen=True, rename="camel"):
     step_size: Decimal = ZERO
     min_qty: Decimal = ZERO
     max_qty: Decimal = ZERO
+    notional: object = None
 
 
 class SymbolInfo(msgspec.Struct, frozen=True):
     symbol: str
     status: str
     filters: tuple[Filter, ...]
+
+
+class _Contract(msgspec.Struct, frozen=True, rename="camel"):
+    symbol: str
+    status: str
+    contract_type: msgspec.Raw = msgspec.Raw(b'""')
+    quote_asset: msgspec.Raw = msgspec.Raw(b'""')
+    onboard_date: msgspec.Raw = msgspec.Raw(b"0")
+    delivery_date: msgspec.Raw = msgspec.Raw(b"0")
 
 
 class RateLimitInfo(msgspec.Struct, frozen=True, rename="camel"):
@@ -70,7 +83,9 @@ class ExchangeInfoBody(msgspec.Struct, frozen=True, rename="camel"):
 EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfoBody)
 _RATE_LIMITS = msgspec.json.Decoder(tuple[RateLimitInfo, ...])
 _SYMBOL = msgspec.json.Decoder(SymbolInfo)
-_CONTRACT = msgspec.json.Decoder(ListedContract)
+_CONTRACT = msgspec.json.Decoder(_Contract)
+_TEXT = msgspec.json.Decoder(str)
+_DATE = msgspec.json.Decoder(int, strict=False)
 
 
 def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dict[str, SymbolRules]:
@@ -91,12 +106,30 @@ def symbol_rules(rows: Iterable[msgspec.Raw], unreadable: dict[str, str]) -> dic
 
 
 def contracts(rows: Iterable[msgspec.Raw]) -> Iterator[ListedContract]:
-    """Yield the contracts of some symbols; unreadable ones are skipped."""
+    """Yield the contracts of some symbols; those without a readable name and status are skipped.
+
+    Any other text that cannot be read is empty, and such a date 0.
+    """
     for raw in rows:
         try:
-            yield read_json(_CONTRACT, raw)
+            row = read_json(_CONTRACT, raw)
         except msgspec.DecodeError:
             continue
+        yield ListedContract(
+            row.symbol,
+            row.status,
+            _read_or(_TEXT, row.contract_type, ""),
+            _read_or(_TEXT, row.quote_asset, ""),
+            _read_or(_DATE, row.onboard_date, 0),
+            _read_or(_DATE, row.delivery_date, 0),
+        )
+
+
+def _read_or(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, default: T) -> T:
+    try:
+        return read_json(decoder, raw)
+    except msgspec.DecodeError:
+        return default
 
 
 def rules_of(info: SymbolInfo) -> SymbolRules | None:
@@ -116,4 +149,8 @@ def rules_of(info: SymbolInfo) -> SymbolRules | None:
     finite(step), finite(market.min_qty), finite(market.max_qty)
     if step <= 0 or market.max_qty <= 0:
         return None
-    return SymbolRules(info.symbol, info.status == "TRADING", step, market.min_qty, market.max_qty)
+    # Only the executor needs it: one that cannot be read leaves the symbol to all others.
+    entry = filters.get("MIN_NOTIONAL")
+    notional = ZERO if entry is None else finite_or_none(entry.notional)
+    trading = info.status == "TRADING"
+    return SymbolRules(info.symbol, trading, step, market.min_qty, market.max_qty, notional)

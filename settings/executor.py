@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from settings import kinds
 from settings.variable import derived_or_none, optional, setting
+
+#: Stop the start although the executor is off: another executor may read the same file.
+REFUSED_IN_ANY_CASE: Final = (
+    "GOVERNOR_BYPASS",
+    "APPLY_DEDUPE_BYPASS",
+    "INTENT_EXECUTOR_UPDATE_LEDGER_AFTER_EXEC",
+)
 
 
 def _max_notional(known: Mapping[str, Any]) -> str:
@@ -59,6 +66,12 @@ class ExecutorSettings:
         kinds.seconds_above(10, 3600),
         "30",
         "executor: how long an order that is not found may still turn up; the exchange itself waits 10 s",
+    )
+    hold_ttl_sec: float = setting(
+        "P34_HOLD_TTL_SEC",
+        kinds.seconds(30, 86_400),
+        "300",
+        "executor: life of the hold of an undecided order, which is renewed",
     )
     max_parallel: int = setting(
         "EXEC_MAX_PARALLEL", kinds.whole(1, 256), "16", "executor: orders under way at once"

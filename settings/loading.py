@@ -13,7 +13,7 @@ from settings.secret import MASK
 from settings.show import shown
 from settings.spelling import did_you_mean
 from settings.variable import Variable
-from settings.variables import FIELD_OF, VARIABLES, Settings
+from settings.variables import FIELD_OF, VARIABLES, Settings, switched_off
 
 Origin = Literal["env", "file", "default"]
 
@@ -49,16 +49,26 @@ def load(environ: Mapping[str, str]) -> Loaded:
     """Load the settings of `environ`; an empty text is the same as none.
 
     Raises SettingsError for the first variable, in the order of declaration, whose value is not allowed, and
-    after that for the first broken rule between variables. Reads the files that `…_FILE` variables name.
+    after that for the first broken rule between variables. A variable of a role that is off may have any
+    value: other services read it from the same file. Reads the files that `…_FILE` variables name.
     """
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
+    ignored: list[str] = []
     for variable in VARIABLES:
-        value, origins[variable.name] = _read(variable, environ, values)
+        try:
+            value, origins[variable.name] = _read(variable, environ, values)
+        except SettingsError as error:
+            switch = switched_off(variable.name, values)
+            if switch is None:
+                raise
+            ignored.append(f"{error}; ignored, because {switch} is off")
+            value, origins[variable.name] = _default(variable, values), "default"
         values[FIELD_OF[variable.name]] = value
     settings = Settings(**values)
     hold_rules(settings, origins)
-    return Loaded(settings, origins, (*_unknown_names(environ), *risky_combinations(settings, origins)))
+    warnings = (*_unknown_names(environ), *ignored, *risky_combinations(settings, origins))
+    return Loaded(settings, origins, warnings)
 
 
 def describe(loaded: Loaded) -> list[str]:
@@ -74,8 +84,12 @@ def _read(variable: Variable, environ: Mapping[str, str], known: Mapping[str, An
         return _parse(variable, _secret_in_file(variable.name + _FILE, path)), "file"
     if text:
         return _parse(variable, text), "env"
+    return _default(variable, known), "default"
+
+
+def _default(variable: Variable, known: Mapping[str, Any]) -> Any:
     default = variable.derive(known) if variable.derive else variable.default
-    return (variable.kind.parse(default) if default or not variable.is_optional else None), "default"
+    return variable.kind.parse(default) if default or not variable.is_optional else None
 
 
 def _parse(variable: Variable, text: str) -> Any:

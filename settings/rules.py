@@ -73,6 +73,7 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
         *_too_many_pings(settings),
         *_orders_for_real(settings),
         *_universe_of_another_exchange(settings),
+        *_universe_that_expires(settings, origins),
         *_not_below(settings, origins),
     ]
     if broken:
@@ -102,6 +103,12 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
             f"P33_POLL_SEC={settings.poll_sec} is not below "
             f"P33_STALE_THRESHOLD_SEC={settings.stale_threshold_sec}: "
             "while the stream is away, snapshots will be stale between two reads"
+        )
+    if settings.universe != "off" and settings.universe_refresh_sec >= settings.universe_max_age_sec:
+        yield (
+            f"UNIVERSE_REFRESH_SEC={settings.universe_refresh_sec} is not below "
+            f"P33_UNIVERSE_MAX_AGE_S={settings.universe_max_age_sec}: "
+            "the universe will be stale between two refreshes"
         )
     if settings.allowlist_source == "env" and not settings.allowlist:
         yield "P33_ALLOWLIST is empty and P33_ALLOWLIST_SOURCE=env: nothing will be opened"
@@ -160,8 +167,19 @@ def _orders_for_real(settings: Settings) -> Iterator[tuple[str, str]]:
 def _universe_of_another_exchange(settings: Settings) -> Iterator[tuple[str, str]]:
     testnet = settings.binance_testnet
     right = universe_mode({"binance_testnet": testnet})
-    if settings.universe_mode != right:
+    if settings.universe != "off" and settings.universe_mode != right:
         yield "UNIVERSE_MODE", f"{right}, because BINANCE_TESTNET={str(testnet).lower()}"
+
+
+def _universe_that_expires(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Find a list that could end between two refreshes of a publisher that works."""
+    if settings.universe == "off" or 2 * settings.universe_refresh_sec < settings.universe_active_ttl_sec:
+        return
+    blamed, other, relation = "UNIVERSE_REFRESH_SEC", "UNIVERSE_ACTIVE_TTL_SEC", "less than half of"
+    if origins[blamed] == "default" and origins[other] != "default":
+        blamed, other, relation = other, blamed, "more than twice"
+    limit = f"{other}={shown(settings, other)} ({origins[other]})"
+    yield blamed, f"{relation} {limit}, because the active list must outlive a refresh that fails"
 
 
 def _exchange_urls(settings: Settings) -> dict[str, str]:

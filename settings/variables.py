@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
-from settings.executor import ExecutorSettings
+from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
 from settings.universe import UniverseSettings
@@ -28,9 +28,27 @@ class Settings(ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings
         """Mode of the executor: `P33_EXECUTOR`, with `on` lowered by `APPLY_MODE=dry_run`."""
         return "dry_run" if self.executor == "on" and self.apply_mode == "dry_run" else self.executor
 
+    @property
+    def usable_universe_mode(self) -> str:
+        """Mode of the universe that is used; empty for any, where another service publishes it."""
+        return "" if self.universe == "off" else self.universe_mode
+
 
 FIELD_OF: Final[Mapping[str, str]] = {item.metadata["variable"].name: item.name for item in fields(Settings)}
 """The field of `Settings` that holds a variable, by the variable's name, in the order of declaration."""
 
 VARIABLES: Final[tuple[Variable, ...]] = tuple(item.metadata["variable"] for item in fields(Settings))
 """All variables, in the order of declaration."""
+
+_OF_ROLES: Final = {"P33_UNIVERSE": UniverseSettings, "P33_EXECUTOR": ExecutorSettings}
+
+
+def switched_off(name: str, known: Mapping[str, Any]) -> str | None:
+    """Return the switch, which is off, of the role that a variable belongs to; None for any other variable.
+
+    What must not be true in any case (`GOVERNOR_BYPASS`) belongs to none.
+    """
+    for switch, settings in _OF_ROLES.items():
+        if FIELD_OF[name] in settings.__annotations__ and name not in REFUSED_IN_ANY_CASE:
+            return switch if known[FIELD_OF[switch]] == "off" else None
+    return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from brain.identifiers import Symbol
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -49,7 +51,12 @@ class WrongTypeError(StoreRefusedError):
 
 
 class UnreadableOrderError(StoreRefusedError):
-    """The record of an order has a text that this service never wrote. An operator has to repair it."""
+    """The record of an order has a text that this service never wrote. An operator has to repair it.
+
+    `symbol` is the record's, None where that cannot be read either.
+    """
+
+    symbol: Symbol | None = None
 
 
 class UnknownScriptError(StoreRefusedError):

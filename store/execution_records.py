@@ -76,12 +76,14 @@ class OrderProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     `result`: flat names and values for `apply.result`, empty for none. `cooldown_ms`: the exchange's clock of
     the execution, None where nothing was executed. A final record leaves the set of open ones, and its plan's
-    entry is acknowledged.
+    entry is acknowledged. From `working` or `final` on no hold of the order stands: it passes to `heir`,
+    another order of the symbol that is undecided.
     """
 
     record: OrderRecord
     result: Sequence[str]
     cooldown_ms: int | None
+    heir: OrderRecord | None = None
     audit: Sequence[str] = ()
 
 
@@ -106,15 +108,19 @@ class PlanRefusal(msgspec.Struct, frozen=True, kw_only=True):
     dead_fields: Sequence[str] = ()
 
 
-class OpenOrders(NamedTuple):
-    """All records that are not final, oldest first.
+class UnreadableRecord(NamedTuple):
+    """A record in the set of open ones that cannot be read, or is gone. An order may stand behind it."""
 
-    `unreadable`: plan id and reason of each that is named in the set of open ones and cannot be read, or is
-    gone. An order may stand behind it.
-    """
+    plan_id: PlanId
+    why: str
+    symbol: Symbol | None = None
+
+
+class OpenOrders(NamedTuple):
+    """All records that have not ended, oldest first, and those that cannot be read."""
 
     records: list[OrderRecord]
-    unreadable: list[tuple[PlanId, str]]
+    unreadable: list[UnreadableRecord]
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ from store.keys import ExecutorKeys, PlanStream
 
 #: Life of a record.
 RECORD_TTL_MS = 604_800_000
+#: Life of the record of a plan without an order: more than that of a plan's mark, unless that is set longer.
+REFUSAL_TTL_MS = 86_400_000
 #: Life of the gate's mark, as the gate's own.
 CONSUMED_TTL_MS = 3_600_000
 #: Most that the clock of a permit's issuer may be ahead of Redis's, as at the gate.
@@ -34,6 +36,8 @@ _WHOLE = re.compile(r"[0-9]{1,15}")
 _ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _SIDES = frozenset({"BUY", "SELL"})
+#: Kinds that may have no side: a plan of kind none orders nothing, and that of a lost begin is not known.
+_SIDELESS = ("", Kind.NONE)
 _FLAGS = {"true": True, "false": False}
 _NO_STREAM = PlanStream("", "", "", "")
 
@@ -145,8 +149,7 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("order_id")
     return msgspec.structs.replace(
         record,
-        # A plan of no kind orders nothing.
-        side=fields.one_of("side", ("",) if fields.text("kind") == Kind.NONE else _SIDES),
+        side=fields.one_of("side", (*_SIDES, "") if fields.text("kind") in _SIDELESS else _SIDES),
         leg=Leg(fields.one_of("position_side", Leg)),
         kind=fields.one_of("kind", ("", *Kind)),
         quantity=fields.quantity("quantity"),
@@ -165,12 +168,16 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
 
 
 class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
-    """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0)."""
+    """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0).
+
+    `client_order_id` is empty for a plan without an order. `releases`: the order's hold ends, or passes to
+    the order of the heir.
+    """
 
     plan_id: PlanId
     symbol: str
     before: int
-    final: bool
+    ended: bool
     score_ms: int
     fields: tuple[str, ...]
     record_ttl_ms: int
@@ -183,17 +190,21 @@ class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
     entry_id: EntryId
     dead: str
     dead_fields: tuple[str, ...]
+    client_order_id: str
+    releases: bool
+    heir_plan_id: str
+    heir_client_order_id: str
 
 
 def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
     """Return the arguments for a record's next version."""
-    record = progress.record
+    record, heir = progress.record, progress.heir
     stream = keys.stream(record.stream) if record.stream else _NO_STREAM
     return FinishedOrder(
         plan_id=record.plan_id,
         symbol=record.symbol,
         before=record.version - 1,
-        final=record.phase is OrderPhase.FINAL,
+        ended=record.phase.ended,
         score_ms=record.timestamp_ms,
         fields=encode_record(record),
         record_ttl_ms=RECORD_TTL_MS,
@@ -206,6 +217,10 @@ def progressed(keys: ExecutorKeys, progress: OrderProgress) -> FinishedOrder:
         entry_id=record.entry_id,
         dead=stream.dead,
         dead_fields=(),
+        client_order_id=record.client_order_id,
+        releases=record.phase in (OrderPhase.WORKING, OrderPhase.FINAL),
+        heir_plan_id="" if heir is None else heir.plan_id,
+        heir_client_order_id="" if heir is None else heir.client_order_id,
     )
 
 
@@ -216,10 +231,10 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         plan_id=refusal.plan_id,
         symbol=refusal.symbol,
         before=0,
-        final=True,
+        ended=True,
         score_ms=0,
         fields=encode_refusal(refusal),
-        record_ttl_ms=RECORD_TTL_MS,
+        record_ttl_ms=REFUSAL_TTL_MS,
         result=tuple(refusal.result),
         cooldown="",
         audit=tuple(refusal.audit),
@@ -229,6 +244,10 @@ def refused(keys: ExecutorKeys, refusal: PlanRefusal) -> FinishedOrder:
         entry_id=refusal.entry_id,
         dead=stream.dead,
         dead_fields=tuple(refusal.dead_fields),
+        client_order_id="",
+        releases=False,
+        heir_plan_id="",
+        heir_client_order_id="",
     )
 
 
@@ -242,7 +261,10 @@ class _Fields:
     def unreadable(self, name: str) -> UnreadableOrderError:
         value = self._stored.get(name.encode())
         said = "missing" if value is None else repr(value[:80].decode(errors="backslashreplace"))
-        return UnreadableOrderError(f"record of {self._plan_id}: {name} is {said}")
+        error = UnreadableOrderError(f"record of {self._plan_id}: {name} is {said}")
+        symbol = self._stored.get(b"symbol", b"").decode(errors="replace")
+        error.symbol = Symbol(symbol) if is_symbol(symbol) else None
+        return error
 
     def text(self, name: str) -> str:
         try:

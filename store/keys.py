@@ -111,7 +111,7 @@ class ExecutorKeys:
             manual, f"{manual}.dead", "intent_executor_manual", f"{own}:last_manual_plan_id"
         )
         self.dry_runs = PlanStream(keys.plans, keys.dead_plans, "intent_executor_shadow", "")
-        #: ZSET: plan ids of records that are not final, by the time of the request (exchange's clock, ms).
+        #: ZSET: plan ids of records that have not ended, by the time of the request (exchange's clock, ms).
         self.open = f"{own}:open"
         self.audit = f"{prefix}:stream:executor.audit"
         self.dry_run = f"{prefix}:stream:executor.dry_run"

@@ -22,13 +22,14 @@ class PublishedUniverse(msgspec.Struct, frozen=True):
     last_ok: bytes | None
     meta: Mapping[bytes, bytes] | None
     closing: bytes | None
+    volumes: bytes | None
 
 
 class UniverseWrite(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Next state of the universe, written in one step. An empty text leaves its key as it is.
 
     `meta` and each of `events` are flat names and values. `active` lives for `active_ttl_ms` from now on,
-    also where its text stays.
+    also where its text stays, which with 0 ms lives on as it does.
     """
 
     active: str = ""

@@ -56,6 +56,7 @@ def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:
 
 GROUPS = {group.name: tuple(child.name for child in group.children) for group in groups(the_tree())}
 ACTORS = [actor for actors in GROUPS.values() for actor in actors]
+GUARD = [actor for actor in ACTORS if actor not in GROUPS["roles"]]
 
 
 def restarts(node: NodeStatus) -> dict[str, int]:
@@ -96,7 +97,7 @@ def test_every_actor_is_watched_for_stalls() -> None:
     assert all(isinstance(actor, ChildSpec) and actor.stall_limit_sec == 10 for actor in actors)
 
 
-@pytest.mark.parametrize("actor", ACTORS)
+@pytest.mark.parametrize("actor", GUARD)
 async def test_one_hopeless_actor_ends_the_service_within_a_minute_and_not_at_once(actor: str) -> None:
     journal = Journal()
     gave_up, took_sec = await ends(tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), journal))
@@ -108,7 +109,19 @@ async def test_one_hopeless_actor_ends_the_service_within_a_minute_and_not_at_on
     assert escalated == [group] * 3 + ["position-state-brain"]
 
 
-@pytest.mark.parametrize("actor", ACTORS)
+@pytest.mark.parametrize("actor", GROUPS["roles"])
+async def test_a_hopeless_role_is_restarted_for_ever_and_the_guard_lives_on(actor: str) -> None:
+    journal = Journal()
+    tree = tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), journal)
+    async with running(tree):
+        await trio.sleep(7_200)
+        assert not [event for event in journal.events if isinstance(event, Escalated)]
+        counts = restarts(tree.status())
+        assert counts.keys() == {actor}
+        assert counts[actor] > 1_000
+
+
+@pytest.mark.parametrize("actor", GUARD)
 async def test_a_hopeless_actor_leaves_the_other_groups_alone_until_the_end(actor: str) -> None:
     tree = tree_of(the_tree({actor: crashes_after(0, OSError("no"))}), Journal())
     await ends(tree)

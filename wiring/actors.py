@@ -36,7 +36,7 @@ from monitoring.service_log import issuer
 from settings import Settings
 from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
-from wiring.groups import BACKOFF, GROUP_RESTARTS, actor, group
+from wiring.groups import BACKOFF, GROUP_RESTARTS, UNLIMITED, actor, group
 from wiring.roles import role_children
 from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
@@ -143,7 +143,13 @@ class ServiceActors:
             strategy="one_for_one",
             intensity=_PROCESS_INTENSITY,
             backoff=BACKOFF,
-            children=(presence, exchange, snapshots, decisions, *([group("roles", *roles)] if roles else [])),
+            children=(
+                presence,
+                exchange,
+                snapshots,
+                decisions,
+                *([group("roles", *roles, restarts=UNLIMITED)] if roles else []),
+            ),
         )
 
     def _weight_per_read(self) -> int:

@@ -72,7 +72,7 @@ class ExecutorMaking:
         )  # fmt: skip
         live_orders = LiveOrders()
         reports = ExecutorReports(channels.metrics, channels.symbol_rules, clocks=clocks, log=log)
-        writer = RecordWriter(store, channels.lease, reports, clocks=clocks, log=log)
+        writer = RecordWriter(store, channels.lease, live_orders, reports, clocks=clocks, log=log)
         resolver = OrderResolver(
             store,
             self._exchange,
@@ -127,6 +127,7 @@ class ExecutorMaking:
                 writer,
                 reports,
                 book=channels.book,
+                symbol_rules=channels.symbol_rules,
                 clocks=clocks,
                 rules=rules,
                 log=log,

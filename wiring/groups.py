@@ -3,12 +3,13 @@
 An actor that fails is restarted alone (in `presence`: with those after it), after 20 ms, twice as long each
 time, 5 s at most (`presence`: 1 s). A group fails at the 11th failure of its actors, added up, within 10
 minutes (`snapshots`: at the third more than there are shards, if that is more); its actors are restarted
-together. The process ends at the third failure of groups, added up, within 30 minutes; systemd starts it
-again after 1 s.
+together. The group `roles` never fails: the guard lives on beside a role that cannot work. The process ends
+at the third failure of groups, added up, within 30 minutes; systemd starts it again after 1 s.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -21,6 +22,8 @@ STALL_LIMIT_SEC = 10.0
 BACKOFF = Backoff(initial_sec=0.02, maximum_sec=5.0)
 #: Reached within 20 s where an actor fails at once each time.
 GROUP_RESTARTS = 10
+#: A group with so many never fails.
+UNLIMITED = sys.maxsize
 _GROUP_WINDOW_SEC = 600.0
 
 

@@ -16,6 +16,7 @@ from exchange.order_requests import OrderRequests
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from settings import Settings
+from store.keys import UniverseNames
 from supervision import ChildSpec, Heartbeat
 from wiring.edges import Edges
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
@@ -76,8 +77,10 @@ def _universe(
         listing_sec=planner_rules(settings).rules_refresh_sec,
         volume_sec=settings.universe_volume_sec,
         active_ttl_sec=settings.universe_active_ttl_sec,
+        active_key=UniverseNames(settings.key_prefix, shadow=mode == "shadow").active,
         instance=settings.instance,
         universe=universe_rules(settings),
+        take_over=settings.take_over,
     )
     yield actor(
         "universe_publisher",

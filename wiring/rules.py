@@ -53,6 +53,7 @@ def planner_rules(settings: Settings) -> PlannerRules:
         stale_threshold_sec=settings.stale_threshold_sec,
         rules_refresh_sec=min(RULES_REFRESH_SEC, refresh_sec),
         volumes_refresh_sec=min(VOLUMES_REFRESH_SEC, volume_sec),
+        universe_mode=settings.usable_universe_mode,
     )
 
 
@@ -94,6 +95,7 @@ def executor_rules(settings: Settings) -> ExecutorRules:
         extra_permits=tuple(map(_extra_permit, settings.extra_permits)),
         recv_window_ms=settings.recv_window_ms,
         unknown_settle_sec=settings.unknown_settle_sec,
+        hold_ttl_sec=settings.hold_ttl_sec,
         max_parallel=settings.max_parallel,
         set_leverage=settings.set_leverage,
         manual_lane=settings.manual_lane,

@@ -82,6 +82,7 @@ class PlannerRules(msgspec.Struct, frozen=True):
     stale_threshold_sec: float
     rules_refresh_sec: float = RULES_REFRESH_SEC
     volumes_refresh_sec: float = VOLUMES_REFRESH_SEC
+    universe_mode: str = ""
 
 
 class CandidatePlanner:
@@ -220,7 +221,7 @@ class CandidatePlanner:
         asked = self._clocks.now()
         try:
             read = await self._exchange.symbol_rules()
-            self._share(ListingRead(read.contracts, len(read.unreadable), asked))
+            self._share(ListingRead(read.contracts, frozenset(read.unreadable), asked))
             _send_if_new(self._unreadable_rules, read.unreadable)
             _send_if_new(self._symbol_rules, read.rules)
         except ExchangeError as error:
@@ -245,6 +246,7 @@ class CandidatePlanner:
             now_sec=await self._clocks.ask_redis(self._store) / 1000,
             max_age_sec=self._rules.universe_max_age_sec,
             last_ok_max_age_sec=self._rules.last_ok_max_age_sec,
+            mode=self._rules.universe_mode,
         )
         self._allowlist.send(allowlist)
         self._log.info(allowlist.log_line())
@@ -254,7 +256,7 @@ class CandidatePlanner:
     async def _refresh_volumes(self) -> None:
         asked = self._clocks.now()
         volumes = await self._exchange.quote_volumes()
-        if self._universe is not None:
+        if self._universe is not None and volumes:
             self._universe.volumes.send(VolumesRead(volumes, asked))
         self._ranked = rank(volumes)
         await self._refresh_candidates()
@@ -303,14 +305,9 @@ class CandidatePlanner:
     async def _log_progress(self) -> None:
         while not self._latency.cycle_ms:
             await self._book.changed()
-        candidates = self._candidates.value
-        self._log.info(
-            snapshot_line(
-                candidates=len(candidates.symbols) if candidates else 0,
-                cycle_ms=self._latency.cycle_ms,
-                ewma_ms=self._latency.ewma_ms,
-            )
-        )
+        count = len(self._candidates.value.symbols) if self._candidates.value else 0
+        cycle_ms, ewma_ms = self._latency.cycle_ms, self._latency.ewma_ms
+        self._log.info(snapshot_line(candidates=count, cycle_ms=cycle_ms, ewma_ms=ewma_ms))
 
 
 def _send_if_new(channel: LatestValue[Mapping[str, V]], value: Mapping[str, V]) -> None:

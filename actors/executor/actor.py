@@ -14,24 +14,29 @@ from actors.executor.permits import PermitWatch
 from actors.executor.plan_reader import PlanReader
 from actors.executor.plan_work import PlanWork
 from actors.executor.reports import ExecutorReports
-from actors.executor.resolution import OrderResolver
+from actors.executor.resolution import OrderResolver, hold_of_unreadable
 from actors.executor.rules import ExecutorRules
 from actors.stream_consumer import Session
 from actors.waiting import RedisTrouble, lease_fence, present
 from brain.execution import progress, reasons
+from brain.execution.orders import OrderState
 from brain.execution.record import OrderPhase, OrderRecord
-from brain.identifiers import ClientOrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, FencingToken, Symbol
 from brain.plans.permit import Kind
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObserved
 from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
+from store.errors import FencedError, StoreError, StoreRefusedError, WrongRightsError
 from store.execution_protocol import ExecutorStore
+from store.execution_records import UnreadableRecord
 from supervision import Heartbeat
 
 #: A stop waits so long for the answers to requests under way (seconds).
 STOP_WITHIN_SEC = 2.0
+#: While there is a record that cannot be read, all are read again so often (seconds).
+_REPAIRED_SEC = 10.0
 _BEGIN_UNANSWERED = "the begin of it was not answered"
 
 
@@ -88,18 +93,22 @@ class Executor:
         self._log = log
         self._run_id: str | None = None
         self._searched_ms: int | None = None
-        self._unreadable: list[tuple[PlanId, str]] = []
+        #: The lease under which the open orders were taken over last.
+        self._taken_over: FencingToken | None = None
+        self._took_over = trio.lowlevel.ParkingLot()
+        self._unreadable: list[UnreadableRecord] = []
         work.on_begun, work.on_open = self._start, self._resume
-        orphans.on_late = self._follow_late
+        orphans.on_late = work.on_lost = self._follow_late
+        orphans.on_found = self._found
         for reader in readers:
             reader.on_entry = work.take
-            reader.on_begin = self._begin if reader is readers[0] else self._ready
+            reader.on_begin = self._begin if reader is readers[0] else self._begin_beside
             reader.on_sweep = self._sweep if reader is readers[0] else self._nothing
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Execute plans until asked to stop; answers under way are waited for up to 2 s."""
         async with trio.open_nursery() as self._orders:
-            self._heartbeat = heartbeat
+            self._heartbeat = self._reading = heartbeat
             self._orders.start_soon(self._end_in_time)
             self._orders.start_soon(self._watch.follow, heartbeat)
             if not self._rules.dry_run:
@@ -108,14 +117,23 @@ class Executor:
             async with trio.open_nursery() as reading:
                 for reader in self._readers[1:]:
                     reading.start_soon(self._read_beside, reader)
-                await self._readers[0].run(heartbeat)
+                # Its wait for Redis is not the actor's: that would be cancelled at once, with its requests.
+                with heartbeat.idle(), heartbeat.task() as self._reading:
+                    await self._readers[0].run(self._reading)
             await self._sender.nothing_under_way()
             self._orders.cancel_scope.cancel()
 
     async def _end_in_time(self) -> None:
-        """End the actor 2 s after a stop began: the next one resolves what is still under way."""
+        """End the actor 2 s after a stop began: the next one resolves what is still under way.
+
+        It ends with the last answer where the reader waits for Redis or the lease.
+        """
         await self._heartbeat.stopping.wait()
-        await trio.sleep(STOP_WITHIN_SEC)
+        with trio.move_on_after(STOP_WITHIN_SEC):
+            if self._reading.awaiting:
+                await self._sender.nothing_under_way()
+            else:
+                await trio.sleep_forever()
         self._orders.cancel_scope.cancel()
 
     async def _read_beside(self, reader: PlanReader) -> None:
@@ -130,6 +148,17 @@ class Executor:
         await self._learn_run()
         if not self._rules.dry_run:
             await self._take_over(session)
+        self._taken_over = session.fence
+        self._took_over.unpark_all()
+        await self._ready(session)
+
+    async def _begin_beside(self, session: Session) -> None:
+        """Wait until the first reader has compared Redis's run and taken over, under the same lease."""
+        with session.heartbeat.waiting_for("the open orders, taken over by the first reader"):
+            while self._taken_over != session.fence:
+                if self._lease.value is None or self._lease.value.fence != session.fence:
+                    raise FencedError("the lease has changed")
+                await self._took_over.park()
         await self._ready(session)
 
     async def _ready(self, session: Session) -> None:
@@ -140,8 +169,12 @@ class Executor:
     async def _take_over(self, session: Session) -> None:
         opened = await self._store.open_orders()
         self._unreadable = [*opened.unreadable]
-        for plan_id, error in opened.unreadable:
-            self._log.error("The record of an order cannot be read", plan_id=plan_id, error=error)
+        self._repaired_sec = trio.current_time() + _REPAIRED_SEC
+        for each in opened.unreadable:
+            self._log.error("The record of an order cannot be read", plan_id=each.plan_id, error=each.why)
+            hold = hold_of_unreadable(each.plan_id, each.symbol, self._rules)
+            if hold is not None:
+                await self._store.hold_symbol(session.fence, hold)
         for record in opened.records:
             await self._resume(record, session.heartbeat)
         for live in self._live_orders.all():
@@ -154,12 +187,24 @@ class Executor:
         await self._learn_run()
         if self._rules.dry_run:
             return
-        if counts := self._reports.take_counts():
-            await self._store.write_counts(session.fence, counts)
+        await self._write_counts(session)
+        if self._unreadable and trio.current_time() >= self._repaired_sec:
+            await self._take_over(session)
         if self._searched_ms != self._work.redis_changed_ms:
             self._searched_ms = self._work.redis_changed_ms
             self._orders.start_soon(self._search)
         self._show()
+
+    async def _write_counts(self, session: Session) -> None:
+        """Write the counts since the last time, which end no session: their key concerns no order."""
+        counts = self._reports.take_counts()
+        try:
+            if counts:
+                await self._store.write_counts(session.fence, counts)
+        except StoreError as error:
+            self._reports.put_back(counts, error)
+            if not isinstance(error, WrongRightsError | StoreRefusedError):
+                raise
 
     async def _learn_run(self) -> None:
         """Learn Redis's clock, and whether it is the same run of Redis."""
@@ -189,8 +234,15 @@ class Executor:
             if live.stored.phase is OrderPhase.UNKNOWN
         ]
         shown += [
-            OpenExecution(plan_id, Symbol(""), ClientOrderId(""), 0.0, False, (f"its record: {why}",))
-            for plan_id, why in self._unreadable
+            OpenExecution(
+                each.plan_id,
+                each.symbol or Symbol(""),
+                ClientOrderId(""),
+                0.0,
+                False,
+                (f"its record: {each.why}",),
+            )
+            for each in self._unreadable
         ]
         self._shown.send(tuple(shown))
         self._reports.open_orders(
@@ -210,21 +262,26 @@ class Executor:
 
     async def _resume(self, record: OrderRecord, heartbeat: Heartbeat) -> None:
         """Follow a record that another task, actor or process has begun and not ended."""
-        if record.phase.ended or self._live_orders.get(record.client_order_id) is not None:
+        if record.phase.ended:
+            return
+        known = self._live_orders.get(record.client_order_id)
+        if known is not None:
+            await self._resolver.hold(known, heartbeat)  # which Redis may have lost
             return
         live = self._live_orders.add(LiveOrder(record))
         if record.kind == Kind.NONE.value:
             live.learn(progress.refuse(record, reasons.NOTHING_TO_EXECUTE), "takeover")
-        elif record.plan_id in self._sender.never_sent:
+        elif self._sender.never_sent(record):
             live.learn(progress.refuse(record, reasons.not_sent(_BEGIN_UNANSWERED)), "takeover")
         else:
             live.learn(progress.lose_track(record), "takeover")
         # A hold may stand from before the order was seen.
         live.held = not live.is_undecided
-        if live.is_undecided:
-            await self._resolver.hold(live, heartbeat)
-            self._reports.unknown(record, "taken over")
+        # Before the hold: an error of a sibling ends the session, and with it this call.
         self._orders.start_soon(self._follow, live)
+        if live.is_undecided:
+            self._reports.unknown(record, "taken over")
+            await self._resolver.hold(live, heartbeat)
 
     def _follow_late(self, live: LiveOrder) -> None:
         self._orders.start_soon(self._follow, live)
@@ -237,6 +294,13 @@ class Executor:
         with self._heartbeat.task() as task:
             await self._orphans.search(task)
 
+    def _found(self, order: OrderState) -> None:
+        self._orders.start_soon(self._check, order)
+
+    async def _check(self, order: OrderState) -> None:
+        with self._heartbeat.task() as task:
+            await self._orphans.check(order, task)
+
     async def _listen(self) -> None:
         """Take in the orders that the private stream shows, while this instance holds the lease."""
         with self._heartbeat.task() as task:
@@ -244,9 +308,9 @@ class Executor:
                 await lease_fence(self._lease, task, self._trouble)
                 with task.idle():
                     observed = await self._own_orders.receive_all()
-                unknown = [each.order for each in observed if not self._in_hand(each)]
-                for order in unknown:
-                    await self._orphans.check(order, task)
+                for each in observed:
+                    if not self._in_hand(each):
+                        self._found(each.order)
 
     def _in_hand(self, observed: OwnOrderObserved) -> bool:
         """Show an order to its live order; return False where none is in hand."""

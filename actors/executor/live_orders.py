@@ -14,13 +14,19 @@ from actors.executor.reports import ExecutorReports
 from actors.waiting import RETRYABLE_REDIS_ERRORS, describe_error
 from brain.execution import progress
 from brain.execution.orders import OrderState
-from brain.execution.record import OrderRecord
+from brain.execution.record import OrderPhase, OrderRecord
 from brain.execution.results import outcome_of, result_fields
 from brain.identifiers import ClientOrderId, FencingToken, PlanId
 from brain.numbers import plain
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks
-from store.errors import FencedError, StoreRefusedError
+from store.errors import (
+    FencedError,
+    StoreRefusedError,
+    UnreadableOrderError,
+    WrongRightsError,
+    WrongTypeError,
+)
 from store.execution_protocol import ExecutorStore
 from store.execution_records import OrderProgress
 from supervision import Heartbeat
@@ -28,13 +34,15 @@ from supervision import Heartbeat
 T = TypeVar("T")
 
 _PAUSE_SEC = 0.1
+#: A record that cannot be read is tried again so often (seconds).
+_REPAIRED_SEC = 10.0
 
 
 class LiveOrder:
     """An order in hand: the record as stored, and the record with all that is known of the order.
 
     `lacking`: the evidence that is missing for a proof that there is no such order. `held`: an own hold
-    stands.
+    stands, or may stand. `hold_due_sec`: its next renewal (trio's clock).
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class LiveOrder:
         self.latency_ms: int | None = None
         self.since_sec = trio.current_time()
         self.held = False
+        self.hold_due_sec = 0.0
         #: The latest source of knowledge: `answer`, `event`, `query` or `takeover`.
         self.source = "takeover"
         self.lacking: tuple[str, ...] = ()
@@ -96,12 +105,14 @@ class RecordWriter:
         self,
         store: ExecutorStore,
         lease: LatestValue[Lease],
+        live_orders: LiveOrders,
         reports: ExecutorReports,
         *,
         clocks: Clocks,
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
+        self._live_orders = live_orders
         self._lease = lease
         self._reports = reports
         self._clocks = clocks
@@ -109,18 +120,22 @@ class RecordWriter:
 
     async def catch_up(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Store all that is known of an order, with a result for each growth and for its end."""
+        announced: OrderRecord | None = None
         while live.behind:
             before, known = live.stored, live.known
             after = progress.next_version(before, known)
             due = progress.result_due(before, known)
-            if progress.is_late(before, known):
+            # Not again for what another process's version came before.
+            if progress.is_late(before, known) and (announced is None or progress.changes(announced, after)):
+                announced = after
                 await self.event(_late(after, self._clocks.redis_now_ms() // 1000), heartbeat)
             step = OrderProgress(
                 record=after,
                 result=self._result(after, live) if due else (),
                 cooldown_ms=self._executed_ms(before, after) if due else None,
+                heir=self._live_orders.undecided_beside(live),
                 audit=audit_fields(
-                    "finish" if after.phase.ended else live.source,
+                    "finish" if after.phase is OrderPhase.FINAL else live.source,
                     after,
                     source=live.source,
                     status=after.status,
@@ -135,7 +150,11 @@ class RecordWriter:
 
             written = await self.until_stored(write, heartbeat)
             if not written:
-                stored = await self.read(after.plan_id, heartbeat)
+                try:
+                    stored = await self.read(after.plan_id, heartbeat)
+                except UnreadableOrderError as error:
+                    await self._unreadable(error, heartbeat)
+                    continue
                 written = stored == after  # by this call, whose first answer was lost
                 if stored is None:
                     # Evicted, or deleted: it is written anew, from what is known here.
@@ -143,7 +162,7 @@ class RecordWriter:
                     live.stored = msgspec.structs.replace(before, version=0)
                 elif not written:
                     live.stored = stored
-                    live.learn(progress.merge(stored, known), "takeover")
+                    live.learn(progress.merge(stored, live.known), "takeover")
             if written:
                 self._written(live, after)
                 if due:
@@ -151,18 +170,28 @@ class RecordWriter:
 
     async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Take in what another process has written of an order."""
-        stored = await self.read(live.stored.plan_id, heartbeat)
+        try:
+            stored = await self.read(live.stored.plan_id, heartbeat)
+        except UnreadableOrderError as error:
+            self._log.error("The record of an order cannot be read", error=str(error))
+            return
         if stored is not None and stored.version > live.stored.version:
             live.stored = stored
             live.learn(progress.merge(stored, live.known), "takeover")
 
     async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
-        """Read a record, as soon as Redis answers."""
+        """Read a record, as soon as Redis answers. Raises UnreadableOrderError."""
 
-        async def read(_fence: FencingToken) -> OrderRecord | None:
-            return await self._store.order_record(plan_id)
+        async def read(_fence: FencingToken) -> OrderRecord | UnreadableOrderError | None:
+            try:
+                return await self._store.order_record(plan_id)
+            except UnreadableOrderError as error:
+                return error  # it lasts until an operator repairs the record
 
-        return await self.until_stored(read, heartbeat)
+        stored = await self.until_stored(read, heartbeat)
+        if isinstance(stored, UnreadableOrderError):
+            raise stored
+        return stored
 
     async def event(self, fields: Mapping[str, str], heartbeat: Heartbeat) -> None:
         """Append a reconcile event."""
@@ -170,9 +199,16 @@ class RecordWriter:
         await self.until_stored(lambda fence: self._store.emit_event(fence, flat), heartbeat)
 
     async def audit(self, step: str, record: OrderRecord, heartbeat: Heartbeat, **numbers: str) -> None:
-        """Append a step that changes no record."""
+        """Append a step that changes no record; no order waits until an operator has repaired the audit."""
         fields = audit_fields(step, record, **numbers)
-        await self.until_stored(lambda fence: self._store.append_audit(fence, fields), heartbeat)
+
+        async def append(fence: FencingToken) -> None:
+            try:
+                await self._store.append_audit(fence, fields)
+            except (WrongTypeError, WrongRightsError) as error:
+                self._log.error("Not audited", step=step, plan_id=record.plan_id, error=str(error))
+
+        await self.until_stored(append, heartbeat)
 
     async def until_stored(self, write: Callable[[FencingToken], Awaitable[T]], heartbeat: Heartbeat) -> T:
         """Call `write` until Redis answers it, under the lease of the moment."""
@@ -191,6 +227,12 @@ class RecordWriter:
             except (*RETRYABLE_REDIS_ERRORS, StoreRefusedError) as error:
                 with heartbeat.waiting_for(describe_error(f"Redis at {self._store.address}", error)):
                     await trio.sleep(_PAUSE_SEC)
+
+    async def _unreadable(self, error: UnreadableOrderError, heartbeat: Heartbeat) -> None:
+        """Wait before a record is written again that an operator has to repair."""
+        self._log.error("The record of an order cannot be read", error=str(error))
+        with heartbeat.waiting_for(str(error)):
+            await trio.sleep(_REPAIRED_SEC)
 
     def _written(self, live: LiveOrder, after: OrderRecord) -> None:
         live.stored = after
@@ -233,6 +275,14 @@ class LiveOrders:
     def get(self, client_order_id: ClientOrderId) -> LiveOrder | None:
         """Return the order in hand of that id."""
         return self._by_client_id.get(client_order_id)
+
+    def undecided_beside(self, live: LiveOrder) -> OrderRecord | None:
+        """Return the record of another order of its symbol whose outcome is unknown."""
+        for other in self._by_client_id.values():
+            same_symbol = other.stored.symbol == live.stored.symbol
+            if other is not live and same_symbol and other.known.phase is OrderPhase.UNKNOWN:
+                return other.stored
+        return None
 
     def all(self) -> list[LiveOrder]:
         """Return all orders in hand, oldest first."""

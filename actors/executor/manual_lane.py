@@ -34,14 +34,20 @@ class ManualLane:
         await self._group.create(lost=lost)
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Read new entries while the lane is open; else wait for `block_ms`."""
+        """Read new entries while the lane is open; else wait for `block_ms`.
+
+        It may have been closed during the read: then they stay pending.
+        """
         if await self._store.manual_lane_open():
-            return await self._group.read_new(count=count, block_ms=block_ms)
+            entries = await self._group.read_new(count=count, block_ms=block_ms)
+            return entries if not entries or await self._store.manual_lane_open() else []
         await trio.sleep(block_ms / 1000)
         return []
 
     async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
-        """Claim pending entries: they were read while the lane was open."""
+        """Claim pending entries while the lane is open."""
+        if not await self._store.manual_lane_open():
+            return []
         return await self._group.recover(fence=fence, after=after, idle_ms=idle_ms, count=count)
 
     async def consumers(self) -> list[GroupConsumer]:

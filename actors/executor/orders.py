@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import trio
 
 from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
-from actors.executor.plans import GrantedPlan, RefusedPlan, TakenPlan
+from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, TakenPlan
 from actors.executor.preparation import OrderDraft, OrderPreparation, request_of
 from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
@@ -38,6 +38,14 @@ class LookAgain(NamedTuple):
     """What the begin rested on has changed: permits and switches must be read again."""
 
 
+class Attempt(NamedTuple):
+    """One call to begin an order: two processes that try the same plan differ in it."""
+
+    plan_id: PlanId
+    instance: str
+    timestamp_ms: int
+
+
 class Begun(NamedTuple):
     """The permits are consumed, and the record stands. Its turn ends with `turn`."""
 
@@ -46,7 +54,12 @@ class Begun(NamedTuple):
 
 
 class OrderSender:
-    """Part of the executor: one order of a symbol and leg at a time, `max_parallel` in all."""
+    """Part of the executor: one order of a symbol and leg at a time, `max_parallel` in all.
+
+    `may_begin` is asked last, with no wait behind it but the begin's.
+    """
+
+    may_begin: Callable[[PlanInHand], bool]
 
     def __init__(
         self,
@@ -72,8 +85,8 @@ class OrderSender:
         self._lanes: dict[tuple[Symbol, Leg], trio.Semaphore] = {}
         self._under_way = 0
         self._all_answered = trio.lowlevel.ParkingLot()
-        #: Plans whose begin was not answered, so that this process has sent nothing for them.
-        self.never_sent: set[PlanId] = set()
+        #: Attempts that were not answered by `begun`: if a record is of one, no request of it was sent.
+        self._unsent: set[Attempt] = set()
 
     async def begin(
         self, granted: GrantedPlan, fence: FencingToken, stopping: trio.Event
@@ -82,7 +95,7 @@ class OrderSender:
         planned = self._preparation.draft(granted)
         if isinstance(planned, str):
             return RefusedPlan(planned, granted.waited_ms)
-        with ExitStack() as turn:
+        with ExitStack() as turn, ExitStack() as unsent:
             draft: OrderDraft | str = _TOO_LATE
             with trio.move_on_at(granted.in_hand.deadline_sec):
                 draft = await self._draft_in_turn(granted, planned.leg, turn)
@@ -90,16 +103,20 @@ class OrderSender:
                 return RefusedPlan(draft, granted.waited_ms)
             if stopping.is_set():
                 return None
+            record = self._preparation.record(granted, draft)
+            if self._live_orders.get(record.client_order_id) is not None:
+                return TakenPlan(self._rules.instance, granted.waited_ms)
+            if not self.may_begin(granted.in_hand):
+                return LookAgain()
             if draft.kind is not Kind.NONE:
                 busy_until = self._exchange.reserve_order(closing=draft.kind is Kind.CLOSE)
                 if busy_until is not None:
                     return RefusedPlan(reasons.ORDER_RATE_LIMIT, granted.waited_ms)
-            record = self._preparation.record(granted, draft)
-            if self._live_orders.get(record.client_order_id) is not None:
-                return TakenPlan(self._rules.instance, granted.waited_ms)
+                unsent.callback(self._exchange.return_order)
             live = LiveOrder(record, safe_quantity=draft.permitted, waited_ms=granted.waited_ms)
             reply = await self._write_begin(granted, live, fence)
             if reply.verdict == "begun":
+                unsent.pop_all()
                 self._reports.begun(granted, record, granted.in_hand.published_ms)
                 return Begun(live, turn.pop_all())
             self._live_orders.remove(live)
@@ -124,8 +141,12 @@ class OrderSender:
                 await self._place(live, heartbeat)
             if live.is_undecided:
                 await self._resolver.hold(live, heartbeat)
-            await self._writer.catch_up(live, heartbeat)
+            await self._resolver.catch_up(live, heartbeat)
         await self.follow(live, heartbeat)
+
+    def never_sent(self, record: OrderRecord) -> bool:
+        """Return True if this process wrote the record and, for want of an answer, sent no request for it."""
+        return _attempt(record) in self._unsent
 
     async def nothing_under_way(self) -> None:
         """Wait until every order that was begun is written with its answer."""
@@ -168,15 +189,15 @@ class OrderSender:
         )
         # Before the record stands: events of the order must find it in hand.
         self._live_orders.add(live)
+        # Without an answer the record may stand, and `exists` may mean that very record.
+        self._unsent.add(_attempt(record))
         try:
             reply = await self._store.begin_order(fence, begin)
         except BaseException:
-            # The record may stand, and this process sends nothing for it.
             self._live_orders.remove(live)
-            self.never_sent.add(record.plan_id)
             raise
-        if reply.verdict == "begun":
-            self.never_sent.discard(record.plan_id)
+        if reply.verdict != "exists":
+            self._unsent.discard(_attempt(record))
         return reply
 
     def _not_begun(self, granted: GrantedPlan, reply: BeginReply) -> RefusedPlan | LookAgain | TakenPlan:
@@ -227,6 +248,10 @@ class OrderSender:
             case Unknown():
                 error = outcome.error if outcome.refused_unless_found else ""
                 live.learn(progress.lose_track(live.known, error), "answer")
+
+
+def _attempt(record: OrderRecord) -> Attempt:
+    return Attempt(record.plan_id, record.instance, record.timestamp_ms)
 
 
 def _begin_audit(granted: GrantedPlan, record: OrderRecord) -> tuple[str, ...]:

@@ -7,16 +7,17 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.executor.plans import GrantedPlan, leverage_of
+from actors.executor.plans import GrantedPlan, PlanInHand, leverage_of
 from actors.executor.rules import ExecutorRules
 from brain.execution import reasons
 from brain.execution.orders import OrderRequest, client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.execution.sizing import Permitted, read_scale, size_order
 from brain.execution.switches import kill_switch_is_on, read_trading_state, stopped_by
+from brain.identifiers import Symbol
 from brain.numbers import ZERO
 from brain.plans.permit import Kind
-from brain.plans.plan import PlanDecision
+from brain.plans.plan import Plan, PlanDecision
 from brain.positions.position import Leg, Snapshot
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
@@ -92,7 +93,7 @@ class OrderPreparation:
             return reasons.RECONCILE_HOLD_ACTIVE
         side, leg = terms.order_side or "", _LEGS.get(terms.leg or "")
         if kind is Kind.NONE:
-            return OrderDraft(kind, side, leg or Leg.BOTH, ZERO, ZERO)
+            return OrderDraft(kind, "", leg or Leg.BOTH, ZERO, ZERO)
         if side not in _SIDES or leg is None:
             return "permit_unreadable (P3.3: no side or leg of the order)"
         if kind is not Kind.CLOSE and not self._may_be_opened(plan.symbol):
@@ -119,7 +120,7 @@ class OrderPreparation:
         )
         return sized.error or OrderDraft(kind, side, leg, sized.quantity, permitted)
 
-    def _may_be_opened(self, symbol: str) -> bool:
+    def _may_be_opened(self, symbol: Symbol) -> bool:
         allowlist = self._allowlist.value
         return allowlist is not None and symbol in allowlist.symbols
 
@@ -183,6 +184,37 @@ class OrderPreparation:
             instance=self._rules.instance,
             stream=in_hand.stream,
             entry_id=in_hand.entry_id,
+        )
+
+    def knows(self, symbol: Symbol) -> bool:
+        """Return True for a symbol that the exchange lists, or of which there is a snapshot."""
+        return symbol in (self._symbol_rules.value or {}) or self._book.get(symbol) is not None
+
+    def lost(self, in_hand: PlanInHand, plan: Plan, since_ms: int) -> OrderRecord:
+        """Return the record of an order that may have been begun since the publication `since_ms` ago.
+
+        `recv_window_ms` reaches from there to the end of the latest request that can have been sent.
+        """
+        rules, side = self._rules, "" if plan.side is None else plan.side.value
+        return OrderRecord(
+            plan_id=plan.plan_id,
+            phase=OrderPhase.SENDING,
+            symbol=plan.symbol,
+            side=side if side in _SIDES else "",
+            leg=plan.leg or Leg.BOTH,
+            kind="",
+            quantity=plan.quantity or ZERO,
+            reduce_only=bool(plan.reduce_only),
+            client_order_id=client_order_id(rules.gate.prefix, plan.plan_id),
+            timestamp_ms=self._clocks.exchange_ms(self._clocks.now()) - since_ms,
+            recv_window_ms=rules.plan_max_age_ms + rules.permit_wait_ms + rules.recv_window_ms,
+            decision=plan.decision.value,
+            action=plan.action,
+            source=plan.source,
+            instance=rules.instance,
+            stream=in_hand.stream,
+            entry_id=in_hand.entry_id,
+            version=0,
         )
 
 

@@ -36,8 +36,11 @@ class PlanRefusals:
         fence: FencingToken,
         *,
         dead_fields: Sequence[str] = (),
-    ) -> None:
-        """End a plan that asks for an order; with `dead_fields` it is a dead letter, too."""
+    ) -> bool:
+        """End a plan that asks for an order; with `dead_fields` it is a dead letter, too.
+
+        False: it has a record already, and is acknowledged only where that is final.
+        """
         outcome = self._outcome(
             in_hand.plan_id,
             in_hand.symbol,
@@ -48,6 +51,8 @@ class PlanRefusals:
         )
         if await self._write(outcome, in_hand.stream, in_hand.entry_id, in_hand.source, fence, dead_fields):
             self._reports.refused(in_hand, refused)
+            return True
+        return False
 
     async def skip(
         self,
@@ -58,8 +63,8 @@ class PlanRefusals:
         fence: FencingToken,
         *,
         dead_fields: Sequence[str] = (),
-    ) -> None:
-        """End a plan that asks for none."""
+    ) -> bool:
+        """End a plan that asks for none; False as in `refuse`."""
         fields = entry.fields or {}
         symbol = text_of(fields, b"symbol")
         outcome = self._outcome(
@@ -72,6 +77,8 @@ class PlanRefusals:
         )
         if await self._write(outcome, stream, entry.id, text_of(fields, b"source"), fence, dead_fields):
             self._reports.skipped(plan.plan_id, outcome.symbol or "", plan.decision, error)
+            return True
+        return False
 
     async def show_dry_run(self, granted: GrantedPlan, draft: OrderDraft, fence: FencingToken) -> None:
         """Publish the order that a granted plan would have got."""

@@ -41,11 +41,19 @@ class ExecutorReports:
         self._clocks = clocks
         self._log = log
         self._counts: Counter[str] = Counter()
+        self._counts_error = ""
 
     def take_counts(self) -> dict[str, int]:
         """Return the counts of `metrics:intent_executor` since they were taken last."""
         counts, self._counts = dict(self._counts), Counter()
         return counts
+
+    def put_back(self, counts: Mapping[str, int], error: Exception) -> None:
+        """Keep counts that could not be written, and log the error once."""
+        self._counts.update(counts)
+        if str(error) != self._counts_error:
+            self._counts_error = str(error)
+            self._log.warning("The executor's counts cannot be written", error=self._counts_error)
 
     def processed(self, decision: str, *, manual: bool) -> None:
         """Count a plan that was read."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import trio
 
 from actors.executor.live_orders import LiveOrder, RecordWriter
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
-from brain.execution.absence import AbsenceEvidence, missing_evidence, query_times_sec, settled_ms
+from brain.execution.absence import (
+    AbsenceEvidence,
+    has_vanished,
+    is_long_denied,
+    missing_evidence,
+    query_times_sec,
+    settled_ms,
+)
+from brain.execution.orders import client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
+from brain.identifiers import PlanId, Symbol
 from brain.moment import Moment
-from brain.numbers import NotANumberError, parse_decimal
+from brain.numbers import NotANumberError, parse_decimal, plain
 from channels import Conflating, LatestValue, OwnOrderObserved, SnapshotBook, StreamStatus
 from clocks.clocks import Clocks
 from exchange.errors import AskLater, ExchangeError
@@ -21,10 +32,23 @@ from store.execution_protocol import ExecutorStore
 from store.execution_records import ExecutionHold
 from supervision import Heartbeat
 
-#: A hold is renewed when this share of its life has passed.
+#: The reservation of an order that is known is renewed when this share of a hold's life has passed.
 _RENEW_SHARE = 1 / 3
-#: While the hold of a symbol is another's, an own one is tried for so often (seconds).
-_AGAIN_SEC = 10.0
+#: A hold is renewed so often, since Redis may lose it, or another's may end (seconds).
+_RENEW_SEC = 2.0
+
+
+def hold_of_unreadable(plan_id: PlanId, symbol: Symbol | None, rules: ExecutorRules) -> ExecutionHold | None:
+    """Return the hold for a record that cannot be read, and behind which an order may stand."""
+    if not symbol:
+        return None
+    return ExecutionHold(
+        symbol=symbol,
+        plan_id=plan_id,
+        client_order_id=client_order_id(rules.gate.prefix, plan_id),
+        reason=f"execution_unknown:{plan_id}",
+        ttl_ms=round(rules.hold_ttl_sec * 1000),
+    )
 
 
 class _Search(msgspec.Struct):
@@ -33,7 +57,6 @@ class _Search(msgspec.Struct):
     not_found_ms: tuple[int, ...] = ()
     not_listed_ms: int | None = None
     dropped: int = 0
-    hold_due_sec: float = 0.0
     query_due_sec: float = 0.0
 
 
@@ -71,17 +94,15 @@ class OrderResolver:
         times, began_sec = query_times_sec(), trio.current_time()
         search.query_due_sec = began_sec + next(times)
         while True:
-            # Before the record says so: a process that ends in between finds it undecided, and holds again.
-            if not live.is_undecided:
-                await self._release(live, heartbeat)
-            await self._writer.catch_up(live, heartbeat)
+            if live.is_undecided:
+                await self.keep_hold(live, heartbeat)
+            await self.catch_up(live, heartbeat)
             if live.stored.phase.ended:
-                await self._release(live, heartbeat)
                 if live.behind:
                     continue  # it was seen in the meantime
                 return
-            await self.keep_hold(live, search, heartbeat)
-            until_sec = min(search.query_due_sec, search.hold_due_sec)
+            await self.keep_hold(live, heartbeat)
+            until_sec = min(search.query_due_sec, live.hold_due_sec)
             with heartbeat.idle(), trio.move_on_at(until_sec):
                 await live.changed()
             if trio.current_time() < search.query_due_sec or live.behind:
@@ -90,35 +111,57 @@ class OrderResolver:
                 search.query_due_sec = began_sec + next(times)
             await self._ask(live, search, heartbeat)
 
-    async def hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
-        """Hold an undecided order's symbol now."""
-        await self.keep_hold(live, _Search(), heartbeat)
-
-    async def keep_hold(self, live: LiveOrder, search: _Search, heartbeat: Heartbeat) -> None:
-        """Keep the reservation of an order that is not final, and hold its symbol while it is undecided."""
-        undecided = live.is_undecided
-        if not undecided:
+    async def catch_up(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Store all that is known of an order; until that is done, what protects it is kept."""
+        while live.behind:
+            written = trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_until, written, live, heartbeat)
+                await self._writer.catch_up(live, heartbeat)
+                written.set()
+        if not live.is_undecided:
             await self._release(live, heartbeat)
-        if trio.current_time() < search.hold_due_sec:
+
+    async def _keep_until(self, written: trio.Event, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        while True:
+            with trio.move_on_after(_RENEW_SEC):
+                await written.wait()
+            if written.is_set():
+                return
+            await self.keep_hold(live, heartbeat)
+
+    async def hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Hold an undecided order's symbol now, and keep the reservation of any."""
+        live.hold_due_sec = 0.0
+        await self.keep_hold(live, heartbeat)
+
+    async def keep_hold(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Keep the reservation of an order that is not final, and hold its symbol while it is undecided.
+
+        A hold that stands is kept until the record says more: the step that writes that ends it.
+        """
+        if trio.current_time() < live.hold_due_sec or live.stored.phase.ended:
             return
+        holds = live.is_undecided or live.held
         hold = ExecutionHold(
             symbol=live.stored.symbol,
             plan_id=live.stored.plan_id,
             client_order_id=live.stored.client_order_id,
-            reason=f"execution_unknown:{live.stored.plan_id}" if undecided else "",
+            reason=f"execution_unknown:{live.stored.plan_id}" if holds else "",
             ttl_ms=round(self._rules.hold_ttl_sec * 1000),
         )
+        pause_sec = _RENEW_SEC if holds else self._rules.hold_ttl_sec * _RENEW_SHARE
+        # Of several tasks that find it due, one holds.
+        live.hold_due_sec = trio.current_time() + pause_sec
         was_held = live.held
         live.held = await self._writer.until_stored(
             lambda fence: self._store.hold_symbol(fence, hold), heartbeat
         )
         if live.held and not was_held:
             await self._writer.audit("hold", live.stored, heartbeat, reason=hold.reason)
-        pause_sec = self._rules.hold_ttl_sec * _RENEW_SHARE
-        by_another = undecided and not live.held
-        search.hold_due_sec = trio.current_time() + (min(pause_sec, _AGAIN_SEC) if by_another else pause_sec)
 
     async def _release(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Release what the order's last step left of a hold: one that was renewed at the same time."""
         if not live.held:
             return
         record = live.stored
@@ -136,10 +179,11 @@ class OrderResolver:
             with heartbeat.waiting_for("the exchange's orders"):
                 found = await self._exchange.find_order(record.symbol, record.client_order_id)
                 if found is not None:
+                    search.not_found_ms, search.not_listed_ms = (), None
                     live.show(found, "query")
                     await self._price(live)
                 else:
-                    await self._not_found(live, search, sent)
+                    await self._not_found(live, search, sent, heartbeat)
         except AskLater as error:
             search.query_due_sec = max(search.query_due_sec, error.until.monotonic_sec)
             answer = str(error)
@@ -160,12 +204,12 @@ class OrderResolver:
         if price is not None:
             live.learn(msgspec.structs.replace(live.known, average_price=price), "query")
 
-    async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment) -> None:
+    async def _not_found(self, live: LiveOrder, search: _Search, sent: Moment, heartbeat: Heartbeat) -> None:
         """Take in an answer that there is no such order, to a query sent then."""
         record = live.stored
-        if not live.is_undecided:
+        if live.known.phase.ended:
             return
-        if record.phase is OrderPhase.UNKNOWN and record.error:
+        if record.phase is OrderPhase.UNKNOWN and record.error not in ("", reasons.RECOVERING):
             # The exchange has refused the request, and an answer behind that knows no order.
             live.learn(progress.refuse(live.known, record.error), "query")
             return
@@ -173,21 +217,36 @@ class OrderResolver:
         settled = settled_ms(record, self._rules.unknown_settle_sec)
         if asked_ms is not None and asked_ms > settled:
             search.not_found_ms = (*search.not_found_ms[:1], asked_ms)
+            if progress.was_seen(live.known) and not is_long_denied(search.not_found_ms):
+                return
             await self._list(live, search, settled)
-        lacking = missing_evidence(
-            record,
-            AbsenceEvidence(
-                now_ms=self._exchange_at_least_ms(self._clocks.now()),
-                not_found_ms=search.not_found_ms,
-                not_listed_ms=search.not_listed_ms,
-                unchanged_ms=await self._unchanged_ms(record),
-                stream_since_ms=self._stream_since_ms(search, settled),
-            ),
-            self._rules.unknown_settle_sec,
+        evidence = AbsenceEvidence(
+            now_ms=self._exchange_at_least_ms(self._clocks.now()),
+            not_found_ms=search.not_found_ms,
+            not_listed_ms=search.not_listed_ms,
+            unchanged_ms=await self._unchanged_ms(record),
+            stream_since_ms=self._stream_since_ms(search, settled),
         )
+        lacking = missing_evidence(record, evidence, self._rules.unknown_settle_sec)
+        if progress.was_seen(live.known):
+            if not lacking and has_vanished(evidence):
+                await self._writer.event(self._vanished(live.known), heartbeat)
+                live.learn(progress.vanish(live.known, reasons.ORDER_NOT_FOUND), "query")
+            return
         live.lacking = lacking
         if not lacking and live.is_undecided:
-            live.learn(progress.refuse(live.known, reasons.ORDER_NOT_FOUND), "query")
+            live.learn(progress.refuse(live.known, record.error or reasons.ORDER_NOT_FOUND), "query")
+
+    def _vanished(self, record: OrderRecord) -> dict[str, str]:
+        return {
+            "event": "ORDER_VANISHED",
+            "symbol": record.symbol,
+            "ts": str(self._clocks.redis_now_ms() // 1000),
+            "plan_id": record.plan_id,
+            "client_order_id": record.client_order_id,
+            "order_id": record.order_id or "",
+            "filled_qty": plain(record.cumulative),
+        }
 
     async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
         """Look for the order among all of its symbol since the request, once behind the settle time."""
@@ -229,5 +288,7 @@ class OrderResolver:
 
     def _exchange_at_least_ms(self, at: Moment) -> int | None:
         """Return the earliest time that the exchange's clock can have shown at `at`; None: unknown."""
-        lead_ms = self._clocks.exchange.at_least_ms(self._clocks.now())
-        return None if lead_ms is None else at.wall_ms + lead_ms
+        now = self._clocks.now()
+        lead_ms = self._clocks.exchange.at_least_ms(now)
+        # By the monotonic clock: the wall clock may have been set since.
+        return None if lead_ms is None else now.wall_ms + lead_ms - math.ceil(at.age_sec(now) * 1000)

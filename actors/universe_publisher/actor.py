@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.universe_publisher.publications import NextState, Publications, PublisherRules, stored
+from actors.universe_publisher.publications import (
+    NextState,
+    Publications,
+    PublisherRules,
+    another_publisher,
+    stored,
+    stored_volumes,
+)
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.symbols.publication import Judgement, Listing, Outcome, Stored, judge, not_published
+from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, judge, not_published
 from brain.symbols.universe_text import volumes_text
 from channels import (
     Count,
@@ -32,6 +40,8 @@ from supervision import Heartbeat
 
 _ATTEMPTS = 5
 _PAUSE_SEC = 0.1
+#: The lists of another publisher are looked at so often, until they are old.
+_LOOK_SEC = 1.0
 #: A listing that does not come for so many refreshes counts as a failed read.
 _PATIENCE_REFRESHES = 2.0
 #: The first volumes are waited for so long: a list without them may have symbols that one with them has not.
@@ -40,11 +50,16 @@ _VOLUMES_PATIENCE_SEC = 5.0
 _CONFIRMING_REFRESHES = 0.9
 
 
+class AnotherPublisherError(Exception):
+    """Another publisher, which is not of this service, writes the universe."""
+
+
 class UniversePublisher:
     """Publishes what the candidate planner has read of the listing, while this instance holds the lease.
 
     What cannot be published leaves the previous list, marked as stale. The active list expires once its
-    publisher is gone: each refresh prolongs its life, whatever came of it.
+    publisher is gone: each refresh prolongs its life, whatever came of it. Beside another publisher this one
+    waits.
     """
 
     def __init__(
@@ -68,10 +83,14 @@ class UniversePublisher:
         self._clocks = clocks
         self._log = log.bind(shadow=True) if self._shadow else log
         self._trouble = RedisTrouble(f"Redis at {store.address}", self._log)
+        #: Another publisher was found and logged.
+        self._beside_another = False
+        #: The last one out of the channel.
         self._looked_at: ListingRead | ListingFailed | None = None
         #: The last one whose list was published under this lease.
         self._published: ListingRead | ListingFailed | None = None
-        self._shrunk_reads = 0
+        #: The row of reads of a shrunk list under this lease.
+        self._shrunk = NO_READS
         #: When the read was asked for that last counted as one of those (monotonic clock).
         self._shrunk_sec = 0.0
         #: Those that were written under this lease.
@@ -85,14 +104,22 @@ class UniversePublisher:
             except FencedError:
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
+            except AnotherPublisherError as another:
+                self._channels.state.withdraw()
+                with heartbeat.waiting_for(str(another)):
+                    await trio.sleep(_LOOK_SEC)
             except RETRYABLE_REDIS_ERRORS as trouble:
                 self._trouble.begin(trouble, heartbeat)
                 with heartbeat.waiting_for(self._trouble.text):
                     await trio.sleep(_PAUSE_SEC)
 
     async def _publish(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
-        """Publish under one lease. Raises FencedError when it is lost, and as the store does."""
+        """Publish under one lease.
+
+        Raises FencedError when it is lost, AnotherPublisherError beside one, and as the store does.
+        """
         self._looked_at = self._published = self._volumes = None
+        self._shrunk = NO_READS
         await self._write(self._publications.bootstrap, fence)
         with heartbeat.idle(), trio.move_on_after(_VOLUMES_PATIENCE_SEC):
             await self._channels.volumes.get()
@@ -101,17 +128,23 @@ class UniversePublisher:
             listing = await self._next_listing(heartbeat)
             if self._is_due(listing):
                 await self._apply(listing, fence)
-            self._looked_at = listing
             heartbeat.beat()
 
     async def _next_listing(self, heartbeat: Heartbeat) -> ListingRead | ListingFailed:
         """Wait for a listing that was not looked at yet; return a failure where none comes."""
         channel, patience_sec = self._channels.listing, _PATIENCE_REFRESHES * self._rules.refresh_sec
-        if channel.value is not None and channel.value is not self._looked_at:
-            return channel.value
-        with heartbeat.idle(), trio.move_on_after(patience_sec):
-            return await channel.changed()
-        return ListingFailed(f"exchangeInfo was not read for {patience_sec:g} s", self._clocks.now())
+        listing, now = channel.value, self._clocks.now()
+        if listing is None or listing is self._looked_at or listing.asked.age_sec(now) > patience_sec:
+            listing = None
+            with heartbeat.idle(), trio.move_on_after(patience_sec):
+                listing = await channel.changed()
+        if listing is not None:
+            self._looked_at = listing
+            return listing
+        error = f"exchangeInfo was not read for {patience_sec:g} s"
+        if isinstance(channel.value, ListingFailed):
+            error = channel.value.error
+        return ListingFailed(error, self._clocks.now())
 
     def _is_due(self, listing: ListingRead | ListingFailed) -> bool:
         """Return False for a read after which another comes before the next refresh is due."""
@@ -123,50 +156,45 @@ class UniversePublisher:
     async def _apply(self, listing: ListingRead | ListingFailed, fence: FencingToken) -> None:
         """Judge the listing, and write what follows."""
         now_ms, volumes = await self._clocks.ask_redis(self._store), self._known_volumes()
-        shrunk_reads = self._shrunk_reads + (1 if self._confirms(listing) else 0)
         judged: list[Judgement] = []
 
         def next_state(found: PublishedUniverse) -> NextState:
-            judged[:] = [self._judge(listing, volumes, stored(found), shrunk_reads)]
+            judged[:] = [self._judge(listing, volumes, found)]
             asof, text = self._asof(listing, now_ms), self._volumes_written(volumes, now_ms)
             return self._publications.next(judged[0], found, asof, text)
 
         if not await self._write(next_state, fence):
-            self._metrics.send(Count("universe_refresh_total", ("contended",)))
+            self._metrics.send(Count("universe_refresh_total", ("state_contended",)))
             self._log.warning("Universe: another publisher changes the last good list", attempts=_ATTEMPTS)
             return
         outcome = judged[0].outcome
         self._published = listing if outcome is Outcome.PUBLISHED else None
-        if outcome is Outcome.PUBLISHED:
-            self._shrunk_reads = 0
-        elif outcome is Outcome.SHRANK and shrunk_reads > self._shrunk_reads:
-            self._shrunk_reads, self._shrunk_sec = shrunk_reads, listing.asked.monotonic_sec
+        if outcome is Outcome.SHRANK and judged[0].shrunk != self._shrunk:
+            self._shrunk_sec = listing.asked.monotonic_sec
+        self._shrunk = judged[0].shrunk
         self._volumes = volumes
         self._metrics.send(Count("universe_refresh_total", (outcome,)))
         for change, _ in judged[0].changes:
             self._metrics.send(Count("universe_changes_total", (change,)))
 
-    def _confirms(self, listing: ListingRead | ListingFailed) -> bool:
-        """Return True for a first read of a shrunk list, and for one a refresh after the one before."""
+    def _counts(self, listing: ListingRead) -> bool:
+        """Return True for a read that was asked for a refresh after the last one that counted."""
         later_sec = listing.asked.monotonic_sec - self._shrunk_sec
-        return self._shrunk_reads == 0 or later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
+        return later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
 
     def _judge(
-        self,
-        listing: ListingRead | ListingFailed,
-        volumes: VolumesRead | None,
-        before: Stored,
-        shrunk_reads: int,
+        self, listing: ListingRead | ListingFailed, volumes: VolumesRead | None, found: PublishedUniverse
     ) -> Judgement:
+        before = stored(found)
         if isinstance(listing, ListingFailed):
-            return not_published(Outcome.FETCH_FAILED, listing.error, before)
+            return not_published(Outcome.FETCH_FAILED, listing.error, before, self._shrunk)
         read = Listing(
             listing.contracts,
             self._clocks.exchange_ms(listing.asked),
-            None if volumes is None else volumes.by_symbol,
+            stored_volumes(found, self._rules.universe) if volumes is None else volumes.by_symbol,
             listing.unreadable,
         )
-        return judge(read, before, self._rules.universe, shrunk_reads=shrunk_reads)
+        return judge(read, before, self._rules.universe, shrunk=self._shrunk, counts=self._counts(listing))
 
     def _known_volumes(self) -> VolumesRead | None:
         """Return the volumes, while they are no older than their life in Redis."""
@@ -184,18 +212,35 @@ class UniversePublisher:
     async def _write(
         self, next_state: Callable[[PublishedUniverse], NextState | None], fence: FencingToken
     ) -> bool:
-        """Write and show what follows from what is found; again, where the last good list has changed."""
+        """Write and show what follows from what is found; again, where the last good list has changed.
+
+        Raises AnotherPublisherError for the list of another one, and as the store does.
+        """
         for _ in range(_ATTEMPTS):
             found = await self._store.published_universe(shadow=self._shadow)
+            await self._look_for_another(found)
             following = next_state(found)
             if following is None:
                 return True
             if await self._store.publish_universe(
                 fence, following.write, rests_on=found.last_ok, shadow=self._shadow
             ):
-                self._show(following.state)
+                self._show(msgspec.structs.replace(following.state, fence=fence))
                 return True
         return False
+
+    async def _look_for_another(self, found: PublishedUniverse) -> None:
+        """Raise AnotherPublisherError if another one works; log that, once. The shadow's keys are its own."""
+        if self._shadow:
+            return
+        now_sec = await self._clocks.ask_redis(self._store) / 1000
+        lists, rules = (found.active, found.last_ok), self._rules
+        another = another_publisher(lists, rules.active_key, now_sec=now_sec, refresh_sec=rules.refresh_sec)
+        if another is not None and not self._beside_another:
+            self._log.warning(f"{'P33_TAKE_OVER' if self._rules.take_over else 'Waiting'}: {another}")
+        self._beside_another = another is not None
+        if another is not None and not self._rules.take_over:
+            raise AnotherPublisherError(another)
 
     def _asof(self, read: ListingRead | ListingFailed | VolumesRead, now_ms: int) -> int:
         """Return the moment of which a read is true (Redis's clock, epoch seconds)."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from brain.symbols.publication import Change, Judgement, Stored, last_good
-from brain.symbols.universe import UniverseRules
-from brain.symbols.universe_text import ends_text, list_text
+from brain.symbols.universe import Universe, UniverseRules
+from brain.symbols.universe_text import (
+    StoredList,
+    age_of_another,
+    ends_text,
+    list_text,
+    read_list,
+    read_volumes,
+)
 from channels import UniverseState
 from store.universe_records import PublishedUniverse, UniverseWrite
 
@@ -20,6 +28,7 @@ class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the publisher, beside those that choose the symbols. `instance`: who publishes.
 
     `listing_sec`: the planner reads the listing as often, or more often where others ask for it.
+    `take_over`: go on beside another publisher.
     """
 
     mode: Literal["shadow", "on"]
@@ -27,8 +36,10 @@ class PublisherRules(msgspec.Struct, frozen=True, kw_only=True):
     listing_sec: float
     volume_sec: float
     active_ttl_sec: int
+    active_key: str
     instance: str
     universe: UniverseRules
+    take_over: bool = False
 
 
 class NextState(NamedTuple):
@@ -65,16 +76,16 @@ class Publications:
         if universe is None:
             restored = self._restored(found, judgement.error)
             state = restored or _previous(found, judgement.error)
-            last_ok_epoch = restored.asof_epoch if restored else _number(found.meta, b"last_ok_epoch")
+            last_ok_epoch = _asof(read_list(found.last_ok))
             active = "" if restored is None else (found.last_ok or b"").decode()
             last_ok = closing = ""
         else:
             state = UniverseState(count=len(universe.symbols), asof_epoch=asof, stale=False, error="")
-            active = last_ok = list_text(universe, self._rules.universe, asof_epoch=asof)
+            active = last_ok = self._list_text(universe, asof)
             closing = ends_text(judgement.ends)
         write = UniverseWrite(
             active=active,
-            active_ttl_ms=self._active_ttl_ms,
+            active_ttl_ms=self._active_ttl_ms if active or self._is_ours(found.active) else 0,
             last_ok=last_ok,
             closing=closing,
             volumes=volumes,
@@ -83,6 +94,15 @@ class Publications:
             events=self._events(judgement.changes, asof),
         )
         return NextState(state, write)
+
+    def _list_text(self, universe: Universe, asof: int) -> str:
+        rules = self._rules
+        return list_text(universe, rules.universe, asof_epoch=asof, published_by=rules.instance)
+
+    def _is_ours(self, text: bytes | None) -> bool:
+        """Return False for a list of the other exchange, which nothing must keep alive."""
+        listed = read_list(text)
+        return listed is None or listed.mode in ("", self._rules.universe.mode)
 
     def _restored(self, found: PublishedUniverse, error: str) -> UniverseState | None:
         """Return the state in which the last good list is the active one; None where that is not needed."""
@@ -113,23 +133,36 @@ class Publications:
         )
 
 
+def another_publisher(
+    lists: Iterable[bytes | None], key: str, *, now_sec: float, refresh_sec: float
+) -> str | None:
+    """Describe another publisher of these lists (`key`) that still works; None where there is none."""
+    ages = (age_of_another(text, now_sec=now_sec, refresh_sec=refresh_sec) for text in lists)
+    known = [age for age in ages if age is not None]
+    if not known:
+        return None
+    return f"another universe publisher works on {key}: its list is {max(min(known), 0):.0f} s old"
+
+
 def stored(found: PublishedUniverse) -> Stored:
     """Return the publication that Redis holds, as it is judged by."""
     meta = found.meta or {}
     error = meta.get(b"error", b"").decode(errors="replace")
-    return Stored(found.last_ok, found.closing, meta.get(b"stale") == b"1", error)
+    return Stored(found.last_ok, found.active, found.closing, meta.get(b"stale") == b"1", error)
+
+
+def stored_volumes(found: PublishedUniverse, rules: UniverseRules) -> dict[str, Decimal] | None:
+    """Return the volumes that Redis holds, by which the last good list was made; else None."""
+    last = last_good(stored(found), rules)
+    return None if last is None or last.ranked_by != "volume" else read_volumes(found.volumes)
 
 
 def _previous(found: PublishedUniverse, error: str) -> UniverseState:
     """Return the state in which the previous list, if any, stays."""
-    return UniverseState(
-        count=_number(found.meta, b"count"),
-        asof_epoch=_number(found.meta, b"asof_epoch"),
-        stale=True,
-        error=error,
-    )
+    active = read_list(found.active)
+    count = 0 if active is None else len(active.symbols)
+    return UniverseState(count=count, asof_epoch=_asof(active), stale=True, error=error)
 
 
-def _number(meta: Mapping[bytes, bytes] | None, field: bytes) -> int:
-    text = (meta or {}).get(field, b"")
-    return int(text) if text.isdigit() and len(text) <= 15 else 0
+def _asof(listed: StoredList | None) -> int:
+    return 0 if listed is None else int(listed.asof_epoch)

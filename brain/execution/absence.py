@@ -14,6 +14,8 @@ from brain.execution.record import OrderRecord
 
 #: Least time between two answers -2013 that count (ms).
 NOT_FOUND_APART_MS = 5_000
+#: An order that was seen is gone once the exchange has denied it for so long (ms).
+VANISHED_APART_MS = 60_000
 #: Times of queries since the outcome is unknown (seconds); behind them one each 10 s.
 _FIRST_QUERIES_SEC = (0.1, 0.3, 1.0, 2.0, 5.0, 10.0)
 _QUERY_EACH_SEC = 10.0
@@ -66,3 +68,20 @@ def missing_evidence(record: OrderRecord, evidence: AbsenceEvidence, settle_sec:
     if not (watched or unchanged):
         lacking.append("a private stream since before the request, or a position that the ledger explains")
     return tuple(lacking)
+
+
+def has_vanished(evidence: AbsenceEvidence) -> bool:
+    """Return True if even an order that was seen is gone: the account was reset, or is another one.
+
+    Besides the proof for one that was never seen it takes: nothing but -2013 for a minute, a trusted stream,
+    and since then a position that the ledger explains.
+    """
+    times, unchanged_ms = evidence.not_found_ms, evidence.unchanged_ms
+    if not is_long_denied(times) or unchanged_ms is None or evidence.stream_since_ms is None:
+        return False
+    return unchanged_ms > min(times)
+
+
+def is_long_denied(not_found_ms: tuple[int, ...]) -> bool:
+    """Return True where the answers -2013 to these requests lie a minute apart."""
+    return bool(not_found_ms) and max(not_found_ms) - min(not_found_ms) >= VANISHED_APART_MS

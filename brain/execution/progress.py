@@ -19,7 +19,8 @@ _FINAL_STATUSES = frozenset(status.value for status in OrderStatus if status.is_
 def observe(record: OrderRecord, order: OrderState) -> OrderRecord:
     """Return the record with what `order` shows; the same record where that is nothing new.
 
-    An order of another client order id or symbol shows nothing.
+    An order of another client order id or symbol shows nothing. Without a kind (the begin is lost) side and
+    leg are those of the order.
     """
     if order.client_order_id != record.client_order_id or order.symbol != record.symbol:
         return record
@@ -35,6 +36,8 @@ def observe(record: OrderRecord, order: OrderState) -> OrderRecord:
     phase = OrderPhase.FINAL if status in _FINAL_STATUSES else OrderPhase.WORKING
     return msgspec.structs.replace(
         record,
+        side=record.side if record.kind else order.side,
+        leg=record.leg if record.kind else order.leg,
         phase=OrderPhase.ORPHAN if record.phase is OrderPhase.ORPHAN else phase,
         order_id=record.order_id or order.order_id,
         status=status,
@@ -59,6 +62,15 @@ def lose_track(record: OrderRecord, error: str = "") -> OrderRecord:
     if was_seen(record) or record.phase is not OrderPhase.SENDING:
         return record
     return msgspec.structs.replace(record, phase=OrderPhase.UNKNOWN, error=error)
+
+
+def vanish(record: OrderRecord, error: str) -> OrderRecord:
+    """Return the end of an order that was seen and that the exchange has no more; what was filled stays."""
+    if not was_seen(record) or record.phase.ended:
+        return record
+    return msgspec.structs.replace(
+        record, phase=OrderPhase.FINAL, status=OrderStatus.EXPIRED.value, error=error
+    )
 
 
 def merge(stored: OrderRecord, known: OrderRecord) -> OrderRecord:

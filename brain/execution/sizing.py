@@ -15,7 +15,7 @@ ONE = Decimal(1)
 
 
 class SizeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of orders. Notionals are in quote currency and concern opens and adds.
+    """Limits of orders, beside the exchange's. Notionals are in quote currency and concern opens and adds.
 
     `apply_downsize`: the Governor's hints shrink them. `allow_upsize`: one that falls below a minimum may
     grow to it, within what the permit allows. `max_notional` None: no limit.
@@ -102,15 +102,18 @@ def _scaled(quantity: Decimal, permitted: Permitted, limits: SizeLimits, step: D
 
 
 def _least(rules: SymbolRules, limits: SizeLimits, mark_price: Decimal | None) -> Decimal | None:
-    """Return the least quantity by number and notional, a multiple of the step; None: no price is known."""
+    """Return the least quantity by number and notional, a multiple of the step; None: it is not known."""
     step = rules.market_step
     least = rules.market_min
-    if limits.min_notional > ZERO:
+    if rules.min_notional is None:
+        return None
+    notional = max(limits.min_notional, rules.min_notional)
+    if notional > ZERO:
         if mark_price is None or mark_price <= ZERO:
             return None
-        steps = EXACT.divide_int(limits.min_notional, EXACT.multiply(mark_price, step))
+        steps = EXACT.divide_int(notional, EXACT.multiply(mark_price, step))
         by_notional = EXACT.multiply(steps, step)
-        if EXACT.multiply(by_notional, mark_price) < limits.min_notional:
+        if EXACT.multiply(by_notional, mark_price) < notional:
             by_notional = EXACT.add(by_notional, step)
         least = max(least, by_notional)
     whole = floor_to_step(least, step)

@@ -10,11 +10,11 @@ from enum import StrEnum
 import msgspec
 
 from brain.identifiers import is_symbol
-from brain.json_text import read_json
+from brain.json_text import lenient_scalar, read_json
 
 #: Largest difference of clocks (seconds): a list from further in the future is not used.
 _CLOCK_TOLERANCE_SEC = 60.0
-_LONGEST_LIST = 1_048_576
+LONGEST_LIST = 1_048_576
 _COUNT = re.compile(rb"[0-9]{1,9}")
 
 
@@ -56,6 +56,7 @@ class _UniverseList(msgspec.Struct):
 
     asof_epoch: float
     symbols: list[str]
+    mode: msgspec.Raw = msgspec.Raw(b"")
 
 
 _UNIVERSE_LIST = msgspec.json.Decoder(_UniverseList, strict=False)
@@ -75,21 +76,23 @@ def choose_allowlist(
     now_sec: float,
     max_age_sec: float,
     last_ok_max_age_sec: float,
+    mode: str = "",
 ) -> Allowlist:
     """Return the first usable tier: active, last_ok, env, none. Never raises, for any content of the keys.
 
     `source` is `universe`, or `env` for the operator's list alone. The active list counts only while
     `meta` says that it is not stale and not empty. `now_sec` is Redis's clock, which all services share.
+    With a `mode` (`testnet`, `mainnet`) a list that names another one does not count.
     """
     notes: list[str] = []
     if source == "universe":
         try:
             _require_current(meta)
-            return _from_universe(AllowlistSource.UNIVERSE_ACTIVE, active, now_sec, max_age_sec, notes)
+            return _from_universe(AllowlistSource.UNIVERSE_ACTIVE, active, now_sec, max_age_sec, notes, mode)
         except _UnusableError as error:
             notes.append(f"active: {error}")
         try:
-            return _from_universe(AllowlistSource.LAST_OK, last_ok, now_sec, last_ok_max_age_sec, notes)
+            return _from_universe(AllowlistSource.LAST_OK, last_ok, now_sec, last_ok_max_age_sec, notes, mode)
         except _UnusableError as error:
             notes.append(f"last_ok: {error}")
     symbols = frozenset(env_symbols)
@@ -109,16 +112,24 @@ def _require_current(meta: Mapping[bytes, bytes] | None) -> None:
 
 
 def _from_universe(
-    source: AllowlistSource, raw: bytes | None, now_sec: float, max_age_sec: float, notes: list[str]
+    source: AllowlistSource,
+    raw: bytes | None,
+    now_sec: float,
+    max_age_sec: float,
+    notes: list[str],
+    mode: str,
 ) -> Allowlist:
     if raw is None:
         raise _UnusableError("missing")
-    if len(raw) > _LONGEST_LIST:
+    if len(raw) > LONGEST_LIST:
         raise _UnusableError(f"{len(raw)} bytes")
     try:
         listed = read_json(_UNIVERSE_LIST, raw)
     except msgspec.DecodeError as error:
         raise _UnusableError(f"unreadable: {error}") from None
+    listed_mode = lenient_scalar(listed.mode)
+    if mode and listed_mode not in (None, "", mode):
+        raise _UnusableError(f"of {_shown(listed_mode.encode(errors='replace'))}, not {mode}")
     age_sec = now_sec - listed.asof_epoch
     if not math.isfinite(age_sec) or age_sec < -_CLOCK_TOLERANCE_SEC:
         raise _UnusableError(f"asof_epoch {listed.asof_epoch} is in the future, or no time")

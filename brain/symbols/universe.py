@@ -14,9 +14,9 @@ from brain.symbols.candidates import rank
 CONTRACT_TYPE: Final = "PERPETUAL"
 STATUS: Final = "TRADING"
 _NAME = re.compile(r"[A-Z0-9]{1,20}(USDT|USDC|BTC)")
-#: `deliveryDate` of a perpetual contract whose end is not announced: the year 2100.
-NEVER_MS: Final = 4_133_404_800_000
 _DAY_MS = 86_400_000
+#: An end so far ahead is not announced: a perpetual contract has some `deliveryDate`, such as the year 2100.
+_NEVER_MS = 3_650 * _DAY_MS
 
 
 class ListedContract(msgspec.Struct, frozen=True, rename="camel"):
@@ -36,6 +36,11 @@ class ListedContract(msgspec.Struct, frozen=True, rename="camel"):
     def trades(self) -> bool:
         """True for a perpetual contract that the exchange trades."""
         return self.contract_type == CONTRACT_TYPE and self.status == STATUS
+
+    @property
+    def may_trade(self) -> bool:
+        """True also where the type could not be read."""
+        return self.contract_type in (CONTRACT_TYPE, "") and self.status == STATUS
 
 
 class UniverseRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +88,17 @@ def choose_universe(
     return Universe(tuple(sorted(best[: rules.most])), max(len(best) - rules.most, 0), ranked_by)
 
 
-def announced_ends(contracts: Iterable[ListedContract]) -> dict[str, int]:
-    """Return the announced end of trading (the exchange's clock, epoch seconds) of perpetual contracts."""
+def announced_ends(contracts: Iterable[ListedContract], *, now_ms: int) -> dict[str, int]:
+    """Return the announced end of trading (the exchange's clock, epoch seconds) of perpetual contracts.
+
+    A contract that has ended, and does not trade, is none of them.
+    """
     ends = {
         each.symbol: each.delivery_date // 1000
         for each in contracts
-        if each.contract_type == CONTRACT_TYPE and 0 < each.delivery_date < NEVER_MS
+        if each.contract_type == CONTRACT_TYPE
+        and 0 < each.delivery_date < now_ms + _NEVER_MS
+        and (each.trades or each.delivery_date > now_ms)
     }
     return dict(sorted(ends.items()))
 
@@ -114,4 +124,4 @@ def _is_old_enough(onboard_ms: int, min_age_days: int, now_ms: int) -> bool:
 
 
 def _closes_soon(delivery_ms: int, before_sec: float, now_ms: int) -> bool:
-    return 0 < delivery_ms < NEVER_MS and delivery_ms - now_ms <= before_sec * 1000
+    return delivery_ms > 0 and delivery_ms - now_ms <= before_sec * 1000

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, TypeVar
 
 import msgspec
 
-from brain.json_text import read_json
+from brain.json_text import read_json, utf8
 from brain.numbers import plain
+from brain.symbols.allowlist import LONGEST_LIST
 from brain.symbols.candidates import rank
 from brain.symbols.universe import CONTRACT_TYPE, STATUS, Universe, UniverseRules
 
 T = TypeVar("T")
 
+#: A publisher without a list for two refreshes, and for two of a usual minute, has stopped.
+_STOPPED_SEC: Final = 120.0
 SOURCE: Final = "binance_futures_exchangeInfo"
 
 
@@ -42,16 +46,21 @@ class _Published(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     dropped: int
     ranked_by: str
+    published_by: str
 
 
 class StoredList(msgspec.Struct, frozen=True):
-    """List as it was published, here or by another publisher, whose filters are then none of these."""
+    """List as it was published, by this service or by another, whose filters are then none of these.
+
+    `published_by`: the instance of this service; empty for another's list.
+    """
 
     asof_epoch: float
     symbols: tuple[str, ...]
     mode: str = ""
     filters: Filters = Filters()
     ranked_by: str = ""
+    published_by: str = ""
 
 
 class _Stored(msgspec.Struct):
@@ -60,6 +69,7 @@ class _Stored(msgspec.Struct):
     mode: msgspec.Raw = msgspec.Raw(b'""')
     filters: msgspec.Raw = msgspec.Raw(b"null")
     ranked_by: msgspec.Raw = msgspec.Raw(b'""')
+    published_by: msgspec.Raw = msgspec.Raw(b'""')
 
 
 class _Volumes(msgspec.Struct, frozen=True):
@@ -68,7 +78,12 @@ class _Volumes(msgspec.Struct, frozen=True):
     rank: list[str]
 
 
-_LIST = msgspec.json.Decoder(_Stored)
+class _StoredVolumes(msgspec.Struct):
+    quote_volume_24h: dict[str, Decimal]
+
+
+_VOLUMES = msgspec.json.Decoder(_StoredVolumes)
+_LIST = msgspec.json.Decoder(_Stored, strict=False)
 _TEXT = msgspec.json.Decoder(str)
 _FILTERS = msgspec.json.Decoder(Filters)
 _ENDS = msgspec.json.Decoder(dict[str, int])
@@ -89,7 +104,7 @@ def filters_of(rules: UniverseRules) -> Filters:
     )
 
 
-def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int) -> str:
+def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int, published_by: str) -> str:
     """Return the text of a list."""
     published = _Published(
         asof_epoch=asof_epoch,
@@ -99,17 +114,23 @@ def list_text(universe: Universe, rules: UniverseRules, *, asof_epoch: int) -> s
         count=len(universe.symbols),
         dropped=universe.dropped,
         ranked_by=universe.ranked_by,
+        published_by=published_by,
     )
     return _encode(published).decode()
 
 
 def read_list(text: bytes | None) -> StoredList | None:
-    """Read a stored list, of another publisher too; None where there is none that can be read."""
-    if text is None:
+    """Read a stored list, of another publisher too, as the guard does; None where there is none.
+
+    A list without symbols is none.
+    """
+    if text is None or len(text) > LONGEST_LIST:
         return None
     try:
-        stored = read_json(_LIST, text)
+        stored = read_json(_LIST, utf8(text))
     except msgspec.DecodeError:
+        return None
+    if not math.isfinite(stored.asof_epoch) or not stored.symbols:
         return None
     return StoredList(
         stored.asof_epoch,
@@ -117,13 +138,35 @@ def read_list(text: bytes | None) -> StoredList | None:
         _read_or(_TEXT, stored.mode, ""),
         _read_or(_FILTERS, stored.filters, Filters()),
         _read_or(_TEXT, stored.ranked_by, ""),
+        _read_or(_TEXT, stored.published_by, ""),
     )
+
+
+def age_of_another(text: bytes | None, *, now_sec: float, refresh_sec: float) -> float | None:
+    """Return the age of a list whose publisher is another service that still publishes; None for any other.
+
+    Instances of this service publish one at a time, under the lease, and name themselves in the list.
+    """
+    listed = read_list(text)
+    if listed is None or listed.published_by:
+        return None
+    age_sec = now_sec - listed.asof_epoch
+    return age_sec if abs(age_sec) < max(2 * refresh_sec, _STOPPED_SEC) else None
 
 
 def volumes_text(volumes: Mapping[str, Decimal], *, asof_epoch: int) -> str:
     """Return the text of the 24 h volumes, with all symbols by volume, then by name."""
     exact = {symbol: plain(volumes[symbol]) for symbol in sorted(volumes)}
     return _encode(_Volumes(asof_epoch, exact, rank(volumes))).decode()
+
+
+def read_volumes(text: bytes | None) -> dict[str, Decimal] | None:
+    """Read stored volumes; None where there are none, or none that can be read."""
+    try:
+        read = None if text is None else read_json(_VOLUMES, text).quote_volume_24h
+    except msgspec.DecodeError:
+        return None
+    return {symbol: volume for symbol, volume in (read or {}).items() if volume.is_finite()} or None
 
 
 def ends_text(ends: Mapping[str, int]) -> str:

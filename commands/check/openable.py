@@ -45,6 +45,7 @@ def read_allowlist(redis: RedisReading, own: Settings) -> Allowlist:
         now_sec=redis.now_ms() / 1000,
         max_age_sec=own.universe_max_age_sec,
         last_ok_max_age_sec=own.universe_last_ok_max_age_sec,
+        mode=own.usable_universe_mode,
     )
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from actors.one_player import ACTIVE_SEC, player_text
+from actors.universe_publisher.publications import another_publisher
 from brain.symbols.universe_text import read_list
 from commands.check.findings import Finding, failed, ok, warning
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
 from store.keys import ExecutorKeys, UniverseNames
-from store.stored_values import read_lease
 
 _STOP_IT = (
     "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"
@@ -56,27 +56,20 @@ def _another(name: str, detail: str, own: Settings) -> Finding:
 
 
 def _universe(redis: RedisReading, own: Settings) -> Finding:
-    """Look at who published last, and of when that is: the universe is no stream, and has no group."""
+    """Look at the lists themselves for another publisher: the universe is no stream, and has no group."""
     name = f"role universe ({own.universe})"
     keys = UniverseNames(redis.keys.prefix, shadow=own.universe == "shadow")
-    meta: Mapping[bytes, bytes] = redis.client.hgetall(keys.meta)  # type: ignore[assignment]
-    listed = read_list(redis.client.get(keys.active))  # type: ignore[arg-type]
+    lists: list[Any] = [redis.client.get(keys.active), redis.client.get(keys.last_ok)]
+    now_sec, refresh_sec = redis.now_ms() / 1000, own.universe_refresh_sec
+    another = another_publisher(lists, keys.active, now_sec=now_sec, refresh_sec=refresh_sec)
+    if another is not None and own.universe == "on":
+        return _another(name, another, own)
+    listed = read_list(lists[0])
     if listed is None:
         return ok(name, f"{keys.active} is not published yet")
-    age_sec = redis.now_ms() / 1000 - listed.asof_epoch
-    by = text_of(meta.get(b"published_by", b"")) or "a publisher that gives no name"
-    if by not in _our_instances(redis, own) and age_sec < 2 * own.universe_refresh_sec:
-        return _another(
-            name, f"another universe publisher works on {keys.active}: {by}, {age_sec:.0f} s ago", own
-        )
-    detail = f"{len(listed.symbols)} symbols, {age_sec:.0f} s old"
+    meta: Mapping[bytes, bytes] = redis.client.hgetall(keys.meta)  # type: ignore[assignment]
+    detail = f"{len(listed.symbols)} symbols, {now_sec - listed.asof_epoch:.0f} s old"
     if meta.get(b"stale") != b"0":
         error = text_of(meta.get(b"error", b""))
         return warning(name, f"{detail}, marked as stale: {error}", "docs/operations.md names each cause")
     return ok(name, detail)
-
-
-def _our_instances(redis: RedisReading, own: Settings) -> set[str]:
-    """Return this instance, and the one that holds the lease: no other of ours publishes."""
-    lease: Any = redis.client.get(redis.keys.lease)
-    return {own.instance} if lease is None else {own.instance, read_lease(lease, held=False).holder}

@@ -39,11 +39,12 @@ class RolesSource:
         )
 
     def universe(self) -> UniverseState | None:
-        """Return the universe as this instance published it; None while it stands by."""
+        """Return the universe as this instance published it under the lease that it has; None without."""
         channels, lease = self._channels.universe_channels, self._channels.lease.value
         if channels is None or lease is None or lease.fence is None:
             return None
-        return channels.state.value
+        state = channels.state.value
+        return state if state is not None and state.fence == lease.fence else None
 
     def universe_age_sec(self, state: UniverseState) -> float:
         """Return the age of the active list; from 1970 on where there was none yet."""
@@ -54,7 +55,9 @@ class RolesSource:
     def _universe_shown(self) -> UniverseShown:
         mode, state = self._settings.universe, self.universe()
         if state is None:
-            return UniverseShown(mode=mode, doing="waits for the lease, or for a first read")
+            return UniverseShown(
+                mode=mode, doing="waits for the lease, for a first read, or for another publisher to stop"
+            )
         where = "for all to read" if mode == "on" else "in its shadow"
         doing = f"publishes {state.count} symbols {where}"
         if state.stale:

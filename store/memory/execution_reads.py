@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from brain.execution.record import OrderPhase, OrderRecord
+from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, PlanId, Symbol
 from store.errors import UnreadableOrderError, WrongTypeError
-from store.execution_records import OpenOrders, PermitLook, Switches
+from store.execution_records import OpenOrders, PermitLook, Switches, UnreadableRecord
 from store.execution_values import WRONG_TYPE, decode_record, read_plan_id
 from store.keys import ExecutorKeys, Keys
 from store.memory.keyspace import Keyspace
@@ -52,11 +52,11 @@ def open_orders(redis: Keyspace, keys: Keys) -> OpenOrders:
         try:
             record = order_record(redis, keys, plan_id)
         except UnreadableOrderError as error:
-            found.unreadable.append((plan_id, str(error)))
+            found.unreadable.append(UnreadableRecord(plan_id, str(error), error.symbol))
             continue
         if record is None:
-            found.unreadable.append((plan_id, "its record is gone"))
-        elif record.phase is not OrderPhase.FINAL:
+            found.unreadable.append(UnreadableRecord(plan_id, "its record is gone"))
+        elif not record.phase.ended:
             found.records.append(record)
     return found
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from brain.execution.record import OrderRecord
+from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, Symbol
 from store.execution_records import BeginReply, ExecutionHold, OrderBegin
 from store.execution_values import (
@@ -28,6 +28,7 @@ LONGEST_RESULTS = LONGEST_AUDIT = 100_000
 LONGEST_DRY_RUN = 10_000
 _COOLDOWN_MS = 3_600_000
 _HASH_MARGIN_MS = 60_000
+_NO_KEY = -2
 _RESERVATION = re.compile(rb"([A-Z]+\|[a-z]+\|[A-Z]*\|[0-9][0-9.]*)\|([0-9]{1,15})")
 _COUNT = re.compile(rb"[0-9]{1,15}")
 
@@ -37,11 +38,15 @@ def begin_order(redis: Keyspace, keys: Keys, fence: FencingToken, begin: OrderBe
     check_fence(redis, keys, fence)
     executor, record = ExecutorKeys(keys), begin.record
     redis.sorted_set(executor.open)
-    redis.stream(executor.audit)
+    plans = executor.stream(record.stream)
+    for stream in (executor.audit, keys.results, plans.key):
+        redis.stream(stream)
+    redis.text(plans.last_id)
     refusal = _refusal(redis, keys, executor, begin)
     if refusal is not None:
         return refusal
     _remember(redis, executor, record)
+    redis.zadd(executor.open, record.timestamp_ms, record.plan_id)
     if begin.audit:
         redis.xadd(executor.audit, paired(begin.audit), max_len=LONGEST_AUDIT)
     redis.set(keys.permit_consumer(record.plan_id), begin.consumer, ttl_ms=CONSUMED_TTL_MS)
@@ -82,7 +87,6 @@ def _remember(redis: Keyspace, executor: ExecutorKeys, record: OrderRecord) -> N
     redis.hset(executor.order(record.plan_id), encode_record(record))
     redis.expire(executor.order(record.plan_id), RECORD_TTL_MS)
     redis.set(executor.plan_of(record.client_order_id), record.plan_id, ttl_ms=RECORD_TTL_MS)
-    redis.zadd(executor.open, record.timestamp_ms, record.plan_id)
 
 
 def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: FinishedOrder) -> bool:
@@ -92,7 +96,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
     record_key = executor.order(step.plan_id)
     stored = redis.hash(record_key)
     redis.sorted_set(executor.open)
-    acknowledges = step.final and step.stream != ""
+    acknowledges = step.ended and step.stream != ""
     for stream in (executor.audit, keys.results, *((step.stream,) if acknowledges else ())):
         redis.stream(stream)
     if acknowledges:
@@ -100,7 +104,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
     if step.dead_fields:
         redis.stream(step.dead)
     if step.before == 0 and stored:
-        if acknowledges:
+        if acknowledges and stored.get(b"state") == OrderPhase.FINAL.encode():
             _acknowledge(redis, step)
         return False
     if step.before != 0 and stored.get(b"version") != str(step.before).encode():
@@ -109,7 +113,9 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.xadd(keys.results, paired(step.result), max_len=LONGEST_RESULTS)
     redis.hset(record_key, step.fields)
     redis.expire(record_key, step.record_ttl_ms)
-    if step.final:
+    if step.client_order_id:
+        redis.set(executor.plan_of(step.client_order_id), step.plan_id, ttl_ms=step.record_ttl_ms)
+    if step.ended:
         redis.zrem(executor.open, [step.plan_id.encode()])
     else:
         redis.zadd(executor.open, step.score_ms, step.plan_id)
@@ -119,9 +125,31 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.xadd(executor.audit, paired(step.audit), max_len=LONGEST_AUDIT)
     if step.dead_fields:
         redis.xadd(step.dead, paired(step.dead_fields), max_len=LONGEST_DEAD)
+    if step.releases:
+        _release(redis, keys, step)
     if acknowledges:
         _acknowledge(redis, step)
     return True
+
+
+def _release(redis: Keyspace, keys: Keys, step: FinishedOrder) -> None:
+    """End the order's hold, or pass it to the heir for the rest of its life."""
+    executor, symbol = ExecutorKeys(keys), Symbol(step.symbol)
+    sig_key, reason_key = executor.hold_sig(symbol), executor.hold_reason(symbol)
+    if string_at(redis, sig_key) != f"exec:{step.client_order_id}".encode():
+        return
+    if not step.heir_client_order_id:
+        for key in (sig_key, reason_key, keys.hold(symbol)):
+            redis.delete(key)
+        return
+    owned = (
+        (sig_key, f"exec:{step.heir_client_order_id}"),
+        (reason_key, f"execution_unknown:{step.heir_plan_id}"),
+    )
+    for key, text in owned:
+        life_ms = redis.ttl_ms(key)
+        if life_ms != _NO_KEY:
+            redis.set(key, text, ttl_ms=None if life_ms < 0 else life_ms)
 
 
 def _acknowledge(redis: Keyspace, step: FinishedOrder) -> None:
@@ -183,7 +211,6 @@ def record_orphan(
     """Write the record of an order that was found without one; False where there is one."""
     check_fence(redis, keys, fence)
     executor = ExecutorKeys(keys)
-    redis.sorted_set(executor.open)
     redis.stream(keys.events)
     known = redis.text(executor.plan_of(record.client_order_id))
     named = record.plan_id if known is None else known.decode(errors="backslashreplace")

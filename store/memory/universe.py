@@ -20,6 +20,7 @@ def published_universe(redis: Keyspace, keys: Keys, *, shadow: bool) -> Publishe
         redis.text(names.last_ok),
         dict(redis.hash(names.meta)) or None,
         redis.text(names.closing),
+        redis.text(names.volumes),
     )
 
 
@@ -50,7 +51,7 @@ def publish_universe(
         redis.hset(names.meta, write.meta)
     if write.active:
         redis.set(names.active, write.active, ttl_ms=write.active_ttl_ms)
-    else:
+    elif write.active_ttl_ms > 0:
         redis.expire(names.active, write.active_ttl_ms)
     return True
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from brain.execution.record import OrderPhase, OrderRecord
+from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
 from store.errors import StoreError, StoreRefusedError, UnreadableOrderError, WrongTypeError
 from store.execution_protocol import PermitChanges
@@ -22,6 +22,7 @@ from store.execution_records import (
     PermitLook,
     PlanRefusal,
     Switches,
+    UnreadableRecord,
 )
 from store.execution_values import (
     CLOCK_TOLERANCE_MS,
@@ -112,8 +113,8 @@ class RedisExecutions:
         for key, value in zip(self._executor.switches, begin.switches[:4], strict=True):
             switches += [key, b"" if value is None else b"=" + value]
         verdict, value = await self._scripts.run(
-            "begin_order", self._keys.prefix, fence, _pack(_begun(begin)), *permits, *switches,
-            losses=self._compared_execution,
+            "begin_order", self._keys.prefix, fence, _pack(_begun(self._executor, begin)),
+            *permits, *switches, losses=self._compared_execution,
         )  # fmt: skip
         return BeginReply(verdict.decode(), value.decode(errors="replace"))
 
@@ -136,11 +137,12 @@ class RedisExecutions:
             try:
                 record = self._record(plan_id, stored)
             except StoreRefusedError as error:
-                found.unreadable.append((plan_id, str(error)))
+                symbol = error.symbol if isinstance(error, UnreadableOrderError) else None
+                found.unreadable.append(UnreadableRecord(plan_id, str(error), symbol))
                 continue
             if record is None:
-                found.unreadable.append((plan_id, "its record is gone"))
-            elif record.phase is not OrderPhase.FINAL:
+                found.unreadable.append(UnreadableRecord(plan_id, "its record is gone"))
+            elif not record.phase.ended:
                 found.records.append(record)
         return found
 
@@ -175,8 +177,7 @@ class RedisExecutions:
 
     async def record_orphan(self, fence: FencingToken, record: OrderRecord, event: Sequence[str]) -> bool:
         orphan = (
-            record.plan_id, record.client_order_id, record.timestamp_ms, encode_record(record), RECORD_TTL_MS,
-            tuple(event),
+            record.plan_id, record.client_order_id, encode_record(record), RECORD_TTL_MS, tuple(event),
         )  # fmt: skip
         return bool(await self._scripts.run("record_orphan", self._keys.prefix, fence, _pack(orphan)))
 
@@ -207,14 +208,15 @@ def _value(answer: Any) -> Any:
     return answer
 
 
-def _begun(begin: OrderBegin) -> tuple[object, ...]:
+def _begun(keys: ExecutorKeys, begin: OrderBegin) -> tuple[object, ...]:
     """Return what `begin_order.lua` unpacks."""
     record = begin.record
+    stream = keys.stream(record.stream)
     return (
         record.plan_id, record.symbol, record.client_order_id, record.timestamp_ms, encode_record(record),
         RECORD_TTL_MS, begin.consumer, CONSUMED_TTL_MS,
         begin.published_ms, begin.plan_max_age_ms, begin.deadline_ms, begin.permit_max_age_ms,
         CLOCK_TOLERANCE_MS, begin.ignores_hold,
         [-1 if created_ms is None else created_ms for _, _, created_ms in begin.permits],
-        begin.switches.lockdown, tuple(begin.audit),
+        begin.switches.lockdown, tuple(begin.audit), stream.key, stream.group, stream.last_id,
     )  # fmt: skip

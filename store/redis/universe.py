@@ -38,9 +38,9 @@ class RedisUniverse:
 
     async def published_universe(self, *, shadow: bool) -> PublishedUniverse:
         base = UniverseNames(self._keys.prefix, shadow=shadow).base
-        active, last_ok, meta, closing = await self._scripts.run("published_universe", base)
+        active, last_ok, meta, closing, volumes = await self._scripts.run("published_universe", base)
         fields = dict(zip(meta[::2], meta[1::2], strict=True))
-        return PublishedUniverse(active, last_ok, fields or None, closing)
+        return PublishedUniverse(active, last_ok, fields or None, closing, volumes)
 
     async def publish_universe(
         self, fence: FencingToken, write: UniverseWrite, *, rests_on: bytes | None, shadow: bool

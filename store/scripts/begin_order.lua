@@ -13,6 +13,8 @@ local plan_id, symbol, client_id, score, fields, record_ttl, consumer, mark_ttl 
 local published, plan_max_age, deadline, permit_max_age, tolerance, ignores_hold = unpack(b, 9, 14)
 -- Creation (epoch ms) of each permit, -1 for one without; whether the key `lockdown` exists.
 local created, lockdown, audit_fields = unpack(b, 15, 17)
+-- The plan's stream with the executor's group and its last id.
+local stream, group, last = unpack(b, 18, 20)
 local permits = #created
 local record = prefix .. ':executor:order:' .. plan_id
 local names = prefix .. ':executor:client:' .. client_id
@@ -20,8 +22,16 @@ local open = prefix .. ':executor:open'
 local audit = prefix .. ':stream:executor.audit'
 local mark_key = prefix .. ':permit_gate:consumed:' .. plan_id
 local hold = prefix .. ':reconcile:hold:' .. symbol
+local sig_key = prefix .. ':reconcile:hold_sig:' .. symbol
+local reason_key = prefix .. ':reconcile:hold_reason:' .. symbol
+local reservations = prefix .. ':p33:open:' .. symbol
+local results = prefix .. ':stream:apply.result'
 
-for _, pair in ipairs({ { open, 'zset' }, { audit, 'stream' } }) do
+-- Of all that the end of an order needs, too: without it an order would be out that could not be published.
+local expected = {
+  { open, 'zset' }, { audit, 'stream' }, { results, 'stream' }, { stream, 'stream' }, { last, 'string' },
+}
+for _, pair in ipairs(expected) do
   local kind = redis.call('TYPE', pair[1]).ok
   if kind ~= pair[2] and kind ~= 'none' then
     return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
@@ -30,7 +40,14 @@ end
 local needed = {
   { 'HSET', record, 'f', '' }, { 'PEXPIRE', record, 1 }, { 'SET', names, '' }, { 'ZADD', open, 1, 'f' },
   { 'SET', mark_key, '' }, { 'XADD', audit, '*', 'f', '' },
+  { 'XADD', results, '*', 'f', '' }, { 'ZREM', open, 'f' }, { 'SET', last, '' },
+  { 'SET', prefix .. ':cooldown:last_exec_ts:' .. symbol, '' }, { 'XACK', stream, group, '0-1' },
+  { 'HSET', reservations, 'f', '' }, { 'PEXPIRE', reservations, 1 },
 }
+for _, key in ipairs({ hold, sig_key, reason_key }) do
+  needed[#needed + 1] = { 'SET', key, '' }
+  needed[#needed + 1] = { 'DEL', key }
+end
 for i = 1, permits do needed[#needed + 1] = { 'DEL', ARGV[2 * i + 2] } end
 local refusal = refused(needed)
 if refusal then return refusal end

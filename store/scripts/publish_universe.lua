@@ -31,7 +31,7 @@ if last_ok_text ~= '' then redis.call('SET', last_ok, last_ok_text) end
 if #meta_fields > 0 then redis.call('HSET', meta, unpack(meta_fields)) end
 if active_text ~= '' then
   redis.call('SET', active, active_text, 'PX', active_ttl)
-else
+elseif active_ttl > 0 then
   redis.call('PEXPIRE', active, active_ttl)
 end
 return 1

@@ -4,19 +4,18 @@ local prefix, fence = ARGV[1], ARGV[2]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
-local plan_id, client_id, score, fields, ttl, event = unpack(cmsgpack.unpack(ARGV[3]))
+local plan_id, client_id, fields, ttl, event = unpack(cmsgpack.unpack(ARGV[3]))
 local record = prefix .. ':executor:order:' .. plan_id
 local names = prefix .. ':executor:client:' .. client_id
-local open = prefix .. ':executor:open'
 local events = prefix .. ':stream:reconcile.events'
-for _, pair in ipairs({ { open, 'zset' }, { events, 'stream' }, { names, 'string' } }) do
+for _, pair in ipairs({ { events, 'stream' }, { names, 'string' } }) do
   local kind = redis.call('TYPE', pair[1]).ok
   if kind ~= pair[2] and kind ~= 'none' then
     return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
   end
 end
 local refusal = refused({
-  { 'HSET', record, 'f', '' }, { 'PEXPIRE', record, 1 }, { 'SET', names, '' }, { 'ZADD', open, 1, 'f' },
+  { 'HSET', record, 'f', '' }, { 'PEXPIRE', record, 1 }, { 'SET', names, '' },
   { 'XADD', events, '*', 'f', '' },
 })
 if refusal then return refusal end
@@ -27,6 +26,5 @@ end
 redis.call('HSET', record, unpack(fields))
 redis.call('PEXPIRE', record, ttl)
 redis.call('SET', names, plan_id, 'PX', ttl)
-redis.call('ZADD', open, score, plan_id)
 redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event))
 return 1

@@ -37,6 +37,7 @@ class DictatedOrders:
         self.leverage_sets: list[tuple[Symbol, int]] = []
         self.leverage_reads: list[Symbol] = []
         self.busy_until: Moment | None = None
+        self.reserved = self.returned = 0
         self.prices: dict[OrderId, Decimal] = {}
         self._last_id = 1000
 
@@ -81,7 +82,12 @@ class DictatedOrders:
         await trio.sleep_forever()
 
     def reserve_order(self, *, closing: bool) -> Moment | None:
-        return None if closing else self.busy_until
+        busy_until = None if closing else self.busy_until
+        self.reserved += busy_until is None
+        return busy_until
+
+    def return_order(self) -> None:
+        self.returned += 1
 
     def order_counts(self) -> Mapping[str, int]:
         return {"10s": len(self.requests)}

@@ -10,7 +10,7 @@ import trio
 
 from actors.universe_publisher.publications import BOOTSTRAPPED
 from brain.identifiers import FencingToken
-from channels import Channels, Lease, RulesWanted
+from channels import Channels, Lease
 from exchange.errors import ExchangeUnavailable
 from supervision import Heartbeat
 from tests.actors.dictated_exchange import EPOCH_MS
@@ -127,80 +127,6 @@ async def test_an_announced_end_is_published_and_removes_the_symbol_in_time() ->
         assert rig.events() == [("CLOSING", "S03USDT")]
 
 
-async def test_a_list_that_shrank_by_a_third_is_published_at_its_third_read() -> None:
-    rig = Rig()
-    async with rig.running():
-        rig.exchange.trading = names(7)
-        await trio.sleep(61)
-        assert rig.active() == names(10)
-        meta = rig.meta()
-        assert (meta["stale"], meta["error"], meta["shrunk_by"], meta["count"]) == (
-            "1", "shrank: 3 of 10 symbols are gone", "3", "10",
-        )  # fmt: skip
-        assert rig.events() == [("SHRUNK", ""), ("STALE", "")]
-        await trio.sleep(60)
-        assert rig.active() == names(10)
-        await trio.sleep(60)
-        assert rig.active() == names(7)
-        assert rig.meta()["stale"] == "0"
-        assert rig.events()[2:] == [("RECOVERED", ""), *(("DELISTED", name) for name in names(10)[7:])]
-        assert await rig.counted("universe_refresh_total") == {"published": 2, "shrank": 2}
-
-
-async def test_a_list_that_comes_back_begins_the_count_anew() -> None:
-    rig = Rig()
-    async with rig.running():
-        for trading in (names(7), names(7), names(10), names(7), names(7)):
-            rig.exchange.trading = trading
-            await trio.sleep(60.5)
-        assert rig.active() == names(10)
-        assert rig.meta()["stale"] == "1"
-        await trio.sleep(60.5)
-        assert rig.active() == names(7)
-
-
-async def test_early_reads_of_a_shrunk_list_do_not_count_as_reads_of_their_own() -> None:
-    rig = Rig()
-    async with rig.running():
-        rig.exchange.trading = names(7)
-        for _ in range(9):
-            rig.channels.rules_wanted.send(RulesWanted("a plan names an unknown symbol"))
-            await trio.sleep(6)
-        assert rig.exchange.rules_reads > 8
-        assert rig.active() == names(10)
-        await trio.sleep(180)
-        assert rig.active() == names(7)
-
-
-async def test_a_failed_read_leaves_the_list_and_marks_it_as_stale_until_the_next_good_one() -> None:
-    rig = Rig()
-    async with rig.running():
-        before = rig.redis.get(NAMES.active)
-        rig.exchange.failure = ExchangeUnavailable("no answer " + "x" * 600)
-        await trio.sleep(120)
-        assert rig.redis.get(NAMES.active) == before
-        assert rig.redis.get(NAMES.last_ok) == before
-        meta = rig.meta()
-        assert meta["stale"] == "1"
-        assert meta["error"].startswith("fetch_failed: no answer")
-        assert len(meta["error"]) == 500
-        assert (meta["count"], meta["asof_epoch"]) == ("10", str(EPOCH_MS // 1000))
-        assert rig.lines().count(f"Universe marked stale: {meta['error']}") == 1
-        rig.exchange.failure = None
-        await trio.sleep(120)
-        assert rig.meta()["stale"] == "0"
-        assert rig.events() == [("STALE", ""), ("RECOVERED", "")]
-
-
-async def test_a_listing_that_is_empty_is_not_published() -> None:
-    rig = Rig()
-    async with rig.running():
-        rig.exchange.trading = ()
-        await trio.sleep(61)
-        assert rig.active() == names(10)
-        assert rig.meta()["error"].startswith("validation_failed: ")
-
-
 async def test_the_active_list_outlives_an_outage_of_the_exchange_but_not_its_publisher() -> None:
     rig = Rig(universe_active_ttl_sec=300)
     async with rig.running():
@@ -239,6 +165,39 @@ async def test_a_list_of_the_other_exchange_is_not_put_in_the_place_of_a_missing
     async with background(rig.publisher().run, Heartbeat()):
         await trio.sleep(1)
         assert rig.active() is None
+
+
+async def test_a_last_good_list_with_a_byte_that_is_no_text_is_replaced_and_ends_nothing() -> None:
+    rig = Rig()
+    rig.redis.set(NAMES.last_ok, b'{"asof_epoch": 5, "symbols": ["AUSDT"], "other": "\xff"}')
+    rig.exchange.failure = ExchangeUnavailable("no answer")
+    async with rig.running():
+        await trio.sleep(6)
+        assert rig.active() is None
+        assert rig.meta()["error"] == "fetch_failed: no answer"
+        rig.exchange.failure = None
+        await trio.sleep(120)
+        assert rig.active() == names(10)
+
+
+async def test_the_active_list_of_the_other_exchange_is_not_kept_alive() -> None:
+    rig = Rig()
+    async with rig.running():
+        pass
+    other = Rig(universe_mode="mainnet", binance_testnet=False)
+    other.use(rig.redis)
+    other.exchange.failure = ExchangeUnavailable("no answer")
+    rig.redis.delete("quantum:p33:lease")
+    async with other.running():
+        await trio.sleep(60)
+        assert other.active() == names(10)
+        allowlist = other.channels.allowlist.value
+        assert allowlist is not None
+        assert allowlist.symbols == frozenset()
+        assert "active: of 'testnet', not mainnet" not in allowlist.notes
+        assert allowlist.notes[-1] == "last_ok: of 'testnet', not mainnet"
+        await trio.sleep(900)
+        assert other.active() is None
 
 
 async def test_a_standby_publishes_nothing_and_takes_over_with_the_lease() -> None:

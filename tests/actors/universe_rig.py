@@ -18,7 +18,7 @@ from actors.universe_publisher.actor import UniversePublisher
 from actors.universe_publisher.publications import PublisherRules
 from brain.identifiers import FencingToken
 from brain.symbols.symbol_rules import SymbolRules
-from brain.symbols.universe import NEVER_MS, ListedContract
+from brain.symbols.universe import ListedContract
 from channels import Channels, Count, Lease
 from clock import TrioClock
 from clocks.clocks import Clocks
@@ -35,6 +35,7 @@ from tests.actors.planner_rig import TradedExchange
 from tests.background import background
 from wiring.rules import planner_rules, universe_rules
 
+NEVER_MS = 4_133_404_800_000
 NAMES = UniverseNames("quantum", shadow=False)
 SHADOW = UniverseNames("quantum", shadow=True)
 
@@ -49,9 +50,12 @@ class ListingExchange(TradedExchange):
     ends: Mapping[str, int] = MappingProxyType({})
     volumes_reads = 0
     volumes_latency_sec = 0.0
+    has_volumes = True
+    listing_latency_sec = 0.0
 
     async def symbol_rules(self) -> SymbolsRead:
         self.rules_reads += 1
+        await trio.sleep(self.listing_latency_sec)
         await self.answer(weight=1)
         one = Decimal(1)
         contracts = tuple(
@@ -64,7 +68,7 @@ class ListingExchange(TradedExchange):
     async def quote_volumes(self) -> dict[str, Decimal]:
         self.volumes_reads += 1
         await trio.sleep(self.volumes_latency_sec)
-        return await super().quote_volumes()
+        return await super().quote_volumes() if self.has_volumes else {}
 
 
 class Rig:
@@ -115,8 +119,10 @@ class Rig:
             listing_sec=planner_rules(self.settings).rules_refresh_sec,
             volume_sec=self.settings.universe_volume_sec,
             active_ttl_sec=self.settings.universe_active_ttl_sec,
+            active_key=NAMES.active,
             instance="me",
             universe=universe_rules(self.settings),
+            take_over=self.settings.take_over,
         )
         return UniversePublisher(
             self.store,
@@ -128,9 +134,21 @@ class Rig:
             log=self.log,
         )
 
+    def use(self, redis: MemoryRedis) -> None:
+        """Work on the Redis of another rig."""
+        self.redis = redis
+        self.store = MemoryStore(redis, keys=Keys("quantum"), consumer="me")
+
     async def lead(self, instance: str = "me") -> None:
         reply = await self.store.hold_lease(instance, None, 86_400_000)
         self.channels.lease.send(Lease(reply.fence, instance))
+
+    async def regain(self) -> None:
+        """Lose the lease to another instance for a moment, and take it again."""
+        await self.store.release_lease(FencingToken((self.redis.get("quantum:p33:lease") or b"").decode()))
+        self.channels.lease.send(Lease(None, "another"))
+        await trio.sleep(1)
+        await self.lead()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -8,10 +8,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from brain.symbols.universe import NEVER_MS, ListedContract, UniverseRules, announced_ends, choose_universe
-from brain.symbols.universe_text import list_text, read_ends, read_list, volumes_text
+from brain.symbols.universe import ListedContract, UniverseRules, announced_ends, choose_universe
+from brain.symbols.universe_text import list_text, read_ends, read_list, read_volumes, volumes_text
 
 NOW_MS = 1_760_000_000_000
+#: `deliveryDate` of a perpetual contract whose end is not announced.
+NEVER_MS = 4_133_404_800_000
 DAY_MS = 86_400_000
 RULES = UniverseRules(
     mode="testnet",
@@ -106,21 +108,27 @@ def test_of_too_many_the_highest_volumes_stay_and_of_unknown_ones_the_first_by_n
 def test_announced_ends_are_those_of_perpetual_contracts_and_not_in_the_far_future() -> None:
     listed = [
         contract("BUSDT", delivery_date=NOW_MS + 5 * DAY_MS),
-        contract("AUSDT", delivery_date=NOW_MS - DAY_MS, status="SETTLING"),
+        contract("AUSDT", delivery_date=NOW_MS + DAY_MS, status="SETTLING"),
         contract("CUSDT", delivery_date=NOW_MS, contract_type="CURRENT_QUARTER"),
         contract("DUSDT", delivery_date=0),
+        contract("EUSDT", delivery_date=NOW_MS - DAY_MS, status="SETTLING"),
+        contract("FUSDT", delivery_date=NOW_MS - DAY_MS),
+        contract("GUSDT", delivery_date=NEVER_MS - 1),
+        contract("HUSDT", delivery_date=NOW_MS + 3_650 * DAY_MS),
         BTC,
     ]
-    ends = announced_ends(listed)
-    assert list(ends.items()) == [
-        ("AUSDT", (NOW_MS - DAY_MS) // 1000),
-        ("BUSDT", (NOW_MS + 5 * DAY_MS) // 1000),
-    ]
+    ends = announced_ends(listed, now_ms=NOW_MS)
+    assert ends == {
+        "AUSDT": NOW_MS // 1000 + 86_400,
+        "BUSDT": NOW_MS // 1000 + 5 * 86_400,
+        "FUSDT": NOW_MS // 1000 - 86_400,
+    }
+    assert list(ends) == ["AUSDT", "BUSDT", "FUSDT"]
 
 
 def test_a_list_is_written_as_the_contract_has_it() -> None:
     universe = choose_universe([BTC, contract("ETHUSDT")], RULES, volumes=None, now_ms=NOW_MS)
-    text = json.loads(list_text(universe, RULES, asof_epoch=1_760_000_000))
+    text = json.loads(list_text(universe, RULES, asof_epoch=1_760_000_000, published_by="me"))
     filters = text.pop("filters")
     assert text == {
         "asof_epoch": 1_760_000_000,
@@ -130,6 +138,7 @@ def test_a_list_is_written_as_the_contract_has_it() -> None:
         "count": 2,
         "dropped": 0,
         "ranked_by": "name",
+        "published_by": "me",
     }
     assert (filters["contractType"], filters["status"]) == ("PERPETUAL", "TRADING")
     volumes = {"BUSDT": Decimal("1E+2"), "AUSDT": Decimal("100.0"), "CUSDT": Decimal("100.5")}
@@ -140,7 +149,17 @@ def test_a_list_is_written_as_the_contract_has_it() -> None:
     }
 
 
-@pytest.mark.parametrize("text", [None, b"", b"{}", b"[]", b'{"asof_epoch": 1}', b"\xff", b'{"symbols": 5}'])
+#: Bytes in members that a decoder skips, or keeps as they are.
+NOT_UTF8 = (
+    b'{"asof_epoch": 1, "symbols": ["A"], "other": "\xff"}',
+    b'{"asof_epoch": 1, "symbols": ["A"], "filters": {"a": "\xff"}}',
+)
+NO_TIMES = (b'{"asof_epoch": 1e999, "symbols": ["A"]}', b'{"asof_epoch": "nan", "symbols": ["A"]}')
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"", b"{}", b"[]", b'{"asof_epoch": 1}', b"\xff", b'{"symbols": 5}', *NOT_UTF8, *NO_TIMES]
+)
 def test_a_stored_list_that_cannot_be_read_is_none(text: bytes | None) -> None:
     assert read_list(text) is None
 
@@ -150,6 +169,26 @@ def test_the_list_of_another_publisher_is_read_whatever_else_it_contains() -> No
     stored = read_list(text)
     assert stored is not None
     assert (stored.asof_epoch, stored.symbols, stored.mode) == (5.5, ("A",), "")
+
+
+def test_stored_volumes_are_read_as_they_were_written() -> None:
+    volumes = {"AUSDT": Decimal("100.5"), "BUSDT": Decimal(0)}
+    assert read_volumes(volumes_text(volumes, asof_epoch=5).encode()) == volumes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        b"",
+        b"[]",
+        b'{"quote_volume_24h": {}}',
+        b'{"quote_volume_24h": {"A": "x"}}',
+        b'{"quote_volume_24h": {"A": "NaN"}}',
+    ],
+)
+def test_stored_volumes_that_cannot_be_read_are_none(text: bytes | None) -> None:
+    assert read_volumes(text) is None
 
 
 def test_stored_ends_that_cannot_be_read_are_none() -> None:

@@ -46,6 +46,16 @@ def test_a_refused_order_may_be_placed_at_the_moment_that_was_named_and_not_befo
     assert counted.counts.reserve(closing=True) is None
 
 
+def test_an_order_that_is_given_back_may_be_placed_again() -> None:
+    counted = Counted()
+    assert counted.placed(300, closing=True) == 240
+    counted.counts.give_back()
+    assert counted.placed(300, closing=True) == 1
+    counted.clock.turn(60)
+    counted.counts.give_back()
+    assert counted.placed(300, closing=True) == 240
+
+
 def test_a_minute_is_counted_beside_the_10_seconds() -> None:
     counted = Counted()
     placed = 0

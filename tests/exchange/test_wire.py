@@ -8,6 +8,7 @@ import pytest
 
 from brain.positions.position import Leg
 from brain.symbols.symbol_rules import SymbolRules
+from brain.symbols.universe import ListedContract
 from exchange import positions_wire, symbols_wire, wire
 from exchange.endpoints import POSITION_RISK
 from exchange.errors import ExchangeUnavailable
@@ -191,6 +192,35 @@ def test_a_symbol_without_rules_is_left_out_and_named(field: str) -> None:
     assert list(unreadable) == ["" if field == "symbol" else "BTCUSDT"]
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"deliveryDate": None}, {"delivery_date": 0}),
+        ({"deliveryDate": 1.5}, {"delivery_date": 0}),
+        ({"deliveryDate": "soon"}, {"delivery_date": 0}),
+        ({"deliveryDate": "1800000000000"}, {"delivery_date": 1_800_000_000_000}),
+        ({"onboardDate": None}, {"onboard_date": 0}),
+        ({"contractType": None}, {"contract_type": ""}),
+        ({"quoteAsset": 5}, {"quote_asset": ""}),
+    ],
+)
+def test_a_contract_is_listed_although_one_of_its_fields_cannot_be_read(
+    change: dict[str, object], expected: dict[str, object]
+) -> None:
+    row = {
+        "symbol": "BTCUSDT",
+        "status": "TRADING",
+        "contractType": "PERPETUAL",
+        "quoteAsset": "USDT",
+        "onboardDate": 5,
+        "deliveryDate": 7,
+    }
+    whole = ListedContract("BTCUSDT", "TRADING", "PERPETUAL", "USDT", 5, 7)
+    rows = [msgspec.Raw(msgspec.json.encode(each)) for each in (row, row | change, {"symbol": "X"})]
+    read = list(symbols_wire.contracts(rows))
+    assert read == [whole, msgspec.structs.replace(whole, **expected)]
+
+
 def test_unreadable_rate_limits_leave_the_symbols_readable() -> None:
     raw = msgspec.json.encode({"symbols": [symbol_info()], "rateLimits": [{"limit": "many"}]})
     body = wire.Body(raw).read(symbols_wire.EXCHANGE_INFO)
@@ -231,6 +261,22 @@ def test_a_market_step_of_zero_means_the_lot_size_step() -> None:
 def test_without_a_market_lot_size_the_lot_size_holds_and_without_either_there_are_no_rules() -> None:
     assert rules(LOT) == SymbolRules("BTCUSDT", True, Decimal("0.001"), Decimal("0.001"), Decimal(1000))
     assert rules(PRICE) is None
+
+
+@pytest.mark.parametrize(
+    ("least", "read"),
+    [("5", Decimal(5)), ("5.0", Decimal(5)), ("0", Decimal(0)), ("", None), ("NaN", None), ("1e40", None)],
+)
+def test_the_least_notional_is_read_and_an_unreadable_one_leaves_the_symbol(
+    least: str, read: Decimal | None
+) -> None:
+    found = rules(LOT, {"filterType": "MIN_NOTIONAL", "notional": least})
+    assert found is not None and found.min_notional == read
+
+
+def test_without_a_filter_there_is_no_least_notional() -> None:
+    found = rules(LOT, MARKET)
+    assert found is not None and found.min_notional == 0
 
 
 @pytest.mark.parametrize("status", ["SETTLING", "PENDING_TRADING", "CLOSE", "PRE_DELIVERING"])

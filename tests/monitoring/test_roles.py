@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from brain.identifiers import FencingToken
 from channels import Lease, UniverseState
 from monitoring.page_view.roles import page_roles
 from page.content import Role, Tone
@@ -12,6 +13,7 @@ from tests.monitoring.status_rig import NOON_MS, StatusRig
 from tests.page.contents import content
 
 STATE = UniverseState(count=569, asof_epoch=NOON_MS // 1000 - 20, stale=False, error="")
+WAITS = "waits for the lease, for a first read, or for another publisher to stop"
 STALE = msgspec.structs.replace(STATE, stale=True, error="shrank: 200 of 569 symbols are gone")
 
 
@@ -26,7 +28,10 @@ def publishing(state: UniverseState | None, *, universe: str = "on") -> StatusRi
     rig = StatusRig(universe=universe)
     assert rig.channels.universe_channels is not None
     if state is not None:
-        rig.channels.universe_channels.state.send(state)
+        lease = rig.channels.lease.value
+        assert lease is not None
+        assert lease.fence is not None
+        rig.channels.universe_channels.state.send(msgspec.structs.replace(state, fence=lease.fence))
     return rig
 
 
@@ -72,10 +77,18 @@ async def test_a_standby_shows_no_publication_of_its_own_and_its_gauges_are_no_n
     rig.channels.lease.send(Lease(None, "another"))
     role = shown(rig)["universe"]
     assert isinstance(role, dict)
-    assert role["doing"] == "waits for the lease, or for a first read"
+    assert role["doing"] == WAITS
     assert role["symbols"] is role["age_sec"] is role["stale"] is role["error"] is None
     exposed = (await rig.monitor.registry.exposition()).decode()
     assert "universe_symbols NaN\n" in exposed
+
+
+def test_a_publication_of_an_earlier_lease_is_not_shown() -> None:
+    rig = publishing(STATE)
+    rig.channels.lease.send(Lease(FencingToken("another@host"), "me"))
+    role = shown(rig)["universe"]
+    assert isinstance(role, dict)
+    assert (role["doing"], role["symbols"]) == (WAITS, None)
 
 
 def test_the_page_has_a_card_of_the_roles_that_are_on_and_none_without() -> None:

@@ -12,6 +12,7 @@ from settings import Settings, SettingsError, load
 from settings.rules import hold_rules
 from settings.variables import FIELD_OF
 from tests.settings.refusal import refusal
+from wiring.rules import executor_rules
 
 ROLES = {
     "P33_GOVERNOR": "Governor",
@@ -88,16 +89,55 @@ def test_orders_on_the_real_exchange_need_the_word_for_it() -> None:
 
 
 def test_an_order_that_is_not_found_must_be_waited_for_longer_than_the_exchange_itself_does() -> None:
-    assert refusal({"EXEC_UNKNOWN_SETTLE_SEC": "10"}).endswith("seconds above 10, up to 3600")
+    assert refusal({"EXEC_UNKNOWN_SETTLE_SEC": "10", "P33_EXECUTOR": "on"}).endswith(
+        "seconds above 10, up to 3600"
+    )
     assert load({"EXEC_UNKNOWN_SETTLE_SEC": "10.1"}).settings.unknown_settle_sec == 10.1
+
+
+def test_holds_of_undecided_orders_live_as_long_as_those_of_the_reconcile_engine() -> None:
+    assert executor_rules(load({}).settings).hold_ttl_sec == 300
+    assert executor_rules(load({"P34_HOLD_TTL_SEC": "60"}).settings).hold_ttl_sec == 60
+    assert refusal({"P34_HOLD_TTL_SEC": "1"}).endswith("seconds from 30 to 86400")
 
 
 def test_the_universes_mode_follows_the_exchange_and_may_not_contradict_it() -> None:
     assert load({}).settings.universe_mode == "testnet"
     assert load({"BINANCE_TESTNET": "false"}).settings.universe_mode == "mainnet"
-    assert refusal({"UNIVERSE_MODE": "mainnet"}) == (
+    assert load({"UNIVERSE_MODE": "mainnet"}).warnings == ()
+    assert refusal({"UNIVERSE_MODE": "mainnet", "P33_UNIVERSE": "shadow"}) == (
         "UNIVERSE_MODE=mainnet (env) is not allowed: testnet, because BINANCE_TESTNET=true"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (
+            {"UNIVERSE_REFRESH_SEC": "450", "P33_UNIVERSE_MAX_AGE_S": "900"},
+            "UNIVERSE_REFRESH_SEC=450.0 (env) is not allowed: less than half of UNIVERSE_ACTIVE_TTL_SEC=900 "
+            "(default), because the active list must outlive a refresh that fails",
+        ),
+        (
+            {"UNIVERSE_ACTIVE_TTL_SEC": "120"},
+            "UNIVERSE_ACTIVE_TTL_SEC=120 (env) is not allowed: more than twice UNIVERSE_REFRESH_SEC=60.0 "
+            "(default), because the active list must outlive a refresh that fails",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["shadow", "on"])
+def test_the_active_list_outlives_two_refreshes(environ: dict[str, str], expected: str, mode: str) -> None:
+    assert refusal(environ | {"P33_UNIVERSE": mode}) == expected
+    assert load(environ).warnings == ()
+
+
+def test_a_refresh_that_is_no_shorter_than_the_age_that_the_guard_allows_is_a_warning() -> None:
+    environ = {"UNIVERSE_REFRESH_SEC": "300", "P33_UNIVERSE": "on"}
+    assert load(environ).warnings == (
+        "UNIVERSE_REFRESH_SEC=300.0 is not below P33_UNIVERSE_MAX_AGE_S=300.0: "
+        "the universe will be stale between two refreshes",
+    )
+    assert load(environ | {"UNIVERSE_REFRESH_SEC": "299"}).warnings == ()
 
 
 def test_opening_orders_are_limited_on_the_testnet_and_elsewhere_only_on_request() -> None:
@@ -134,7 +174,22 @@ def test_lists_of_names_quotes_and_permits_are_read_in_their_order() -> None:
     ],
 )
 def test_a_value_outside_of_what_is_allowed_stops_the_start(variable: str, text: str) -> None:
-    assert refusal({variable: text}).startswith(f"{variable}={text!r} is not allowed: ")
+    switches = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "dry_run"}
+    refused = f"{variable}={text!r} is not allowed: "
+    assert refusal({variable: text, **switches}).startswith(refused)
+    off = load({variable: text})
+    (warning,) = off.warnings
+    assert warning.startswith(refused)
+    assert warning.endswith(" is off")
+    assert off.settings == Settings()
+    assert off.origins[variable] == "default"
+
+
+def test_the_predecessors_mode_of_the_executor_is_no_reason_to_refuse_the_start_without_that_role() -> None:
+    (warning,) = load({"APPLY_MODE": "live"}).warnings
+    assert warning.endswith("ignored, because P33_EXECUTOR is off")
+    refused = "APPLY_MODE='live' is not allowed"
+    assert refusal({"APPLY_MODE": "live", "P33_EXECUTOR": "dry_run"}).startswith(refused)
 
 
 @pytest.mark.parametrize(

@@ -184,4 +184,4 @@ class ExecutionHistory:
             kept: object = await self._store.order_record(plan_id)
         except StoreRefusedError as error:
             kept = str(error).partition("WRONGTYPE")[0]
-        return found.records, [each for each, _ in found.unreadable], kept
+        return found.records, [(each.plan_id, each.symbol) for each in found.unreadable], kept

@@ -241,10 +241,10 @@ async def test_a_look_shows_all_that_decides_on_a_plan(leased: Backend) -> None:
     assert seen == (b"x", (b"!", ALLOW), b'{"reason":"symbol_cooldown"}', True, switches)
 
 
-@pytest.mark.parametrize("name", ["open", "audit"])
-async def test_a_key_of_a_wrong_type_begins_nothing(leased: Backend, name: str) -> None:
+@pytest.mark.parametrize("key", [EXECUTOR.open, EXECUTOR.audit, KEYS.results, *EXECUTOR.plans[::3]])
+async def test_a_key_of_a_wrong_type_begins_nothing(leased: Backend, key: str) -> None:
     permit(leased)
-    leased.outside.set(getattr(EXECUTOR, name), "junk")
+    leased.outside.hset(key, {"a": "b"})
     before = everything(leased.outside)
     with pytest.raises(StoreRefusedError):
         await begun(leased)

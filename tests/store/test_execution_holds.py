@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
+from brain.execution.record import OrderPhase
+from brain.identifiers import PlanId
+from store.execution_records import OrderProgress
 from store.records import Committed
 from tests.store.backends import KEYS, Backend, MemoryBackend, everything
 from tests.store.commits import commit, decision
-from tests.store.executions import CLIENT, EXECUTOR, HELD, HOLD, PLAN, begun, other_client, permit
+from tests.store.executions import (
+    CLIENT,
+    EXECUTOR,
+    HELD,
+    HOLD,
+    PLAN,
+    begun,
+    other_client,
+    permit,
+    progress,
+    record,
+)
 
 HOLD_KEY, SIG_KEY, REASON_KEY = KEYS.hold(HELD), EXECUTOR.hold_sig(HELD), EXECUTOR.hold_reason(HELD)
 KEYS_OF_A_HOLD = (HOLD_KEY, SIG_KEY, REASON_KEY)
@@ -58,6 +74,62 @@ async def test_without_a_reason_the_reservation_is_kept_and_nothing_is_held(leas
     assert [leased.outside.get(key) for key in KEYS_OF_A_HOLD] == [None, None, None]
     kept = leased.outside.hgetall(KEYS.open_permits(HELD))[f"p:{PLAN}".encode()].decode()
     assert int(kept.rpartition("|")[2]) > int(reservation.rpartition("|")[2]) + 200_000
+
+
+def of_order(phase: OrderPhase, **changes: Any) -> OrderProgress:
+    """Return the second version of the held order's record."""
+    return progress(**{"version": 2, "symbol": HELD, "phase": phase, **changes})
+
+
+@pytest.mark.parametrize("phase", [OrderPhase.WORKING, OrderPhase.FINAL])
+async def test_a_hold_ends_in_the_step_that_tells_of_its_order(leased: Backend, phase: OrderPhase) -> None:
+    await begun(leased, permits=())
+    await hold(leased)
+    await leased.store.record_progress(leased.fence, of_order(phase, version=3))
+    assert leased.outside.get(HOLD_KEY) == b"1"
+    assert await leased.store.record_progress(leased.fence, of_order(phase))
+    assert [leased.outside.kind(key) for key in KEYS_OF_A_HOLD] == ["none"] * 3
+
+
+@pytest.mark.parametrize("phase", [OrderPhase.UNKNOWN, OrderPhase.ORPHAN])
+async def test_a_hold_stays_while_nothing_is_known_of_its_order(leased: Backend, phase: OrderPhase) -> None:
+    await begun(leased, permits=())
+    await hold(leased)
+    assert await leased.store.record_progress(leased.fence, of_order(phase))
+    assert leased.outside.get(HOLD_KEY) == b"1"
+
+
+@pytest.mark.parametrize("sig", [None, b"operator:anna", b"\xff", "hash"])
+async def test_the_step_that_tells_of_an_order_leaves_anothers_hold_alone(
+    leased: Backend, sig: bytes | str | None
+) -> None:
+    await begun(leased, permits=())
+    leased.outside.set(HOLD_KEY, "1")
+    leased.outside.set(REASON_KEY, "drift")
+    if sig == "hash":
+        leased.outside.hset(SIG_KEY, {"a": "b"})
+    elif sig is not None:
+        leased.outside.set(SIG_KEY, sig)
+    before = [everything(leased.outside).get(key) for key in KEYS_OF_A_HOLD]
+    assert await leased.store.record_progress(leased.fence, of_order(OrderPhase.FINAL))
+    assert [everything(leased.outside).get(key) for key in KEYS_OF_A_HOLD] == before
+
+
+@pytest.mark.parametrize("lost", [None, "reason"])
+async def test_a_hold_passes_to_another_order_that_is_undecided(leased: Backend, lost: str | None) -> None:
+    heir = record(plan_id=PlanId("plan-2"), client_order_id=other_client("plan-2"), symbol=HELD)
+    await begun(leased, permits=())
+    await hold(leased, ttl_ms=50_000)
+    if lost:
+        leased.outside.delete(REASON_KEY)
+    step = msgspec.structs.replace(of_order(OrderPhase.FINAL), heir=heir)
+    assert await leased.store.record_progress(leased.fence, step)
+    assert [leased.outside.get(key) for key in KEYS_OF_A_HOLD] == [
+        b"1", f"exec:{heir.client_order_id}".encode(), None if lost else b"execution_unknown:plan-2",
+    ]  # fmt: skip
+    for key in KEYS_OF_A_HOLD[:2]:
+        assert 45_000 < leased.outside.pttl(key) <= 50_000
+    assert not await hold(leased)
 
 
 async def test_the_owner_of_an_ended_hold_does_not_matter(leased: Backend) -> None:

@@ -15,6 +15,7 @@ from store.redis.scripts import script_texts
 from store.redis.store import RedisStore
 from tests.store.backends import RedisBackend, everything
 from tests.store.commits import DECISION, prepared
+from tests.store.executions import BEGIN
 from tests.store.test_lease import WRITES
 
 #: What scripts call that an account needs: each is taken away in turn.
@@ -132,6 +133,29 @@ async def test_a_key_that_is_taken_away_leaves_no_write_half_done(
         assert looked_at(account, parts) == set(), key
         assert messages or not account.can_be_asked, key
         await all_is_well(real, account, fence)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "q:stream:apply.result", "q:stream:apply.plan", "q:executor:last_plan_id",
+        "q:cooldown:last_exec_ts:*", "q:reconcile:hold:*", "q:reconcile:hold_reason:*",
+        "q:reconcile:hold_sig:*", "q:p33:open:*",
+    ],
+)  # fmt: skip
+async def test_no_order_begins_without_the_rights_that_its_end_needs(
+    real: RedisBackend, account: Account, key: str
+) -> None:
+    if not account.can_be_asked:
+        pytest.skip("Redis 6.2 shows a script no rights")
+    fence = await prepared(real)
+    account.allow(*(other for other in OWN_KEYS if other != key))
+    before = everything(real.outside)
+    with pytest.raises(WrongRightsError):
+        await account.store.begin_order(fence, BEGIN)
+    assert everything(real.outside) == before
+    account.allow(*OWN_KEYS)
+    assert (await account.store.begin_order(fence, BEGIN)).verdict == "begun"
 
 
 @pytest.mark.parametrize("command", ["evalsha", "xreadgroup", "xgroup", "info", "get", "mget", "time"])

@@ -13,6 +13,7 @@ from store.errors import StoreRefusedError
 from store.execution_records import BeginReply
 from tests.store.backends import KEYS, Backend, MemoryBackend, everything, fill_stream, pending
 from tests.store.executions import (
+    CLIENT,
     EXECUTOR,
     ORDER,
     PLAN,
@@ -127,7 +128,7 @@ async def test_a_refused_plan_gets_its_result_its_record_and_its_acknowledgement
         b"state": b"final", b"symbol": b"BTCUSDT", b"error": b"permit_timeout (missing: Governor)",
         b"stream": b"q:stream:apply.plan", b"entry_id": entry_id.encode(), b"version": b"1",
     }  # fmt: skip
-    assert leased.outside.pttl(EXECUTOR.order(PLAN)) > 604_000_000
+    assert 86_300_000 < leased.outside.pttl(EXECUTOR.order(PLAN)) <= 86_400_000
     kept = await leased.store.order_record(PLAN)
     assert kept is not None
     assert kept.phase is OrderPhase.FINAL
@@ -146,8 +147,10 @@ async def test_a_plan_whose_symbol_cannot_be_read_is_refused_all_the_same(leased
     assert kept.symbol == ""
 
 
-@pytest.mark.parametrize("order", ["refused", "sending", "of a wrong type"])
-async def test_a_second_entry_of_a_plan_is_acknowledged_and_not_told_of(leased: Backend, order: str) -> None:
+@pytest.mark.parametrize("order", ["refused", "sending", "unreadable"])
+async def test_a_second_refusal_is_not_told_of_and_acknowledged_where_the_plan_is_over(
+    leased: Backend, order: str
+) -> None:
     _, second = await deliver(leased, PLAN, PLAN)
     if order == "refused":
         await leased.store.refuse_plan(leased.fence, refusal())
@@ -158,7 +161,7 @@ async def test_a_second_entry_of_a_plan_is_acknowledged_and_not_told_of(leased: 
         leased.outside.hset(EXECUTOR.order(PLAN), {"junk": "1"})
     results, kept = leased.outside.xlen(KEYS.results), leased.outside.hgetall(EXECUTOR.order(PLAN))
     assert not await leased.store.refuse_plan(leased.fence, refusal(entry_id=second))
-    assert second not in pending(leased.outside, KEYS.plans, GROUP)
+    assert (second in pending(leased.outside, KEYS.plans, GROUP)) == (order != "refused")
     assert leased.outside.xlen(KEYS.results) == results
     assert leased.outside.hgetall(EXECUTOR.order(PLAN)) == kept
 
@@ -257,6 +260,15 @@ async def test_an_unreadable_last_plan_is_replaced(leased: Backend) -> None:
     assert leased.outside.get(EXECUTOR.plans.last_id) == entry_id.encode()
 
 
+async def test_a_record_that_is_written_anew_is_found_by_its_client_order_id(leased: Backend) -> None:
+    await begin_delivered(leased)
+    for key in (EXECUTOR.order(PLAN), EXECUTOR.plan_of(CLIENT)):
+        leased.outside.delete(key)
+    assert await leased.store.record_progress(leased.fence, progress(1, phase=OrderPhase.WORKING))
+    assert await leased.store.plan_of(CLIENT) == PLAN
+    assert 604_700_000 < leased.outside.pttl(EXECUTOR.plan_of(CLIENT)) <= 604_800_000
+
+
 async def test_a_record_lives_on_from_each_step(memory: MemoryBackend) -> None:
     await memory.take_lease()
     await begin_delivered(memory)
@@ -264,6 +276,7 @@ async def test_a_record_lives_on_from_each_step(memory: MemoryBackend) -> None:
     await memory.take_lease()
     assert await memory.store.record_progress(memory.fence, progress(2, phase=OrderPhase.WORKING))
     assert memory.outside.pttl(EXECUTOR.order(PLAN)) == 604_800_000
+    assert memory.outside.pttl(EXECUTOR.plan_of(CLIENT)) == 604_800_000
 
 
 async def test_a_step_of_an_unknown_stream_is_no_step(leased: Backend) -> None:

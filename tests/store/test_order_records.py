@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from brain.identifiers import ClientOrderId, EntryId, OrderId, PlanId, Symbol
 from brain.numbers import plain
 from brain.positions.position import Leg
 from store.errors import StoreRefusedError, UnreadableOrderError, unless_refused
+from store.execution_records import OrderProgress
 from store.execution_values import decode_record, encode_record
 from store.memory.keyspace import paired
 from tests.store.backends import KEYS, Backend, everything
@@ -59,12 +61,18 @@ RECORDS = st.builds(
     published_cumulative=st.none() | QUANTITIES,
     error=WORDS,
     version=st.integers(1, 10**9),
-)
+).map(lambda made: msgspec.structs.replace(made, side="" if made.kind == "none" else made.side))
 
 
 @given(RECORDS)
 def test_a_record_is_read_as_it_was_written(written: OrderRecord) -> None:
     assert decode_record(EXECUTOR, PLAN, paired(encode_record(written))) == written
+
+
+@given(RECORDS, st.sampled_from(["", "none"]))
+def test_a_record_of_no_kind_may_have_no_side(written: OrderRecord, kind: str) -> None:
+    sideless = msgspec.structs.replace(written, side="", kind=kind)
+    assert decode_record(EXECUTOR, PLAN, paired(encode_record(sideless))) == sideless
 
 
 @given(RECORDS, st.data())
@@ -121,7 +129,8 @@ async def test_an_open_record_that_cannot_be_read_is_named_with_its_field(leased
     leased.outside.hset(EXECUTOR.order(PLAN), {name: BROKEN[name]})
     found = await leased.store.open_orders()
     assert [each.plan_id for each in found.records] == ["plan-2"]
-    ((plan_id, why),) = found.unreadable
+    ((plan_id, why, symbol),) = found.unreadable
+    assert symbol == (None if name == "symbol" else RECORD.symbol)
     assert plan_id == PLAN
     assert why.startswith(f"record of plan-1: {name} is ")
     with pytest.raises(UnreadableOrderError, match=name):
@@ -133,7 +142,7 @@ async def test_an_open_plan_without_a_record_is_named(leased: Backend) -> None:
     leased.outside.set(EXECUTOR.order("plan-8"), "of a wrong type")
     found = await leased.store.open_orders()
     assert found.records == []
-    assert [plan_id for plan_id, _ in found.unreadable] == ["plan-7", "plan-8"]
+    assert [each.plan_id for each in found.unreadable] == ["plan-7", "plan-8"]
     assert found.unreadable[0][1] == "its record is gone"
     assert "WRONGTYPE" in found.unreadable[1][1]
 
@@ -159,12 +168,21 @@ async def test_an_order_without_a_record_becomes_an_orphan_with_an_event_once(le
     assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
     assert await leased.store.order_record(ORPHAN.plan_id) == ORPHAN
     assert await leased.store.plan_of(CLIENT) == ORPHAN.plan_id
-    assert (await leased.store.open_orders()).records == [ORPHAN]
+    assert await leased.store.open_orders() == ([], [])
     ((_, event),) = leased.outside.xrange(KEYS.events)
     assert event == {b"event": b"ORPHAN_ORDER", b"symbol": b"BTCUSDT"}
     before = everything(leased.outside)
     assert not await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
     assert everything(leased.outside) == before
+
+
+async def test_the_growth_of_an_orphan_is_written_and_opens_nothing(leased: Backend) -> None:
+    await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    grown = msgspec.structs.replace(ORPHAN, cumulative=Decimal("0.5"), version=2)
+    step = OrderProgress(record=grown, result=(), cooldown_ms=None)
+    assert await leased.store.record_progress(leased.fence, step)
+    assert await leased.store.order_record(ORPHAN.plan_id) == grown
+    assert leased.outside.kind(EXECUTOR.open) == "none"
 
 
 async def test_an_order_with_a_record_is_no_orphan(leased: Backend) -> None:
@@ -183,7 +201,7 @@ async def test_an_order_whose_record_was_lost_becomes_an_orphan(leased: Backend)
     assert await leased.store.plan_of(CLIENT) == ORPHAN.plan_id
 
 
-@pytest.mark.parametrize("key", [KEYS.events, EXECUTOR.open, EXECUTOR.plan_of(CLIENT)])
+@pytest.mark.parametrize("key", [KEYS.events, EXECUTOR.plan_of(CLIENT)])
 async def test_a_key_of_a_wrong_type_leaves_no_half_an_orphan(leased: Backend, key: str) -> None:
     if key == EXECUTOR.plan_of(CLIENT):
         leased.outside.hset(key, {"a": "b"})

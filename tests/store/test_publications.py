@@ -41,7 +41,7 @@ PUBLICATION = publication(1_760_000_000)
 
 async def test_a_publication_is_found_as_it_was_written(leased: Backend) -> None:
     store, outside = leased.store, leased.outside
-    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None)
+    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None, None)
     assert await store.publish_universe(leased.fence, PUBLICATION, rests_on=None, shadow=False)
     found = await store.published_universe(shadow=False)
     text = PUBLICATION.active.encode()
@@ -50,6 +50,7 @@ async def test_a_publication_is_found_as_it_was_written(leased: Backend) -> None
         text,
         {b"asof_epoch": b"1760000000", b"count": b"1", b"stale": b"0"},
         PUBLICATION.closing.encode(),
+        PUBLICATION.volumes.encode(),
     )
     assert outside.get(NAMES.volumes) == PUBLICATION.volumes.encode()
     assert [fields[b"event"] for _, fields in outside.xrange(NAMES.events)] == [b"LISTED"]
@@ -77,6 +78,17 @@ async def test_empty_texts_leave_their_keys_and_prolong_the_life_of_the_active_l
     assert {key for key in after if after[key] != before.get(key)} == {NAMES.meta}
 
 
+async def test_a_life_of_no_time_leaves_the_active_list_the_life_that_it_has(leased: Backend) -> None:
+    store, outside = leased.store, leased.outside
+    await store.publish_universe(leased.fence, PUBLICATION, rests_on=None, shadow=False)
+    outside.pexpire(NAMES.active, MARGIN_MS)
+    mark = UniverseWrite(active_ttl_ms=0, meta=("stale", "1"))
+    rests_on = PUBLICATION.last_ok.encode()
+    assert await store.publish_universe(leased.fence, mark, rests_on=rests_on, shadow=False)
+    assert 0 < outside.pttl(NAMES.active) <= MARGIN_MS
+    assert outside.get(NAMES.active) == PUBLICATION.active.encode()
+
+
 async def test_nothing_is_written_where_the_last_good_list_has_changed(leased: Backend) -> None:
     store = leased.store
     first, second = publication(1), publication(2)
@@ -102,7 +114,7 @@ async def test_the_shadow_has_keys_of_its_own_and_touches_no_others(leased: Back
         SHADOW.events,
     }
     assert all(key.startswith("q:universe:shadow:") for key in written)
-    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None)
+    assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None, None)
     assert (await store.published_universe(shadow=True)).active == PUBLICATION.active.encode()
 
 

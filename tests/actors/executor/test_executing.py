@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import trio
 
 from brain.execution.orders import Accepted, OrderOutcome, OrderRequest
@@ -158,6 +159,20 @@ async def test_a_stop_loss_update_consumes_its_permits_and_sends_nothing(rig: Ex
     assert rig.redis.get(rig.keys.permit("p1")) is None
 
 
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+async def test_a_stop_loss_update_with_a_side_is_taken_over_as_one_without(
+    rig: ExecutorRig, side: str
+) -> None:
+    rig.store.faults.fail_next("after", method="begin_order")
+    async with running_executor(rig):
+        rig.permit("p1", kind="none", reason="no_quantity_change", order_side=side, plan_qty=None)
+        rig.grant("p1")
+        rig.publish("p1", action="UPDATE_SL", qty="", side=side)
+        await trio.sleep(3)
+    assert rig.exchange.requests == []
+    assert rig.result("p1")["error"] == "nothing_to_execute"
+
+
 async def test_a_plan_that_asks_for_no_order_is_answered_once_with_its_own_reason(rig: ExecutorRig) -> None:
     async with running_executor(rig):
         rig.publish("p1", decision="SKIP", reason_codes='["kill_score", "other"]')
@@ -189,16 +204,3 @@ async def test_a_plan_published_twice_gets_one_order_and_one_result(rig: Executo
     assert len(rig.exchange.requests) == 1
     assert len(rig.published_results()) == 1
     assert rig.pending() == 0
-
-
-async def test_counts_are_written_for_their_readers(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        rig.open("p1")
-        rig.publish("p2", decision="SKIP")
-        rig.publish("p3", source="elsewhere")
-        await trio.sleep(3)
-    counts = rig.redis.hgetall(rig.own.counts)
-    assert counts == {
-        b"processed": b"3", b"executed_true": b"1", b"executed_false": b"2",
-        b"p35_guard_blocked": b"1", b"blocked_source": b"1",
-    }  # fmt: skip

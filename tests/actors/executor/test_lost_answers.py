@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
-from brain.execution.orders import Unknown
-from brain.identifiers import FencingToken
+from brain.execution.orders import Accepted, Unknown
+from brain.execution.record import OrderRecord
+from brain.identifiers import FencingToken, PlanId
 from store.errors import StoreUnavailableError
 from store.execution_records import BeginReply, OrderBegin
+from store.memory.store import MemoryStore
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 
@@ -75,6 +78,83 @@ async def test_a_begin_that_took_effect_twice_late_is_known_not_to_have_been_sen
     assert not rig.is_held()
 
 
+async def test_the_order_of_a_process_that_was_faster_may_have_been_sent(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process lost the lease before its begin, the other one ended before it stored an answer."""
+    begin_order = rig.store.begin_order
+    other = MemoryStore(rig.redis, keys=rig.keys, consumer="other")
+
+    async def overtaken(fence: FencingToken, begin: OrderBegin) -> BeginReply:
+        monkeypatch.undo()
+        rig.redis.delete(rig.keys.lease)
+        theirs = msgspec.structs.replace(
+            begin.record, instance="other", timestamp_ms=begin.record.timestamp_ms + 1
+        )
+        taken = (await other.hold_lease("other", None, 3_600_000)).fence
+        assert taken is not None
+        reply = await other.begin_order(taken, msgspec.structs.replace(begin, record=theirs))
+        assert reply.verdict == "begun"
+        return await begin_order(fence, begin)
+
+    monkeypatch.setattr(rig.store, "begin_order", overtaken)
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+        rig.redis.delete(rig.keys.lease)
+        await rig.take_lease()
+        await trio.sleep(3)
+        assert rig.exchange.requests == []
+        assert rig.published_results() == []
+        assert (rig.record("p1")["state"], rig.is_held()) == ("unknown", True)
+
+
+async def test_an_event_that_arrives_while_a_record_is_compared_is_kept(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has moved the record, and the fill is seen between the two reads of it."""
+    rig.exchange.answer = lambda request: Accepted(rig.exchange.state(request, "NEW", "0"))
+    order_record = rig.store.order_record
+
+    async def seen_meanwhile(plan_id: PlanId) -> OrderRecord | None:
+        stored = await order_record(plan_id)
+        rig.observe(rig.exchange.state(rig.exchange.requests[0], "FILLED"))
+        await trio.testing.wait_all_tasks_blocked()
+        return stored
+
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(0.01)
+        rig.redis.hset(rig.own.order("p1"), {"version": "7"})
+        monkeypatch.setattr(rig.store, "order_record", seen_meanwhile)
+        await trio.sleep(0.08)
+        assert rig.result("p1")["filled_qty"] == "0.5"
+    assert rig.record("p1")["state"] == "final"
+
+
+async def test_a_record_in_hand_that_cannot_be_read_stops_no_other_plan_until_it_is_repaired(
+    rig: ExecutorRig,
+) -> None:
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+        rig.redis.hset(rig.own.order("p1"), {"state": "nonsense", "version": "9"})
+        rig.redis.delete(rig.keys.lease)
+        await rig.take_lease()
+        await trio.sleep(2)
+        rig.exchange.answer = rig.exchange.fill
+        rig.open("p2", "ETHUSDT")
+        await trio.sleep(1)
+        assert rig.result("p2")["executed"] == "true"
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+        assert rig.published_results("p1") == []
+        rig.redis.hset(rig.own.order("p1"), {"state": "unknown"})
+        await trio.sleep(11)
+        assert rig.result("p1")["executed"] == "true"
+
+
 @pytest.mark.parametrize("outcome", ["filled", "unknown"])
 async def test_a_record_that_redis_has_lost_is_written_anew(rig: ExecutorRig, outcome: str) -> None:
     """Redis evicted it, or an operator deleted it, while its order was under way."""
@@ -83,13 +163,15 @@ async def test_a_record_that_redis_has_lost_is_written_anew(rig: ExecutorRig, ou
     async with running_executor(rig):
         rig.open("p1")
         await trio.sleep(0.01)
-        for key in (rig.own.order("p1"), rig.own.open, rig.keys.permit_consumer("p1")):
+        named = rig.own.plan_of(rig.client_id("p1"))
+        for key in (rig.own.order("p1"), named, rig.own.open, rig.keys.permit_consumer("p1")):
             rig.redis.delete(key)
         await trio.sleep(3)
-        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
-        await trio.sleep(3)
+        for _ in range(2):
+            rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+            await trio.sleep(3)
     assert rig.result("p1")["executed"] == "true"
-    assert rig.record("p1")["state"] == "final"
+    assert (rig.record("p1")["state"], rig.events()) == ("final", [])
     assert (len(rig.exchange.requests), rig.pending(), rig.is_held()) == (1, 0, False)
 
 

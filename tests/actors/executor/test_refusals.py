@@ -213,23 +213,6 @@ async def test_a_plan_that_is_too_old_is_never_executed(rig: ExecutorRig) -> Non
     assert rig.exchange.requests == []
 
 
-async def test_a_plan_from_before_a_new_run_of_redis_is_not_executed(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        await trio.sleep(0.1)
-    rig.permit("p1")
-    rig.grant("p1")
-    rig.publish("p1")
-    rig.redis.restart()
-    await trio.sleep(0.1)
-    await rig.take_lease()
-    async with running_executor(rig):
-        await trio.sleep(0.3)
-        assert rig.result("p1")["error"] == "recovering"
-        rig.open("p2")
-        await trio.sleep(0.3)
-    assert rig.result("p2")["executed"] == "true"
-
-
 async def test_a_reconcile_close_needs_p33_alone_and_passes_the_hold(rig: ExecutorRig) -> None:
     rig.position("BTCUSDT", "1")
     rig.redis.set(rig.keys.hold("BTCUSDT"), "1")

@@ -16,11 +16,15 @@ from brain.execution.orders import (
     Unknown,
 )
 from brain.execution.record import OrderPhase
-from brain.identifiers import PlanId, Symbol
+from brain.identifiers import ClientOrderId, PlanId, Symbol
+from brain.moment import Moment
 from channels import Lease
+from clock import TrioClock
+from clocks.clocks import Clocks
 from exchange.errors import ExchangeUnavailable, RateLimited
 from store.execution_records import OrderProgress
-from tests.actors.executor_rig import ExecutorRig, running_executor
+from tests.actors.dictated_orders import DictatedOrders
+from tests.actors.executor_rig import EPOCH_MS, ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -118,10 +122,10 @@ async def test_each_step_is_audited_with_the_permits_that_were_consumed(rig: Exe
         await trio.sleep(0.1)
     records = [fields for _, fields in rig.redis.xrange(rig.own.audit)]
     steps = [fields[b"step"].decode() for fields in records]
-    assert steps == ["begin", "answer", "hold", "answer", "query", "query", "release", "finish", "refuse"]
+    assert steps == ["begin", "answer", "hold", "answer", "query", "query", "finish", "release", "refuse"]
     assert (records[0][b"permit:P3.3"], records[0][b"permit:Governor"]) == (permit, grant)
     assert {fields[b"plan_id"] for fields in records[:-1]} == {b"p1"}
-    assert records[-2][b"source"] == b"event"
+    assert records[-3][b"source"] == b"event"
 
 
 async def not_found_after_sec(rig: ExecutorRig) -> float | None:
@@ -273,3 +277,32 @@ async def test_an_order_that_another_process_has_ended_is_let_go_of_with_the_nex
         asked = len(rig.exchange.queries)
         await trio.sleep(400)
     assert (len(rig.exchange.queries), rig.is_held()) == (asked, False)
+
+
+async def test_a_wall_clock_that_is_set_back_makes_no_evidence_later_than_it_is(
+    rig: ExecutorRig, nursery: trio.Nursery
+) -> None:
+    assert isinstance(rig.clock, TrioClock)
+    clock = rig.clock
+
+    class OfItsOwn(DictatedOrders):
+        """An exchange whose clock runs on where this host's is set."""
+
+        def exchange_ms(self, at: Moment) -> int:
+            return EPOCH_MS + round(at.monotonic_sec * 1000)
+
+        exchange_ms_at_least = exchange_ms_at_most = exchange_ms
+
+        async def find_order(self, symbol: Symbol, client_order_id: ClientOrderId) -> OrderState | None:
+            found = await super().find_order(symbol, client_order_id)
+            if trio.current_time() < 30:
+                clock.epoch_ms -= 3_600_000
+            return found
+
+    rig.exchange = OfItsOwn(rig.clock)
+    rig.clocks = Clocks(rig.clock, rig.exchange)
+    rig.making = rig.make(rig.store)
+    nursery.start_soon(rig.prove_stream)
+    await trio.sleep(5)
+    took_sec = await not_found_after_sec(rig)
+    assert took_sec is not None and 49 < took_sec < 51

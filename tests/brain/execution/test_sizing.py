@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +25,11 @@ def sized(
     factor: str = "1",
     mark: str | None = "100",
     position: str | None = None,
+    rules: SymbolRules = RULES,
 ) -> Sized:
     return size_order(
         Permitted(kind, D(quantity), D(scale), D(factor)),
-        RULES,
+        rules,
         limits,
         mark_price=None if mark is None else D(mark),
         position=None if position is None else D(position),
@@ -68,15 +70,39 @@ def test_the_quantity_of_an_order(found: Sized, expected: Sized) -> None:
     assert found == expected
 
 
+LEAST_5, UNREADABLE = (msgspec.structs.replace(RULES, min_notional=least) for least in (D(5), None))
+TOO_LITTLE = Sized(D(0), "min_notional_check_failed")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (sized(Kind.OPEN, "0.05", rules=LEAST_5), Sized(D("0.05"))),
+        (sized(Kind.OPEN, "0.049", rules=LEAST_5), TOO_LITTLE),
+        (sized(Kind.ADD, "0.049", rules=LEAST_5), TOO_LITTLE),
+        (sized(Kind.OPEN, "0.049", SizeLimits(min_notional=D(4)), rules=LEAST_5), TOO_LITTLE),
+        (sized(Kind.OPEN, "0.055", SizeLimits(min_notional=D(6)), rules=LEAST_5), TOO_LITTLE),
+        (sized(Kind.OPEN, "1", rules=LEAST_5, mark=None), TOO_LITTLE),
+        (sized(Kind.OPEN, "1", rules=UNREADABLE), TOO_LITTLE),
+        (sized(Kind.CLOSE, "0.049", rules=LEAST_5), Sized(D("0.049"))),
+        (sized(Kind.CLOSE, "0.049", rules=UNREADABLE, mark=None), Sized(D("0.049"))),
+    ],
+)
+def test_an_order_that_does_not_only_reduce_has_the_exchanges_least_notional(
+    found: Sized, expected: Sized
+) -> None:
+    assert found == expected
+
+
 def test_an_open_that_was_shrunk_below_a_minimum_grows_to_it_within_its_permit_where_that_is_allowed() -> (
     None
 ):
-    shrink = {"scale": "0.1", "factor": "1"}
+    scale = "0.1"
     small = SizeLimits(apply_downsize=True, min_notional=D(5))
     may_grow = SizeLimits(apply_downsize=True, min_notional=D(5), allow_upsize=True)
-    assert sized(Kind.OPEN, "0.06", small, **shrink).error == "min_notional_check_failed"
-    assert sized(Kind.OPEN, "0.06", may_grow, **shrink) == Sized(D("0.05"))
-    assert sized(Kind.OPEN, "0.04", may_grow, **shrink).error == "min_notional_check_failed"
+    assert sized(Kind.OPEN, "0.06", small, scale=scale).error == "min_notional_check_failed"
+    assert sized(Kind.OPEN, "0.06", may_grow, scale=scale) == Sized(D("0.05"))
+    assert sized(Kind.OPEN, "0.04", may_grow, scale=scale).error == "min_notional_check_failed"
 
 
 amounts = st.decimals(0, 1000, places=4)

@@ -27,6 +27,7 @@ def chosen(
     active: bytes | None = universe("BTCUSDT", "ETHUSDT"),
     meta: Mapping[bytes, bytes] | None = GOOD_META,
     last_ok: bytes | None = universe("OLDUSDT", age_sec=7200),
+    mode: str = "",
 ) -> Allowlist:
     return choose_allowlist(
         source=source,
@@ -37,7 +38,28 @@ def chosen(
         now_sec=NOW,
         max_age_sec=300,
         last_ok_max_age_sec=86400,
+        mode=mode,
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "listed", "used"),
+    [
+        ("mainnet", '"testnet"', False),
+        ("mainnet", '"mainnet"', True),
+        ("mainnet", '""', True),
+        ("mainnet", "null", True),
+        ("mainnet", "{}", True),
+        ("", '"testnet"', True),
+    ],
+)
+def test_a_list_of_the_other_exchange_does_not_count(mode: str, listed: str, used: bool) -> None:
+    text = universe("BTCUSDT").replace(b"{", b'{"mode": %b, ' % listed.encode(), 1)
+    allowlist = chosen(active=text, last_ok=text, mode=mode)
+    assert (allowlist.symbols == {"BTCUSDT"}) is used
+    if not used:
+        assert "active: of 'testnet', not mainnet" in allowlist.notes
+        assert "last_ok: of 'testnet', not mainnet" in allowlist.notes
 
 
 def test_the_active_universe_comes_first() -> None:
