@@ -116,6 +116,10 @@ class OrderWay:
                 setattr(faults, name, value)
 
 
+def _pass(_name: str) -> None:
+    """Let a process pass."""
+
+
 def _wake(waiting: trio.lowlevel.ParkingLot) -> None:
     waiting.unpark_all()
 
@@ -124,7 +128,8 @@ class KillPoints:
     """Places on the way of an order at which something happens to the process that passes."""
 
     def __init__(self) -> None:
-        self.disarm()
+        self._place = ""
+        self._strike: Callable[[str], None] = _pass
 
     def arm(self, place: str, strike: Callable[[str], None]) -> None:
         """Call `strike`, with the process's name, when the next one passes the place."""
@@ -133,7 +138,7 @@ class KillPoints:
     def disarm(self) -> None:
         """Let everything pass."""
         self._place = ""
-        self._strike: Callable[[str], None] = lambda _name: None
+        self._strike = _pass
 
     def at(self, place: str, name: str) -> bool:
         """Strike a process that is at the place now. Answers whether it was struck."""
