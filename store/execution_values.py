@@ -145,7 +145,8 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
         raise fields.unreadable("order_id")
     return msgspec.structs.replace(
         record,
-        side=fields.one_of("side", _SIDES),
+        # A plan of no kind orders nothing.
+        side=fields.one_of("side", ("",) if fields.text("kind") == Kind.NONE else _SIDES),
         leg=Leg(fields.one_of("position_side", Leg)),
         kind=fields.one_of("kind", ("", *Kind)),
         quantity=fields.quantity("quantity"),

@@ -140,8 +140,9 @@ class RecordWriter:
                 continue
             stored = await self.read(after.plan_id, heartbeat)
             if stored is None:
+                # Evicted, or deleted: it is written anew, from what is known here.
                 self._log.error("The record of an order is gone", plan_id=after.plan_id)
-                live.stored = live.known = after
+                live.stored = msgspec.structs.replace(before, version=0)
             elif stored == after:
                 self._written(live, after)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import trio
@@ -61,14 +62,14 @@ def refused(_rig: ExecutorRig) -> Callable[[OrderRequest], OrderOutcome]:
     return lambda _request: Refused("binance_error:-2019", "margin")
 
 
-async def run_until_killed(rig: ExecutorRig, steps: int) -> bool:
-    """Run an executor on one plan for so many steps of the program; return False if it ended before."""
+async def run_until_killed(rig: ExecutorRig, publish: Callable[[], object], steps: int) -> bool:
+    """Run an executor for so many steps since `publish`; return False if it had ended before."""
     scope = trio.CancelScope()
     with scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.making.executor().run, Heartbeat())
             await trio.testing.wait_all_tasks_blocked()
-            rig.open("p1")
+            publish()
             instrument = StepByStep(scope, steps)
             trio.lowlevel.add_instrument(instrument)
             try:
@@ -92,7 +93,7 @@ async def test_killed_anywhere_there_is_one_order_at_most_and_one_truth_about_it
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rig.prove_stream)
             await trio.sleep(3)
-            killed = await run_until_killed(rig, steps)
+            killed = await run_until_killed(rig, partial(rig.open, "p1"), steps)
             async with running_executor(rig):
                 for _ in range(80):
                     await trio.sleep(1)
@@ -121,3 +122,23 @@ def holds_together(rig: ExecutorRig) -> str:
     filled = [Decimal(each["filled_qty"]) for each in results]
     assert filled == sorted(set(filled)) and filled[-1] == taken.cumulative
     return "executed"
+
+
+async def test_killed_anywhere_a_plan_that_orders_nothing_has_one_result() -> None:
+    steps, killed = 1, True
+    while killed:
+        rig = ExecutorRig()
+        await rig.take_lease()
+
+        def publish(rig: ExecutorRig = rig) -> None:
+            rig.permit("p1", kind="none", reason="no_quantity_change", order_side=None, plan_qty=None)
+            rig.grant("p1")
+            rig.publish("p1", action="UPDATE_SL", qty="", side="")
+
+        killed = await run_until_killed(rig, publish, steps)
+        async with running_executor(rig):
+            await trio.sleep(10)
+        assert rig.result("p1")["error"] == "nothing_to_execute"
+        assert (rig.exchange.requests, rig.pending(), rig.is_held()) == ([], 0, False)
+        steps += 1
+    assert steps > 15

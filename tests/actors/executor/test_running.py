@@ -11,7 +11,7 @@ from actors.stream_consumer import MOST_FAILURES
 from brain.execution.orders import Unknown
 from brain.identifiers import FencingToken
 from channels import Lease
-from store.errors import StoreRefusedError, StoreUnavailableError
+from store.errors import StoreRefusedError
 from store.execution_records import BeginReply, OrderBegin
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
@@ -40,42 +40,6 @@ async def test_an_entry_that_is_delivered_again_while_its_order_is_open_is_left_
     assert rig.result("p1")["executed"] == "true"
     assert (len(rig.exchange.requests), rig.pending()) == (1, 0)
     assert rig.redis.xrange(rig.keys.dead_plans) == []
-
-
-async def test_an_outage_of_redis_cancels_no_request_and_its_result_follows(rig: ExecutorRig) -> None:
-    rig.exchange.latency_sec = 1.0
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(0.3)
-        with rig.store.faults.outage():
-            await trio.sleep(3)
-            assert rig.published_results() == []
-        await trio.sleep(0.5)
-        assert rig.result("p1")["order_status"] == "FILLED"
-        await trio.sleep(5)
-    assert len(rig.published_results()) == 1
-    assert len(rig.exchange.requests) == 1
-    assert rig.exchange.queries == []
-
-
-async def test_a_begin_whose_answer_is_lost_sends_nothing_and_says_so(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        rig.store.faults.fail_next("after", method="begin_order")
-        rig.open("p1")
-        await trio.sleep(3)
-    assert rig.exchange.requests == []
-    result = rig.result("p1")
-    assert (result["executed"], result["error"].split(":")[0]) == ("false", "not_sent")
-    assert (rig.is_held(), rig.pending()) == (False, 0)
-
-
-async def test_a_result_whose_answer_is_lost_is_published_once(rig: ExecutorRig) -> None:
-    async with running_executor(rig):
-        rig.store.faults.fail_next("after", method="record_progress")
-        rig.open("p1")
-        await trio.sleep(3)
-    assert rig.result("p1")["executed"] == "true"
-    assert (rig.is_held(), rig.pending()) == (False, 0)
 
 
 async def test_a_stop_takes_no_plan_and_waits_for_the_answers_under_way(rig: ExecutorRig) -> None:
@@ -281,40 +245,3 @@ async def test_an_order_record_that_cannot_be_read_does_not_stop_other_plans(rig
     assert rig.result("p1")["executed"] == "true"
     assert rig.published_results("broken") == []
     assert len(rig.exchange.requests) == 1
-
-
-async def test_a_begin_that_took_effect_twice_late_is_known_not_to_have_been_sent(
-    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first answer is lost, and the second look still finds the permits, as of another server."""
-    begin_order, first = rig.store.begin_order, trio.Event()
-
-    async def late(fence: FencingToken, begin: OrderBegin) -> BeginReply:
-        if first.is_set():
-            await begin_order(fence, begin)
-            return await begin_order(fence, begin)
-        first.set()
-        raise StoreUnavailableError("no answer")
-
-    monkeypatch.setattr(rig.store, "begin_order", late)
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(3)
-    assert rig.exchange.requests == []
-    assert rig.result("p1")["error"].startswith("not_sent:")
-    assert not rig.is_held()
-
-
-async def test_an_open_order_is_taken_over_whose_plan_the_stream_has_lost(rig: ExecutorRig) -> None:
-    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(1)
-    rig.redis.delete(rig.keys.hold("BTCUSDT"))
-    rig.redis.delete(rig.keys.plans)
-    async with running_executor(rig):
-        await trio.sleep(0.1)
-        assert rig.is_held()
-        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
-        await trio.sleep(0.1)
-    assert rig.result("p1")["executed"] == "true"
