@@ -125,9 +125,7 @@ class ExecutionLoad:
         dead = [self._pipeline.dead_letters(stream) for stream in (PLANS, RESULTS)]
         assert dead == [[], []], dead
         return Counter(
-            "executed"
-            if rows[-1]["executed"] == "true"
-            else _word(rows[-1]["error"]).split(": ")[-1].partition(" s old")[0].lstrip("0123456789.")
+            "executed" if rows[-1]["executed"] == "true" else _word(rows[-1]["error"])
             for rows in self.governor.results.values()
         )
 

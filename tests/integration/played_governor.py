@@ -85,7 +85,8 @@ class PlayedGovernor:
     def read_results(self) -> list[Result]:
         """Take in the results since the last call, and return them."""
         rows: list[Result] = []
-        for self._read, row in self._redis.xrange(RESULTS, min=f"({self._read}"):
+        for entry_id, row in self._redis.xrange(RESULTS, min=f"({self._read}"):
+            self._read = entry_id
             self.results[row["plan_id"]].append(row)
             rows.append(row)
         return rows
