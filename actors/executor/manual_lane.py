@@ -12,6 +12,10 @@ from store.execution_protocol import ExecutorStore
 from store.records import Entry
 
 
+#: Time between two looks at the switch (seconds).
+_LOOK_SEC = 0.1
+
+
 class ManualLane:
     """The consumer group of the manual lane; it delivers nothing while the lane is closed."""
 
@@ -34,11 +38,19 @@ class ManualLane:
         await self._group.create(lost=lost)
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Read new entries while the lane is open; else wait for `block_ms`."""
-        if await self._store.manual_lane_open():
-            return await self._group.read_new(count=count, block_ms=block_ms)
-        await trio.sleep(block_ms / 1000)
-        return []
+        """Read new entries while the lane is open, for up to `block_ms`.
+
+        Redis delivers to a read that waits without a look at the switch, so none waits there.
+        """
+        until_sec = trio.current_time() + block_ms / 1000
+        while True:
+            if await self._store.manual_lane_open():
+                entries = await self._group.read_new(count=count, block_ms=0)
+                if entries:
+                    return entries
+            if trio.current_time() >= until_sec:
+                return []
+            await trio.sleep(_LOOK_SEC)
 
     async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         """Claim pending entries: they were read while the lane was open."""

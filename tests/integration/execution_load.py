@@ -11,6 +11,7 @@ from random import Random
 
 import trio
 
+from brain.execution.reasons import EVALUATION_FAILED
 from simulator.symbols import Symbol
 from tests.integration.exchange_process import ExchangeProcess
 from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, entry, full_close
@@ -116,17 +117,21 @@ class ExecutionLoad:
         """Check orders against results and ledgers against positions; return the plans by how they ended."""
         orders = [plain(row) for row in await self._exchange.look("orders")]
         self.governor.assert_results_fit(orders, self.published)
+        results = self.governor.results
         held = {row["symbol"]: Decimal(row["amount"]) for row in await self._exchange.look("positions")}
         symbols = {fields["symbol"] for fields in self.published.values()}
         amounts = {name: Decimal(self._pipeline.ledger_amount(name) or 0) for name in symbols}
         pairs = {name: (amount, held.get(name, Decimal(0))) for name, amount in amounts.items()}
         wrong = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         assert not wrong, wrong
-        dead = [self._pipeline.dead_letters(stream) for stream in (PLANS, RESULTS)]
-        assert dead == [[], []], dead
+        assert self._pipeline.dead_letters(RESULTS) == []
+        # A plan that three lives in a row have begun to read is poison.
+        dead = {letter["plan_id"] for letter in self._pipeline.dead_letters(PLANS)}
+        failed = {plan_id for plan_id, rows in results.items() if rows[-1]["error"] == EVALUATION_FAILED}
+        assert dead == failed, dead ^ failed
         return Counter(
             "executed" if rows[-1]["executed"] == "true" else _word(rows[-1]["error"])
-            for rows in self.governor.results.values()
+            for rows in results.values()
         )
 
 

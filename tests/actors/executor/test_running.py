@@ -167,6 +167,19 @@ async def test_the_manual_lane_is_read_only_while_its_switch_is_on_and_expires()
     assert rig.redis.hgetall(rig.own.counts)[b"manual_consumed"] == b"3"
 
 
+async def test_a_plan_of_the_manual_lane_that_comes_when_the_switch_has_just_expired_is_not_read() -> None:
+    rig = ExecutorRig(msgspec.structs.replace(RULES, manual_lane=True))
+    async with running_executor(rig):
+        await trio.sleep(0.1)
+        rig.redis.set(rig.own.manual_lane, "1", ttl_ms=5_000)
+        await trio.sleep(5.001)
+        rig.publish("p1", stream=rig.own.manual_plans.key)
+        rig.permit("p1")
+        rig.grant("p1")
+        await trio.sleep(6)
+    assert rig.published_results() == []
+
+
 async def test_a_dry_run_consumes_nothing_sends_nothing_and_publishes_to_its_own_stream() -> None:
     rig = ExecutorRig(msgspec.structs.replace(RULES, dry_run=True))
     async with running_executor(rig):
