@@ -129,9 +129,9 @@ class PlayedGovernor:
         wrong = []
         for client_id, plan_id in known.items():
             rows = self.results[plan_id]
-            order = next(iter(at_exchange[client_id]), None)
-            if sum(map(is_last, rows)) != 1 or not is_last(rows[-1]) or not _fits(rows, order):
-                wrong.append((plan_id, order, rows))
+            only = next(iter(at_exchange[client_id]), None)
+            if sum(map(is_last, rows)) != 1 or not is_last(rows[-1]) or not _fits(rows, only):
+                wrong.append((plan_id, only, rows))
         assert not wrong, (len(wrong), wrong[:3])
 
     def nothing_open(self) -> bool:

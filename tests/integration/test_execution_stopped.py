@@ -138,7 +138,8 @@ async def _stop_and_compare(at: str, times: int) -> None:
         print(f"stopped at {at}: {ends}")
         assert all(_is_an_end(end) for end in ends), ends
         _assert_none_late(site.simulator, {id_at_exchange(plan_id) for plan_id in stopped})
-        assert site.daemon.alive and "Actor failed" not in site.daemon.output
+        failed = [line for line in site.daemon.output.splitlines() if "Actor failed" in line]
+        assert site.daemon.alive and not failed, failed
 
 
 def _is_an_end(error: str) -> bool:
