@@ -93,7 +93,7 @@ class ExecutionLoad:
         self.executed += sum(row["executed"] == "true" for row in self.governor.read_results())
 
     async def more_is_executed(self, orders: int, within_sec: float) -> None:
-        """Wait until so many results more tell of fills."""
+        """Wait until so many results more have fills."""
         before = self.executed
         await until(lambda: self.executed >= before + orders, f"{orders} more fills", within_sec)
 

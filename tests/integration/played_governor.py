@@ -146,15 +146,15 @@ def is_last(result: Result) -> bool:
 
 
 def _fits(rows: list[Result], order: VenueOrder | None) -> bool:
-    """Return True if each growth of the order is told once, and nothing else."""
+    """Return True if there is one result for each growth of the order, and nothing else."""
     if order is None:
         return all(row["executed"] == "false" for row in rows)
-    told = [Decimal(row["filled_qty"]) for row in rows]
+    filled = [Decimal(row["filled_qty"]) for row in rows]
     return (
         all(row["executed"] == "true" and row["order_id"] == str(order.order_id) for row in rows)
-        and told == sorted(set(told))
+        and filled == sorted(set(filled))
         and rows[-1]["order_status"] == order.status
-        and told[-1] == order.executed
+        and filled[-1] == order.executed
     )
 
 
