@@ -25,7 +25,7 @@ from tests.integration.surroundings import environment, stream_is_trusted
 pytestmark = pytest.mark.timing
 
 PLANS_PER_SEC, PLANS = 30, 600
-SYMBOLS = 60
+SYMBOLS = 150
 P50_MS, P99_MS = 3.0, 15.0
 WAIT_MS, WAIT_TOLERANCE_MS = 1200, 50
 UNGRANTED = 20
