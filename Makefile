@@ -32,17 +32,17 @@ PYTHON = $(shell for python in python3 $(VERSIONS:%=python%); do \
 	done; echo python3)
 endif
 
-.PHONY: demo test test-fast test-changed test-gate-versions test-interpreters system-tools check style types imports documents audit bench simulate mutants soak screenshots clean
+.PHONY: demo test test-fast test-changed test-gate-versions test-interpreters system-tools check style types imports documents audit bench simulate mutants soak demos-under-load screenshots clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
 	@$(BIN)/position-state-brain demo --seconds $(SECONDS) --roles '$(ROLES)' $(ARGS)
 
-# Everything: first the tests marked `timing`, one at a time, if there are any among ARGS; then one more at a time than
-# there are processors, since half of them wait.
+# Everything: first the tests marked `timing`, one at a time, if there are any among ARGS; then twice as many at a time
+# as there are processors, since they wait for most of their time.
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest -m timing --durations=5 $(ARGS) || [ $$? -eq 5 ]
-	@$(PYTEST) $$(($(PROCESSORS) + 1)) -m "not timing" --durations=15 $(ARGS)
+	@$(PYTEST) $$(($(PROCESSORS) * 2)) -m "not timing" --durations=15 $(ARGS)
 
 # What needs neither a redis-server nor another program, within a minute on two processors.
 test-fast: $(INSTALLED)
@@ -72,7 +72,7 @@ system-tools:
 	  command -v $${tool%:*} >/dev/null || lacking="$$lacking $${tool#*:}"; done; \
 	  test -z "$$lacking" || { echo "make check lacks tools of the system; Debian's packages:$$lacking"; exit 1; }
 
-# Each looks at something else; `make --jobs 2 check test-gate-versions` lets them share two processors.
+# Each looks at something else; `make --jobs 3 check test-gate-versions` lets them share two processors.
 check: style types imports documents audit
 
 style: system-tools $(CHECKED)
@@ -88,8 +88,9 @@ types: $(CHECKED)
 imports: $(CHECKED)
 	@$(BIN)/lint-imports --no-logo
 
+# What `make test` leaves out.
 documents: system-tools $(CHECKED)
-	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet -m "not systemd" tests/deploy tests/docs tests/scripts
+	@P33_TESTS_NEED_SYSTEM_TOOLS=1 $(BIN)/python -m pytest --quiet -m system_tools tests/deploy tests/docs tests/scripts
 
 audit: $(CHECKED)
 	@$(BIN)/python scripts/audit_dependencies.py
@@ -100,6 +101,10 @@ bench: $(INSTALLED)
 # Load and faults for MINUTES, with the daemon's memory measured.
 soak: $(INSTALLED)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+# Demos, one after the other, beside two busy loops a processor.
+demos-under-load: $(INSTALLED)
+	@$(BIN)/python -m tests.soak.busy_demos $(ARGS)
 
 # The pictures in docs/images, from a running demo; needs chromium and chromedriver.
 screenshots: $(INSTALLED)

@@ -123,7 +123,9 @@ EXPLAIN = """\
 Explains the answer to a plan: the answer and its reason in words, every check
 in order with the numbers it compared, what was known of position, ledger,
 hold and open permits at that moment, and whether the permit is still there.
-Reads Redis as REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
+Where the service executes plans itself, the execution follows on a time line:
+permits, order, answers, events, holds, results and booking. Reads Redis as
+REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
 
   position-state-brain explain 7f3a90c1
   position-state-brain explain 7f3a90c1 --json | jq .checks

@@ -6,8 +6,8 @@ umask 022
 
 readonly NAME=position-state-brain
 readonly UNIT=quantum-position-state-brain.service
-readonly SECRETS=(REDIS_PASSWORD BINANCE_API_KEY BINANCE_API_SECRET BINANCE_TESTNET_API_KEY
-  BINANCE_TESTNET_API_SECRET P33_PERMIT_SIGNING_KEY)
+readonly SECRETS=(REDIS_PASSWORD REDIS_SENTINEL_PASSWORD BINANCE_API_KEY BINANCE_API_SECRET
+  BINANCE_TESTNET_API_KEY BINANCE_TESTNET_API_SECRET P33_PERMIT_SIGNING_KEY)
 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly SOURCE
 
@@ -28,8 +28,9 @@ install.sh --version             say which version it installs
   --wheel FILE     install this wheel, and permit-gate's beside it, instead of building both from the checkout
   --no-enable      do not enable or start the service
 
-Secrets: REDIS_PASSWORD, BINANCE_API_KEY, BINANCE_API_SECRET, BINANCE_TESTNET_API_KEY,
-BINANCE_TESTNET_API_SECRET, P33_PERMIT_SIGNING_KEY. An empty standard input removes one.
+Secrets: REDIS_PASSWORD, REDIS_SENTINEL_PASSWORD, BINANCE_API_KEY, BINANCE_API_SECRET,
+BINANCE_TESTNET_API_KEY, BINANCE_TESTNET_API_SECRET, P33_PERMIT_SIGNING_KEY. An empty standard
+input removes one.
 TEXT
 }
 

@@ -27,6 +27,7 @@ from brain.moment import iso_utc
 from brain.plans.permit import OpenPermit, Reason
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
+from explanation.execution import Execution, explain_execution
 from explanation.traces import PlanTraces, Published
 
 _FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service is ready."
@@ -44,6 +45,7 @@ class State(StrEnum):
     SKIPPED = "asked for no permit"
     DEAD_LETTERED = "dead-lettered"
     ACKNOWLEDGED = "acknowledged, no record"
+    EXECUTION_ALONE = "known to the executor alone"
 
 
 class PermitNow(msgspec.Struct, frozen=True):
@@ -79,6 +81,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     reservation: OpenPermit | None = None
     unknown_since: str | None = None
     dead_letters: list[str] = []
+    #: Of the service's own executor; no member where it has not dealt with the plan.
+    execution: Execution | msgspec.UnsetType = msgspec.UNSET
 
 
 def symbol_of(traces: PlanTraces) -> Symbol | None:
@@ -88,12 +92,30 @@ def symbol_of(traces: PlanTraces) -> Symbol | None:
             return read_audit(traces.recorded.record).symbol
         except NotReplayableError:
             return None
-    symbol = traces.published.fields.get("symbol") if traces.published is not None else None
-    return None if symbol is None else Symbol(symbol)
+    fields = traces.execution.record if traces.published is None else traces.published.fields
+    symbol = fields.get("symbol")
+    return Symbol(symbol) if symbol else None
 
 
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
     """Explain a plan that left some trace; `reservation` is what its permit still covers."""
+    explained = _explain_decision(traces, reservation)
+    if not traces.execution.found:
+        return explained
+    decided = None
+    if explained.decision is not None and traces.recorded is not None:
+        word = "allows" if explained.decision.allow else "denies"
+        decided = _ms(traces.recorded.audit_id), f"P3.3 {word} it: {explained.decision.reason}."
+    entry_id = traces.recorded.entry_id if traces.recorded else None
+    if traces.published is not None:
+        entry_id = traces.published.entry_id
+    execution = explain_execution(
+        traces.execution, published_ms=_ms(entry_id) if entry_id else None, decided=decided
+    )
+    return msgspec.structs.replace(explained, execution=execution)
+
+
+def _explain_decision(traces: PlanTraces, reservation: OpenPermit | None) -> Explanation:
     if traces.recorded is None:
         return _of(traces, *_without_record(traces))
     try:
@@ -136,6 +158,12 @@ def _without_record(traces: PlanTraces) -> tuple[State, str, str]:
     if mark is not None:
         finding = "A result for this plan came, and no decision: should the plan still come, it is denied."
         return State.SETTLED_FIRST, finding, REASON_TEXTS[Reason.PLAN_ALREADY_SETTLED].advice
+    if published is None and traces.execution.found:
+        finding = (
+            "There is no trace of a plan with this id, and the executor has dealt with it: its order was "
+            "found without a record, or it was published long ago or on another stream."
+        )
+        return State.EXECUTION_ALONE, finding, ""
     finding = (
         "The plan was read and is not recorded: its record is gone, or it was decided before "
         "under the same plan id."

@@ -14,6 +14,7 @@ from brain.plans.permit import OpenPermit
 from explanation.compared_numbers import in_words, value_text
 from explanation.explaining import Explanation
 from explanation.printable import printable
+from permit_gate.sources import P33
 
 _OUTCOMES = {Outcome.PASSED: "passed", Outcome.DENIED: "DENIED", Outcome.SKIPPED: "not for it"}
 _RULES = {
@@ -62,6 +63,7 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True):
     not_reached: tuple[str, ...]
     based_on: tuple[Row, ...]
     permit: tuple[Row, ...]
+    execution: tuple[Row, ...] = ()
 
 
 def sections_of(explained: Explanation) -> Sections:
@@ -87,6 +89,7 @@ def sections_of(explained: Explanation) -> Sections:
         not_reached=tuple(check.name for check in explained.checks if check.outcome is Outcome.NOT_REACHED),
         based_on=() if explained.case is None else _rows(_facts(explained.case)),
         permit=_rows(_permit(explained)),
+        execution=_rows(_execution(explained)),
     )
 
 
@@ -179,3 +182,19 @@ def _permit(explained: Explanation) -> Iterator[Row]:
                 f"unknown since {explained.unknown_since}: the order may have been filled; ends by a later "
                 f"result, by the exchange's events of the order, or at {until} at latest",
             )
+
+
+def _execution(explained: Explanation) -> Iterator[Row]:
+    execution = explained.execution
+    if isinstance(execution, msgspec.UnsetType):
+        return
+    for each in execution.timeline:
+        yield each.at, each.what
+    for issuer, text in execution.permits.items():
+        if issuer != P33.name:  # which the section above has
+            yield f"{issuer}'s permit", text
+    if execution.record:
+        shown = (f"{name} {value}" for name, value in execution.record.items() if value)
+        yield "record now", ", ".join(shown)
+    if execution.held:
+        yield "hold", "the symbol is held for this order"

@@ -1,4 +1,4 @@
-"""Traces of one plan: audit record, mark, permit, reservation, stream entry, dead letters."""
+"""Traces of one plan: audit record, mark, permit, reservation, stream entry, dead letters, execution."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from brain.identifiers import EntryId, PlanId
 from brain.ledger.plan_mark import PlanMark, Settled
 from brain.ledger.unknown_outcomes import UnknownOutcome
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from explanation.execution import ExecutionTraces
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -68,8 +69,10 @@ class PlanTraces(msgspec.Struct, frozen=True):
     unknown: UnknownOutcome | None = None
     waiting_result: WaitingResult | None = None
     unknown_permits: tuple[UnknownOutcome, ...] = ()
+    execution: ExecutionTraces = ExecutionTraces()
 
     @property
     def found(self) -> bool:
         """True if there is any trace."""
-        return any((self.recorded, self.mark, self.permit, self.published, self.dead_letters))
+        traces = (self.recorded, self.mark, self.permit, self.published, self.dead_letters)
+        return any(traces) or self.execution.found

@@ -19,6 +19,7 @@ DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 MAX_DB = 9999
 
+_FOR_SENTINELS = "sentinel_password"
 _URL_TEXT = re.compile(r"[!-~]{1,1024}")
 _DB = re.compile(r"[0-9]{1,4}")
 _OPTION = re.compile(r"ssl_[a-z_]+")
@@ -50,9 +51,23 @@ class RedisAddress:
         password = f":{quote(self.password.reveal(), safe='')}" if self.password else ""
         return self._text(f"{quote(self.user, safe='')}{password}", self.options)
 
-    def with_password(self, password: Secret | None) -> RedisAddress:
-        """Return the address with `password`, unless it has one of its own."""
-        return self if self.password else replace(self, password=password)
+    @property
+    def names_sentinels(self) -> bool:
+        """Return True if Sentinels answer there, which name the server."""
+        return self.scheme.endswith("+sentinel")
+
+    @property
+    def has_sentinel_password(self) -> bool:
+        """Return True if the URL has a password for the Sentinels."""
+        return _FOR_SENTINELS in dict(parse_qsl(self.options))
+
+    def with_passwords(self, password: Secret | None, for_sentinels: Secret | None) -> RedisAddress:
+        """Return the address with each of the passwords, unless it has that one of its own."""
+        options = self.options
+        if for_sentinels and self.names_sentinels and not self.has_sentinel_password:
+            option = f"{_FOR_SENTINELS}={quote(for_sentinels.reveal(), safe='')}"
+            options = f"{options}&{option}" if options else option
+        return replace(self, password=self.password or password, options=options)
 
     def __str__(self) -> str:
         return self._text(MASK if self.user or self.password else "", "")

@@ -89,6 +89,11 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
                 yield f"{variable} is ignored: REDIS_URL is set"
         if settings.redis_url.password and settings.redis_password:
             yield "REDIS_PASSWORD is ignored: REDIS_URL has a password of its own"
+    if settings.redis_sentinel_password:
+        if not settings.redis.names_sentinels:
+            yield "REDIS_SENTINEL_PASSWORD is ignored: REDIS_URL names no Sentinels"
+        elif settings.redis_url is not None and settings.redis_url.has_sentinel_password:
+            yield "REDIS_SENTINEL_PASSWORD is ignored: REDIS_URL has a sentinel_password of its own"
     for variable, url in _exchange_urls(settings).items():
         if urlsplit(url).scheme in ("http", "ws") and not is_loopback(url):
             yield f"{variable}={url} is not encrypted: any host on the route can read and change the traffic"

@@ -55,6 +55,9 @@ class ServiceSettings:
     redis_port: int = setting("REDIS_PORT", kinds.whole(1, 65535), "6379", "Redis in parts: port")
     redis_db: int = setting("REDIS_DB", kinds.whole(0, MAX_DB), "0", "Redis in parts: number of the database")
     redis_password: Secret | None = optional("REDIS_PASSWORD", kinds.password(), "Redis in parts: password")
+    redis_sentinel_password: Secret | None = optional(
+        "REDIS_SENTINEL_PASSWORD", kinds.password(), "password of the Sentinels that REDIS_URL names"
+    )
 
     binance_api_key: Secret | None = optional(
         "BINANCE_API_KEY", kinds.credential(), "API key, required to run"
@@ -235,7 +238,7 @@ class ServiceSettings:
     def redis(self) -> RedisAddress:
         """Address of Redis. `str()` of it is for messages, `.url()` for the client."""
         if self.redis_url is not None:
-            return self.redis_url.with_password(self.redis_password)
+            return self.redis_url.with_passwords(self.redis_password, self.redis_sentinel_password)
         return redis_at(self.redis_host, self.redis_port, self.redis_db, self.redis_password)
 
     @property

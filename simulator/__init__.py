@@ -2,7 +2,8 @@
 
 It shares no code with what is tested against it. ``SimulatedExchange`` is the synchronous core; ``serve`` and
 ``running`` put it on loopback ports; ``RestApi`` answers requests in process; ``external_events`` moves
-positions as people, liquidations and stop orders do; ``Faults`` are the faults that can be injected.
+positions as people, liquidations and stop orders do; ``Faults`` are the faults that can be injected. What
+happens later happens in ``SimulatedExchange.advance``: ``keep_advancing`` calls it on time, real or virtual.
 """
 
 from simulator.events import UserEvent

@@ -63,8 +63,7 @@ class Account(PrivateStreams):
         super().__init__(seed=seed, host_ms=host_ms, faults=Faults() if faults is None else faults)
         self.listing = Listing(load_symbols() if symbols is None else symbols)
         self.leverages: dict[str, int] = {}
-        #: The largest position of a symbol in the quote asset, where it is not 20 million.
-        self.max_notionals: dict[str, Decimal] = {}
+        self._max_notionals: dict[str, Decimal] = {}
         self.api_key = api_key
         self.api_secret = api_secret
         self.public_key_pem = public_key_pem
@@ -132,7 +131,13 @@ class Account(PrivateStreams):
         return self.leverages.get(name, DEFAULT_LEVERAGE)
 
     def max_notional(self, name: str) -> Decimal:
-        return self.max_notionals.get(name, MAX_NOTIONAL)
+        """Return the largest position of a symbol in its quote asset."""
+        return self._max_notionals.get(name, MAX_NOTIONAL)
+
+    def set_max_notional(self, name: str, notional: Decimal) -> None:
+        """Change the largest position; ``ApiError`` -1121 for an unknown symbol."""
+        self._max_notionals[self.symbol(name).name] = notional
+        self.version += 1
 
     def accept_order(
         self, order: NewOrder, quantity: Decimal, *, order_type: str | None = None, announced: bool = True

@@ -171,7 +171,7 @@ class _Control:
     async def set_leverage(self, change: asked.SetLeverage) -> None:
         """Change a symbol's leverage, and the largest position that it allows."""
         if change.max_notional is not None:
-            self._exchange.max_notionals[change.symbol] = change.max_notional
+            self._exchange.set_max_notional(change.symbol, change.max_notional)
         external_events.set_leverage(self._exchange, change.symbol, change.leverage)
 
     async def change_balance(self, change: asked.ChangeBalance) -> None:

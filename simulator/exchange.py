@@ -17,7 +17,7 @@ from simulator.history import FLAT
 from simulator.listing import TRADING
 from simulator.margin import check_covered
 from simulator.order_rules import accepted_quantity
-from simulator.orders import LimitOrder, NewOrder, Order, UnfilledEnd
+from simulator.orders import LimitOrder, NewOrder, Order, UnfilledEnd, is_reached
 
 _MOST_OPEN_ORDERS = 200
 _SECOND_MS = 1000
@@ -140,16 +140,12 @@ class SimulatedExchange(Account):
 
     def _never_matches(self, request: LimitOrder, mark_price: Decimal) -> bool:
         """Return True for a FOK that does not match, or a GTX that does; ``ApiError`` where it is refused."""
-        reached = mark_price <= request.price if request.side == "BUY" else mark_price >= request.price
-        unfilled, would_take = request.time_in_force == "FOK" and not reached, False
-        if request.time_in_force == "GTX":
-            would_take = reached
+        reached = is_reached(request.side, request.price, mark_price)
+        if (request.time_in_force, reached) not in (("FOK", False), ("GTX", True)):
+            return False
         if self.faults.unfillable_limit_orders == "refused":
-            if unfilled:
-                raise errors.not_filled_at_once()
-            if would_take:
-                raise errors.not_executed_as_maker()
-        return unfilled or would_take
+            raise errors.not_executed_as_maker() if reached else errors.not_filled_at_once()
+        return True
 
     def _prevents_self_trade(self, order: Order) -> bool:
         """Expire what would trade with the account itself; True if that is the order.
@@ -200,6 +196,8 @@ class SimulatedExchange(Account):
             self.fill(order, min(order.quantity, max(now, step)), self._execution_price(order))
             return
         filling = _Filling(faults.fills_per_order, faults.fill_interval_ms, faults.expire_after_fills)
+        if order.time_in_force == "FOK":  # All of it at one moment, or nothing.
+            filling = _Filling(filling.parts, 0.0, None if filling.expire_after is None else 0)
         if faults.first_fill_after_ms:
             self._later(faults.first_fill_after_ms, order, filling, done=0)
         else:

@@ -18,6 +18,7 @@ class OrderBook:
         self._next_order_id = first_order_id
         self._by_id: dict[int, Order] = {}
         self._by_client_id: dict[str, list[Order]] = {}
+        self._by_symbol: dict[str, list[Order]] = {}
         self._open: dict[int, Order] = {}
 
     def __len__(self) -> int:
@@ -30,11 +31,15 @@ class OrderBook:
     def add(self, order: Order) -> None:
         self._by_id[order.order_id] = self._open[order.order_id] = order
         self._by_client_id.setdefault(order.client_order_id, []).append(order)
+        self._by_symbol.setdefault(order.symbol.name, []).append(order)
 
     def knows_client_id(self, client_order_id: str, *, ended_too: bool = False) -> bool:
         """Return True if an open order has that id, or any order with ``ended_too``."""
-        orders = self._by_client_id.get(client_order_id, ())
-        return any(ended_too or not order.is_final for order in orders)
+        return any(ended_too or not order.is_final for order in self.named(client_order_id))
+
+    def named(self, client_order_id: str) -> list[Order]:
+        """Return every order that ever had that client order id, oldest first."""
+        return list(self._by_client_id.get(client_order_id, ()))
 
     def find(
         self,
@@ -51,7 +56,7 @@ class OrderBook:
         if order_id is not None:
             named = [self._by_id[order_id]] if order_id in self._by_id else []
         else:
-            named = self._by_client_id.get(client_order_id or "", [])
+            named = self.named(client_order_id or "")
         for order in reversed(named):
             is_visible = visible_at_ms is None or order.visible_from_ms <= visible_at_ms
             if order.symbol.name == symbol and is_visible:
@@ -74,8 +79,9 @@ class OrderBook:
             order.status = "CANCELED"
             del self._by_id[order.order_id]
             self._by_client_id[order.client_order_id].remove(order)
+            self._by_symbol[order.symbol.name].remove(order)
         self._open.clear()
 
     def of(self, symbol: str) -> list[Order]:
         """Return the symbol's orders, oldest first."""
-        return [order for order in self._by_id.values() if order.symbol.name == symbol]
+        return list(self._by_symbol.get(symbol, ()))

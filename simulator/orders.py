@@ -102,9 +102,7 @@ class Order:
 
     def matches(self, price: Decimal) -> bool:
         """Return True if the order may be executed at a market price."""
-        if not self.is_limit:
-            return True
-        return price <= self.price if self.side == "BUY" else price >= self.price
+        return not self.is_limit or is_reached(self.side, self.price, price)
 
     def book(self, fill: Fill) -> None:
         """Count an execution in."""
@@ -139,6 +137,11 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def quantity(self) -> Decimal:
         return abs(self.delta)
+
+
+def is_reached(side: Side, limit_price: Decimal, market_price: Decimal) -> bool:
+    """Return True if a market price is as good as a limit, or better."""
+    return market_price <= limit_price if side == "BUY" else market_price >= limit_price
 
 
 def closes_leg(position_side: str | None, side: str | None) -> bool:

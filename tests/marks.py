@@ -36,17 +36,19 @@ _BY_FIXTURE = {
     "terminal": "process",
 }
 _SLOW = {"process", "redis", "simulation", "browser", "timing"}
+#: Long tests begin first: one that begins last lets all other workers wait.
+_LONGEST_FIRST = ("simulation", "process", "browser", "redis")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests, and put those marked `timing` at the end."""
+    """Mark the tests, and sort them: the longest first, those marked `timing` at the end."""
     servers = known_servers()
     values: set[str | Path] = {"a-redis", *servers, *servers.values()}
     for item in items:
         for mark in _marks(item, values):
             item.add_marker(mark)
-    items.sort(key=lambda item: "timing" in _marks_of(item))
+    items.sort(key=_place)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,6 +81,12 @@ def _marks(item: pytest.Item, servers: set[str | Path]) -> Iterator[str]:
         yield "redis"
     if item.get_closest_marker("system_tools") or item.get_closest_marker("systemd"):
         yield "process"
+
+
+def _place(item: pytest.Item) -> tuple[bool, int]:
+    marks = _marks_of(item)
+    found = (number for number, mark in enumerate(_LONGEST_FIRST) if mark in marks)
+    return "timing" in marks, next(found, len(_LONGEST_FIRST))
 
 
 def _marks_of(item: pytest.Item) -> set[str]:

@@ -144,6 +144,9 @@ class Executor:
             self._log.error("The record of an order cannot be read", plan_id=plan_id, error=error)
         for record in opened.records:
             await self._resume(record, session.heartbeat)
+        for live in self._live_orders.all():
+            # Another process may have moved it, or ended it, while that held the lease.
+            await self._writer.compare(live, session.heartbeat)
         self._show()
 
     async def _sweep(self, session: Session) -> None:

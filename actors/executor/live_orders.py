@@ -75,8 +75,8 @@ class LiveOrder:
         self._changed.unpark_all()
 
     async def changed(self) -> None:
-        """Wait until more is known than is stored."""
-        while not self.behind:
+        """Wait until more is known than is stored, or the stored record has ended."""
+        while not self.behind and not self.stored.phase.ended:
             await self._changed.park()
 
     async def priced(self) -> None:
@@ -133,21 +133,28 @@ class RecordWriter:
             async def write(fence: FencingToken, step: OrderProgress = step) -> bool:
                 return await self._store.record_progress(fence, step)
 
-            if await self.until_stored(write, heartbeat):
+            written = await self.until_stored(write, heartbeat)
+            if not written:
+                stored = await self.read(after.plan_id, heartbeat)
+                written = stored == after  # by this call, whose first answer was lost
+                if stored is None:
+                    # Evicted, or deleted: it is written anew, from what is known here.
+                    self._log.error("The record of an order is gone", plan_id=after.plan_id)
+                    live.stored = msgspec.structs.replace(before, version=0)
+                elif not written:
+                    live.stored = stored
+                    live.learn(progress.merge(stored, known), "takeover")
+            if written:
                 self._written(live, after)
                 if due:
                     self._reports.told(after, latency_ms=live.latency_ms)
-                continue
-            stored = await self.read(after.plan_id, heartbeat)
-            if stored is None:
-                # Evicted, or deleted: it is written anew, from what is known here.
-                self._log.error("The record of an order is gone", plan_id=after.plan_id)
-                live.stored = msgspec.structs.replace(before, version=0)
-            elif stored == after:
-                self._written(live, after)
-            else:
-                live.stored = stored
-                live.learn(progress.merge(stored, known), "takeover")
+
+    async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
+        """Take in what another process has written of an order."""
+        stored = await self.read(live.stored.plan_id, heartbeat)
+        if stored is not None and stored.version > live.stored.version:
+            live.stored = stored
+            live.learn(progress.merge(stored, live.known), "takeover")
 
     async def read(self, plan_id: PlanId, heartbeat: Heartbeat) -> OrderRecord | None:
         """Read a record, as soon as Redis answers."""

@@ -10,7 +10,7 @@ import trio
 
 from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
 from actors.executor.plans import GrantedPlan, RefusedPlan, TakenPlan
-from actors.executor.preparation import OrderPreparation, request_of
+from actors.executor.preparation import OrderDraft, OrderPreparation, request_of
 from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
 from actors.executor.rules import ExecutorRules
@@ -79,17 +79,15 @@ class OrderSender:
         self, granted: GrantedPlan, fence: FencingToken, stopping: trio.Event
     ) -> Begun | RefusedPlan | LookAgain | TakenPlan | None:
         """Consume the permits and write the record, when it is the plan's turn; None: a stop came first."""
-        draft = self._preparation.draft(granted)
-        if isinstance(draft, str):
-            return RefusedPlan(draft, granted.waited_ms)
+        planned = self._preparation.draft(granted)
+        if isinstance(planned, str):
+            return RefusedPlan(planned, granted.waited_ms)
         with ExitStack() as turn:
-            with trio.move_on_at(granted.in_hand.deadline_sec) as waiting:
-                await self._take_turn(granted.plan.symbol, draft.leg, turn)
-                error = await self._preparation.set_leverage(granted, draft)
-                if error is not None:
-                    return RefusedPlan(error, granted.waited_ms)
-            if waiting.cancelled_caught:
-                return RefusedPlan(_TOO_LATE, granted.waited_ms)
+            draft: OrderDraft | str = _TOO_LATE
+            with trio.move_on_at(granted.in_hand.deadline_sec):
+                draft = await self._draft_in_turn(granted, planned.leg, turn)
+            if isinstance(draft, str):
+                return RefusedPlan(draft, granted.waited_ms)
             if stopping.is_set():
                 return None
             if draft.kind is not Kind.NONE:
@@ -106,6 +104,14 @@ class OrderSender:
                 return Begun(live, turn.pop_all())
             self._live_orders.remove(live)
             return self._not_begun(granted, reply)
+
+    async def _draft_in_turn(self, granted: GrantedPlan, leg: Leg, turn: ExitStack) -> OrderDraft | str:
+        """Return the order, or the reason for none, when the orders before it are over."""
+        await self._take_turn(granted.plan.symbol, leg, turn)
+        draft = self._preparation.draft(granted)
+        if isinstance(draft, str):
+            return draft
+        return await self._preparation.set_leverage(granted, draft) or draft
 
     async def send(self, begun: Begun, heartbeat: Heartbeat) -> None:
         """Send the order, once, and write and publish what comes of it; ends when it is final."""

@@ -23,6 +23,7 @@ _SKEW_NOTICED_SEC, _SKEW_HARMFUL_SEC = 0.5, 5.0
 _NEARLY_FULL = 0.9
 _APPEND_ONLY = "redis append-only"
 _EVICTION = "redis eviction"
+_NO_SENTINEL = "no Sentinel names the primary"
 
 
 def reach(redis: RedisReading) -> Finding:
@@ -42,6 +43,11 @@ def reach(redis: RedisReading) -> Finding:
             )
         elif str(meaning).startswith("LOADING"):
             fix = "wait: it reads its data after a start"
+        elif _NO_SENTINEL in str(meaning):
+            fix = (
+                "let the Sentinels in REDIS_URL answer; their login: sentinel_username there and "
+                "REDIS_SENTINEL_PASSWORD"
+            )
         elif isinstance(meaning, WrongServerError):
             fix = "REDIS_URL or REDIS_HOST must name the primary, or the Sentinels that know it"
         else:

@@ -47,8 +47,9 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
 
 
 def roles_text(roles: frozenset[Role]) -> str:
-    """Name the roles in their order."""
-    return " and ".join(role for role in Role if role in roles)
+    """Name the roles in their order, as in `roles universe and executor`."""
+    names = [role for role in Role if role in roles]
+    return f"role{'s' if len(names) > 1 else ''} {' and '.join(names)}"
 
 
 def played_text(roles: frozenset[Role]) -> str:

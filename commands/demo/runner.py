@@ -190,7 +190,7 @@ async def _run(
                 await services.wait_for_prices(names)
             except NotInTimeError as error:
                 raise ChildTooSlowError(f"the daemon did not read in time: {error}") from error
-        own = f", in the roles {roles_text(roles)}" if roles else ""
+        own = f", in the {roles_text(roles)}" if roles else ""
         screen.say_up(f"the daemon, with an environment of its own{own}")
         screen.say(
             f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"

@@ -142,7 +142,8 @@ def summary_view(summary: Summary) -> RenderableType:
     rows.add_row("plans", f"{tally.plans} in {summary.duration_sec:.1f} s")
     rows.add_row("allowed", f"{tally.total(Verdict.ALLOWED)}: {_counts(most_frequent(tally.kinds))}")
     rows.add_row("denied", f"{tally.total(Verdict.DENIED)}: {_counts(tally.by_reason(Verdict.DENIED))}")
-    rows.add_row("no permit", f"{tally.total(Verdict.REFUSED)}: {_counts(tally.by_reason(Verdict.REFUSED))}")
+    refused = "no order" if tally.execution_ms else "no permit"
+    rows.add_row(refused, f"{tally.total(Verdict.REFUSED)}: {_counts(tally.by_reason(Verdict.REFUSED))}")
     until = "decision" if tally.execution_ms else "permit consumed"
     rows.add_row("permit latency", f"{_spread_ms(tally.permit_ms)}  (plan published to {until})")
     if tally.execution_ms:

@@ -15,6 +15,7 @@ from brain.plans.permit import OpenPermit
 from brain.plans.plan_fields import read_plan
 from brain.text_fields import text_fields
 from commands.clients.redis_reading import Fields, RedisReading, text_of
+from commands.explain.execution_lookup import look_for_execution
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
 from store.records import id_order
@@ -51,6 +52,9 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
         if fields.get(b"plan_id", b"") == wanted:
             dead_letters.append(DeadLetter(dead_id, fields.get(b"error", b"").decode(errors="replace")))
     unknown = _unknown(redis)
+    first_id = recorded.entry_id if recorded else published.entry_id if published else EntryId("")
+    milliseconds = first_id.partition("-")[0]
+    published_ms = int(milliseconds) if milliseconds.isdecimal() else None
     return PlanTraces(
         plan_id=plan_id,
         now_ms=redis.now_ms(),
@@ -65,6 +69,7 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
         unknown=unknown.get(plan_id),
         unknown_permits=tuple(outcome for other, outcome in unknown.items() if other != plan_id),
         waiting_result=_waiting_result(redis, wanted),
+        execution=look_for_execution(plan_id, published_ms, redis),
     )
 
 

@@ -37,6 +37,8 @@ def _sections(explained: Sections) -> Iterator[RenderableType]:
     if explained.based_on:
         yield _section("What they were based on", _rows(explained.based_on))
     yield _section("Permit", _rows(explained.permit))
+    if explained.execution:
+        yield _section("Execution", _rows(explained.execution))
 
 
 def _headline(explained: Sections) -> Text:

@@ -158,6 +158,7 @@ class Role(msgspec.Struct, frozen=True):
     mode: str = "?"
     doing: str = ""
     stale: bool | None = None
+    waits_for: str | None = None
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -119,7 +119,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     yield from _ledgers(status)
     yield from _unknown(status)
     for name, role in status.roles.items():
-        yield name, Text(printable(role.mode), "yellow" if role.stale else ""), role.doing
+        yield name, Text(printable(role.mode), "yellow" if role.stale or role.waits_for else ""), role.doing
     yield _weight(status)
     lease = status.lease
     if lease.held:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX [ROLE…]]` writes
-# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe)
+# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe, executor)
 # gives the service's user what that role needs. Passwords that are there are kept: running it again changes none.
 set -euo pipefail
 umask 077
@@ -23,7 +23,9 @@ for role in "${@:3}"; do
   }
   rights+=" $(<"$here/roles/$role.acl")"
 done
-users=$(sed "1s|\$|$rights|" "$here/users.acl" | sed "s/~quantum:/~$prefix:/g")
+users=$(<"$here/users.acl")
+service=${users%%$'\n'*}
+users=$(sed "s/~quantum:/~$prefix:/g" <<<"$service$rights${users#"$service"}")
 nobody=$(printf '0%.0s' {1..64})
 
 mkdir -p "$folder"

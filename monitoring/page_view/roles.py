@@ -21,4 +21,6 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
     executor = shown.executor
     if not isinstance(executor, msgspec.UnsetType):
         tone = Tone.ASIDE if executor.open_orders is None else Tone.GOOD
+        if executor.waits_for is not None:
+            tone = Tone.WATCH
         yield Role("executor", executor.mode, tone, executor.doing)

@@ -232,12 +232,14 @@ class UniverseShown(msgspec.Struct, frozen=True, kw_only=True):
 class ExecutorShown(msgspec.Struct, frozen=True, kw_only=True):
     """The executor: `mode` is `on` or `dry_run`, `doing` a sentence.
 
-    `open_orders`: the number of orders that are not final; null where this instance sends none.
+    `open_orders`: the number of orders that are not final; null where this instance sends none. `waits_for`:
+    another executor of the same plans, null where there is none.
     """
 
     mode: str
     doing: str
     open_orders: int | None = None
+    waits_for: str | None = None
 
 
 class RolesShown(msgspec.Struct, frozen=True, kw_only=True):

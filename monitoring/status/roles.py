@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from channels import Channels, UniverseState
@@ -9,6 +11,9 @@ from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
 from settings import Settings
+
+#: Begin of what an executor waits for while another one reads the plans (`actors/one_player.py`).
+_ANOTHER = "another executor works on "
 
 
 class RolesSource:
@@ -22,15 +27,15 @@ class RolesSource:
         self._clocks = clocks
         self._registry = registry
 
-    def shown(self) -> RolesShown | msgspec.UnsetType:
-        """Return the roles; unset where all are off."""
+    def shown(self, waits: Sequence[tuple[str, str]]) -> RolesShown | msgspec.UnsetType:
+        """Return the roles; unset where all are off. `waits`: the tree's, as (path, dependency)."""
         publishes = self._channels.universe_channels is not None
         executes = self._channels.open_executions is not None
         if not publishes and not executes:
             return msgspec.UNSET
         return RolesShown(
             universe=self._universe_shown() if publishes else msgspec.UNSET,
-            executor=self._executor_shown() if executes else msgspec.UNSET,
+            executor=self._executor_shown(waits) if executes else msgspec.UNSET,
         )
 
     def universe(self) -> UniverseState | None:
@@ -63,10 +68,13 @@ class RolesSource:
             error=state.error or None,
         )
 
-    def _executor_shown(self) -> ExecutorShown:
+    def _executor_shown(self, waits: Sequence[tuple[str, str]]) -> ExecutorShown:
         mode, lease = self._settings.executing, self._channels.lease.value
         if lease is None or lease.fence is None:
             return ExecutorShown(mode=mode, doing="waits for the lease")
+        for path, what in waits:
+            if path.endswith("/executor") and what.startswith(_ANOTHER):
+                return ExecutorShown(mode=mode, doing=f"waits: {what}", waits_for=what)
         if mode == "dry_run":
             return ExecutorShown(mode=mode, doing="publishes what it would send, and sends no order")
         open_orders = round(self._registry.value("exec_open_orders") or 0)

@@ -147,7 +147,7 @@ class StatusSource:
             ],
             settings=self._settings,
             unknown_executions=self._unknown_shown(now),
-            roles=self._roles.shown(),
+            roles=self._roles.shown(self._tree().waiting()),
             open_executions=open_executions_shown(self._channels),
         )
 

@@ -1,8 +1,8 @@
 """Runs the tests on each major version of redis-py that is supported: `make test-gate-versions`.
 
 Each version is installed into a folder of its own, which comes before the interpreter's own packages; the
-other dependencies of the tests are the interpreter's. Every other version runs without hiredis. Exit code 1
-if anything failed.
+other dependencies of the tests are the interpreter's. Every other version runs without hiredis. As many
+versions run at once as there are processors. Exit code 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -23,6 +24,9 @@ REQUIREMENTS = (
     "redis[hiredis]==7.0.0",  # the first with pushes, and the only 7 without maintenance notices on asyncio
     "redis==8.1.0",
 )
+#: Failed over by real Sentinels: the oldest, and the first with pushes. `make test` does it on the newest.
+FAILED_OVER = (REQUIREMENTS[0], REQUIREMENTS[3])
+_FAILOVERS = "test_a_gate_follows_the_primary_that_sentinels_name"
 _VERSION = "import redis; print(redis.__version__)"
 
 
@@ -50,6 +54,7 @@ def tested(requirement: str) -> bool:
                 *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS)),
                 # What does not depend on redis-py.
                 *(f"--ignore={TESTS / name}" for name in ("test_distribution.py", "test_reading.py")),
+                *([] if requirement in FAILED_OVER else ["-k", f"not {_FAILOVERS}"]),
             ],
             env=environment,
             stdout=subprocess.PIPE,
@@ -69,5 +74,5 @@ def tested(requirement: str) -> bool:
 
 
 if __name__ == "__main__":
-    verdicts = [tested(requirement) for requirement in REQUIREMENTS]
-    sys.exit(not all(verdicts))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sys.exit(not all(list(pool.map(tested, REQUIREMENTS))))

@@ -10,7 +10,7 @@ import msgspec
 
 from brain.identifiers import EntryId, FencingToken
 from store.consumers import GroupConsumer
-from store.errors import GroupExistsError, GroupLostError
+from store.errors import GroupExistsError, GroupLostError, StoreRefusedError
 from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import Entry
@@ -79,6 +79,11 @@ class RedisConsumerGroup:
             with naming(self.stream):
                 rows = await self.writes.command("XINFO", "CONSUMERS", self.stream, self.group)
         except GroupLostError:
+            return []
+        except StoreRefusedError as error:
+            # The stream is gone, and its groups with it.
+            if "no such key" not in str(error):
+                raise
             return []
         found = [
             GroupConsumer(

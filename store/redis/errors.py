@@ -65,8 +65,6 @@ _BY_BEGINNING: tuple[tuple[str, type[StoreError]], ...] = (
     *((beginning, WrongRightsError) for beginning in _IN_SCRIPT_REFUSED),
     ("Script attempted to access a non local key", WrongServerError),
     ("Lua script attempted to access a non local key", WrongServerError),
-    # Of XINFO: the stream is gone, and its groups with it.
-    ("no such key", GroupLostError),
     ("SELECT is not allowed in cluster mode", WrongServerError),
     ("DB index is out of range", WrongServerError),
 )

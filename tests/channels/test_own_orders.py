@@ -76,7 +76,8 @@ async def test_no_final_state_and_no_fill_is_ever_lost(states: list[tuple[OrderS
             assert (left.status.is_final, left.cumulative) == max(own)
 
 
-def test_without_an_executor_there_is_no_such_channel() -> None:
+def test_without_an_executor_its_channels_do_not_exist() -> None:
     assert Channels(1).own_orders is None
+    assert Channels(1).open_executions is None
     names = {channel.name for channel in Channels(1, executor=True).all()}
-    assert names - {channel.name for channel in Channels(1).all()} == {"own_orders"}
+    assert names - {channel.name for channel in Channels(1).all()} == {"own_orders", "open_executions"}

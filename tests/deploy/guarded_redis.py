@@ -15,7 +15,7 @@ from tests.deploy.retrying import patiently
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 PASSWORD = "correct horse"
-_ADMIN = "test-admin"
+ADMIN = "test-admin"
 
 
 class GuardedRedis:
@@ -32,7 +32,7 @@ class GuardedRedis:
     def admin(self) -> Any:
         """A client that may do everything, for the world around the service."""
         return redis.Redis(
-            unix_socket_path=str(self.socket), username=_ADMIN, password=PASSWORD, decode_responses=True
+            unix_socket_path=str(self.socket), username=ADMIN, password=PASSWORD, decode_responses=True
         )
 
     def reload(self, rules: str) -> None:
@@ -60,7 +60,7 @@ def guarded_redis(
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
     acl = made / "users.acl"
     digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
-    acl.write_text(f"{acl.read_text()}user {_ADMIN} on #{digest} ~* &* +@all\nuser default off\n")
+    acl.write_text(f"{acl.read_text()}user {ADMIN} on #{digest} ~* &* +@all\nuser default off\n")
     server = GuardedRedis(folder)
     process = subprocess.Popen(  # noqa: S603 - the system's own redis-server
         [

@@ -1,4 +1,4 @@
-"""deploy/redis/users.acl: the service's user can take each step of the executor."""
+"""deploy/redis/roles/executor.acl: with it the service's user can take each step of the executor."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ pytestmark = pytest.mark.system_tools
 
 @pytest.fixture
 def guarded(system_redis: Path, tmp_path: Path) -> Iterator[GuardedRedis]:
-    with guarded_redis(system_redis, tmp_path) as server:
+    with guarded_redis(system_redis, tmp_path, roles=["executor"]) as server:
         yield server
 
 
-async def test_the_executor_takes_each_of_its_steps_with_the_services_rights_alone(
+async def test_the_executor_takes_each_of_its_steps_with_the_rights_of_its_role(
     guarded: GuardedRedis,
 ) -> None:
     keys = Keys("quantum")
@@ -47,9 +47,11 @@ async def test_the_executor_takes_each_of_its_steps_with_the_services_rights_alo
         fence = (await store.hold_lease("first", None, 60_000)).fence
         for group in (store.executions, store.dry_runs, store.manual_plans):
             await group.create(lost=True)
+            assert await group.consumers() == []
             await group.read_new(count=1, block_ms=0)
             await group.recover(fence=fence, after="0", idle_ms=0, count=1)
             await group.dead_letter(fence, ENTRY, ("error", "evaluation_failed"))
+        await store.executions.take_part(fence)
         await store.execution_run(None)
         assert not await store.manual_lane_open()
         permits = ((f"quantum:permit:{PLAN}", b"{}", None), (keys.permit(PLAN), b"{}", None))

@@ -17,6 +17,7 @@ import trio
 
 from monitoring.service_log import version
 from simulator import RunningSimulator
+from tests.deploy.wheelhouse import fill
 from tests.integration.conftest import simulator as simulator
 from tests.integration.surroundings import environment, is_ready
 from tests.integration.waiting import until
@@ -115,6 +116,17 @@ def host(tmp_path: Path) -> Host:
     return Host(root, checkout)
 
 
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pip take wheels in place of a package index."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    fill(folder)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+
+
+@pytest.mark.usefixtures("wheels")
 async def test_install_upgrade_roll_back_uninstall(
     host: Host, redis_server: str, simulator: RunningSimulator
 ) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import signal
-import stat
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -198,16 +195,19 @@ def commands_of(server: GuardedRedis, user: str) -> set[str]:
     return {name.upper() for name in re.findall(r"\+([a-z]+)", granted)}
 
 
-def test_it_may_use_the_commands_that_its_code_names_and_no_others(guarded: GuardedRedis) -> None:
+def test_with_all_roles_it_may_use_the_commands_that_its_code_names_and_no_others(
+    system_redis: Path, tmp_path: Path
+) -> None:
     folder = Path(store.__file__).parent
     called = {name for lua in folder.glob("scripts/*.lua") for name in _CALLED.findall(lua.read_text())}
     sent = {name for code in folder.glob("**/*.py") for name in _SENT.findall(code.read_text())}
     assert {"HSET", "XADD", "XACK"} <= called
     assert {"XREADGROUP", "INFO", "MGET"} <= sent
     # By redis-py itself: scripts, whether the connection lives, which database.
-    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels, XINFO for roles that read streams.
-    by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL", "XINFO"}
-    assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
+    # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels.
+    by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL"}
+    with guarded_redis(system_redis, tmp_path, roles=["universe", "executor"]) as guarded:
+        assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
 
 
 #: What a user may not do, as at redis-cli.
@@ -225,7 +225,13 @@ REFUSED = {
         "CLIENT KILL TYPE normal",
         "REPLICAOF NO ONE",
         "SUBSCRIBE anything",
-        # Other services' work: plans, intents, the Governor's permits and switches.
+        # Other services' work: plans, intents, the Governor's permits and switches, and the executor's.
+        "XADD quantum:stream:apply.result * plan_id forged",
+        "SET quantum:reconcile:hold:BTCUSDT 1",
+        "DEL quantum:reconcile:hold:BTCUSDT",
+        "SET quantum:cooldown:last_exec_ts:BTCUSDT 0",
+        "DEL quantum:permit:a-governors",
+        "GET quantum:executor:order:a-plan",
         "XADD quantum:stream:apply.plan * plan_id forged",
         "XADD quantum:stream:apply.plan.manual * plan_id forged",
         "XADD quantum:stream:trade.intent * symbol BTCUSDT",
@@ -286,37 +292,3 @@ def test_a_user_may_do_its_work_and_nothing_else(guarded: GuardedRedis, user: st
         client.execute_command(*command.split(" "))
     assert [line["username"] for line in refused_by_rights(guarded)] == [user]
     assert guarded.admin().dbsize() == 0
-
-
-def test_as_shipped_no_user_can_log_in() -> None:
-    users = (DEPLOY / "redis" / "users.acl").read_text()
-    names = re.findall(r"^user (\S+) on #0{64} ", users, flags=re.M)
-    assert names == ["p33", "p33-gate", "p33-operator"]
-    assert len(users.splitlines()) == len(names)
-    assert "nopass" not in users
-    assert ">" not in users
-
-
-def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_stay(tmp_path: Path) -> None:
-    make = [str(DEPLOY / "redis" / "make-users.sh"), str(tmp_path / "secrets"), "other"]
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
-    first = (tmp_path / "secrets/users.acl").read_text()
-    assert "quantum" not in first
-    assert " ~other:p33:* " in first
-    for user in ("p33", "p33-gate", "p33-operator"):
-        path = tmp_path / f"secrets/{user}.password"
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        password = path.read_text()
-        assert re.fullmatch(r"[A-Za-z0-9]{30,}", password)
-        assert f"user {user} on #{hashlib.sha256(password.encode()).hexdigest()} " in first
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
-    assert (tmp_path / "secrets/users.acl").read_text() == first
-    subprocess.run([*make, "universe"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    with_role = (tmp_path / "secrets/users.acl").read_text()
-    begin, rights = first.splitlines()[0], with_role.splitlines()[0]
-    assert rights.startswith(f"{begin} (")
-    assert rights.endswith(" ~other:cfg:universe:* ~other:universe:shadow:* ~other:stream:universe.events)")
-    assert with_role.splitlines()[1:] == first.splitlines()[1:]
-    unknown = subprocess.run([*make, "nothing"], capture_output=True, text=True, check=False)  # noqa: S603
-    assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert unknown.stderr.startswith("make-users.sh: no role nothing; there are: ")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,13 @@ from tests.integration.conftest import simulator as simulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline
 from tests.integration.surroundings import environment, trade
+from tests.integration.waiting import until
 
 OPERATIONS, INTEGRATION, PERMITS = "docs/operations.md", "docs/integration.md", "docs/permits.md"
 #: What is shown here does not hang on how fast the machine is.
 PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60", "P33_STALE_THRESHOLD_SEC": "25"}
 WITHIN_SEC = 20.0
+NO_UNIVERSE = "P3.3 allowlist source=none "
 #: Of an example: a service that runs already reads the universe once a minute.
 LONGEST_PAUSE_SEC = 90.0
 
@@ -50,8 +53,18 @@ def test_every_example_is_run_by_one_of_the_tests_below() -> None:
     assert shown == run
 
 
-async def test_the_integration_guide_works_as_pasted_on_default_settings(
-    redis_server: str, simulator: RunningSimulator, tmp_path: Path
+@pytest.mark.parametrize(
+    ("service_first", "settings"),
+    # A service that runs already reads the universe once a minute by default.
+    [(False, {}), (True, {"P33_ALLOWLIST_REFRESH_S": "5"})],
+    ids=["universe-first", "service-first"],
+)
+async def test_the_integration_guide_works_as_pasted_on_default_settings_whatever_comes_first(
+    redis_server: str,
+    simulator: RunningSimulator,
+    tmp_path: Path,
+    service_first: bool,
+    settings: dict[str, str],
 ) -> None:
     port = free_port()
     # Addresses and keys are all that is given.
@@ -64,12 +77,20 @@ async def test_the_integration_guide_works_as_pasted_on_default_settings(
         "BINANCE_API_SECRET": simulator.exchange.api_secret,
     }
     imports, universe, *others = examples(INTEGRATION)
-    async with reader({**given, "SERVICE_URL": f"http://127.0.0.1:{port}"}, tmp_path) as pasting:
+    async with (
+        reader({**given, "SERVICE_URL": f"http://127.0.0.1:{port}"}, tmp_path) as pasting,
+        AsyncExitStack() as service,
+    ):
         await pasting.paste(INTEGRATION, imports, WITHIN_SEC)
+        run = daemon_process({**given, **settings, "P33_METRICS_PORT": str(port)})
+        if service_first:
+            daemon = await service.enter_async_context(run)
+            await until(lambda: NO_UNIVERSE in daemon.output, "it finds no universe", WITHIN_SEC)
         await pasting.paste(INTEGRATION, universe, WITHIN_SEC)
-        async with daemon_process({**given, "P33_METRICS_PORT": str(port)}):
-            for block in others:
-                await pasting.paste(INTEGRATION, block, LONGEST_PAUSE_SEC)
+        if not service_first:
+            await service.enter_async_context(run)
+        for block in others:
+            await pasting.paste(INTEGRATION, block, LONGEST_PAUSE_SEC)
     pipeline = Pipeline(redis_server)
     assert pipeline.decisions() == {"entry-1": 1, "exit-1": 1, "repair-1": 1}
     assert pipeline.dead_letters(PLANS) + pipeline.dead_letters(RESULTS) == []

@@ -125,7 +125,7 @@ async def _head(stream: trio.SocketStream) -> str | None:
 class Orders:
     """Order requests to an address, with what they share with others."""
 
-    def __init__(self, url: str, *, timeout_sec: float = 0.5, names: NameResolver | None = None) -> None:
+    def __init__(self, url: str, *, timeout_sec: float = 2.0, names: NameResolver | None = None) -> None:
         self.clock = AdvancedClock()
         self.server_time = ServerTime()
         self.budget = WeightBudget(self.clock, 1200, exchange_ms=self.server_time.exchange_ms)
@@ -168,7 +168,7 @@ async def raw_exchange(answer: Answer) -> AsyncIterator[RawExchange]:
 
 @asynccontextmanager
 async def orders_to(
-    exchange: RawExchange, *, timeout_sec: float = 0.5, names: NameResolver | None = None
+    exchange: RawExchange, *, timeout_sec: float = 2.0, names: NameResolver | None = None
 ) -> AsyncIterator[Orders]:
     """Yield order requests to that exchange."""
     orders = Orders(f"http://127.0.0.1:{exchange.port}", timeout_sec=timeout_sec, names=names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -11,34 +13,55 @@ import trio
 from brain.execution.orders import Accepted, NotSent, Refused, Unknown
 from exchange.names import NameResolver
 from tests.background import background
-from tests.exchange.raw_exchange import Orders, an_order, answering, orders_to, place, raw_exchange
+from tests.exchange.raw_exchange import (
+    Orders,
+    RawExchange,
+    an_order,
+    answering,
+    orders_to,
+    place,
+    raw_exchange,
+)
 
 OUTSIDE = "Timestamp for this request is outside of the recvWindow."
 
 
-class LateNames(NameResolver):
-    """A resolver during whose lookups the clock goes on."""
+class EventfulNames(NameResolver):
+    """A resolver during whose lookups something happens: a step on the way to the first byte."""
 
-    def __init__(self, nursery: trio.Nursery, passing_sec: float) -> None:
-        super().__init__(nursery)
-        self.passing_sec = passing_sec
-        self.orders: Orders | None = None
+    happens: Callable[[], object] = staticmethod(lambda: None)
 
     async def addresses(self, host: str) -> tuple[str, ...]:
-        if self.orders is not None:
-            self.orders.clock.ahead_sec += self.passing_sec
+        self.happens()
         return await super().addresses(host)
+
+
+@asynccontextmanager
+async def stepwise() -> AsyncIterator[tuple[RawExchange, Orders, EventfulNames]]:
+    async with raw_exchange(answering(200)) as exchange, trio.open_nursery() as nursery:
+        names = EventfulNames(nursery)
+        async with orders_to(exchange, names=names) as orders:
+            yield exchange, orders, names
 
 
 @pytest.mark.parametrize(("passing_sec", "sent"), [(2.5, True), (3.5, False)])
 async def test_the_deadline_is_checked_right_before_the_first_byte(passing_sec: float, sent: bool) -> None:
-    async with raw_exchange(answering(200)) as exchange, trio.open_nursery() as nursery:
-        names = LateNames(nursery, passing_sec)
-        async with orders_to(exchange, names=names) as orders:
-            names.orders = orders
-            outcome = await place(orders)
+    async with stepwise() as (exchange, orders, names):
+
+        def pass_time() -> None:
+            orders.clock.ahead_sec += passing_sec
+
+        names.happens = pass_time
+        outcome = await place(orders)
         assert isinstance(outcome, Accepted) if sent else outcome == NotSent("late")
     assert len(exchange.orders) == sent
+
+
+async def test_a_ban_that_begins_while_connecting_stops_the_order() -> None:
+    async with stepwise() as (exchange, orders, names):
+        names.happens = partial(orders.budget.ban, 30)
+        assert await place(orders) == NotSent("ban")
+    assert exchange.orders == []
 
 
 async def test_an_order_past_its_window_opens_no_connection() -> None:
@@ -107,7 +130,7 @@ async def test_an_order_uses_the_connection_that_was_opened_before_it() -> None:
 
 
 async def test_without_a_connection_the_next_order_opens_one() -> None:
-    async with raw_exchange(answering(200)) as exchange, orders_to(exchange, timeout_sec=0.1) as orders:
+    async with raw_exchange(answering(200)) as exchange, orders_to(exchange, timeout_sec=0.5) as orders:
         exchange.reads_hang = True
         async with background(orders.entry.keep_connected):
             assert await orders.answered("ping") == "unreachable"

@@ -36,7 +36,7 @@ class OrderParts:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         counts = OrderCounts(parts.clock, per_10s=240, per_min=960, exchange_ms=parts.server_time.exchange_ms)
-        self.entry: OrderRequests = parts.rest.order_entry(counts, timeout_sec=0.5)
+        self.entry: OrderRequests = parts.rest.order_entry(counts, timeout_sec=2.0)
 
     def request(self, **changes: object) -> OrderRequest:
         request = OrderRequest(

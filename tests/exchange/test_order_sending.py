@@ -38,7 +38,7 @@ async def outcome_of(answer: Answer) -> tuple[OrderOutcome, RawExchange]:
 
 async def test_an_order_is_one_request_with_the_time_and_window_that_were_fixed_for_it() -> None:
     async with raw_exchange(answering(200)) as exchange, orders_to(exchange) as orders:
-        request = an_order(orders.clock.now())
+        request = an_order(orders.clock.now().earlier_by(1.5))
         outcome = await orders.entry.place_order(request)
         [asked] = exchange.orders
     assert isinstance(outcome, Accepted)
@@ -119,7 +119,7 @@ async def test_an_answer_that_stops_in_the_middle_is_unknown_when_the_time_for_a
     began_sec = trio.current_time()
     outcome, exchange = await outcome_of(stall)
     assert isinstance(outcome, Unknown)
-    assert 0.5 <= trio.current_time() - began_sec < 2
+    assert 2 <= trio.current_time() - began_sec < 4
     assert len(exchange.orders) == 1
 
 
@@ -179,10 +179,15 @@ async def test_a_used_connection_that_closes_while_the_order_is_on_its_way_is_un
 
 
 async def test_a_cancelled_order_stays_cancelled() -> None:
-    async with raw_exchange(hang) as exchange, orders_to(exchange, timeout_sec=5) as orders:
-        with trio.move_on_after(0.1) as scope:
+    scope = trio.CancelScope()
+
+    async def cancel(_stream: trio.SocketStream, _asked: dict[str, str]) -> None:
+        scope.cancel()
+        await trio.sleep_forever()
+
+    async with raw_exchange(cancel) as exchange, orders_to(exchange, timeout_sec=5) as orders:
+        with scope:
             await place(orders)
             raise AssertionError("an order came back that was cancelled")
-        assert scope.cancelled_caught
         assert await orders.answered("newOrder") == "cancelled"
     assert len(exchange.orders) == 1

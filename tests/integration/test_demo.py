@@ -74,6 +74,7 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
 async def test_the_demo_plays_the_roles_that_the_daemon_has_not(tmp_path: Path) -> None:
     async with running_demo(tmp_path, "--seconds", "3", "--roles", "") as demo:
         await demo.wrote("the other services: universe, publishers, Governor, reconcile engine, executors")
+        await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         assert await demo.ended() == 0, demo.output
     assert "of them twice" in demo.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 import trio
 
+from commands.explain import explain
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, entry
@@ -57,8 +59,11 @@ def result_of(pipeline: Pipeline, plan_id: str, stream: str = RESULTS) -> Callab
     return look
 
 
-async def test_a_plan_with_both_permits_becomes_one_order_and_its_result_is_booked(
-    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+async def test_a_plan_with_both_permits_becomes_one_order_and_its_result_is_booked_and_explained(
+    redis_server: str,
+    pipeline: Pipeline,
+    simulator: RunningSimulator,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     environ = environment(redis_server, simulator, {"P33_EXECUTOR": "on"})
     async with daemon_process(environ) as process:
@@ -72,18 +77,30 @@ async def test_a_plan_with_both_permits_becomes_one_order_and_its_result_is_book
         )  # fmt: skip
         await until(lambda: pipeline.ledger("SOLUSDT").get("last_known_amt") == "0.5", "the booking", 5)
         assert not pipeline.redis.exists("quantum:permit:plan-1", "quantum:permit:p33:plan-1")
+        assert explain({"REDIS_URL": redis_server}, "plan-1", as_json=True) == 0
+        execution = json.loads(capsys.readouterr().out)["execution"]
+        lines = [each["what"].partition(":")[0] for each in execution["timeline"]]
+        assert lines[:4] == [
+            "The plan was published.",
+            "P3.3 allows it",
+            f"The permits are consumed after {json.loads(result['details'])['waited_ms']} ms of waiting",
+            "An order is begun",
+        ]
+        assert lines[-2:] == ["Result", "Booked in the ledger"]
+        assert json.loads(execution["permits"]["Governor"])["granted"] is True
         assert next(each["step"] for _, each in pipeline.entries(AUDIT)) == "begin"
         await until_async(lambda: nothing_open(url), "the order is final")
         assert (await role(url))["state"] in ("running", "waiting")
         shown = (await asked(url, "/status")).json()
         assert shown["roles"]["executor"] == {
-            "mode": "on", "doing": "sends orders, 0 of them not final", "open_orders": 0,
+            "mode": "on", "doing": "sends orders, 0 of them not final", "open_orders": 0, "waits_for": None,
         }  # fmt: skip
         assert (
             'exec_orders_total{symbol="SOLUSDT",outcome="accepted"} 1' in (await asked(url, "/metrics")).text
         )
         page = (await asked(url, "/")).text
         assert 'id="roles"' in page and ">executor<" in page
+        assert await process.stop(signal.SIGTERM) == 0
     assert len(simulator.exchange.requests.records(path="/fapi/v1/order")) == 1
 
 
@@ -132,6 +149,7 @@ async def test_an_executor_waits_while_another_reads_the_plans_unless_it_takes_o
         (waits,) = await until_async(lambda: waiting_for(url), "it waits")
         another = "another executor works on `quantum:stream:apply.plan`: consumer theirs-1, idle "
         assert waits.startswith(another)
+        assert (await asked(url, "/status")).json()["roles"]["executor"]["waits_for"].startswith(another)
         await trio.sleep(1)  # ten times what an execution takes
         assert pipeline.entries(RESULTS) == []
     assert simulator.exchange.requests.records(path="/fapi/v1/order") == []

@@ -13,13 +13,13 @@ from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, full_close
 from tests.integration.redis_pair import redis_pair
 from tests.integration.surroundings import SYMBOLS, environment, is_ready, trade
-from tests.store.redis_servers import known_servers
+from tests.store.redis_servers import redis_servers
 
 TIMES = 10
 WITHIN_SEC = 3.0
 
 
-@pytest.mark.parametrize("program", known_servers().values(), ids=known_servers().keys())
+@pytest.mark.parametrize("program", redis_servers().values(), ids=redis_servers().keys())
 async def test_after_every_demotion_plans_are_decided_and_results_booked_within_three_seconds(
     simulator: RunningSimulator, program: Path
 ) -> None:

@@ -17,9 +17,9 @@ from tests.integration.pipeline import PLANS, RESULTS, Pipeline, full_close
 from tests.integration.redis_pair import ReplicatingServer
 from tests.integration.surroundings import SYMBOLS, environment, is_ready, is_unready, readiness, trade
 from tests.integration.waiting import until
-from tests.store.redis_servers import known_servers
+from tests.store.redis_servers import redis_servers
 
-SERVERS = known_servers()
+SERVERS = redis_servers()
 #: Plans stay young until the rights are back.
 PATIENT = {"P33_PLAN_MAX_AGE_SEC": "60"}
 PASSWORD = "secret"

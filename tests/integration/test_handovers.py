@@ -5,15 +5,12 @@ from __future__ import annotations
 import signal
 from contextlib import AsyncExitStack
 
-import pytest
 import trio
 
 from tests.integration.daemon_process import DaemonProcess
 from tests.integration.site import Site
 from tests.integration.test_two_instances import is_warm_standby, lease
 from tests.integration.trading_load import SETTINGS, TradingLoad
-
-pytestmark = pytest.mark.timing
 
 HANDOVERS = 11
 SEED = 3

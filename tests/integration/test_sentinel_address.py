@@ -13,7 +13,7 @@ import trio
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
 from tests.integration.surroundings import environment, is_ready, is_unready
-from tests.store.sentinel_servers import Server, free_port, sentinel_site
+from tests.store.sentinel_servers import SENTINEL_PASSWORD, Server, free_port, sentinel_site
 from tests.store.test_server_modes import CLUSTER, SENTINEL
 
 PLAIN = 'port {port}\nbind 127.0.0.1\nsave ""\nuser p33 on >secret ~* &* +@all\n'
@@ -34,9 +34,15 @@ async def run(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout.decode()
 
 
-async def test_every_command_follows_the_sentinels_as_the_daemon_does(simulator: RunningSimulator) -> None:
+async def test_every_command_follows_the_sentinels_as_the_daemon_does(
+    simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    wrong, right = tmp_path / "wrong", tmp_path / "right"
+    wrong.write_text("of-another\n")
+    right.write_text(f"{SENTINEL_PASSWORD}\n")
     async with sentinel_site() as site:
-        environ = environment(site.url, simulator, {"P33_METRICS_PORT": str(free_port())})
+        own = {"P33_METRICS_PORT": str(free_port()), "REDIS_SENTINEL_PASSWORD_FILE": str(right)}
+        environ = environment(site.url_without_password, simulator, own)
         async with daemon_process(environ) as daemon:
             await daemon.ready()
             code, shown = await run(environ, "check")
@@ -50,7 +56,9 @@ async def test_every_command_follows_the_sentinels_as_the_daemon_does(simulator:
             code, shown = await run(environ, "explain", "unknown-plan")
             assert code == 1 and "unknown-plan" in shown, shown
             for text in (shown, daemon.output):
-                assert "of-client" not in text and "of-asker" not in text
+                assert "of-client" not in text and SENTINEL_PASSWORD not in text
+        code, shown = await run(environ | {"REDIS_SENTINEL_PASSWORD_FILE": str(wrong)}, "check")
+        assert code == 1 and "AuthenticationError" in shown and "REDIS_SENTINEL_PASSWORD" in shown, shown
 
 
 @pytest.mark.parametrize(

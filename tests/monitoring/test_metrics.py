@@ -8,9 +8,10 @@ import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from brain.decisions.decision import decide
-from channels import Count, Lease, SetGauge, StreamStatus
+from channels import Channels, Count, Lease, SetGauge, StreamStatus
 from monitoring.gate_distribution import GateCounts
 from monitoring.http.server import AddressUnusableError
+from monitoring.metrics.families import dropped
 from monitoring.service_log import build_tag, version
 from monitoring.status.document import StatusDocument
 from supervision import Heartbeat
@@ -213,3 +214,12 @@ async def test_an_actor_without_work_is_idle_and_not_taken_for_stuck(rig: Status
         await trio.testing.wait_all_tasks_blocked()
         assert heartbeat.spoken
         assert heartbeat.oldest_beat_at_work_sec() is None
+
+
+def test_a_channel_counts_what_it_loses_only_where_it_has_a_capacity() -> None:
+    own_orders = Channels(1, executor=True).own_orders
+    assert own_orders is not None
+    assert dropped(own_orders) == 0
+    own_orders.dropped = 3
+    assert dropped(own_orders) == 3
+    assert dropped(Channels(1).changes) is None

@@ -237,6 +237,12 @@ def test_the_file_variants_of_secrets_are_known_names(tmp_path: Path) -> None:
     [
         ({"REDIS_URL": "redis://a", "REDIS_HOST": "b"}, "REDIS_HOST is ignored"),
         ({"REDIS_URL": "redis://:p@a", "REDIS_PASSWORD": "q"}, "REDIS_PASSWORD is ignored"),
+        (
+            {"REDIS_URL": "redis+sentinel://a/q?sentinel_password=p", "REDIS_SENTINEL_PASSWORD": "q"},
+            "REDIS_SENTINEL_PASSWORD is ignored: REDIS_URL has a sentinel_password of its own",
+        ),
+        ({"REDIS_URL": "redis://a", "REDIS_SENTINEL_PASSWORD": "q"}, "REDIS_URL names no Sentinels"),
+        ({"REDIS_SENTINEL_PASSWORD": "q"}, "REDIS_URL names no Sentinels"),
         ({"BINANCE_REST_URL": "http://proxy.example"}, "not encrypted"),
         ({"BINANCE_WS_URL": "ws://proxy.example"}, "not encrypted"),
         ({"P33_POLL_SEC": "10"}, "stale between two reads"),

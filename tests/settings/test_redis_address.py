@@ -7,6 +7,7 @@ from redis.connection import SSLConnection, UnixDomainSocketConnection
 from redis.connection import parse_url as untyped_parse_url
 
 from settings import SettingsError, load
+from store.redis.sentinels import read_sentinel_address
 
 
 def parse_url(url: str) -> dict[str, object]:
@@ -86,10 +87,37 @@ def test_sentinels_get_the_password_of_the_servers_from_its_own_setting() -> Non
     assert load(environ).settings.redis.url() == "redis+sentinel://p33:p%2Fw@a:26379/quantum/0"
 
 
-def test_no_password_is_in_the_text_of_an_address_for_debugging() -> None:
-    url = "redis+sentinel://p33:first@a/quantum?sentinel_password=second"
-    shown = repr(load({"REDIS_URL": url}).settings.redis)
-    assert "first" not in shown and "second" not in shown
+@given(
+    passwords, st.sampled_from(["", "?sentinel_username=asker", "?ssl_ca_certs=/ca&sentinel_username=asker"])
+)
+def test_sentinels_are_asked_with_the_password_of_its_own_setting(password: str, options: str) -> None:
+    environ = {"REDIS_URL": f"redis+sentinel://p33@a/quantum{options}", "REDIS_SENTINEL_PASSWORD": password}
+    address = read_sentinel_address(load(environ).settings.redis.url())
+    assert address is not None
+    (sentinel,) = address.sentinels.values()
+    assert parse_url(sentinel)["password"] == password
+    assert ("asker" in sentinel) is ("asker" in options)
+    assert "password" not in parse_url(address.server)
+
+
+def test_a_password_of_sentinels_in_the_url_goes_before_the_setting() -> None:
+    url = "redis+sentinel://p33@a:1/quantum/0?sentinel_password=first"
+    assert load({"REDIS_URL": url, "REDIS_SENTINEL_PASSWORD": "second"}).settings.redis.url() == url
+
+
+def test_one_server_is_not_given_the_password_of_sentinels() -> None:
+    environ = {"REDIS_URL": "rediss://a:1/0?ssl_ca_certs=/ca", "REDIS_SENTINEL_PASSWORD": "secret"}
+    assert load(environ).settings.redis.url() == environ["REDIS_URL"]
+
+
+@pytest.mark.parametrize("given_beside", [{}, {"REDIS_SENTINEL_PASSWORD": "second"}])
+def test_no_password_is_in_the_text_of_an_address_for_debugging(given_beside: dict[str, str]) -> None:
+    option = "" if given_beside else "?sentinel_password=second"
+    environ = {"REDIS_URL": f"redis+sentinel://p33:first@a/quantum{option}", **given_beside}
+    address = load(environ).settings.redis
+    assert "second" in address.url()
+    for shown in (repr(address), str(address)):
+        assert "first" not in shown and "second" not in shown
 
 
 @pytest.mark.parametrize(

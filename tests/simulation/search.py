@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -33,13 +34,23 @@ def search(
     stop_at_first: bool = True,
     shrinks: bool = True,
     quiet: bool = False,
+    niceness: int = 0,
 ) -> Found:
-    """Run seeds from `first` on until so many virtual hours have passed, or one fails."""
+    """Run seeds from `first` on until so many virtual hours have passed, or one fails.
+
+    `niceness`: that of the workers, above this process's.
+    """
     found = Found()
     seeds = iter(range(first, first + max(1, round(hours))))
     with (
         _bar(quiet) as progress,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=25) as pool,
+        ProcessPoolExecutor(
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=os.nice,
+            initargs=(niceness,),
+            max_tasks_per_child=25,
+        ) as pool,
     ):
         task = progress.add_task("simulating", total=hours)
         running: dict[Future[Outcome], int] = {}

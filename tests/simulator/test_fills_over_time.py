@@ -80,6 +80,18 @@ def test_the_rest_of_an_ioc_order_expires_for_its_own_reason(exchange: Simulated
     assert order_events(recorder)[-1] == ("EXPIRED", "EXPIRED", "0.000", "0.010", "2")
 
 
+@pytest.mark.parametrize(("expires", "executed"), [(None, "0.02"), (1, "0")])
+def test_a_fok_order_is_filled_whole_at_one_moment_or_not_at_all(
+    exchange: SimulatedExchange, expires: int | None, executed: str
+) -> None:
+    recorder = Recorder(exchange)
+    faults = exchange.faults
+    faults.fills_per_order, faults.fill_interval_ms, faults.expire_after_fills = 2, 100, expires
+    order = exchange.place_order(limit("BUY", "0.02", str(exchange.mark_price("BTCUSDT")), "FOK"))
+    assert (order.is_final, order.executed) == (True, Decimal(executed))
+    assert order_events(recorder)[-1][-1] == ("0" if expires is None else "10")
+
+
 def test_an_order_keeps_the_switches_of_when_it_began(exchange: SimulatedExchange, clock: HandClock) -> None:
     exchange.faults.fills_per_order, exchange.faults.fill_interval_ms = 2, 100
     order = exchange.place_order(market("BUY", "1"))
@@ -98,6 +110,15 @@ def test_a_cancelled_order_is_not_filled_any_further(exchange: SimulatedExchange
     clock.now_ms += 1000
     exchange.advance()
     assert (order.status, order.executed) == ("CANCELED", Decimal("0.5"))
+
+
+def test_a_wiped_account_is_not_filled_any_further(exchange: SimulatedExchange, clock: HandClock) -> None:
+    exchange.faults.fills_per_order, exchange.faults.fill_interval_ms = 2, 100
+    exchange.place_order(market("BUY", "1"))
+    exchange.wipe_account()
+    clock.now_ms += 1000
+    exchange.advance()
+    assert exchange.open_positions() == []
 
 
 def test_a_close_in_parts_never_turns_the_position(exchange: SimulatedExchange, clock: HandClock) -> None:

@@ -52,7 +52,7 @@ def test_a_loss_takes_margin_and_closing_needs_none(exchange: SimulatedExchange)
 
 
 def test_a_position_has_a_largest_size(exchange: SimulatedExchange) -> None:
-    exchange.max_notionals["BTCUSDT"] = Decimal(5000)
+    exchange.set_max_notional("BTCUSDT", Decimal(5000))
     assert refusal_code(exchange, market("BUY", "0.101")) == -2027
     exchange.place_order(market("SELL", "0.1"))
     assert refusal_code(exchange, market("SELL", "0.001")) == -2027

@@ -70,6 +70,7 @@ def test_a_client_order_id_is_taken_while_its_order_is_open(exchange: SimulatedE
     exchange.fill_remainder(first)
     second = exchange.place_order(with_id("plan-1", "0.02"))
     assert exchange.find_order("BTCUSDT", client_order_id="plan-1") is second
+    assert exchange.orders.named("plan-1") == [first, second]
     exchange.fill_remainder(second)
     exchange.faults.client_ids_unique_forever = True
     assert refusal_code(exchange, with_id("plan-1")) == -4116

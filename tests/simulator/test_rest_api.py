@@ -195,6 +195,9 @@ def test_an_orders_trades_are_its_fills_with_their_times(
 @pytest.mark.parametrize(
     ("parameters", "code"),
     [
+        ({"symbol": ""}, -1102),
+        ({"side": ""}, -1102),
+        ({"type": ""}, -1102),
         ({"side": "HOLD"}, -1117),
         ({"type": "LIMIT"}, -1102),
         ({"type": "LIMIT", "timeInForce": "GTC"}, -1102),
@@ -222,6 +225,16 @@ def test_an_ill_formed_order_request_is_refused(
 ) -> None:
     assert error_code(place(exchange, **parameters)) == code
     assert exchange.history.legs() == []
+
+
+def test_reduce_only_is_no_parameter_of_hedge_mode(exchange: SimulatedExchange) -> None:
+    assert place(exchange, reduceOnly="false").status == 200
+    move_position(exchange, "BTCUSDT", target=Decimal(0))
+    exchange.set_hedge_mode(True)
+    for given in ("false", "true"):
+        assert error_code(place(exchange, positionSide="LONG", reduceOnly=given)) == -1106
+    assert error_code(place(exchange)) == -4061
+    assert place(exchange, positionSide="LONG").status == 200
 
 
 def test_the_position_mode_is_changed_over_rest(exchange: SimulatedExchange) -> None:

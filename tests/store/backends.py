@@ -259,7 +259,8 @@ def everything(outside: Outside) -> dict[str, object]:
         elif kind == "zset":
             dump[key] = outside.zrange(key)
         else:
-            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in GROUPS))
+            groups = GROUPS if key.startswith(KEYS.plans) else GROUPS[:1]
+            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in groups))
     return dump
 
 

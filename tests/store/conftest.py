@@ -14,7 +14,7 @@ from tests.store.redis_servers import RedisServer, known_servers, running
 from tests.store.sides import Side
 
 SERVERS = known_servers() or {"a-redis": find_redis_server()}
-_PATIENCE_SEC = 20
+_PATIENCE_SEC = 60
 
 
 class Servers:

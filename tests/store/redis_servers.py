@@ -41,6 +41,15 @@ def known_servers() -> dict[str, Path]:
     return found
 
 
+def redis_servers() -> dict[str, Path]:
+    """The known servers without Valkey, where there are others.
+
+    For tests of the whole service that take long: the store suite runs on Valkey as well.
+    """
+    found = known_servers()
+    return {name: program for name, program in found.items() if name != "bundled-valkey"} or found
+
+
 class RedisServer:
     """A server of our own on a socket, which can be killed and started again with the same files."""
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from redis.retry import Retry
 from tests.integration.waiting import until
 
 SERVICE = "quantum"
+SENTINEL_PASSWORD = "of-asker"
 DOWN_AFTER_MS = 1_000
 _SERVER = """
 port {port}
@@ -130,16 +131,19 @@ async def listens(server: Server) -> None:
 
 
 class SentinelSite:
-    """`url` is the address of the service, with the logins at servers and Sentinels."""
+    """`url` is the address of the service, with the logins at servers and Sentinels.
+
+    `url_without_password` lacks that of the Sentinels, `SENTINEL_PASSWORD`.
+    """
 
     def __init__(self, servers: list[Server], sentinels: list[Server]) -> None:
         self.servers = servers
         self.sentinels = sentinels
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
-        self.url = (
-            f"redis+sentinel://client:of-client@{hosts}/{SERVICE}/0"
-            "?sentinel_username=asker&sentinel_password=of-asker"
+        self.url_without_password = (
+            f"redis+sentinel://client:of-client@{hosts}/{SERVICE}/0?sentinel_username=asker"
         )
+        self.url = f"{self.url_without_password}&sentinel_password={SENTINEL_PASSWORD}"
 
     def primary(self) -> Server:
         """Return the server that most Sentinels name."""
@@ -234,11 +238,18 @@ async def sentinel_site() -> AsyncIterator[SentinelSite]:
                 each.start()
             for each in sentinels:
                 await _until(each.client("asker").ping, "a Sentinel answers")
+                _ask_for_replicas_each_second(each)
             await site.is_whole()
             yield site
         finally:
             for each in (*sentinels, *servers):
                 each.kill()
+
+
+def _ask_for_replicas_each_second(sentinel: Server) -> None:
+    """Shorten a period that is 10 s, where the Sentinel can (Redis 7): clients see nothing of it."""
+    with suppress(redis.ResponseError):
+        sentinel.client("admin").execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", "1000")
 
 
 def _role(server: Server) -> str:

@@ -102,6 +102,12 @@ EXAMPLES: dict[str, Example] = {
     ),
     "executions.acknowledge": lambda store, fence: store.executions.acknowledge(fence, [ENTRY]),
     "executions.dead_letter": lambda store, fence: store.executions.dead_letter(fence, ENTRY, ("error", "x")),
+    "executions.consumers": lambda store, _: players(store.executions),
+    "executions.take_part": lambda store, fence: store.executions.take_part(fence),
+    "dry_runs.consumers": lambda store, _: players(store.dry_runs),
+    "dry_runs.take_part": lambda store, fence: store.dry_runs.take_part(fence),
+    "manual_plans.consumers": lambda store, _: players(store.manual_plans),
+    "manual_plans.take_part": lambda store, fence: store.manual_plans.take_part(fence),
     "dry_runs.create": lambda store, _: store.dry_runs.create(lost=True),
     "dry_runs.read_new": lambda store, _: store.dry_runs.read_new(count=10, block_ms=20),
     "dry_runs.recover": lambda store, fence: store.dry_runs.recover(

@@ -49,6 +49,7 @@ async def test_a_result_whose_answer_is_lost_is_published_once(rig: ExecutorRig)
         rig.open("p1")
         await trio.sleep(3)
     assert rig.result("p1")["executed"] == "true"
+    assert rig.redis.hgetall(rig.own.counts)[b"executed_true"] == b"1"
     assert (rig.is_held(), rig.pending()) == (False, 0)
 
 

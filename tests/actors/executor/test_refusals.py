@@ -296,3 +296,17 @@ async def test_a_change_between_look_and_begin_is_seen(
     monkeypatch.setattr(rig.store, "begin_order", late)
     error = await refusal(rig, both)
     assert error in ("trading_halted", "kill_switch_active", "reconcile_hold_active")
+
+
+async def test_an_order_that_begins_too_late_is_not_sent(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_order = rig.store.begin_order
+
+    async def late(*arguments: object) -> object:
+        await trio.sleep(1.3)
+        return await begin_order(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rig.store, "begin_order", late)
+    assert await refusal(rig, both) == "permit_timeout (too late to begin)"
+    assert rig.redis.get(rig.keys.permit("p1")) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 
@@ -14,8 +15,11 @@ from brain.execution.orders import (
     Refused,
     Unknown,
 )
-from brain.identifiers import Symbol
+from brain.execution.record import OrderPhase
+from brain.identifiers import PlanId, Symbol
+from channels import Lease
 from exchange.errors import ExchangeUnavailable, RateLimited
+from store.execution_records import OrderProgress
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 
@@ -242,3 +246,30 @@ async def test_an_order_that_works_on_keeps_its_reservation_and_holds_nothing(ri
         stored = rig.redis.hgetall(rig.keys.open_permits("BTCUSDT"))[b"p:p1"].decode()
         assert int(stored.rpartition("|")[2]) > rig.clock.now().wall_ms + 100_000
         assert (rig.is_held(), rig.published_results()) == (False, [])
+
+
+async def test_an_order_that_another_process_has_ended_is_let_go_of_with_the_next_lease(
+    rig: ExecutorRig,
+) -> None:
+    rig.exchange.answer = rig.exchange.always(UNKNOWN)
+    fence = await rig.take_lease()
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(1)
+        await rig.store.release_lease(fence)
+        others = (await rig.store.hold_lease("another", None, 60_000)).fence
+        rig.lease.send(Lease(None, "another"))
+        unknown = await rig.store.order_record(PlanId("p1"))
+        assert unknown is not None
+        ended = msgspec.structs.replace(
+            unknown, phase=OrderPhase.FINAL, error="order_not_found", version=unknown.version + 1
+        )
+        step = OrderProgress(record=ended, result=("plan_id", "p1"), cooldown_ms=None)
+        assert others is not None and await rig.store.record_progress(others, step)
+        await rig.store.release_lease(others)
+        await rig.take_lease()
+        await trio.sleep(15)
+        assert not rig.is_held()
+        asked = len(rig.exchange.queries)
+        await trio.sleep(400)
+    assert (len(rig.exchange.queries), rig.is_held()) == (asked, False)

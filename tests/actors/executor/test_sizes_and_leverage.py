@@ -101,3 +101,17 @@ async def test_a_position_in_a_symbol_that_is_listed_no_more_can_be_closed_and_n
         await trio.sleep(0.3)
     assert rig.result("p1")["filled_qty"] == "0.75"
     assert rig.result("p2")["error"] == "below_min_qty"
+
+
+async def test_a_close_that_waits_for_another_is_no_larger_than_what_that_leaves(rig: ExecutorRig) -> None:
+    rig.exchange.latency_sec = 0.4
+    rig.position("BTCUSDT", "1")
+    async with running_executor(rig):
+        for plan_id in ("p1", "p2"):
+            rig.permit_close(plan_id, 0.6)
+            rig.grant(plan_id)
+            rig.publish_close(plan_id)
+        await trio.sleep(0.3)
+        rig.position("BTCUSDT", "0.4")
+        await trio.sleep(1)
+    assert [str(request.quantity) for request in rig.exchange.requests] == ["0.600", "0.400"]

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 import trio
 
-from brain.execution.orders import OrderStatus
+from brain.execution.orders import Accepted, OrderStatus
+from brain.identifiers import ClientOrderId
 from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import (
@@ -24,9 +25,10 @@ from channels import (
 from channels.channels import own_order_channel
 from clock import HostClock
 from exchange.user_stream_connection import UserStreamConnector
-from simulator import MarketOrder, RunningSimulator, SimulatedExchange, StreamServer, external_events, running
+from simulator import RunningSimulator, SimulatedExchange, StreamServer, external_events, running
 from tests.actors.stream_rig import StreamRig, shard_of
 from tests.exchange.parts import Parts
+from tests.exchange.test_order_requests import OrderParts
 
 PROOF_SEC = 0.2
 LISTEN_KEY = "/fapi/v1/listenKey"
@@ -279,21 +281,18 @@ async def test_the_listen_key_outlives_the_actor(simulator: RunningSimulator) ->
 async def test_the_executors_orders_go_to_it_with_their_average_price_and_to_all_others_as_before(
     simulator: RunningSimulator, executor: bool
 ) -> None:
-    exchange = simulator.exchange
-    async with listening(simulator, executor=executor) as rig:
+    parts = Parts(simulator)
+    async with parts.rest, listening(simulator, executor=executor) as rig:
+        orders = OrderParts(parts)
         for client_order_id in ("web_1", "p33-1"):
-            exchange.place_order(
-                MarketOrder(
-                    symbol="BTCUSDT", side="BUY", quantity=Decimal("0.010"), client_order_id=client_order_id
-                )
-            )
-        shard = shard_of("BTCUSDT")
-        fill = await rig.message(FillObserved, 2, shard)
+            request = orders.request(client_order_id=ClientOrderId(client_order_id))
+            assert isinstance(await orders.entry.place_order(request), Accepted)
+        fill = await rig.message(FillObserved, 2, shard_of("BTCUSDT"))
         assert fill.client_order_id == "p33-1"
         if rig.own_orders is None:
             return
         [own] = await rig.own_orders.receive_all()
-    truth = exchange.orders.find("BTCUSDT", client_order_id="p33-1")
+    truth = simulator.exchange.orders.of("BTCUSDT")[-1]
     assert (own.order.order_id, own.order.status) == (str(truth.order_id), OrderStatus.FILLED)
     assert (own.order.cumulative, own.order.average_price) == (Decimal("0.010"), truth.average_price)
     assert own.order.update_ms == fill.transaction_ms

@@ -46,5 +46,5 @@ def test_the_daemon_has_the_roles_that_are_named(
 def test_the_rest_is_played() -> None:
     assert played_text(frozenset()) == "universe, publishers, Governor, reconcile engine, executors"
     assert played_text(ALL_ROLES) == "publishers, Governor, reconcile engine"
-    assert roles_text(ALL_ROLES) == "universe and executor"
-    assert roles_text(frozenset({Role.EXECUTOR})) == "executor"
+    assert roles_text(ALL_ROLES) == "roles universe and executor"
+    assert roles_text(frozenset({Role.EXECUTOR})) == "role executor"

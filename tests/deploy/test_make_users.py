@@ -1,0 +1,49 @@
+"""deploy/redis/make-users.sh: users with passwords, of an account, with the rights of its roles."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.guarded_redis import DEPLOY
+
+pytestmark = pytest.mark.system_tools
+
+
+def test_as_shipped_no_user_can_log_in() -> None:
+    users = (DEPLOY / "redis" / "users.acl").read_text()
+    names = re.findall(r"^user (\S+) on #0{64} ", users, flags=re.M)
+    assert names == ["p33", "p33-gate", "p33-operator"]
+    assert len(users.splitlines()) == len(names)
+    assert "nopass" not in users
+    assert ">" not in users
+
+
+def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_stay(tmp_path: Path) -> None:
+    make = [str(DEPLOY / "redis" / "make-users.sh"), str(tmp_path / "secrets"), "other"]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
+    first = (tmp_path / "secrets/users.acl").read_text()
+    assert "quantum" not in first
+    assert " ~other:p33:* " in first
+    for user in ("p33", "p33-gate", "p33-operator"):
+        path = tmp_path / f"secrets/{user}.password"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        password = path.read_text()
+        assert re.fullmatch(r"[A-Za-z0-9]{30,}", password)
+        assert f"user {user} on #{hashlib.sha256(password.encode()).hexdigest()} " in first
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
+    assert (tmp_path / "secrets/users.acl").read_text() == first
+    subprocess.run([*make, "universe"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    with_role = (tmp_path / "secrets/users.acl").read_text()
+    begin, rights = first.splitlines()[0], with_role.splitlines()[0]
+    assert rights.startswith(f"{begin} (")
+    assert rights.endswith(" ~other:cfg:universe:* ~other:universe:shadow:* ~other:stream:universe.events)")
+    assert with_role.splitlines()[1:] == first.splitlines()[1:]
+    unknown = subprocess.run([*make, "nothing"], capture_output=True, text=True, check=False)  # noqa: S603
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith("make-users.sh: no role nothing; there are: ")
