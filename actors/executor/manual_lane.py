@@ -11,7 +11,6 @@ from store.consumers import GroupConsumer
 from store.execution_protocol import ExecutorStore
 from store.records import Entry
 
-
 #: Time between two looks at the switch (seconds).
 _LOOK_SEC = 0.1
 
