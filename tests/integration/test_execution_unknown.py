@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import cast
 
 import msgspec
@@ -12,7 +13,7 @@ import trio
 
 from simulator import SimulatedExchange
 from simulator.faults import RestFault
-from simulator.symbols import load_symbols
+from simulator.symbols import Symbol, load_symbols
 from tests.integration.execution_load import opening, usual_symbols
 from tests.integration.played_governor import PlayedGovernor, VenueOrder, id_at_exchange
 from tests.integration.rigs import QUARTER, Case, Rig, every, side_by_side
@@ -51,6 +52,7 @@ BAN_ENDS_WITHIN_SEC = 150.0
 SHOWN_AFTER_MS = 1_500.0
 #: An order that is under way for so long arrives within its window, when its sender has given up.
 LATE_MS = 1_500.0
+MOST_REFUSED = 10
 _LOOK_SEC = 0.05
 
 
@@ -79,6 +81,10 @@ class Watch:
 
     def follow(self, plan_id: str, symbol: str) -> None:
         self._symbols[plan_id] = symbol
+
+    def symbol(self, plan_id: str) -> str:
+        """Return the symbol of a plan that is followed."""
+        return self._symbols[plan_id]
 
     async def run(self) -> None:
         while True:
@@ -121,7 +127,7 @@ def _case(name: str, kinds: Sequence[RestFault], *, before: bool) -> Case:
 
 def _exchange() -> SimulatedExchange:
     return SimulatedExchange(
-        symbols={symbol.name: symbol for symbol in usual_symbols(load_symbols(), ORDERS_A_DAEMON + 6)}
+        symbols={symbol.name: symbol for symbol in usual_symbols(load_symbols(), 2 * ORDERS_A_DAEMON)}
     )
 
 
@@ -151,14 +157,10 @@ async def _strike(rig: Rig, kinds: Sequence[RestFault], *, before: bool) -> None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.run)
         for number, kind in enumerate(kind for kind in kinds for _ in range(TIMES)):
-            symbol, plan_id = next(symbols), f"plan-{number}"
+            plan_id = await _one_is_struck(rig, governor, watch, symbols, kind)
             struck[plan_id] = kind
-            faults.rest_faults_next.append(kind)
-            watch.follow(plan_id, symbol.name)
-            governor.publish(plan_id, opening(symbol))
-            await until(lambda: not faults.rest_faults_next, f"the order of {plan_id}")
             if number == 0:
-                await _is_held_against_others(rig, governor, symbol.name)
+                await _is_held_against_others(rig, governor, watch.symbol(plan_id))
         await governor.all_end(struck, SETTLED_WITHIN_SEC)
         await until(governor.nothing_open, "no order is open and no symbol held", 10)
         nursery.cancel_scope.cancel()
@@ -171,6 +173,27 @@ async def _strike(rig: Rig, kinds: Sequence[RestFault], *, before: bool) -> None
         if (last["executed"], last["error"]) != expected or not watch.held[plan_id]:
             wrong[plan_id] = (kind, last, watch.held[plan_id])
     assert not wrong, wrong
+
+
+async def _one_is_struck(
+    rig: Rig, governor: PlayedGovernor, watch: Watch, symbols: Iterator[Symbol], kind: RestFault
+) -> str:
+    """Publish plans until the order of one is struck, and return its id. A busy daemon may refuse some."""
+    refused = []
+    rig.exchange.faults.rest_faults_next.append(kind)
+    for symbol in islice(symbols, MOST_REFUSED):
+        plan_id = f"plan-{symbol.name}"
+        watch.follow(plan_id, symbol.name)
+        governor.publish(plan_id, opening(symbol))
+
+        def ended(plan_id: str = plan_id) -> bool:
+            return not rig.exchange.faults.rest_faults_next or governor.result_now(plan_id) is not None
+
+        await until(ended, f"the order of {plan_id}", 10)
+        if not rig.exchange.faults.rest_faults_next:
+            return plan_id
+        refused.append(governor.results[plan_id][-1]["error"])
+    raise AssertionError(f"{kind}: {refused}")
 
 
 async def _too_many(kind: str, rig: Rig) -> None:
