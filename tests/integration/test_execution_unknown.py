@@ -53,7 +53,7 @@ SHOWN_AFTER_MS = 1_500.0
 #: An order that is under way for so long arrives within its window, when its sender has given up.
 LATE_MS = 1_500.0
 MOST_REFUSED = 10
-_LOOK_SEC = 0.05
+_LOOK_SEC, OPEN_SEC = 0.05, 1.0
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -70,14 +70,17 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Looks at plans all the time. Nothing may be open in two looks one after the other."""
+    """Looks at plans all the time: none may be open for a second.
+
+    Once an order is decided its hold is released, and its record is written next.
+    """
 
     def __init__(self, rig: Rig) -> None:
         self._redis = rig.pipeline.redis
         self._symbols: dict[str, str] = {}
         self.held: Counter[str] = Counter()
         self.violations: list[tuple[str, Look]] = []
-        self._open: set[str] = set()
+        self._open_since_sec: dict[str, float] = {}
 
     def follow(self, plan_id: str, symbol: str) -> None:
         self._symbols[plan_id] = symbol
@@ -89,9 +92,14 @@ class Watch:
     async def run(self) -> None:
         while True:
             looks = {plan_id: self.look(plan_id) for plan_id in self._symbols}
-            now_open = {plan_id for plan_id, look in looks.items() if look.is_open}
-            self.violations += [(plan_id, looks[plan_id]) for plan_id in now_open & self._open]
-            self._open = now_open
+            now_sec = trio.current_time()
+            now_open = [plan_id for plan_id, look in looks.items() if look.is_open]
+            self._open_since_sec = {each: self._open_since_sec.get(each, now_sec) for each in now_open}
+            self.violations += [
+                (plan_id, looks[plan_id])
+                for plan_id, since_sec in self._open_since_sec.items()
+                if now_sec - since_sec > OPEN_SEC
+            ]
             self.held.update(plan_id for plan_id, look in looks.items() if look.held_by)
             await trio.sleep(_LOOK_SEC)
 
