@@ -19,7 +19,7 @@ from tests.integration.surroundings import environment
 pytestmark = pytest.mark.timing
 
 #: A few in the suite; fifty with P33_TEST_EXECUTOR_KILLS=50.
-KILLS = int(os.environ.get("P33_TEST_EXECUTOR_KILLS", "4"))
+KILLS = int(os.environ.get("P33_TEST_EXECUTOR_KILLS", "3"))
 SEED = 1
 PLANS_PER_SEC = 50
 #: A symbol is held while an order of it is undecided, so there must be more of them than kills.
@@ -34,9 +34,10 @@ SETTINGS = {
     "P33_WEIGHT_BUDGET_PER_MIN": "2400",
     "EXEC_UNKNOWN_SETTLE_SEC": "10.1",
 }
-#: An order is on its way for 20 ms and filled in two parts, so that kills find orders of every state.
+#: An answer comes 20 ms behind its order, which is filled in two parts: kills find orders of every state.
 FAULTS = {
-    "rest_latency_ms": 20.0, "fills_per_order": 2, "first_fill_after_ms": 10.0, "fill_interval_ms": 30.0,
+    "rest_latency_ms": 20.0, "rest_latency_share_before": 0.1,
+    "fills_per_order": 2, "first_fill_after_ms": 10.0, "fill_interval_ms": 30.0,
     "connections_per_5_min": None,
 }  # fmt: skip
 
