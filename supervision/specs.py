@@ -22,9 +22,10 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     `restart`: a `permanent` child is restarted however it ends, since returning is a failure too; a
     `transient` one only after an exception, returning is its end.
 
-    `stall_limit_sec`: longest time at work without a `beat()`; then the incarnation is cancelled and counts
-    as failed. `None`: not watched. Only a child that awaits can be cancelled: one that blocks the whole loop
-    (a synchronous stall) blocks its supervisor, too. That needs a watchdog outside the process.
+    `stall_limit_sec`: longest time at work without a `beat()`. Half a second later, in which a child goes on
+    that was stopped with the process, the incarnation is cancelled and counts as failed. `None`: not watched.
+    Only a child that awaits can be cancelled: one that blocks the whole loop (a synchronous stall) blocks its
+    supervisor, too. That needs a watchdog outside the process.
 
     `stop_grace_sec`: time from `heartbeat.stopping` to the child's cancellation. A child that never reads
     `stopping` uses all of it: give it 0. A child that waits for a dependency at that moment has none.

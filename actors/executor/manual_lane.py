@@ -11,6 +11,9 @@ from store.consumers import GroupConsumer
 from store.execution_protocol import ExecutorStore
 from store.records import Entry
 
+#: Time between two looks at the switch (seconds).
+_LOOK_SEC = 0.1
+
 
 class ManualLane:
     """The consumer group of the manual lane; it delivers nothing while the lane is closed."""
@@ -34,15 +37,20 @@ class ManualLane:
         await self._group.create(lost=lost)
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
-        """Read new entries while the lane is open; else wait for `block_ms`.
+        """Read new entries while the lane is open, for up to `block_ms`.
 
-        It may have been closed during the read: then they stay pending.
+        Redis delivers to a read that waits without a look at the switch, so none waits there. Entries of a
+        lane that was closed during the read stay pending.
         """
-        if await self._store.manual_lane_open():
-            entries = await self._group.read_new(count=count, block_ms=block_ms)
-            return entries if not entries or await self._store.manual_lane_open() else []
-        await trio.sleep(block_ms / 1000)
-        return []
+        until_sec = trio.current_time() + block_ms / 1000
+        while True:
+            if await self._store.manual_lane_open():
+                entries = await self._group.read_new(count=count, block_ms=0)
+                if entries:
+                    return entries if await self._store.manual_lane_open() else []
+            if trio.current_time() >= until_sec:
+                return []
+            await trio.sleep(_LOOK_SEC)
 
     async def recover(self, *, fence: FencingToken, after: str, idle_ms: int, count: int) -> list[Entry]:
         """Claim pending entries while the lane is open."""

@@ -24,7 +24,7 @@ from store.execution_records import PermitLook
 from supervision import Heartbeat
 
 #: Longest time between two looks with pushes (seconds), in case the server or a proxy drops one.
-LOOK_AGAIN_SEC = 0.05
+LOOK_AGAIN_SEC = 0.25
 #: Time between two looks without pushes (seconds).
 POLL_SEC = 0.005
 _RECONNECT_SEC = 0.1

@@ -36,7 +36,7 @@ from supervision import Heartbeat
 
 _MOST_ATTEMPTS = 5
 _CONTENDED = "state_contended"
-#: Plans in hand at once: each looks for its permits every 50 ms.
+#: Plans in hand at once: each looks for its permits every 250 ms at least.
 _MOST_IN_HAND = 2_000
 
 

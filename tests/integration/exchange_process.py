@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import trio
 
-from simulator import SimulatorAddresses
+from simulator import RunningSimulator, SimulatedExchange, SimulatorAddresses
+from simulator.stream_server import StreamServer
 from tests.integration.waiting import until
 
 _SOURCES = Path(__file__).resolve().parents[2]
@@ -55,6 +57,18 @@ class ExchangeProcess:
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.post(f"{self.addresses.rest_url}/simulator/{path}", json=body)
         assert answer.status_code == 200, answer.text
+
+    async def look(self, path: str) -> Any:
+        """Return the answer to a control request, GET."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{self.addresses.rest_url}/simulator/{path}", timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def as_running(self) -> RunningSimulator:
+        """Return it as tests of a simulator in their own process have it; its account is not this one's."""
+        account = SimulatedExchange()
+        return RunningSimulator(account, StreamServer(account), self.addresses)
 
 
 @asynccontextmanager

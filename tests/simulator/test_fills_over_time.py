@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -163,6 +164,19 @@ async def test_virtual_time_drives_the_fills(autojump_clock: trio.testing.MockCl
         assert order.executed == Decimal("0.666")
         await trio.sleep(0.2)
         assert order.status == "FILLED"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_fill_that_comes_due_while_the_clock_is_read_is_not_too_late() -> None:
+    reads = count(step=5)  # the clock goes on by 5 ms whenever it is read
+    exchange = SimulatedExchange(symbols=SYMBOLS, host_ms=lambda: next(reads))
+    exchange.faults.fills_per_order, exchange.faults.fill_interval_ms = 20, 3
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep_advancing, exchange)
+        order = exchange.place_order(market("BUY", "1"))
+        with trio.fail_after(5):
+            while order.status != "FILLED":
+                await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
 
 

@@ -117,3 +117,16 @@ async def test_no_plan_is_begun_that_comes_after_the_switch_is_off(manual: Execu
         await trio.sleep(4)
     assert manual.result("p1")["error"] == "plan_expired"
     assert manual.redis.xpending(manual.own.manual_plans.key, "intent_executor_manual") == {}
+
+
+async def test_a_plan_of_the_manual_lane_that_comes_when_the_switch_has_just_expired_is_not_read() -> None:
+    rig = ExecutorRig(msgspec.structs.replace(RULES, manual_lane=True))
+    async with running_executor(rig):
+        await trio.sleep(0.1)
+        rig.redis.set(rig.own.manual_lane, "1", ttl_ms=5_000)
+        await trio.sleep(5.001)
+        rig.publish("p1", stream=rig.own.manual_plans.key)
+        rig.permit("p1")
+        rig.grant("p1")
+        await trio.sleep(6)
+    assert rig.published_results() == []
