@@ -129,25 +129,6 @@ class OrderFaults:
             world.streams.came_at_once()
             struck[0].reach.restore()
 
-    async def do_lost_begin(self, fault: Fault) -> None:
-        """Let Redis lose its last second when the exchange takes an order, the order's record with it."""
-        world = self._world
-        before, kept = world.redis.copy(), world.books.copy_kept()
-        taken = trio.Event()
-
-        def lose(_name: str) -> None:
-            taken.set()
-            world.restart_redis(kept, before)
-
-        with trio.move_on_after(fault.for_sec):
-            while not taken.is_set():
-                world.orders.points.arm("at the exchange", lose)
-                with trio.move_on_after(1.0):
-                    await taken.wait()
-                if not taken.is_set():
-                    before, kept = world.redis.copy(), world.books.copy_kept()
-        world.orders.points.disarm()
-
     def _strike(self, process: Process, way: str, for_sec: float) -> None:
         match way:
             case "crash":
