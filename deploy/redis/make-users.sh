@@ -25,7 +25,8 @@ for role in "${@:3}"; do
 done
 users=$(<"$here/users.acl")
 service=${users%%$'\n'*}
-users=$(sed "s/~quantum:/~$prefix:/g" <<<"$service$rights${users#"$service"}")
+users=$service$rights${users#"$service"}
+users=${users//"~quantum:"/"~$prefix:"}
 nobody=$(printf '0%.0s' {1..64})
 
 mkdir -p "$folder"
