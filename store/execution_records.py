@@ -63,8 +63,9 @@ class OrderBegin(msgspec.Struct, frozen=True, kw_only=True):
 class BeginReply(NamedTuple):
     """`begun`, or the reason why nothing was written.
 
-    `exists` (a record or the gate's mark of this plan), `expired`, `late`, `changed` (a permit), `too_old`,
-    `from_the_future`, `hold`, `switched` (a switch). `value` is an age (ms) or the consumer.
+    `exists` (a record of this plan or of its order, or the gate's mark), `expired`, `late`, `changed` (a
+    permit), `too_old`, `from_the_future`, `hold`, `switched` (a switch).
+    `value` is an age (ms) or the consumer.
     """
 
     verdict: str

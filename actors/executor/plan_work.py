@@ -279,6 +279,10 @@ class PlanWork:
             return False
         record = await self._store.order_record(plan_id)
         if record is None:
+            # Redis may have lost it, and the order was found without one.
+            found = await self._store.plan_of(client_order_id(self._rules.gate.prefix, plan_id))
+            record = None if found is None else await self._store.order_record(found)
+        if record is None:
             return False
         if record.phase is OrderPhase.FINAL or record.entry_id != entry_id:
             self._log.info(f"{record.symbol}: {reasons.DUPLICATE_PLAN}", plan_id=plan_id)

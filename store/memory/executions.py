@@ -61,7 +61,8 @@ def _refusal(redis: Keyspace, keys: Keys, executor: ExecutorKeys, begin: OrderBe
     consumer = string_at(redis, keys.permit_consumer(record.plan_id))
     if consumer is not None:
         return BeginReply("exists", consumer.decode(errors="replace"))
-    if redis.kind(executor.order(record.plan_id)) != "none":
+    known_by = (executor.order(record.plan_id), executor.plan_of(record.client_order_id))
+    if any(redis.kind(key) != "none" for key in known_by):
         return BeginReply("exists")
     now_ms = redis.now_ms()
     age_ms = now_ms - begin.published_ms

@@ -61,7 +61,8 @@ end
 
 local mark = value_of(mark_key)
 if mark then return { 'exists', mark } end
-if redis.call('EXISTS', record) == 1 then return { 'exists', '' } end
+-- An order of this plan that was found without a record has one under its client order id.
+if redis.call('EXISTS', record, names) > 0 then return { 'exists', '' } end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -16,10 +16,12 @@ from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, eve
 from tests.store.executions import (
     ALLOW,
     CLIENT,
+    EVENT,
     EXECUTOR,
     GOVERNOR_KEY,
     GRANT,
     NO_SWITCHES,
+    ORPHAN,
     P33_KEY,
     PLAN,
     RECORD,
@@ -85,6 +87,15 @@ async def test_permits_that_were_restored_begin_no_second_order(leased: Backend,
         assert await leased.store.record_progress(leased.fence, filled())
     # Long after: the gate's mark has ended, and the permits are those of before.
     leased.outside.delete(KEYS.permit_consumer(PLAN))
+    permit(leased)
+    before = everything(leased.outside)
+    assert await begun(leased) == BeginReply("exists")
+    assert everything(leased.outside) == before
+
+
+async def test_a_plan_whose_order_was_found_without_a_record_is_not_begun(leased: Backend) -> None:
+    """Redis has lost the plan's record and mark, and the plan was published again."""
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
     permit(leased)
     before = everything(leased.outside)
     assert await begun(leased) == BeginReply("exists")

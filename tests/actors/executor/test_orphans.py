@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from brain.execution.orders import OrderState, OrderStatus
+from brain.execution.orders import OrderState, OrderStatus, client_order_id
 from brain.identifiers import ClientOrderId, FencingToken, OrderId, PlanId, Symbol
 from brain.positions.position import Leg
 from exchange.errors import ExchangeUnavailable
@@ -74,6 +74,19 @@ async def test_an_order_without_a_record_is_an_orphan_that_holds_its_symbol(rig:
         await trio.sleep(400)
         assert not rig.is_held()
     assert rig.published_results() == []
+
+
+async def test_a_plan_whose_order_is_an_orphan_is_not_executed_again(
+    rig: ExecutorRig,
+) -> None:
+    """Redis has lost all that it knew of the plan; its order is found at the exchange."""
+    async with running_executor(rig):
+        rig.observe(foreign(client_id=client_order_id(rig.keys.prefix, PlanId("p1"))))
+        await trio.sleep(0.1)
+        rig.redis.delete(rig.keys.hold("BTCUSDT"))
+        rig.open("p1")
+        await trio.sleep(5)
+        assert (rig.exchange.requests, rig.published_results(), rig.pending()) == ([], [], 0)
 
 
 async def test_an_orphan_is_followed_in_its_record(rig: ExecutorRig) -> None:
