@@ -10,8 +10,8 @@ from supervision.specs import ChildSpec
 
 #: Delay of a check (seconds) that means the whole process stood still, so that the child is not at fault.
 _STOOD_STILL_SEC = 1.0
-#: Time (seconds) in which a child that was stopped with the process shows that it goes on.
-_GOES_ON_SEC = 0.5
+#: Part of its limit in which a child that was stopped with the process shows that it goes on.
+_GOES_ON = 0.05
 
 
 class Child(Node):
@@ -107,7 +107,7 @@ class Child(Node):
             look_again_sec = limit_sec + (now_sec if beat_sec is None else max(beat_sec, awake_since_sec))
             if look_again_sec <= now_sec:
                 # A stop for about the limit is over, or the child hangs: one that goes on shows it soon.
-                await trio.sleep(_GOES_ON_SEC)
+                await trio.sleep(_GOES_ON * limit_sec)
                 if heartbeat.oldest_beat_at_work_sec() == beat_sec:
                     break
                 continue

@@ -22,8 +22,9 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     `restart`: a `permanent` child is restarted however it ends, since returning is a failure too; a
     `transient` one only after an exception, returning is its end.
 
-    `stall_limit_sec`: longest time at work without a `beat()`. Half a second later, in which a child goes on
-    that was stopped with the process, the incarnation is cancelled and counts as failed. `None`: not watched.
+    `stall_limit_sec`: longest time at work without a `beat()`. A twentieth of it later, in which a child goes
+    on that was stopped with the process, the incarnation is cancelled and counts as failed.
+    `None`: not watched.
     Only a child that awaits can be cancelled: one that blocks the whole loop (a synchronous stall) blocks its
     supervisor, too. That needs a watchdog outside the process.
 
