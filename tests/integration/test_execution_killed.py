@@ -24,7 +24,8 @@ SEED = 1
 PLANS_PER_SEC = 50
 #: A symbol is held while an order of it is undecided, so there must be more of them than kills.
 SYMBOLS = 150
-PATIENCE_SEC = 60.0
+#: Many starts within a minute may exhaust the weight of that minute.
+PATIENCE_SEC = 150.0
 #: Proof that there is no order takes the settle time, and two answers that are 10 s apart.
 SETTLED_WITHIN_SEC = 60.0
 SETTINGS = {

@@ -63,7 +63,10 @@ class Scene(msgspec.Struct):
         return stat.rpartition(")")[2].split()[0] == "T"
 
     async def stopped_in_an_order(self) -> str:
-        """Publish plans until one has stopped the daemon; continue it 10 s later. Return the plan's id."""
+        """Publish plans until one has stopped the daemon; continue it 10 s later.
+
+        Return the plan whose order was begun last: a busy daemon may be stopped by one before the newest.
+        """
         self.armed, self.stopped, self.goes_on = True, trio.Event(), trio.Event()
         while not self.stopped.is_set():
             plan_id = f"plan-{self.plans}"
@@ -72,10 +75,11 @@ class Scene(msgspec.Struct):
             self.governor.publish(plan_id, opening(symbol))
             with trio.move_on_after(2.0):
                 await self.stopped.wait()
+        (newest,) = self.governor.pipeline.redis.zrevrange("quantum:executor:open", 0, 0)
         await trio.sleep(STOPPED_SEC)
         self.daemon.process.send_signal(signal.SIGCONT)
         self.goes_on.set()
-        return plan_id
+        return str(newest)
 
 
 @asynccontextmanager
