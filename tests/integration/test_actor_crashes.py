@@ -16,6 +16,8 @@ from tests.test_service_tree import groups, the_tree
 ACTORS = tuple(child.name for group in groups(the_tree(shards=2)) for child in group.children)
 #: Who is ended with whom: only who has the HTTP port may hold the lease.
 DEPENDENT = {"metrics": ("lease_holder",)}
+#: Settings by which a role is there and changes nothing for the others.
+SWITCHES = {"universe_publisher": {"P33_UNIVERSE": "shadow"}, "executor": {"P33_EXECUTOR": "dry_run"}}
 
 
 @pytest.mark.parametrize("actor", ACTORS)
@@ -23,7 +25,7 @@ async def test_a_crashed_actor_restarts_and_entries_of_that_time_are_answered_an
     site: Site, actor: str
 ) -> None:
     exchange = site.exchange
-    async with site.service(P33_SHARDS="2") as service:
+    async with site.service(P33_SHARDS="2", **SWITCHES.get(actor, {})) as service:
         before = await site.ask("before", entry("BTCUSDT", "0.004"))
         lease = service.channels.lease.value
         order = trade(exchange, "BTCUSDT", "BUY", "0.004")

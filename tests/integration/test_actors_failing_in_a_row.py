@@ -18,7 +18,7 @@ from tests.integration.pipeline import PLANS, RESULTS, Pipeline, executed
 from tests.integration.service_in_process import Rigging, ServiceInProcess
 from tests.integration.site import Site
 from tests.integration.surroundings import is_ready, trade
-from tests.integration.test_actor_crashes import ACTORS, DEPENDENT
+from tests.integration.test_actor_crashes import ACTORS, DEPENDENT, SWITCHES
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.timing
@@ -107,7 +107,7 @@ class Work:
 async def test_a_hundred_failures_in_a_row_slow_no_other_actor_and_lose_nothing(
     site: Site, actor: str
 ) -> None:
-    settings = {"P33_SHARDS": "2", "P33_WEIGHT_BUDGET_PER_MIN": "2400"}
+    settings = {"P33_SHARDS": "2", "P33_WEIGHT_BUDGET_PER_MIN": "2400", **SWITCHES.get(actor, {})}
     # A ledger that was just adopted asks the exchange about each fill that no stream has shown.
     site.redis.hset(f"quantum:position:ledger:{SYMBOL}", "last_known_amt", "0")
     async with site.service(Rigging(AT_ONCE, STALL_LIMIT_SEC), **settings) as service:
