@@ -30,6 +30,9 @@ _METRIC = re.compile(r"\bp33_[a-z0-9_]+\b")
 _MAKE = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)\b")
 #: Of the tests alone.
 _NO_SETTINGS = {
+    "P33_TEST_EXECUTOR_KILLS",
+    "P33_TEST_EXECUTOR_STOPS",
+    "P33_TEST_EXECUTOR_UNKNOWN",
     "P33_TEST_FAILOVERS",
     "P33_TESTS_NEED_BROWSER",
     "P33_TESTS_NEED_EVERY_REDIS",

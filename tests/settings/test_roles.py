@@ -98,7 +98,7 @@ def test_an_order_that_is_not_found_must_be_waited_for_longer_than_the_exchange_
 def test_holds_of_undecided_orders_live_as_long_as_those_of_the_reconcile_engine() -> None:
     assert executor_rules(load({}).settings).hold_ttl_sec == 300
     assert executor_rules(load({"P34_HOLD_TTL_SEC": "60"}).settings).hold_ttl_sec == 60
-    assert refusal({"P34_HOLD_TTL_SEC": "1"}).endswith("seconds from 30 to 86400")
+    assert refusal({"P34_HOLD_TTL_SEC": "1", "P33_EXECUTOR": "dry_run"}).endswith("seconds from 30 to 86400")
 
 
 def test_the_universes_mode_follows_the_exchange_and_may_not_contradict_it() -> None:

@@ -70,7 +70,10 @@ EVENT = ("event", "ORPHAN_ORDER", "symbol", SYMBOL)
 
 
 def record(**changes: object) -> OrderRecord:
-    """Return the first record, with `changes`."""
+    """Return the first record, with `changes`; another plan's order has an id of its own."""
+    plan_id = changes.get("plan_id")
+    if isinstance(plan_id, str):
+        changes = {"client_order_id": client_order_id("q", PlanId(plan_id)), **changes}
     return msgspec.structs.replace(RECORD, **changes)
 
 
