@@ -42,7 +42,7 @@ demo: $(INSTALLED)
 # as there are processors, since they wait for most of their time.
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest -m timing --durations=5 $(ARGS) || [ $$? -eq 5 ]
-	@$(PYTEST) $$(($(PROCESSORS) * 2)) -m "not timing" --durations=15 $(ARGS)
+	@$(PYTEST) $$(($(PROCESSORS) * 2)) --maxschedchunk=1 -m "not timing" --durations=15 $(ARGS)
 
 # What needs neither a redis-server nor another program, within a minute on two processors.
 test-fast: $(INSTALLED)
