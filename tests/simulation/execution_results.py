@@ -56,7 +56,10 @@ class ExecutionResults:
     def _judge_progress(self, writer: str, record: OrderRecord, told: list[Told]) -> None:
         self._trace.note(f"{writer} {record.plan_id} {record.phase} {record.status} {record.cumulative}")
         execution = self._books.executions.get(record.client_order_id)
-        if execution is None or record.phase is OrderPhase.ORPHAN:
+        if record.phase is OrderPhase.ORPHAN:
+            return
+        if execution is None:
+            self._judge_unbegun(record, told)
             return
         # One that Redis has lost is written anew by a process that follows its order.
         execution.lost = False
@@ -75,6 +78,16 @@ class ExecutionResults:
             else:
                 self._judge_not_executed(execution, fields, entry_id)
         if told and execution.final:
+            self._end_grant(record.plan_id)
+
+    def _judge_unbegun(self, record: OrderRecord, told: list[Told]) -> None:
+        """Judge a plan that was searched for behind a new run of Redis, and was never begun."""
+        final = record.phase is OrderPhase.FINAL
+        for entry_id, fields in told:
+            self._judge_result(record.plan_id, fields, entry_id, final=final)
+            require(fields["executed"] == "false", "e2", f"{record.plan_id} was not begun, and is executed")
+            self._books.given_up[entry_id] = record.plan_id
+        if told and final:
             self._end_grant(record.plan_id)
 
     def refuse(self, writer: str, refusal: PlanRefusal, effect: Callable[[], bool]) -> bool:
