@@ -38,7 +38,7 @@ class OrderBody(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ListedOrder(msgspec.Struct, frozen=True, rename="camel"):
-    """What every row of `allOrders` has; `time` is when the order was placed."""
+    """Part that every row of `allOrders` has; `time` is when the order was placed."""
 
     order_id: int
     client_order_id: str

@@ -168,7 +168,7 @@ def _with_order(record: OrderRecord, fields: _Fields) -> OrderRecord:
 
 
 class FinishedOrder(msgspec.Struct, frozen=True, array_like=True):
-    """What `finish_order.lua` takes: the next version of a record, or a plan's only one (`before` 0).
+    """Arguments of `finish_order.lua`: the next version of a record, or a plan's only one (`before` 0).
 
     `client_order_id` is empty for a plan without an order. `releases`: the order's hold ends, or passes to
     the order of the heir.

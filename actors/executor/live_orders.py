@@ -166,7 +166,7 @@ class RecordWriter:
             if written:
                 self._written(live, after)
                 if due:
-                    self._reports.told(after, latency_ms=live.latency_ms)
+                    self._reports.published(after, latency_ms=live.latency_ms)
 
     async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
         """Take in what another process has written of an order."""

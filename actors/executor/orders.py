@@ -35,7 +35,7 @@ _TOO_LATE = "permit_timeout (too late to begin)"
 
 
 class LookAgain(NamedTuple):
-    """What the begin rested on has changed: permits and switches must be read again."""
+    """Change of what the begin rested on: permits and switches must be read again."""
 
 
 class Attempt(NamedTuple):

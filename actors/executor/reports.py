@@ -134,7 +134,7 @@ class ExecutorReports:
             why=why,
         )
 
-    def told(self, record: OrderRecord, *, latency_ms: int | None) -> None:
+    def published(self, record: OrderRecord, *, latency_ms: int | None) -> None:
         """Report a result that was written for an order's record."""
         seen = was_seen(record)
         self._counts["executed_true" if seen else "executed_false"] += 1

@@ -52,7 +52,7 @@ def hold_of_unreadable(plan_id: PlanId, symbol: Symbol | None, rules: ExecutorRu
 
 
 class _Search(msgspec.Struct):
-    """What the search for one order has found."""
+    """Findings of the search for one order."""
 
     not_found_ms: tuple[int, ...] = ()
     not_listed_ms: int | None = None

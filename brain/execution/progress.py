@@ -1,7 +1,7 @@
 """Progress of a record by what the exchange shows of its order.
 
-The filled quantity never shrinks, and an order that is final stays final. Each growth, and the end, is told
-in one result. A refusal or an absence ends a record only while no order of it was seen.
+The filled quantity never shrinks, and an order that is final stays final. Each growth, and the end, is
+published in one result. A refusal or an absence ends a record only while no order of it was seen.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def was_seen(record: OrderRecord) -> bool:
 
 
 def result_due(before: OrderRecord, after: OrderRecord) -> bool:
-    """Return True if the step from `before` to `after` is told in a result: a growth, or the end."""
+    """Return True if the step from `before` to `after` is published as a result: a growth, or the end."""
     if after.phase is OrderPhase.ORPHAN:
         return False
     if was_seen(after) and after.cumulative > (before.published_cumulative or ZERO):

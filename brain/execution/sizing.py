@@ -28,7 +28,7 @@ class SizeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Permitted(msgspec.Struct, frozen=True):
-    """What the permits allow (contracts), and the Governor's hints, 1 where it gives none."""
+    """Quantity that the permits allow (contracts), and the Governor's hints, 1 where it gives none."""
 
     kind: Kind
     quantity: Decimal

@@ -16,7 +16,7 @@ class Fill(NamedTuple):
 
 
 class Executor(Protocol):
-    """What becomes of published plans."""
+    """Fate of published plans."""
 
     async def follow(
         self, plan: PlanToPublish, symbol: str, scenario: str, published_sec: float

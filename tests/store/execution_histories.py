@@ -118,8 +118,8 @@ class ExecutionHistory:
             before, phase=phase, version=before.version + self._random.choice((0, 1, 1, 1, 2)),
             cumulative=before.cumulative + Decimal("0.1"),
         )  # fmt: skip
-        told = self._random.random() < 0.6
-        progress = OrderProgress(record=after, result=RESULT if told else (), cooldown_ms=1 if told else None)
+        due = self._random.random() < 0.6
+        progress = OrderProgress(record=after, result=RESULT if due else (), cooldown_ms=1 if due else None)
         return found, await self._store.record_progress(self._fence(), progress)
 
     async def _refuse(self) -> object:

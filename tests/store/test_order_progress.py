@@ -1,4 +1,4 @@
-"""What is told of an order is told once: result, record, cooldown and acknowledgement in one step."""
+"""An order is published once: result, record, cooldown and acknowledgement in one step."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ async def test_a_filled_order_is_told_and_ends(leased: Backend) -> None:
     assert await leased.store.order_record(PLAN) == step.record
     assert leased.outside.zrange(EXECUTOR.open) == []
     assert await leased.store.open_orders() == ([], [])
-    ((_, told),) = leased.outside.xrange(KEYS.results)
-    assert told == {
+    ((_, published),) = leased.outside.xrange(KEYS.results)
+    assert published == {
         b"event_type": b"apply.result",
         b"plan_id": b"plan-1",
         b"executed": b"true",
@@ -121,8 +121,8 @@ async def test_open_orders_are_listed_by_the_time_of_their_request(leased: Backe
 async def test_a_refused_plan_gets_its_result_its_record_and_its_acknowledgement(leased: Backend) -> None:
     (entry_id,) = await deliver(leased, PLAN)
     assert await leased.store.refuse_plan(leased.fence, refusal(entry_id=entry_id, audit=("step", "refuse")))
-    ((_, told),) = leased.outside.xrange(KEYS.results)
-    assert told[b"error"] == b"permit_timeout (missing: Governor)"
+    ((_, published),) = leased.outside.xrange(KEYS.results)
+    assert published[b"error"] == b"permit_timeout (missing: Governor)"
     assert pending(leased.outside, KEYS.plans, GROUP) == {}
     assert leased.outside.hgetall(EXECUTOR.order(PLAN)) == {
         b"state": b"final", b"symbol": b"BTCUSDT", b"error": b"permit_timeout (missing: Governor)",

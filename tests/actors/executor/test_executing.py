@@ -130,8 +130,8 @@ async def test_each_growth_of_an_order_and_its_end_are_published_once(rig: Execu
         rig.observe(rig.exchange.state(request, "EXPIRED", "0.3", "101.5"))
         rig.exchange.visible[request.client_order_id] = rig.exchange.state(request, "EXPIRED", "0.3")
         await trio.sleep(30)
-    told = [(each["filled_qty"], each["order_status"]) for each in rig.published_results("p1")]
-    assert told == [("0.1", "PARTIALLY_FILLED"), ("0.3", "PARTIALLY_FILLED"), ("0.3", "EXPIRED")]
+    published = [(each["filled_qty"], each["order_status"]) for each in rig.published_results("p1")]
+    assert published == [("0.1", "PARTIALLY_FILLED"), ("0.3", "PARTIALLY_FILLED"), ("0.3", "EXPIRED")]
     assert rig.published_results("p1")[-1]["avg_price"] == "101.5"
     assert rig.record("p1")["published_cumulative"] == "0.3"
     assert rig.pending() == 0

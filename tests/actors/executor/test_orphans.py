@@ -39,8 +39,8 @@ async def test_an_order_that_turns_up_after_its_end_is_published_with_an_event(
         ):
             rig.observe(rig.exchange.state(request, status, filled))
             await trio.sleep(0.1)
-    told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
-    assert told == [("false", "0"), ("true", "0.2"), ("true", "0.5")]
+    published = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
+    assert published == [("false", "0"), ("true", "0.2"), ("true", "0.5")]
     assert [each["event"] for each in rig.events()] == ["EXECUTION_LATE"]
 
 
@@ -160,8 +160,8 @@ async def test_events_of_an_order_under_search_are_not_lost(
         assert rig.exchange.lists[-1] == "BTCUSDT"
         rig.observe(rig.exchange.state(request, "FILLED", "0.5"))
         await trio.sleep(3)
-    told = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
-    assert told[-1] == ("true", "0.5")
+    published = [(each["executed"], each["filled_qty"]) for each in rig.published_results("p1")]
+    assert published[-1] == ("true", "0.5")
 
 
 @pytest.mark.parametrize("by", ["stream", "search"])

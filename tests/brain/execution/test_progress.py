@@ -103,8 +103,8 @@ def test_each_growth_and_the_end_are_published_once(
     view: tuple[list[OrderState], list[OrderState]],
 ) -> None:
     record, published = follow(view[1])
-    told = [(each.cumulative, each.phase) for each in published]
-    assert len(set(told)) == len(told)
+    steps = [(each.cumulative, each.phase) for each in published]
+    assert len(set(steps)) == len(steps)
     quantities = [each.cumulative for each in published]
     assert quantities == sorted(quantities)
     assert [each.phase for each in published].count(OrderPhase.FINAL) <= 1 + len(set(quantities))
