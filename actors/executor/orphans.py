@@ -112,8 +112,8 @@ class Orphans:
     async def search(self, heartbeat: Heartbeat) -> None:
         """Look for orphans among the recent orders of all symbols with a position or a ledger.
 
-        Positions appear in the book one shard after the other, so it goes on for 10 minutes, and
-        until each list was read. A later search ends it.
+        Positions appear in the book one shard after the other, so it goes on until each listed symbol is
+        there, for 10 minutes at most, and until each list was read. A later search ends it.
         """
         self._searching.cancel()
         with trio.CancelScope() as self._searching, heartbeat.idle():
@@ -121,7 +121,9 @@ class Orphans:
             since_ms = self._clocks.exchange_ms(now) - _LOOK_BACK_MS
             until_sec = now.monotonic_sec + _LOOK_BACK_MS / 1000
             with_ledger, read, failures = await self._with_ledger(heartbeat), set[Symbol](), 0
-            while failures or self._clocks.now().monotonic_sec < until_sec:
+            missing = True
+            while failures or (missing and self._clocks.now().monotonic_sec < until_sec):
+                missing = any(self._book.get(each) is None for each in self._symbol_rules.value or {})
                 held = {Symbol(each) for each in self._book.symbols() if self._book.holds(each)}
                 failed = False
                 for symbol in sorted((with_ledger | held) - read):

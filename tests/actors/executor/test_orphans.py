@@ -213,6 +213,17 @@ async def test_the_search_waits_for_positions_and_reads_ledgers_of_symbols_that_
     assert rig.exchange.lists == ["SOLUSDT", "ETHUSDT"]
 
 
+async def test_a_position_that_is_opened_behind_the_search_costs_no_list(rig: ExecutorRig) -> None:
+    """Each list has a weight of 5; the stream shows the orders of such a position."""
+    for symbol in rig.symbol_rules.value or {}:
+        rig.position(symbol, "0.5" if symbol == "BTCUSDT" else "0")
+    async with running_executor(rig):
+        await trio.sleep(3)
+        rig.position("ETHUSDT", "0.5")
+        await trio.sleep(700)
+    assert rig.exchange.lists == ["BTCUSDT"]
+
+
 async def test_orders_that_could_not_be_read_are_searched_again_with_growing_pauses(rig: ExecutorRig) -> None:
     rig.position("BTCUSDT", "0.5")
     order = foreign()
