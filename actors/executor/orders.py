@@ -103,7 +103,7 @@ class OrderSender:
                 return RefusedPlan(draft, granted.waited_ms)
             if stopping.is_set():
                 return None
-            record = self._preparation.record(granted, draft)
+            record = self._preparation.record(granted.in_hand, granted.plan, draft)
             if self._live_orders.get(record.client_order_id) is not None:
                 return TakenPlan(self._rules.instance, granted.waited_ms)
             if not self.may_begin(granted.in_hand):

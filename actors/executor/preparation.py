@@ -163,9 +163,8 @@ class OrderPreparation:
             return reasons.leverage_refused("no_answer")
         return None
 
-    def record(self, granted: GrantedPlan, draft: OrderDraft) -> OrderRecord:
+    def record(self, in_hand: PlanInHand, plan: Plan, draft: OrderDraft) -> OrderRecord:
         """Return the first record: identity and time of the only request are fixed here."""
-        in_hand, plan = granted.in_hand, granted.plan
         return OrderRecord(
             plan_id=plan.plan_id,
             phase=OrderPhase.SENDING,
@@ -196,24 +195,16 @@ class OrderPreparation:
         `recv_window_ms` reaches from there to the end of the latest request that can have been sent.
         """
         rules, side = self._rules, "" if plan.side is None else plan.side.value
-        return OrderRecord(
-            plan_id=plan.plan_id,
-            phase=OrderPhase.SENDING,
-            symbol=plan.symbol,
-            side=side if side in _SIDES else "",
-            leg=plan.leg or Leg.BOTH,
+        draft = OrderDraft(
+            Kind.NONE, side if side in _SIDES else "", plan.leg or Leg.BOTH, plan.quantity or ZERO, ZERO
+        )
+        record = self.record(in_hand, plan, draft)
+        return msgspec.structs.replace(
+            record,
             kind="",
-            quantity=plan.quantity or ZERO,
             reduce_only=bool(plan.reduce_only),
-            client_order_id=client_order_id(rules.gate.prefix, plan.plan_id),
-            timestamp_ms=self._clocks.exchange_ms(self._clocks.now()) - since_ms,
+            timestamp_ms=record.timestamp_ms - since_ms,
             recv_window_ms=rules.plan_max_age_ms + rules.permit_wait_ms + rules.recv_window_ms,
-            decision=plan.decision.value,
-            action=plan.action,
-            source=plan.source,
-            instance=rules.instance,
-            stream=in_hand.stream,
-            entry_id=in_hand.entry_id,
             version=0,
         )
 
