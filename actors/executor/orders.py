@@ -114,12 +114,14 @@ class OrderSender:
                     return RefusedPlan(reasons.ORDER_RATE_LIMIT, granted.waited_ms)
                 unsent.callback(self._exchange.return_order)
             live = LiveOrder(record, safe_quantity=draft.permitted, waited_ms=granted.waited_ms)
-            reply = await self._write_begin(granted, live, fence)
+            # Before the record stands: events of the order must find it in hand.
+            self._live_orders.add(live)
+            unsent.callback(self._live_orders.remove, live)
+            reply = await self._write_begin(granted, live.stored, fence)
             if reply.verdict == "begun":
                 unsent.pop_all()
                 self._reports.begun(granted, record, granted.in_hand.published_ms)
                 return Begun(live, turn.pop_all())
-            self._live_orders.remove(live)
             return self._not_begun(granted, reply)
 
     async def _draft_in_turn(self, granted: GrantedPlan, leg: Leg, turn: ExitStack) -> OrderDraft | str:
@@ -173,8 +175,10 @@ class OrderSender:
             await semaphore.acquire()
             turn.callback(semaphore.release)
 
-    async def _write_begin(self, granted: GrantedPlan, live: LiveOrder, fence: FencingToken) -> BeginReply:
-        record, in_hand = live.stored, granted.in_hand
+    async def _write_begin(
+        self, granted: GrantedPlan, record: OrderRecord, fence: FencingToken
+    ) -> BeginReply:
+        in_hand = granted.in_hand
         begin = OrderBegin(
             record=record,
             permits=granted.permits,
@@ -187,15 +191,9 @@ class OrderSender:
             consumer=self._rules.instance,
             audit=_begin_audit(granted, record),
         )
-        # Before the record stands: events of the order must find it in hand.
-        self._live_orders.add(live)
         # Without an answer the record may stand, and `exists` may mean that very record.
         self._unsent.add(_attempt(record))
-        try:
-            reply = await self._store.begin_order(fence, begin)
-        except BaseException:
-            self._live_orders.remove(live)
-            raise
+        reply = await self._store.begin_order(fence, begin)
         if reply.verdict != "exists":
             self._unsent.discard(_attempt(record))
         return reply
