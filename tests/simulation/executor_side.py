@@ -113,8 +113,21 @@ class ExecutorSide:
             for each in self._world.books.executions.values()
             if each.order is None and each.begun_ms < since_ms and not (each.final or each.lost)
         ]
+        missing += self._searched(since_ms)
         for symbol in dict.fromkeys(missing):
             self._world.neighbours.repairs.correct(symbol)
+
+    def _searched(self, since_ms: int) -> list[str]:
+        """Return the symbols of plans that were not begun, and may have been by what Redis has lost."""
+        redis, keys = self._world.redis, ExecutorKeys(self._world.keys)
+        records = (redis.hgetall(keys.order(plan_id.decode())) for plan_id in redis.zrange(keys.open))
+        return [
+            record[b"symbol"].decode()
+            for record in records
+            if record.get(b"state") == b"unknown"
+            and int(record[b"timestamp_ms"]) < since_ms
+            and not self._world.venue.orders.named(record[b"client_order_id"].decode())
+        ]
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of events, where there were any."""
