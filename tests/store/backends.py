@@ -21,6 +21,8 @@ from tests.store.redis_servers import RedisServer
 
 Text = str | bytes
 KEYS = Keys("q")
+#: A deadline of each call that a busy machine keeps; the deadlines themselves have tests of their own.
+PATIENCE_SEC = 30.0
 GROUPS = (GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual")
 
 
@@ -209,12 +211,14 @@ class RedisBackend(Backend):
         self.plain = PlainRedis(client)
         self.outside: Outside = self.plain
         self.fence = FencingToken("")
-        self.redis_store = RedisStore(server.url, keys=KEYS, consumer="first")
+        self.redis_store = RedisStore(server.url, keys=KEYS, consumer="first", timeout_sec=PATIENCE_SEC)
         self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
     def another_store(self, consumer: str) -> ServiceStore:
-        self._stores.append(RedisStore(self.server.url, keys=KEYS, consumer=consumer))
+        self._stores.append(
+            RedisStore(self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC)
+        )
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:

@@ -13,7 +13,7 @@ from store.errors import WrongRightsError
 from store.keys import Keys
 from store.redis.scripts import script_texts
 from store.redis.store import RedisStore
-from tests.store.backends import RedisBackend, everything
+from tests.store.backends import PATIENCE_SEC, RedisBackend, everything
 from tests.store.commits import DECISION, prepared
 from tests.store.executions import BEGIN
 from tests.store.test_lease import WRITES
@@ -49,7 +49,7 @@ class Account:
         self._real = real
         self.allow(*OWN_KEYS)
         url = real.server.url.replace("unix://", "unix://p33:secret@")
-        self.store = RedisStore(url, keys=Keys("q"), consumer="first")
+        self.store = RedisStore(url, keys=Keys("q"), consumer="first", timeout_sec=PATIENCE_SEC)
 
     def allow(self, *keys: str, without: str = "") -> None:
         """Allow all commands but `without`, on `keys` alone."""

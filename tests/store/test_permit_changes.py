@@ -9,7 +9,7 @@ from store.errors import StoreRefusedError, StoreUnavailableError
 from store.keys import Keys
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.store import RedisStore
-from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend
+from tests.store.backends import KEYS, PATIENCE_SEC, Backend, MemoryBackend, RedisBackend
 from tests.store.executions import EXECUTOR, GOVERNOR_KEY, P33_KEY, PLAN, begun, permit
 from tests.store.redis.links import serving
 
@@ -149,7 +149,7 @@ async def test_a_user_without_the_right_to_pushes_is_refused(real: RedisBackend)
         "~*",
     )  # fmt: skip
     url = real.server.url.replace("unix://", "unix://p33:secret@")
-    store = RedisStore(url, keys=Keys("q"), consumer="first")
+    store = RedisStore(url, keys=Keys("q"), consumer="first", timeout_sec=PATIENCE_SEC)
     with pytest.raises(StoreRefusedError, match="CLIENT"):
         async with store.permit_changes():
             pass
@@ -172,7 +172,7 @@ async def test_a_proxy_that_does_not_know_tracking_is_refused() -> None:
 
     with trio.fail_after(WITHIN_SEC):
         async with open_bridge(), serving(serve) as url:
-            store = RedisStore(url, keys=Keys("q"), consumer="first")
+            store = RedisStore(url, keys=Keys("q"), consumer="first", timeout_sec=PATIENCE_SEC)
             with pytest.raises(StoreRefusedError, match="CLIENT"):
                 async with store.permit_changes():
                     pass

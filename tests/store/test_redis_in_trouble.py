@@ -10,6 +10,7 @@ import trio
 
 from store.errors import GroupLostError, StoreRefusedError, StoreUnavailableError, WrongServerError
 from store.records import Adoption, Committed
+from store.redis.store import RedisStore
 from tests.store.backends import KEYS, RedisBackend, everything, pending
 from tests.store.commits import (
     DECISION,
@@ -208,20 +209,22 @@ async def test_a_killed_connection_is_noticed_and_replaced(real: RedisBackend, b
 async def test_a_frozen_server_is_noticed_in_time_and_its_late_answers_are_dropped(
     real: RedisBackend,
 ) -> None:
-    await real.store.redis_now_ms()
+    store = RedisStore(real.server.url, keys=KEYS, consumer="first")  # with the deadline of the service
+    await store.redis_now_ms()
     real.server.freeze()
     try:
         begun_sec = trio.current_time()
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
-                await real.store.remembered_ban()
+                await store.remembered_ban()
         assert 1.8 < trio.current_time() - begun_sec < 4
     finally:
         real.server.thaw()
     until_ms = await real.store.redis_now_ms() + 60_000
-    await real.store.remember_ban(until_ms)
-    assert await real.store.remembered_ban() == until_ms
-    assert await real.store.recent_intents("0-0", None, 5) == []
+    await store.remember_ban(until_ms)
+    assert await store.remembered_ban() == until_ms
+    assert await store.recent_intents("0-0", None, 5) == []
+    await store.close()
 
 
 async def test_calls_cancelled_at_any_moment_never_get_each_others_answers(real: RedisBackend) -> None:
