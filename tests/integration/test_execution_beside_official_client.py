@@ -139,6 +139,42 @@ async def test_an_order_that_the_official_client_cancels_half_filled_ends_with_w
         assert process.alive and "Actor failed" not in process.output
 
 
+async def test_in_hedge_mode_the_official_client_sees_the_leg_of_each_order_and_the_leverage(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    simulator.exchange.set_hedge_mode(True)
+    governor, trader, symbol = PlayedGovernor(pipeline), OfficialTrader(simulator), "XRPUSDT"
+    quantity = Decimal(opening(simulator.exchange.symbol(symbol))["qty"])
+    async with daemon_process(environment(redis_server, simulator, {"P33_EXECUTOR": "on"})) as process:
+        await process.ready()
+        await governor.executor_reads()
+        await governor.has_price(symbol)
+        for turn, legs in (
+            ("open", {"LONG": "BUY", "SHORT": "SELL"}),
+            ("close", {"LONG": "SELL", "SHORT": "BUY"}),
+        ):
+            for leg, side in legs.items():
+                plan_id = f"{turn}-{leg}"
+                plan = opening(simulator.exchange.symbol(symbol)) | {"side": side, "leverage": "7"}
+                closes = full_close(symbol)
+                governor.publish(plan_id, (plan if turn == "open" else closes) | {"positionSide": leg})
+                result = await governor.result(plan_id)
+                assert (result["executed"], result["error"]) == ("true", "")
+                found = await trader.order_of(plan_id, symbol)
+                assert (found.side, found.position_side) == (side, leg)
+                assert Decimal(found.executed_qty) == Decimal(result["filled_qty"]) == quantity
+                amount = quantity if turn == "open" else Decimal(0)
+                held = simulator.exchange.position(symbol, "LONG" if leg == "LONG" else "SHORT").amount
+                assert abs(held) == amount
+                await until(governor.nothing_open, "no order is open and no symbol held", 5)
+        (configured,) = await trader.rest.ask("symbol_configuration", symbol=symbol)
+        assert configured.leverage == 7
+        assert process.alive and "Actor failed" not in process.output
+    sent = [each for each in simulator.exchange.requests.records(path=ORDERS) if each.method == "POST"]
+    assert len(sent) == 4
+    assert not any("reduceOnly" in each.query for each in sent)
+
+
 def _assert_same(found: Any, governor: PlayedGovernor, plan_id: str) -> None:
     """Check that the SDK's order, the executor's record and its last result say the same."""
     result, record = governor.results[plan_id][-1], governor.record(plan_id)
