@@ -156,7 +156,7 @@ class OrderSender:
 
     def _follow(self, answer: Response, sent: Moment) -> None:
         if answer.used_weight is not None:
-            self._budget.used_by_address(answer.used_weight)
+            self._budget.used_by_address(answer.used_weight, sent)
         self._counts.answered(sent, answer.headers)
         if answer.status != OK and error_code(answer.body) == _TOO_MANY_ORDERS:
             self._counts.refused()

@@ -109,7 +109,7 @@ class Transport:
                 gate.unanswered(sent)
             self._metrics.send(Count("p33_rest_requests_total", (endpoint.name, status)))
         received = self._clock.now()
-        self._follow_weight(response)
+        self._follow_weight(response, sent)
         refusal = self._refusal(endpoint, response, sent, received)
         if refusal is None or isinstance(refusal, ExchangeRejected):
             self._budget.answered(sent)
@@ -136,9 +136,9 @@ class Transport:
             # The library's own text may contain the address.
             raise ExchangeUnavailable(f"{endpoint.name}: {type(error).__name__}") from None
 
-    def _follow_weight(self, response: Response) -> None:
+    def _follow_weight(self, response: Response, sent: Moment) -> None:
         if response.used_weight is not None:
-            self._budget.used_by_address(response.used_weight)
+            self._budget.used_by_address(response.used_weight, sent)
         self._metrics.send(SetGauge("p33_request_weight_used", self._budget.own_used))
 
     def _refusal(

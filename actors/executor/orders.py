@@ -24,7 +24,6 @@ from brain.plans.plan import PlanDecision
 from brain.positions.position import Leg
 from exchange.protocol import OrderEntry
 from permit_gate.judging import PlanPermits
-from permit_gate.sources import P33
 from store.execution_protocol import ExecutorStore
 from store.execution_records import BeginReply, OrderBegin
 from supervision import Heartbeat
@@ -211,9 +210,9 @@ class OrderSender:
             case "late":
                 error = _TOO_LATE
             case "too_old":
-                error = str(wanted.too_old(int(reply.value or 0), P33))
+                error = str(wanted.too_old(int(reply.value or 0), wanted.sources[reply.permit]))
             case "from_the_future":
-                error = str(wanted.from_the_future(int(reply.value or 0), P33))
+                error = str(wanted.from_the_future(int(reply.value or 0), wanted.sources[reply.permit]))
             case "hold":
                 error = reasons.RECONCILE_HOLD_ACTIVE
             case _:

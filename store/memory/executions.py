@@ -70,14 +70,14 @@ def _refusal(redis: Keyspace, keys: Keys, executor: ExecutorKeys, begin: OrderBe
         return BeginReply("expired", str(age_ms))
     if now_ms > begin.deadline_ms:
         return BeginReply("late", str(now_ms - begin.deadline_ms))
-    for key, text, created_ms in begin.permits:
+    for number, (key, text, created_ms) in enumerate(begin.permits):
         if string_at(redis, key) != text:
             return BeginReply("changed")
         age_ms = 0 if created_ms is None else now_ms - created_ms
         if age_ms > begin.permit_max_age_ms:
-            return BeginReply("too_old", str(age_ms))
+            return BeginReply("too_old", str(age_ms), number)
         if -age_ms > CLOCK_TOLERANCE_MS:
-            return BeginReply("from_the_future", str(-age_ms))
+            return BeginReply("from_the_future", str(-age_ms), number)
     if not begin.ignores_hold and redis.kind(keys.hold(record.symbol)) != "none":
         return BeginReply("hold")
     return BeginReply("switched") if switches_at(redis, executor) != begin.switches else None

@@ -14,7 +14,7 @@ import pytest
 import trio
 import yaml
 
-from monitoring.metrics.catalogue import CATALOGUE
+from monitoring.metrics.catalogue import CATALOGUE, EXECUTOR_CATALOGUE, UNIVERSE_CATALOGUE
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import DEPLOY
 from tests.integration.conftest import simulator as simulator
@@ -25,9 +25,22 @@ from tests.integration.surroundings import trade
 RULES = DEPLOY / "prometheus/position-state-brain.rules.yml"
 RULE_TESTS = DEPLOY / "prometheus/position-state-brain.rules.test.yml"
 DASHBOARD = DEPLOY / "grafana/position-state-brain.json"
-#: Names of docs/contract.md, against Prometheus's advice to spell units out.
-NAMED_BY_CONTRACT = {"p33_ewma_latency_ms", "p33_snapshot_age_sec"}
-_METRIC = re.compile(r"\b(?:p33_\w+|up)\b(?:\{([^}]*)\})?")
+#: Names of docs/contract.md, against Prometheus's advice.
+NAMED_BY_CONTRACT = dict.fromkeys(
+    (
+        "p33_ewma_latency_ms",
+        "p33_snapshot_age_sec",
+        "universe_age_sec",
+        "exec_unknown_age_sec",
+        "permit_wait_ms",
+    ),
+    "metric names should not contain abbreviated units",
+) | {"exec_order_count": 'non-histogram and non-summary metrics should not have "_count" suffix'}
+_METRIC = re.compile(
+    r"\b(?:(?:p33|universe|exec|apply|governor|permit|quantum|reconcile)_\w+|up)\b(?:\{([^}]*)\})?"
+)
+#: The roles, whose metrics are exposed only with them.
+ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on"}
 _BY_PROMETHEUS = {"job", "instance", "le"}
 
 
@@ -56,7 +69,7 @@ def expressions() -> list[str]:
 async def exposed(redis_url: str, simulator: RunningSimulator) -> str:
     """`/metrics` of a service that has decided and booked."""
     pipeline = Pipeline(redis_url)
-    async with running_service(redis_url, simulator) as service:
+    async with running_service(redis_url, simulator, **ROLES) as service:
         await pipeline.ask("one", entry("BTCUSDT", "0.05"))
         pipeline.publish_fill("one", trade(simulator.exchange, "BTCUSDT", "BUY", "0.05"))
         await pipeline.ledger_reaches("BTCUSDT", "0.05")
@@ -66,7 +79,8 @@ async def exposed(redis_url: str, simulator: RunningSimulator) -> str:
 
 def labels_by_series(text: str) -> Mapping[str, set[str]]:
     """The names that queries may use, with the labels that each has."""
-    labels = {each.name: set(each.labels) for each in CATALOGUE}
+    declared = (*CATALOGUE, *UNIVERSE_CATALOGUE, *EXECUTOR_CATALOGUE)
+    labels = {each.name: set(each.labels) for each in declared}
     known: dict[str, set[str]] = {"up": set()}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, flags=re.M):
         suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
@@ -118,9 +132,7 @@ async def test_promtool_finds_nothing_wrong_with_the_metrics(
         check=False,
     )
     complaints = [line.partition(" ") for line in (done.stdout + done.stderr).decode().splitlines()]
-    assert {name: why for name, _, why in complaints} == dict.fromkeys(
-        NAMED_BY_CONTRACT, "metric names should not contain abbreviated units"
-    )
+    assert {name: why for name, _, why in complaints} == NAMED_BY_CONTRACT
 
 
 def promtool(*arguments: str | Path) -> str:
