@@ -98,7 +98,7 @@ class OrderSender:
         with ExitStack() as turn, ExitStack() as unsent:
             draft: OrderDraft | str = _TOO_LATE
             with trio.move_on_at(granted.in_hand.deadline_sec):
-                draft = await self._draft_in_turn(granted, planned.leg, turn)
+                draft = await self._draft_in_turn(granted, planned, turn)
             if isinstance(draft, str):
                 return RefusedPlan(draft, granted.waited_ms)
             if stopping.is_set():
@@ -124,10 +124,13 @@ class OrderSender:
                 return Begun(live, turn.pop_all())
             return self._not_begun(granted, reply)
 
-    async def _draft_in_turn(self, granted: GrantedPlan, leg: Leg, turn: ExitStack) -> OrderDraft | str:
+    async def _draft_in_turn(
+        self, granted: GrantedPlan, planned: OrderDraft, turn: ExitStack
+    ) -> OrderDraft | str:
         """Return the order, or the reason for none, when the orders before it are over."""
-        await self._take_turn(granted.plan.symbol, leg, turn)
-        draft = self._preparation.draft(granted)
+        draft: OrderDraft | str = planned
+        if await self._take_turn(granted.plan.symbol, planned.leg, turn):
+            draft = self._preparation.draft(granted)
         if isinstance(draft, str):
             return draft
         return await self._preparation.set_leverage(granted, draft) or draft
@@ -169,11 +172,18 @@ class OrderSender:
         await self._resolver.follow(live, heartbeat)
         self._live_orders.remove(live)
 
-    async def _take_turn(self, symbol: Symbol, leg: Leg, turn: ExitStack) -> None:
+    async def _take_turn(self, symbol: Symbol, leg: Leg, turn: ExitStack) -> bool:
+        """Take the turn of an order of the symbol and leg; return True where it was waited for."""
+        waited = False
         lane = self._lanes.setdefault((symbol, leg), trio.Semaphore(1))
         for semaphore in (lane, self._parallel):
-            await semaphore.acquire()
+            try:
+                semaphore.acquire_nowait()
+            except trio.WouldBlock:
+                await semaphore.acquire()
+                waited = True
             turn.callback(semaphore.release)
+        return waited
 
     async def _write_begin(
         self, granted: GrantedPlan, record: OrderRecord, fence: FencingToken
