@@ -8,7 +8,6 @@ comes last.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Callable
 from urllib.parse import quote, urlencode
@@ -54,7 +53,7 @@ class Signer:
 def _signature_by(secret: str) -> tuple[str, Callable[[bytes], str]]:
     if not secret.lstrip().startswith(_PEM_BEGINS):
         key = secret.encode()
-        return "HMAC", lambda payload: hmac.new(key, payload, hashlib.sha256).hexdigest()
+        return "HMAC", lambda payload: hmac.digest(key, payload, "sha256").hex()
     private = load_pem_private_key(secret.encode(), password=None)
     if isinstance(private, Ed25519PrivateKey):
         return "Ed25519", lambda payload: base64.b64encode(private.sign(payload)).decode()

@@ -265,7 +265,8 @@ class RedisLink:
                 except trio.WouldBlock:
                     await self._free.acquire()
                 try:
-                    return await trio_asyncio.aio_as_trio(call)(*arguments)  # type: ignore[no-any-return]
+                    loop = trio_asyncio.current_loop.get()
+                    return await loop.run_aio_coroutine(call(*arguments))  # type: ignore[no-any-return]
                 finally:
                     self._free.release()
         except trio.TooSlowError as error:
