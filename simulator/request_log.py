@@ -11,6 +11,8 @@ class RequestRecord:
     """One REST request. ``status`` is 0 while (or because) no answer was sent.
 
     ``wall_time_ms`` is when it arrived, by this host's clock; ``query`` is without its signature.
+    ``on_socket_ms`` is when its last bytes reached this host, before this process read and parsed them; 0: not
+    known.
     """
 
     wall_time_ms: int
@@ -19,6 +21,7 @@ class RequestRecord:
     query: str
     weight: int = 0
     status: int = 0
+    on_socket_ms: float = 0.0
 
 
 class RequestLog:

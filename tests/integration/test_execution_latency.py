@@ -42,10 +42,10 @@ class Scene(msgspec.Struct, frozen=True):
     symbols: list[Symbol]
 
     async def arrivals_ms(self) -> dict[str, float]:
-        """Return when the request of each order reached the exchange, to half a millisecond (epoch ms)."""
+        """Return when the request of each order was on the exchange's socket, by the kernel (epoch ms)."""
         found = await self.exchange.look("requests?path=/fapi/v1/order")
         return {
-            parse_qs(record["query"])["newClientOrderId"][0]: record["wall_time_ms"] + 0.5
+            parse_qs(record["query"])["newClientOrderId"][0]: record["on_socket_ms"]
             for record in found["records"]
             if record["method"] == "POST"
         }
