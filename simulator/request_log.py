@@ -11,8 +11,7 @@ class RequestRecord:
     """One REST request. ``status`` is 0 while (or because) no answer was sent.
 
     ``wall_time_ms`` is when it arrived, by this host's clock; ``query`` is without its signature.
-    ``on_socket_ms`` is when its last bytes reached this host, before this process read and parsed them; 0: not
-    known.
+    ``on_socket_ms`` is when its last bytes reached the socket, before they were read and parsed; 0: not known.
     """
 
     wall_time_ms: int
