@@ -11,7 +11,7 @@ class RequestRecord:
     """One REST request. ``status`` is 0 while (or because) no answer was sent.
 
     ``wall_time_ms`` is when it arrived, by this host's clock; ``query`` is without its signature.
-    ``on_socket_ms`` is when its last bytes reached the socket, before they were read and parsed; 0: not known.
+    ``on_socket_ms`` is when its last bytes were on the socket, before any was read; 0: not known.
     """
 
     wall_time_ms: int
