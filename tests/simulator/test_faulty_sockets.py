@@ -85,7 +85,7 @@ async def test_a_closed_socket_is_no_longer_among_the_open_ones() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not note arrivals")
-async def test_what_is_read_late_arrived_when_it_was_sent(pair: Pair) -> None:
+async def test_bytes_that_are_read_late_arrived_when_they_were_sent(pair: Pair) -> None:
     server, client = pair
     before_ms = time.time() * 1000
     await client.send_all(b"early")
