@@ -84,9 +84,17 @@ class ExecutorSide:
         self.way.partly_share = _PARTLY_SHARE if on else 0.0
         if self._world.neighbours.governor is not None:
             self._world.neighbours.governor.grants_all = not on
+            if not on:
+                self._lift_switches()
             for process in self._world.processes.values():
                 if process.store is not None and not on:
                     process.store.faults.forget()
+
+    def _lift_switches(self) -> None:
+        """Lift all that stops orders, once more: Redis may have lost that it was lifted."""
+        own = ExecutorKeys(self._world.keys)
+        for key in (own.trading_state, own.kill, own.global_kill, own.mode, own.lockdown):
+            self._world.redis.delete(key)
 
     async def _operate(self) -> None:
         """Act as the operator who is called for orders without a record, and of unknown outcome."""
