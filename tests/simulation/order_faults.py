@@ -23,6 +23,9 @@ PLACES = (
     "after record_progress", "before hold_symbol", "after hold_symbol", "at refuse_plan", "after refuse_plan",
     "after release_hold", "after record_orphan",
 )  # fmt: skip
+#: Where Redis may lose the record of an order, and how long its process may be away then (seconds).
+_LOST_AT = ("at the exchange", "before the socket", "after begin_order", "after the answer", "at the exchange")
+_DOWN_SEC = 4.0
 _WAYS = ("crash", "kill", "cut", "kill", "crash", "terminate", "cut")
 _SOON_SEC = 8.0
 #: No order is hidden for longer than the settling time allows for (ms).
@@ -128,6 +131,32 @@ class OrderFaults:
             await trio.sleep(fault.for_sec)
             world.streams.came_at_once()
             struck[0].reach.restore()
+
+    async def do_lost_begin(self, fault: Fault) -> None:
+        """Let Redis lose its last second while an order is under way, with the order's record.
+
+        Half of the times the order's process is killed in the same moment.
+        """
+        world = self._world
+        place, kills = _LOST_AT[fault.which % len(_LOST_AT)], fault.which // len(_LOST_AT) % 2
+        before, kept = world.redis.copy(), world.books.copy_kept()
+        passed = trio.Event()
+
+        def lose(name: str) -> None:
+            passed.set()
+            world.trace.note(f"{place}: a second is lost")
+            world.restart_redis(kept, before)
+            if kills:
+                world.processes[name].kill(fault.size * _DOWN_SEC)
+
+        with trio.move_on_after(fault.for_sec):
+            while not passed.is_set():
+                world.orders.points.arm(place, lose)
+                with trio.move_on_after(1.0):
+                    await passed.wait()
+                if not passed.is_set():
+                    before, kept = world.redis.copy(), world.books.copy_kept()
+        world.orders.points.disarm()
 
     def _strike(self, process: Process, way: str, for_sec: float) -> None:
         match way:
