@@ -150,6 +150,18 @@ EXECUTOR_MUTATIONS = (
         executor=True,
     ),
     Mutation(
+        "a third source of permits is not asked",
+        ("e3",),
+        (
+            Edit(
+                "actors/executor/rules.py",
+                "        return (GOVERNOR, P33, *self.extra_permits)\n",
+                "        return (GOVERNOR, P33)\n",
+            ),
+        ),
+        executor=True,
+    ),
+    Mutation(
         "a hold stops no order",
         ("e5",),
         (

@@ -47,7 +47,11 @@ class ExecutorSide:
         if world.scene.executor:
             world.venue.on_order, world.venue.ends_orders = self.judge.taken, True
             world.neighbours.governor = Governor(
-                world.redis, world.keys, Random(f"{seed}:governor"), world.trace
+                world.redis,
+                world.keys,
+                Random(f"{seed}:governor"),
+                world.trace,
+                has_third=bool(world.settings.extra_permits),
             )
 
     def start(self, nursery: trio.Nursery) -> None:

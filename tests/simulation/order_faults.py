@@ -24,7 +24,13 @@ PLACES = (
     "after release_hold", "after record_orphan",
 )  # fmt: skip
 #: Where Redis may lose the record of an order, and how long its process may be away then (seconds).
-_LOST_AT = ("at the exchange", "before the socket", "after begin_order", "after the answer", "at the exchange")
+_LOST_AT = (
+    "at the exchange",
+    "before the socket",
+    "after begin_order",
+    "after the answer",
+    "at the exchange",
+)
 _DOWN_SEC = 4.0
 _WAYS = ("crash", "kill", "cut", "kill", "crash", "terminate", "cut")
 _SOON_SEC = 8.0

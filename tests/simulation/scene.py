@@ -9,6 +9,8 @@ import msgspec
 import settings
 from settings import Loaded
 
+#: A third source of permits, whose plain `1` grants.
+EXTRA_PERMIT = "P26=quantum:permit:p26:{plan_id}"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 
 
@@ -62,6 +64,8 @@ def _executor_environment(rng: Random) -> dict[str, str]:
         "EXEC_APPLY_DOWNSIZE": rng.choice(("false", "true")),
         # Not fewer than the closes of a quiet moment.
         "EXEC_MAX_PARALLEL": rng.choice(("12", "16")),
+        "EXEC_EXTRA_PERMITS": rng.choice(("", "", EXTRA_PERMIT)),
+        "EXEC_MANUAL_LANE": rng.choice(("false", "true")),
     }
 
 
