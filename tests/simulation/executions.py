@@ -165,7 +165,7 @@ class Executions:
             require(granted, "e3", f"{plan_id} is begun with {name}'s {text!r}")
             ahead_ms = float(str(permit.get("created_at"))) * 1000 - self._redis.now_ms()
             require(ahead_ms <= _AHEAD_MS, "e3", f"{plan_id}: {name}'s permit is {ahead_ms} ms ahead")
-        others = () if reconcile else (governor_permit(keys, plan_id),)
+        others: tuple[str, ...] = () if reconcile else (governor_permit(keys, plan_id),)
         if self._settings.extra_permits and not reconcile:
             require(before.third == b"1", "e3", f"{plan_id} is begun with {before.third!r} of the third")
             others += (third_permit(keys, plan_id),)
@@ -176,7 +176,9 @@ class Executions:
 
     def _judge_age(self, begin: OrderBegin) -> None:
         """Check by the time of publication that the plan has not expired, the wait included."""
-        published_ms = self._books.published_ms.get(begin.record.entry_id, 0)
+        manual = begin.record.stream == self._own.manual_plans.key
+        entries_ms = self._books.manual_ms if manual else self._books.published_ms
+        published_ms = entries_ms.get(begin.record.entry_id, 0)
         age_ms = self._redis.now_ms() - published_ms
         limit_ms = self._settings.plan_max_age_sec * 1000 + self._settings.permit_wait_ms
         plan_id = begin.record.plan_id

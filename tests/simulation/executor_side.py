@@ -17,6 +17,7 @@ from tests.simulation.execution_rest import ExecutionRest
 from tests.simulation.execution_results import ExecutionResults
 from tests.simulation.executions import Executions
 from tests.simulation.governor import Governor
+from tests.simulation.manual_lane import ManualLane
 from tests.simulation.network import OrderSide
 from tests.simulation.order_way import KillPoints, OrderWay
 
@@ -43,6 +44,8 @@ class ExecutorSide:
         )
         self.results = ExecutionResults(world.books, world.redis, world.keys, world.trace)
         self.rest = ExecutionRest(world)
+        lane = ManualLane(world, Random(f"{seed}:manual lane"))
+        self.manual_lane = lane if world.scene.executor and world.settings.manual_lane else None
         self._world = world
         if world.scene.executor:
             world.venue.on_order, world.venue.ends_orders = self.judge.taken, True
@@ -60,6 +63,9 @@ class ExecutorSide:
             nursery.start_soon(self.way.run)
             nursery.start_soon(self.rest.watch)
             nursery.start_soon(self._operate)
+        if self.manual_lane is not None:
+            self._world.neighbours.publisher.on_publish = self.manual_lane.beside
+            nursery.start_soon(self.manual_lane.operate)
 
     def of(self, name: str) -> OrderSide:
         """Return the way of one process's orders."""
@@ -90,6 +96,8 @@ class ExecutorSide:
             self._world.neighbours.governor.grants_all = not on
             if not on:
                 self._lift_switches()
+                if self.manual_lane is not None:
+                    self.manual_lane.open_at_rest()
             for process in self._world.processes.values():
                 if process.store is not None and not on:
                     process.store.faults.forget()

@@ -64,6 +64,7 @@ _UNHURRIED_SEC = {
     "actors.durability_watch._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
     "actors.executor.permits.LOOK_AGAIN_SEC": 0.3,
+    "actors.executor.manual_lane._LOOK_SEC": 0.5,
     "exchange.order_requests._PING_SEC": 60.0,
     "store.memory.connection.LONGEST_BLOCK_MS": 6_000,
 }

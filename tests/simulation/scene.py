@@ -65,7 +65,7 @@ def _executor_environment(rng: Random) -> dict[str, str]:
         # Not fewer than the closes of a quiet moment.
         "EXEC_MAX_PARALLEL": rng.choice(("12", "16")),
         "EXEC_EXTRA_PERMITS": rng.choice(("", "", EXTRA_PERMIT)),
-        "EXEC_MANUAL_LANE": rng.choice(("false", "true")),
+        "EXEC_MANUAL_LANE": rng.choice(("false", "false", "true")),
     }
 
 
