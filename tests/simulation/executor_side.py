@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: The share of orders that are filled in parts, while there is trade.
 _PARTLY_SHARE = 0.35
 _OPERATOR_SEC = 10.0
+#: The exchange's clock is at rest no further behind what it showed in the round (ms).
+_FAR_BACK_MS = 300_000
+_TRADED_MS = 400_000
 #: An order may be late for a minute.
 _CALLED_AFTER_SEC = 70.0
 
@@ -96,11 +99,19 @@ class ExecutorSide:
             self._world.neighbours.governor.grants_all = not on
             if not on:
                 self._lift_switches()
+                self._correct_clock()
                 if self.manual_lane is not None:
                     self.manual_lane.open_at_rest()
             for process in self._world.processes.values():
                 if process.store is not None and not on:
                     process.store.faults.forget()
+
+    def _correct_clock(self) -> None:
+        """Set the exchange's clock forward where it was set far back: requests of before are open so long."""
+        venue = self._world.venue
+        back_ms = max(venue.clock.offsets_since(true_ms() - _TRADED_MS)) - venue.clock.offset_ms
+        if back_ms > _FAR_BACK_MS:
+            venue.step_clock(back_ms)
 
     def _lift_switches(self) -> None:
         """Lift all that stops orders, once more: Redis may have lost that it was lifted."""
