@@ -34,6 +34,8 @@ _LOST_AT = (
 _DOWN_SEC = 4.0
 _WAYS = ("crash", "kill", "cut", "kill", "crash", "terminate", "cut")
 _SOON_SEC = 8.0
+#: From this size on, a refusal of too many orders is a ban.
+_BANNED = 0.7
 #: No order is hidden for longer than the settling time allows for (ms).
 _HIDDEN_MS = 9_500.0
 _SWITCHES = ("kill", "global_kill", "mode", "lockdown")
@@ -70,8 +72,9 @@ class OrderFaults:
         world = self._world
         world.venue.faults.retry_after_sec = max(1, int(fault.for_sec))
         world.venue.faults.ban_sec = 5
-        world.orders.way.next.append(OrderFate("429" if fault.size < 0.7 else "418", before=True))
-        await world.without_reads(fault.for_sec)
+        banned = fault.size >= _BANNED
+        world.orders.way.next.append(OrderFate("418" if banned else "429", before=True))
+        await world.without_reads(fault.for_sec, banned=banned)
         world.orders.way.next.clear()
 
     async def do_used_order_limit(self, fault: Fault) -> None:
