@@ -144,12 +144,15 @@ class ExecutorSide:
             for each in self._world.books.executions.values()
             if each.order is None and each.begun_ms < since_ms and not (each.final or each.lost)
         ]
-        missing += self._searched(since_ms)
+        missing += self._searched(self._world.venue.exchange_ms() - round(_CALLED_AFTER_SEC * 1000))
         for symbol in dict.fromkeys(missing):
             self._world.neighbours.repairs.correct(symbol)
 
     def _searched(self, since_ms: int) -> list[str]:
-        """Return the symbols of plans that were not begun, and may have been by what Redis has lost."""
+        """Return the symbols of plans that were not begun, and may have been by what Redis has lost.
+
+        `since_ms` is by the exchange's clock, as the records' times are.
+        """
         redis, keys = self._world.redis, ExecutorKeys(self._world.keys)
         records = (redis.hgetall(keys.order(plan_id.decode())) for plan_id in redis.zrange(keys.open))
         return [
