@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
+from brain.moment import Moment
 from channels import Channels, DropOldest, MetricEvent
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
@@ -211,6 +212,11 @@ class Process:
         if self.tree is not None:
             self.tree.stop()
             self._scope.deadline = trio.current_time() + _STOP_SEC
+
+    @property
+    def trust_lost_at(self) -> Moment | None:
+        """When it last lost trust in its stream."""
+        return None if self.channels is None else self.channels.book.trust_lost_at
 
     async def readiness(self) -> str:
         """Return the reasons in `/readyz`: empty when ready."""

@@ -11,7 +11,6 @@ import trio
 
 from brain.error_groups import each_error
 from brain.identifiers import FencingToken
-from brain.moment import Moment
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import parse_id
@@ -103,7 +102,7 @@ class World:
             lambda writer, since_ms: self.processes[writer].unsure_ms(since_ms),
             self._shown_ms,
             self.audit_ms,
-            self._trust_lost_at,
+            lambda writer: self.processes[writer].trust_lost_at,
         )
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
@@ -149,11 +148,6 @@ class World:
             yield
             nursery.cancel_scope.cancel()
         del self.processes[NAMESAKE]
-
-    def _trust_lost_at(self, writer: str) -> Moment | None:
-        """Return when the process last lost trust in its stream."""
-        channels = self.processes[writer].channels
-        return None if channels is None else channels.book.trust_lost_at
 
     def _failed(self, who: str, failure: Exception) -> None:
         """Judge an actor's failure: it may be injected, and must not be the actor's own."""
