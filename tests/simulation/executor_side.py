@@ -13,6 +13,7 @@ from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanR
 from store.keys import ExecutorKeys
 from tests.simulation.claims import COMPARED_MS
 from tests.simulation.clocks import true_ms
+from tests.simulation.dry_run import DryRun
 from tests.simulation.execution_rest import ExecutionRest
 from tests.simulation.execution_results import ExecutionResults
 from tests.simulation.executions import Executions
@@ -20,6 +21,7 @@ from tests.simulation.governor import Governor
 from tests.simulation.manual_lane import ManualLane
 from tests.simulation.network import OrderSide
 from tests.simulation.order_way import KillPoints, OrderWay
+from tests.simulation.verdicts import require
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -50,8 +52,11 @@ class ExecutorSide:
         lane = ManualLane(world, Random(f"{seed}:manual lane"))
         self.manual_lane = lane if world.scene.executor and world.settings.manual_lane else None
         self._world = world
+        self.dry_run = DryRun(world)
         if world.scene.executor:
             world.venue.on_order, world.venue.ends_orders = self.judge.taken, True
+            world.neighbours.consume = False
+        if world.scene.executor or world.scene.dry_run:
             world.neighbours.governor = Governor(
                 world.redis,
                 world.keys,
@@ -76,15 +81,21 @@ class ExecutorSide:
 
     def begin(self, writer: str, begin: OrderBegin, effect: Callable[[], BeginReply]) -> BeginReply:
         """Judge an order that is begun."""
+        self._require_real(writer)
         return self.judge.begin(writer, begin, effect)
 
     def progress(self, writer: str, progress: OrderProgress, effect: Callable[[], bool]) -> bool:
         """Judge the next version of an order's record."""
+        self._require_real(writer)
         return self.results.progress(writer, progress, effect)
 
     def refuse(self, writer: str, refusal: PlanRefusal, effect: Callable[[], bool]) -> bool:
         """Judge a plan that ends without an order."""
+        self._require_real(writer)
         return self.results.refuse(writer, refusal, effect)
+
+    def _require_real(self, writer: str) -> None:
+        require(self._world.scene.executor, "e3", f"{writer} runs dry, and writes of an order")
 
     def _sent(self, name: str, params: Mapping[str, str]) -> None:
         self._world.trace.note(f"{name} sends {params.get('newClientOrderId')}")
