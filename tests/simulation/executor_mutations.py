@@ -162,6 +162,17 @@ EXECUTOR_MUTATIONS = (
         executor=True,
     ),
     Mutation(
+        "a dry run begins orders",
+        ("e3",),
+        (
+            Edit(
+                "actors/executor/plan_work.py",
+                "            if self._rules.dry_run:\n                await self._dry_run(answer, session)\n",
+                "            if not answer:\n                await self._dry_run(answer, session)\n",
+            ),
+        ),
+    ),
+    Mutation(
         "a hold stops no order",
         ("e5",),
         (
