@@ -29,7 +29,7 @@ class PermitChanges(Protocol):
         """Wait for the next change; return the plan ids whose permit or block was written or deleted.
 
         Other texts may be among them. Empty: any may have changed (the server was emptied). Raises
-        StoreUnavailableError when the connection is lost, as it is after a cancelled call.
+        StoreUnavailableError when the connection is lost.
         """
 
 
