@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from store.keys import ExecutorKeys
@@ -23,26 +24,28 @@ class DryRun:
         self._judged = 0
 
     def all_is_over(self) -> None:
-        """Raises ViolationError unless there is a line for each plan that was read. After a long quiet."""
+        """Raises ViolationError unless each entry that was read has a line. After a long quiet."""
         world, books = self._world, self._world.books
         pending = world.redis.xpending(world.keys.plans, self._own.dry_runs.group)
         require(not pending, "e7", f"dry run: not acknowledged {list(pending.items())[:5]}")
         lines = self._lines()
         entries = list(books.plan_of_entry.items())
+        published = Counter(books.plan_of_entry.values())
         for entry_id, plan_id in entries[self._judged :]:
             if plan_id in books.lost or not world.in_stream(world.keys.plans, entry_id):
                 continue
-            require(plan_id in lines, "e7", f"dry run: {plan_id} ({entry_id}) has no line")
+            count = lines[plan_id]
+            require(1 <= count <= published[plan_id], "e7", f"dry run: {plan_id} has {count} lines")
         self._judged = len(entries)
 
-    def _lines(self) -> set[str]:
-        """Return the plans of the lines. An entry that is recovered while it ends may have two."""
+    def _lines(self) -> Counter[str]:
+        """Return how many lines there are of each plan."""
         stream = self._world.redis.keyspace.make_stream(self._own.dry_run)
-        lines: set[str] = set()
+        lines = Counter[str]()
         for line in stream.behind((0, 0), _MOST):
             fields = {name.decode(): value.decode() for name, value in (stream.get(line) or {}).items()}
             plan_id = fields["plan_id"]
-            lines.add(plan_id)
+            lines[plan_id] += 1
             require(fields["executed"] == "false", "e2", f"dry run: {plan_id} is executed")
             allowed = plan_id in self._world.books.ever_allowed
             require(
