@@ -231,11 +231,14 @@ def append_audit(redis: Keyspace, keys: Keys, fence: FencingToken, fields: Seque
 def publish_dry_run(
     redis: Keyspace, keys: Keys, fence: FencingToken, stream: str, entry_id: EntryId, fields: Sequence[str]
 ) -> None:
-    """Append what would have been done, and acknowledge the plan's entry."""
+    """Append what would have been done, and acknowledge the plan's entry, unless that is done already."""
     check_fence(redis, keys, fence)
     executor = ExecutorKeys(keys)
     redis.stream(executor.dry_run)
-    redis.stream(stream)
+    plans = redis.stream(stream)
+    group = None if plans is None else plans.groups.get(executor.dry_runs.group)
+    if group is not None and parse_id(entry_id) not in group.pending:
+        return
     redis.xadd(executor.dry_run, paired(fields), max_len=LONGEST_DRY_RUN)
     acknowledge_one(redis, stream, entry_id, executor.dry_runs.group)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from random import Random
 
 import trio
@@ -21,6 +22,10 @@ _UNLISTED_SEC = 180.0
 DELISTED = "LUNAUSDT"
 
 
+def _ignore(_plan: Published) -> None:
+    """Do nothing about a plan that is about to be published."""
+
+
 class Publisher:
     """The publishing side of one seed's pipeline."""
 
@@ -35,6 +40,7 @@ class Publisher:
         self._rng = rng
         self._trace = trace
         self._plans = 0
+        self.on_publish: Callable[[Published], None] = _ignore
 
     def new_plan(self, symbol: str, fields: Fields, special: str = "") -> Published:
         """Return a plan with an id of its own."""
@@ -53,6 +59,7 @@ class Publisher:
 
     def publish(self, plan: Published, *, ahead_ms: int = 0) -> str:
         """Put it on the stream; the entry's id. With `ahead_ms`, an id so far ahead of Redis's clock."""
+        self.on_publish(plan)
         fields = as_entry({"plan_id": plan.plan_id} | plan.fields)
         entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
         plan.entry_ids.append(entry_id)

@@ -9,6 +9,10 @@ import msgspec
 import settings
 from settings import Loaded
 
+#: The share of dry runs among the seeds with played executors.
+_DRY_RUNS = 0.1
+#: A third source of permits, whose plain `1` grants.
+EXTRA_PERMIT = "P26=quantum:permit:p26:{plan_id}"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 
 
@@ -26,6 +30,8 @@ class Scene(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     #: Whether the service's own executor sends the orders; otherwise played consumers do.
     executor: bool = False
+    #: The service's own executor runs dry beside them.
+    dry_run: bool = False
 
     def loaded(self, instance: str) -> Loaded:
         """Return the settings of one process."""
@@ -44,7 +50,9 @@ def scene_of(seed: str, *, executor: bool | None = None) -> Scene:
     """Drawn from the seed alone, but for `executor`; see `has_executor`."""
     scene = _scene_of(seed)
     if not has_executor(seed, executor):
-        return scene
+        dry_run = Random(f"{seed}:dry run").random() < _DRY_RUNS
+        roles = {"P33_EXECUTOR": "dry_run"} if dry_run else {}
+        return msgspec.structs.replace(scene, dry_run=dry_run, environment=scene.environment | roles)
     environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
     # The size of an open is judged by the mark price, which rows of flat positions lack.
     marks_sec = scene.mark_interval_sec or 8.0
@@ -62,6 +70,8 @@ def _executor_environment(rng: Random) -> dict[str, str]:
         "EXEC_APPLY_DOWNSIZE": rng.choice(("false", "true")),
         # Not fewer than the closes of a quiet moment.
         "EXEC_MAX_PARALLEL": rng.choice(("12", "16")),
+        "EXEC_EXTRA_PERMITS": rng.choice(("", "", EXTRA_PERMIT)),
+        "EXEC_MANUAL_LANE": rng.choice(("false", "false", "true")),
     }
 
 

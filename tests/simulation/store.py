@@ -46,7 +46,9 @@ FENCED = frozenset(
         "commit_result", "commit_results", "adopt_ledgers", "renew_ledgers", "emit_event", "write_snapshots",
         "prove_snapshots", "write_marks", "executions.recover", "executions.acknowledge",
         "executions.dead_letter", "begin_order", "record_progress", "refuse_plan", "hold_symbol",
-        "release_hold", "record_orphan", "append_audit", "write_counts",
+        "release_hold", "record_orphan", "append_audit", "write_counts", "manual_plans.recover",
+        "manual_plans.acknowledge", "manual_plans.dead_letter", "publish_dry_run", "dry_runs.recover",
+        "dry_runs.acknowledge", "dry_runs.dead_letter",
     }
 )  # fmt: skip
 

@@ -38,6 +38,8 @@ from tests.simulation.verdicts import ViolationError, require
 #: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
 #: flight, the pause before the next attempt.
 _AUDIT_SLACK_SEC = 4.0
+#: A process that was answered 418 asks nothing for so long.
+_AFTER_BAN_SEC = 60.0
 #: Nothing else went wrong since so long before a change, so that no event of before it is still on its way.
 _UNDISTURBED_MS = 12_000
 #: A read that is sent so soon after another one arrived, or a push, may be older than that.
@@ -100,6 +102,7 @@ class World:
             lambda writer, since_ms: self.processes[writer].unsure_ms(since_ms),
             self._shown_ms,
             self.audit_ms,
+            lambda writer: self.processes[writer].trust_lost_at,
         )
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
@@ -190,10 +193,11 @@ class World:
         audit_ms = round(self.settings.audit_sec * 1000)
         return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS, audit_ms)
 
-    async def without_reads(self, for_sec: float) -> None:
+    async def without_reads(self, for_sec: float, *, banned: bool = False) -> None:
         """Wait for so long: reads may fail in that time, so a change without an event may go unnoticed for
-        as long as the stream alone is trusted."""
-        self.no_reads_until_sec = max(self.no_reads_until_sec, trio.current_time() + for_sec + 20)
+        as long as the stream alone is trusted. After a ban's end no process reads for a minute."""
+        over_sec = trio.current_time() + for_sec + 20 + (_AFTER_BAN_SEC if banned else 0.0)
+        self.no_reads_until_sec = max(self.no_reads_until_sec, over_sec)
         await trio.sleep(for_sec)
 
     def _granted(self, grant: Grant) -> None:
