@@ -86,7 +86,7 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disarm(msgspec.Struct, frozen=True):
-    """Sets the trading state to REDUCING, at most once a UTC day. `context`: JSON, with `reason` of an event."""
+    """Sets the trading state to REDUCING, at most once a UTC day. `context`: JSON for its event."""
 
     reason: str
     context: str
