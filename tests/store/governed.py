@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
+from brain.identifiers import EntryId, PlanId, Symbol
 from store.execution_protocol import ServiceStore
 from store.governor_records import (
     Disarm,
@@ -16,8 +16,8 @@ from store.governor_records import (
     GovernorCommit,
     GovernorReply,
     GovernorState,
-    Granted,
     GrantChange,
+    Granted,
 )
 from store.keys import ExecutorKeys, GovernorKeys
 from tests.store.backends import KEYS, Backend
