@@ -16,7 +16,15 @@ from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
-from channels import FillObserved, LeverageObserved, OrderEndObserved, OwnOrderObserved, PositionObserved
+from channels import (
+    BalanceChange,
+    BalancesObserved,
+    FillObserved,
+    LeverageObserved,
+    OrderEndObserved,
+    OwnOrderObserved,
+    PositionObserved,
+)
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite, finite_or_none
 from exchange.orders_wire import price_or_none
@@ -91,6 +99,21 @@ class _AccountUpdate(msgspec.Struct, frozen=True):
     a: _AccountChange
 
 
+class _Balance(msgspec.Struct, frozen=True):
+    a: str
+    wb: Decimal
+    bc: Decimal = ZERO
+
+
+class _BalanceChange(msgspec.Struct, frozen=True):
+    m: str = ""
+    B: tuple[_Balance, ...] = ()
+
+
+class _BalanceUpdate(msgspec.Struct, frozen=True):
+    a: _BalanceChange
+
+
 class _Order(msgspec.Struct, frozen=True):
     s: Symbol
     S: str
@@ -139,6 +162,7 @@ _ACCOUNT_UPDATE = msgspec.json.Decoder(_AccountUpdate)
 _ORDER_TRADE_UPDATE = msgspec.json.Decoder(_OrderTradeUpdate)
 _OWN_ORDER_UPDATE = msgspec.json.Decoder(_OwnOrderUpdate)
 _ACCOUNT_CONFIG_UPDATE = msgspec.json.Decoder(_AccountConfigUpdate)
+_BALANCE_UPDATE = msgspec.json.Decoder(_BalanceUpdate)
 _LEVERAGE = msgspec.json.Decoder(_Leverage)
 
 
@@ -182,6 +206,23 @@ def _exact(number: Decimal, what: str) -> Decimal:
         return finite(number)
     except ValueError as error:
         raise UnreadableEvent(f"{what}: {error}") from None
+
+
+def read_balances(frame: Frame) -> BalancesObserved | None:
+    """Return the wallet balances of an `ACCOUNT_UPDATE`.
+
+    None for any other event, for one without balances, and for one that cannot be read: the next read of the
+    account shows them.
+    """
+    try:
+        event_type, raw = _unwrap(frame.raw)
+        if event_type != "ACCOUNT_UPDATE":
+            return None
+        account = read_json(_BALANCE_UPDATE, raw).a
+        changes = tuple(BalanceChange(each.a, finite(each.wb), finite(each.bc)) for each in account.B)
+    except (UnreadableEvent, msgspec.DecodeError, ValueError):
+        return None
+    return BalancesObserved(account.m, changes, frame.received) if changes else None
 
 
 def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageObserved | OtherEvent:

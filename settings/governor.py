@@ -26,9 +26,7 @@ def _deny_permits(known: Mapping[str, Any]) -> str:
 
 def is_carried_over(name: str) -> bool:
     """Return False for a variable of the predecessor that nothing here reads."""
-    return not any(
-        name.startswith(each) if each.endswith("_") else name == each for each in NOT_CARRIED_OVER
-    )
+    return not any(name.startswith(each) if each.endswith("_") else name == each for each in NOT_CARRIED_OVER)
 
 
 @dataclass(frozen=True, kw_only=True)

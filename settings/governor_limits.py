@@ -15,7 +15,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     if settings.governor == "off":
         return
     if settings.kill_score_close_threshold is not None:
-        yield "GOV_KILL_SCORE_CLOSE_THRESHOLD has no effect: GOV_Z_EXIT_BASE, _HEAT and _DRAWDOWN judge closes"
+        yield "GOV_KILL_SCORE_CLOSE_THRESHOLD has no effect: GOV_Z_EXIT_BASE judges closes"
     hour, burst = settings.max_exec_per_hour, settings.max_exec_per_5min
     if 0 < hour < burst:
         yield (

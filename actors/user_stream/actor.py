@@ -25,6 +25,7 @@ from actors.user_stream.reconnect_pauses import ReconnectPauses
 from actors.user_stream.repeated_updates import RepeatedUpdates
 from brain.moment import Moment
 from channels import (
+    BalancesObserved,
     Conflating,
     Count,
     DropOldest,
@@ -49,7 +50,13 @@ from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable, UnreadableEvent
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
-from exchange.user_data import AccountUpdate, ListenKeyExpired, read_event, read_own_order
+from exchange.user_data import (
+    AccountUpdate,
+    ListenKeyExpired,
+    read_balances,
+    read_event,
+    read_own_order,
+)
 from supervision import Heartbeat
 
 ROTATE_AFTER_SEC = 23 * 3600.0
@@ -78,9 +85,11 @@ class UserStream:
         rng: Random,
         log: FilteringBoundLogger,
         own_orders: Conflating[OwnOrderObserved] | None = None,
+        balances: DropOldest[BalancesObserved] | None = None,
     ) -> None:
         """`status` and `limit` outlive the actor: sessions and connections are counted on from there.
-        `proof_sec`: seconds between pings. `own_orders`: None without an executor."""
+        `proof_sec`: seconds between pings. `own_orders`: None without an executor, `balances`: None without
+        a Governor."""
         self._exchange = exchange
         self._connector = connector
         self._clock = clock
@@ -96,6 +105,7 @@ class UserStream:
         self._rng = rng
         self._log = log
         self._own_orders = own_orders
+        self._balances = balances
         self._push_delay = PushDelay(exchange.exchange_ms)
         self._clock_sync = ClockSync(exchange, log)
         self._pauses = ReconnectPauses(clock, rng)
@@ -241,6 +251,8 @@ class UserStream:
                 self._time_push(event.transaction_ms, frame)
                 for position in event.positions:
                     self._shards[self._shard_of(position.symbol)].send(position)
+                if self._balances is not None and (balances := read_balances(frame)) is not None:
+                    self._balances.send(balances)
             case FillObserved():
                 self._time_push(event.transaction_ms, frame)
                 self._shards[self._shard_of(event.symbol)].send(event)
