@@ -17,8 +17,6 @@ from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
 from channels import (
-    BalanceChange,
-    BalancesObserved,
     FillObserved,
     LeverageObserved,
     OrderEndObserved,
@@ -99,21 +97,6 @@ class _AccountUpdate(msgspec.Struct, frozen=True):
     a: _AccountChange
 
 
-class _Balance(msgspec.Struct, frozen=True):
-    a: str
-    wb: Decimal
-    bc: Decimal = ZERO
-
-
-class _BalanceChange(msgspec.Struct, frozen=True):
-    m: str = ""
-    B: tuple[_Balance, ...] = ()
-
-
-class _BalanceUpdate(msgspec.Struct, frozen=True):
-    a: _BalanceChange
-
-
 class _Order(msgspec.Struct, frozen=True):
     s: Symbol
     S: str
@@ -162,13 +145,12 @@ _ACCOUNT_UPDATE = msgspec.json.Decoder(_AccountUpdate)
 _ORDER_TRADE_UPDATE = msgspec.json.Decoder(_OrderTradeUpdate)
 _OWN_ORDER_UPDATE = msgspec.json.Decoder(_OwnOrderUpdate)
 _ACCOUNT_CONFIG_UPDATE = msgspec.json.Decoder(_AccountConfigUpdate)
-_BALANCE_UPDATE = msgspec.json.Decoder(_BalanceUpdate)
 _LEVERAGE = msgspec.json.Decoder(_Leverage)
 
 
 def read_event(frame: Frame) -> tuple[str, UserEvent]:
     """Return the event's type, for counting, and the event. Raises UnreadableEvent."""
-    event_type, raw = _unwrap(frame.raw)
+    event_type, raw = unwrap(frame.raw)
     label = event_type if event_type in _DOCUMENTED else "other"
     match event_type:
         case "ACCOUNT_UPDATE":
@@ -183,7 +165,8 @@ def read_event(frame: Frame) -> tuple[str, UserEvent]:
             return label, OtherEvent()
 
 
-def _unwrap(raw: str | bytes) -> tuple[str, str | bytes | msgspec.Raw]:
+def unwrap(raw: str | bytes) -> tuple[str, str | bytes | msgspec.Raw]:
+    """Return the event's type and JSON. Raises UnreadableEvent."""
     envelope = _decode(_ENVELOPE, raw, "frame")
     if envelope.e:
         return envelope.e, raw
@@ -206,23 +189,6 @@ def _exact(number: Decimal, what: str) -> Decimal:
         return finite(number)
     except ValueError as error:
         raise UnreadableEvent(f"{what}: {error}") from None
-
-
-def read_balances(frame: Frame) -> BalancesObserved | None:
-    """Return the wallet balances of an `ACCOUNT_UPDATE`.
-
-    None for any other event, for one without balances, and for one that cannot be read: the next read of the
-    account shows them.
-    """
-    try:
-        event_type, raw = _unwrap(frame.raw)
-        if event_type != "ACCOUNT_UPDATE":
-            return None
-        account = read_json(_BALANCE_UPDATE, raw).a
-        changes = tuple(BalanceChange(each.a, finite(each.wb), finite(each.bc)) for each in account.B)
-    except (UnreadableEvent, msgspec.DecodeError, ValueError):
-        return None
-    return BalancesObserved(account.m, changes, frame.received) if changes else None
 
 
 def _config_update(event: _AccountConfigUpdate, frame: Frame) -> LeverageObserved | OtherEvent:
@@ -299,7 +265,7 @@ def read_own_order(frame: Frame) -> OwnOrderObserved | None:
     for the order.
     """
     try:
-        event_type, raw = _unwrap(frame.raw)
+        event_type, raw = unwrap(frame.raw)
         if event_type != "ORDER_TRADE_UPDATE":
             return None
         event = read_json(_OWN_ORDER_UPDATE, raw)

@@ -14,7 +14,6 @@ from brain.identifiers import ClientOrderId
 from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import (
-    BalanceChange,
     Count,
     DropOldest,
     FillObserved,
@@ -302,20 +301,3 @@ async def test_the_executors_orders_go_to_it_with_their_average_price_and_to_all
     assert (own.order.cumulative, own.order.average_price) == (Decimal("0.010"), truth.average_price)
     assert own.order.update_ms == fill.transaction_ms
     assert own.received == fill.received
-
-
-async def test_balances_of_an_account_update_go_to_the_governor_with_the_reason_of_the_change(
-    simulator: RunningSimulator,
-) -> None:
-    exchange = simulator.exchange
-    before = exchange.wallet_balance
-    async with listening(simulator, governor=True) as rig:
-        external_events.change_balance(exchange, "DEPOSIT", Decimal("12.5"))
-        external_events.change_balance(exchange, "FUNDING_FEE", Decimal("-0.5"), symbol="BTCUSDT")
-        await rig.message(PositionObserved, 1, shard_of("BTCUSDT"))
-        assert rig.balances is not None
-        deposit, fee = await rig.balances.receive_all()
-    assert (deposit.reason, fee.reason) == ("DEPOSIT", "FUNDING_FEE")
-    assert deposit.changes == (BalanceChange("USDT", before + Decimal("12.5"), Decimal("12.5")),)
-    assert fee.changes == (BalanceChange("USDT", before + 12, Decimal("-0.5")),)
-    assert deposit.received <= fee.received
