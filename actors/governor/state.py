@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from decimal import Decimal
+
 import trio
 
 from actors.governor.live_entries import LiveEntries
 from brain.governor.grants import Grant, UnreadableGrantError, read_grant, utc_day
+from brain.governor.inputs import read_time
 from brain.identifiers import FencingToken, PlanId, Symbol
 from store.governor_protocol import GovernorStore
 from store.governor_records import GovernedAccount, GovernedSymbol
@@ -104,6 +107,10 @@ class GovernedState:
     def versioned(self, version: str) -> None:
         """Note the version that the latest write leaves."""
         self._account = self.account._replace(version=version)
+
+    def last_exec_sec(self, symbol: Symbol) -> Decimal | None:
+        """Return the symbol's last execution (epoch seconds); None where there is none to read."""
+        return read_time(self.symbols[symbol].last_exec)
 
     def others(self, grant: Grant) -> Iterable[Grant]:
         """Return the other grants of opens and adds of a grant's symbol."""

@@ -71,6 +71,11 @@ def read_sum(text: Text) -> Decimal | None:
     return Decimal(0) if text is None else _decimal(text)
 
 
+def read_time(text: Text) -> Decimal | None:
+    """Return a time in seconds; None where there is none, or none that can be read."""
+    return None if text is None else _decimal(text)
+
+
 def counts_of(
     window: Sequence[int], opened: Text, last_exec: Text, blocked_since: Text, now_ms: int
 ) -> CountsView:
@@ -120,7 +125,7 @@ def neighbours_of(
 ) -> NeighbourView:
     """Return the inputs of other services. A guard is active while its key exists."""
     if not (frozen or blacklisted or any(guards)) and budget is target is _NOT_ENFORCED:
-        if efficiency is heat is None:
+        if efficiency is None and heat is None:
             return _NONE
     return NeighbourView(
         frozen=frozen,
