@@ -197,7 +197,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     from commands.check.measure import MeasureOptions, measure
-    from commands.check.measure.questions import ask_at_terminal
+    from commands.console.questions import ask_at_terminal
 
     chosen = MeasureOptions(as_json=options.json, delete_key=options.delete_key, order_symbol=options.order)
     return measure(os.environ, chosen, ask=ask_at_terminal())
