@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from brain.identifiers import is_symbol
 from commands import help_texts
+from settings.error import quoted
 
 SHELLS = ("bash", "zsh", "fish")
 #: As argparse ends a command line that it cannot read.
 EXIT_USAGE = 2
+_LONGEST_REASON = 200
 
 _Command = Callable[[argparse.Namespace], int]
 
@@ -108,6 +111,25 @@ def parser() -> argparse.ArgumentParser:
     )
     _file(replay, "--export", "also write the records to a new file")
 
+    state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
+    state.add_argument(
+        "state",
+        nargs="?",
+        type=str.lower,
+        choices=("active", "reducing", "halted"),
+        help="the state to set (default: show it)",
+    )
+    _order(state, required=False)
+
+    hold = add("hold", _hold, "holds a symbol until it is released", help_texts.HOLD)
+    hold.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    _order(hold)
+
+    release = add("release", _release, "releases a symbol that is held", help_texts.RELEASE)
+    release.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    release.add_argument("--force", action="store_true", help="also a hold that no operator has set")
+    _order(release)
+
     simulate = add(
         "simulate-exchange",
         _simulate_exchange,
@@ -145,6 +167,28 @@ def _url(command: argparse.ArgumentParser) -> None:
 
 def _file(command: Any, name: str, text: str) -> None:
     command.add_argument(name, type=Path, metavar="FILE", help=text)
+
+
+def _order(command: argparse.ArgumentParser, *, required: bool = True) -> None:
+    command.add_argument(
+        "--reason", type=_reason, required=required, metavar="TEXT", help="why; it is stored with the change"
+    )
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _reason(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_REASON:
+        raise argparse.ArgumentTypeError(
+            f"1 to {_LONGEST_REASON} printable characters on one line are expected, not {quoted(text)}"
+        )
+    return text.strip()
+
+
+def _symbol(text: str) -> str:
+    symbol = text.upper()
+    if not is_symbol(symbol):
+        raise argparse.ArgumentTypeError(f"a symbol such as BTCUSDT is expected, not {quoted(text)}")
+    return symbol
 
 
 def _count(text: str) -> int:
@@ -230,6 +274,36 @@ def _replay(options: argparse.Namespace) -> int:
         os.environ,
         ReplayOptions(options.set, options.last, options.since, options.file, options.export),
     )
+
+
+def _trading_state(options: argparse.Namespace) -> int:
+    if options.state is not None and options.reason is None:
+        print("position-state-brain: a change of the trading state needs --reason TEXT", file=sys.stderr)
+        return EXIT_USAGE
+    from brain.execution.switches import TradingState
+    from commands.switches import trading_state
+
+    wanted = None if options.state is None else TradingState(options.state.upper())
+    return trading_state(os.environ, wanted, _order_of(options))
+
+
+def _hold(options: argparse.Namespace) -> int:
+    from commands.switches import hold
+
+    return hold(os.environ, options.symbol, _order_of(options))
+
+
+def _release(options: argparse.Namespace) -> int:
+    from commands.switches import release
+
+    return release(os.environ, options.symbol, _order_of(options), force=options.force)
+
+
+def _order_of(options: argparse.Namespace) -> Any:
+    from commands.console.questions import ask_at_terminal
+    from commands.switches.changes import Order
+
+    return Order(options.reason or "", options.yes, ask_at_terminal())
 
 
 def _simulate_exchange(options: argparse.Namespace) -> int:
