@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from brain.identifiers import is_symbol
 from commands import help_texts
-from settings.error import quoted
+from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
 #: As argparse ends a command line that it cannot read.
 EXIT_USAGE = 2
-_LONGEST_REASON = 200
 
 _Command = Callable[[argparse.Namespace], int]
 
@@ -58,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument(
         "--watch",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         metavar="SECONDS",
         help="how long to look for another writer of the ledger (default: 2)",
@@ -103,8 +101,8 @@ def parser() -> argparse.ArgumentParser:
         "replay", _replay, "replays recorded decisions, with the same or other settings", help_texts.REPLAY
     )
     what = replay.add_mutually_exclusive_group()
-    what.add_argument("--last", type=_count, metavar="N", help="only the newest N records")
-    what.add_argument("--since", type=_seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    what.add_argument("--last", type=count, metavar="N", help="only the newest N records")
+    what.add_argument("--since", type=seconds, metavar="SECONDS", help="only those of the last SECONDS")
     _file(what, "--file", "an exported file instead of Redis")
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
@@ -122,11 +120,11 @@ def parser() -> argparse.ArgumentParser:
     _order(state, required=False)
 
     hold = add("hold", _hold, "holds a symbol until it is released", help_texts.HOLD)
-    hold.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    hold.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
     _order(hold)
 
     release = add("release", _release, "releases a symbol that is held", help_texts.RELEASE)
-    release.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    release.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
     release.add_argument("--force", action="store_true", help="also a hold that no operator has set")
     _order(release)
 
@@ -171,40 +169,9 @@ def _file(command: Any, name: str, text: str) -> None:
 
 def _order(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     command.add_argument(
-        "--reason", type=_reason, required=required, metavar="TEXT", help="why; it is stored with the change"
+        "--reason", type=reason, required=required, metavar="TEXT", help="why; it is stored with the change"
     )
     command.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def _reason(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_REASON:
-        raise argparse.ArgumentTypeError(
-            f"1 to {_LONGEST_REASON} printable characters on one line are expected, not {quoted(text)}"
-        )
-    return text.strip()
-
-
-def _symbol(text: str) -> str:
-    symbol = text.upper()
-    if not is_symbol(symbol):
-        raise argparse.ArgumentTypeError(f"a symbol such as BTCUSDT is expected, not {quoted(text)}")
-    return symbol
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 up is expected, not {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"seconds above zero are expected, not {text!r}")
-    return seconds
 
 
 # Imported when they run: `demo` must not pay for the daemon, nor the daemon for the demo.

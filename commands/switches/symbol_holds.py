@@ -26,7 +26,10 @@ def set_hold(operator: Operator, symbol: Symbol, order: Order) -> None:
 
 
 def release_symbol(operator: Operator, symbol: Symbol, order: Order, *, force: bool) -> None:
-    """Release a symbol after a question; another's hold only by `force`. Raises StoreError, NotChangedError."""
+    """Release a symbol after a question; another's hold only by `force`.
+
+    Raises StoreError, NotChangedError.
+    """
     view = operator.look(symbol)
     held = view.hold
     print(hold_line(symbol, held))
@@ -35,7 +38,7 @@ def release_symbol(operator: Operator, symbol: Symbol, order: Order, *, force: b
     if not is_operators(held):
         if not force:
             raise NotChangedError(
-                f"the hold of {symbol} is not an operator's: its owner releases it; --force does so all the same"
+                f"no operator holds {symbol}: the hold's owner releases it; --force does so all the same"
             )
         print("Its owner may set it again, as long as it sees the cause.")
     sig = text_of(held.sig)
