@@ -13,6 +13,8 @@ from channels.governor import GovernorNow, SymbolCounts
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
+    BalanceChange,
+    BalancesObserved,
     Count,
     FillObserved,
     Lease,
@@ -46,6 +48,8 @@ from channels.universe import ListingFailed, ListingRead, UniverseChannels, Univ
 __all__ = [
     "RULES_AT_MOST_EVERY_SEC",
     "UNCOVERED_NOTICED_SEC",
+    "BalanceChange",
+    "BalancesObserved",
     "BookEntry",
     "Channel",
     "Channels",

@@ -19,6 +19,7 @@ from channels.drop_oldest import DropOldest
 from channels.governor import GovernorNow
 from channels.latest import LatestValue
 from channels.messages import (
+    BalancesObserved,
     FillObserved,
     Lease,
     LedgerWanted,
@@ -65,6 +66,7 @@ class Channels:
         #: Plans of our own executor of which it is not known whether they have an order.
         self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
         self.governor = LatestValue[GovernorNow]("governor") if governor else None
+        self.balances = DropOldest[BalancesObserved]("balances", 10_000) if governor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")
