@@ -71,6 +71,7 @@ class Monitor:
             registry=self.registry,
             gates=self.gates,
             recent=self.recent,
+            judgements=self.judgements,
             comparison=comparison,
         )
         self.page = PageCache(page_source, clocks)

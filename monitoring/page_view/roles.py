@@ -28,10 +28,11 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
         yield Role("executor", executor.mode, tone, executor.doing)
     governor = shown.governor
     if not isinstance(governor, msgspec.UnsetType):
-        yield Role("governor", governor.mode, _governor_tone(governor), governor.doing)
+        yield Role("governor", governor.mode, governor_tone(governor), governor.doing)
 
 
-def _governor_tone(governor: GovernorShown) -> Tone:
+def governor_tone(governor: GovernorShown) -> Tone:
+    """Return the tone of a Governor: WATCH where it stops opens and adds, BAD where it stops all orders."""
     if governor.waits_for is not None:
         return Tone.WATCH
     if governor.trading_state is None:
