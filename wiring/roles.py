@@ -27,7 +27,10 @@ from wiring.rules import executor_rules, planner_rules, universe_rules
 def channels_of(settings: Settings) -> Channels:
     """Make the channels of a service with the roles that are switched on."""
     return Channels(
-        settings.shards, universe=settings.universe != "off", executor=settings.executing != "off"
+        settings.shards,
+        universe=settings.universe != "off",
+        executor=settings.executing != "off",
+        governor=settings.governor != "off",
     )
 
 
