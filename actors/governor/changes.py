@@ -16,6 +16,7 @@ from store.governor_records import GovernedSymbol, GrantChange
 
 #: Changes in one write.
 MOST_CHANGES = 64
+_NONE = EntryId("")
 
 
 class GrantChanges:
@@ -45,7 +46,7 @@ class GrantChanges:
         grant: Grant,
         effect: GrantEffect,
         *,
-        entry_id: EntryId = EntryId(""),
+        entry_id: EntryId = _NONE,
         events: Sequence[Sequence[str]] = (),
     ) -> None:
         """Add an effect. `entry_id`: the result that is acknowledged with it, empty for none.
@@ -81,7 +82,7 @@ class GrantChanges:
             state.granted(effect.becomes, becomes)
 
     async def write(self, fence: FencingToken, now_ms: int) -> bool:
-        """Write what was added; False, with nothing written, where Redis holds another state: it is dropped."""
+        """Write what was added; False, with nothing written, where Redis holds another state."""
         if not self._changes:
             return True
         after = self._state.next_version(fence, now_ms)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from structlog.typing import FilteringBoundLogger
 
 from actors.governor.account import account_view
+from actors.governor.equity_keeper import EquityKeeper
 from actors.governor.plans import GovernedPlan, sort_entries
 from actors.governor.positions import AccountPositions
 from actors.governor.proposals import PlanJudging, Proposal
@@ -15,7 +16,8 @@ from actors.governor.reports import GovernorReports
 from actors.governor.state import GovernedState
 from actors.one_player import OnePlayer
 from actors.stream_consumer import Batch, FailureCounter, Session, StreamConsumer
-from brain.governor.equity import EquityBook
+from brain.governor import inputs
+from brain.governor.facts import is_entry
 from brain.identifiers import FencingToken, PlanId
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue, Lease
@@ -41,7 +43,7 @@ class PlanJudge(StreamConsumer):
         state: GovernedState,
         judging: PlanJudging,
         positions: AccountPositions,
-        equity: EquityBook,
+        equity: EquityKeeper,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         reports: GovernorReports,
         *,
@@ -61,6 +63,7 @@ class PlanJudge(StreamConsumer):
         self._equity = equity
         self._symbol_rules = symbol_rules
         self._reports = reports
+        self._ages_sec: dict[str, float] = {}
 
     async def begin(self, session: Session) -> None:
         """Let the actor prepare a session."""
@@ -102,7 +105,7 @@ class PlanJudge(StreamConsumer):
         await self._state.provide(symbols, self._clocks.redis_now_ms())
         now = self._clocks.now()
         now_ms = self._clocks.redis.now_ms(now)
-        account = account_view(self._positions, self._equity, now, now_ms)
+        account = account_view(self._positions, self._equity.book, now, now_ms)
         self._discount_shown()
         proposals: list[Proposal] = []
         proposed: set[PlanId] = set()
@@ -136,10 +139,31 @@ class PlanJudge(StreamConsumer):
                     break
             self.failures.done(proposal.governed.entry.id)
             dealt_with += 1
-        if not as_proposed:
+        if as_proposed:
+            self._state.confirmed()
+        else:
             self._state.drop()
+        self._note_neighbours(committed)
         self._reports.judged(committed, now_ms)
         return dealt_with
+
+    def neighbours_age_sec(self) -> dict[str, float]:
+        """Return the ages of other services' inputs, as the latest judgement of an open met them."""
+        return self._ages_sec
+
+    def _note_neighbours(self, committed: list[Proposal]) -> None:
+        for proposal in committed:
+            case, basis = proposal.case, proposal.commit.basis
+            if case is None or basis is None or not is_entry(case.kind):
+                continue
+            found = {
+                "budget": inputs.enforced_budget(basis.symbol.budget, case.now_ms).age_sec,
+                "allocation": inputs.enforced_target(basis.symbol.allocation, case.now_ms).age_sec,
+                "efficiency": None
+                if case.neighbours.efficiency is None
+                else case.neighbours.efficiency.age_sec,
+            }
+            self._ages_sec = {name: age_sec for name, age_sec in found.items() if age_sec is not None}
 
     def _discount_shown(self) -> None:
         """Count settled fills no longer that a snapshot shows: the position counts instead."""

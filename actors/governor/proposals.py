@@ -245,9 +245,7 @@ class PlanJudging:
             date=state.date,
         )
 
-    def _grant(
-        self, case: GovernorCase, judgement: Judgement, leg: Leg | None, now_ms: int
-    ) -> Grant | None:
+    def _grant(self, case: GovernorCase, judgement: Judgement, leg: Leg | None, now_ms: int) -> Grant | None:
         before = None
         if judgement.granted:
             before = executed_before(case.counts.last_exec_sec, self._state.entries.of(case.plan.symbol))
@@ -346,9 +344,7 @@ class PlanJudging:
         if not inputs.read_stats(before)[1]:
             return ()
         context = _JSON.encode({"symbol": governed.symbol, "eval_type": stats[0]}).decode()
-        return (
-            event("KILL_STATS_RESET", "unreadable", context, now_ms, "statistics start anew"),
-        )
+        return (event("KILL_STATS_RESET", "unreadable", context, now_ms, "statistics start anew"),)
 
 
 def event(name: str, reason: str, context: str, now_ms: int, action_taken: str) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class ResultSettler(StreamConsumer):
         """Settle the batch's results in their order."""
         if not batch.entries:
             return
-        results, done = self._read(batch.entries)
+        results, done = self._sort(batch.entries)
         async with self._state.lock:
             attempts = 0
             while results and attempts < _MOST_ATTEMPTS:
@@ -77,7 +77,7 @@ class ResultSettler(StreamConsumer):
             if entry.id not in left:
                 self.failures.done(entry.id)
 
-    def _read(self, entries: list[Entry]) -> tuple[list[_Result], list[EntryId]]:
+    def _sort(self, entries: list[Entry]) -> tuple[list[_Result], list[EntryId]]:
         """Return the results, and the entries that say nothing of a grant.
 
         P3.3 makes those dead letters that cannot be read.

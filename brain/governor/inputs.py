@@ -124,13 +124,11 @@ def neighbours_of(
     heat: float | None,
 ) -> NeighbourView:
     """Return the inputs of other services. A guard is active while its key exists."""
-    if not (frozen or blacklisted or any(guards)) and budget is target is _NOT_ENFORCED:
-        if efficiency is None and heat is None:
-            return _NONE
+    active = tuple(name for name, text in zip(names, guards, strict=True) if text is not None)
     return NeighbourView(
         frozen=frozen,
         blacklisted=blacklisted,
-        guards=tuple(name for name, text in zip(names, guards, strict=True) if text is not None),
+        guards=active,
         budget_usd=budget.amount,
         target_usd=target.amount,
         efficiency=efficiency,
@@ -177,6 +175,3 @@ def _decimal(text: bytes) -> Decimal | None:
         return parse_decimal(text.decode("ascii"))
     except (NotANumberError, UnicodeDecodeError):
         return None
-
-
-_NONE = NeighbourView()
