@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-import trio
 
 from simulator import RunningSimulator
 from store.keys import GovernorKeys, Keys
@@ -138,7 +137,7 @@ async def test_the_shadow_writes_below_its_own_prefix_alone(
             "open-1": "governor_granted",
             "large-1": "notional_per_trade_exceeded",
         }
-        written = {key for key in pipeline.redis.scan_iter("quantum:governor:*")}
+        written = set(pipeline.redis.scan_iter("quantum:governor:*"))
         assert {key for key in written if not key.startswith(f"{SHADOW.base}:")} == set()
         assert not pipeline.redis.exists("quantum:permit:open-1")
         groups = {each["name"] for each in pipeline.redis.xinfo_groups(PLANS)}
@@ -149,26 +148,21 @@ async def test_the_shadow_writes_below_its_own_prefix_alone(
 async def test_another_governor_on_the_same_stream_is_waited_for_unless_it_is_taken_over(
     redis_server: str, pipeline: Pipeline, simulator: RunningSimulator, take_over: str
 ) -> None:
-    redis = pipeline.redis
-    redis.xgroup_create(PLANS, "governor", id="$", mkstream=True)
+    pipeline.redis.xgroup_create(PLANS, "governor", "$", mkstream=True)
+    pipeline.publish_plan("theirs", entry("SOLUSDT", "0.5"))
+    pipeline.redis.xreadgroup("governor", "gov-1234", {PLANS: ">"}, count=1)
     environ = environment(redis_server, simulator, {"P33_GOVERNOR": "on", "P33_TAKE_OVER": take_over})
-    async with daemon_process(environ) as process, trio.open_nursery() as nursery:
-
-        async def read() -> None:
-            while True:
-                redis.xreadgroup("governor", "gov-1234", {PLANS: ">"}, count=1)
-                await trio.sleep(0.2)
-
-        nursery.start_soon(read)
+    async with daemon_process(environ) as process:
         url = await process.ready()
-        if take_over == "false":
+        pipeline.publish_plan("plan-1", entry("BTCUSDT", "1"))
+        if take_over == "true":
+            await until(lambda: pipeline.redis.get(KEYS.block("plan-1")), "the block", 5)
+            return
 
-            async def waits() -> bool:
-                return (await governor(url))["waits_for"] is not None
+        async def waits() -> bool:
+            return (await governor(url))["waits_for"] is not None
 
-            await until_async(waits, "the wait for the other Governor")
-            assert "consumer gov-1234" in (await governor(url))["waits_for"]
-        else:
-            line = "P33_TAKE_OVER: another Governor works on"
-            await until(lambda: line in process.output, "the take-over", 5)
-        nursery.cancel_scope.cancel()
+        await until_async(waits, "the wait for the other Governor")
+        another = "another Governor works on `quantum:stream:apply.plan`: consumer gov-1234, idle "
+        assert (await governor(url))["waits_for"].startswith(another)
+        assert pipeline.redis.get(KEYS.block("plan-1")) is None
