@@ -100,7 +100,8 @@ def closing(**changes: Any) -> GovernorCase:
         "stats": None,
         "kind_known": False,
     }
-    return _case(changes.pop("plan", None) or plan(), Kind.CLOSE, Decimal("0.038"), missing | changes)
+    kind = changes.pop("kind", Kind.CLOSE)
+    return _case(changes.pop("plan", None) or plan(), kind, Decimal("0.038"), missing | changes)
 
 
 def scored(score: float | None, case: GovernorCase | None = None, **changes: Any) -> GovernorCase:
