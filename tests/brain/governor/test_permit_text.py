@@ -51,8 +51,8 @@ FORMER = {
     "extra_cooldown_sec": str,
 }
 ADDED = {
-    "plan_id", "kind", "eval_type", "reason", "qty_scale", "kill_score", "kill_z", "z_cutoff", "trading_state",
-    "issued_by",
+    "plan_id", "kind", "eval_type", "reason", "qty_scale", "kill_score", "kill_z", "z_cutoff",
+    "trading_state", "issued_by",
 }  # fmt: skip
 
 
@@ -138,13 +138,13 @@ def test_a_signed_permit_is_verified_by_the_gate() -> None:
 
 
 def test_the_hint_of_capital_efficiency_is_in_the_permit_of_an_entry_alone() -> None:
-    seen = NeighbourView(efficiency=Efficiency(0.36, 0.9, 1.0))
+    seen = NeighbourView(efficiency=Efficiency(0.225, 0.9, 1.0))
     permit = permit_of(opening(neighbours=seen))
     assert permit["granted"] is True
-    assert (permit["eff_score"], permit["eff_confidence"], permit["eff_stale"]) == ("0.36", "0.9", "0")
+    assert (permit["eff_score"], permit["eff_confidence"], permit["eff_stale"]) == ("0.225", "0.9", "0")
     assert (permit["eff_action"], permit["eff_reason"]) == ("DOWNSIZE", "low_efficiency")
-    assert permit["eff_factor"] == permit["downsize_factor"] == "0.8"
-    assert permit["extra_cooldown_sec"] == "77"
+    assert permit["eff_factor"] == permit["downsize_factor"] == "0.5"
+    assert permit["extra_cooldown_sec"] == "93"
     assert permit_of(closing(neighbours=seen))["eff_action"] == "NONE"
 
 

@@ -88,8 +88,12 @@ def test_a_plan_that_is_not_judged_is_observed_by_its_own_fields(
         (entry(quantity="0.01"), "0.5", PlannedOrder(Kind.ADD, True, Leg.BOTH, Decimal("0.01"))),
         (entry(Side.SELL, "0.01"), "0.5", PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.01"))),
         (entry(Side.SELL, "1"), "0.5", PlannedOrder(Kind.OPEN, False, Leg.BOTH, Decimal(1))),
-        (plan(), "0.5", PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.5"))),
-        (plan(action="PARTIAL_75"), "-0.5", PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.375"))),
+        (plan(action="FULL_CLOSE"), "0.5", PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.5"))),
+        (
+            plan(action="PARTIAL_75", side=Side.BUY),
+            "-0.5",
+            PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.375")),
+        ),
         (
             plan(action="UPDATE_SL", quantity=None, reduce_only=None),
             "0.5",
@@ -118,6 +122,6 @@ def test_without_a_position_the_name_gives_the_kind(the_plan: Plan, kind: Kind) 
 
 def test_in_hedge_mode_the_leg_decides() -> None:
     legs = hedged("0.5", "-0.2").legs
-    short = planned_order(plan(side=None, leg=Leg.SHORT), legs)
+    short = planned_order(plan(action="FULL_CLOSE", side=None, leg=Leg.SHORT), legs)
     assert short == PlannedOrder(Kind.CLOSE, True, Leg.SHORT, Decimal("0.2"))
     assert planned_order(plan(), legs) == PlannedOrder(Kind.CLOSE, False, None, Decimal(0))
