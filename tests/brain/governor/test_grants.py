@@ -172,7 +172,7 @@ def test_an_order_that_still_works_keeps_its_grant_and_its_time_begins_anew() ->
 
 
 @pytest.mark.parametrize("result", [refused(), executed("0")])
-def test_what_was_not_filled_gives_everything_back(result: ExecutedResult | RefusedResult) -> None:
+def test_a_grant_that_was_not_filled_gives_everything_back(result: ExecutedResult | RefusedResult) -> None:
     effect = settled(grant(), result)
     assert effect == GrantEffect(becomes=None, date=DAY, uncount=True, opened=Decimal(-60), last_exec="")
 
