@@ -94,12 +94,11 @@ def z(stats: Stats, score: Number) -> Number:
     return divide(subtract(score, stats.mean), add(root(stats.var), MILLIONTH))
 
 
-def cutoff(
-    base: Number, heat_weight: Number, drawdown_weight: Number, heat: Number, drawdown: Number
-) -> Number:
-    """A cut-off from its weights and inputs."""
-    kept = multiply(subtract(ONE, drawdown), drawdown_weight)
-    return subtract(add(base, multiply(heat, heat_weight)), kept)
+def cutoff(weights: tuple[float, float, float], heat: Number, drawdown: Number) -> Number:
+    """A cut-off from its base, its weights of heat and drawdown, and these."""
+    base, by_heat, by_drawdown = weights
+    kept = multiply(subtract(ONE, drawdown), exactly(by_drawdown))
+    return subtract(add(exactly(base), multiply(heat, exactly(by_heat))), kept)
 
 
 def within_one(number: Number) -> Number:

@@ -115,11 +115,11 @@ def test_a_grant_comes_from_a_judgement_that_orders_something() -> None:
 
     opened = made(opening())
     assert opened is not None
-    assert (opened.kind, opened.quantity, opened.notional) == (Kind.OPEN, Decimal("0.001"), 60)
+    assert [opened.kind, opened.quantity, opened.notional] == [Kind.OPEN, Decimal("0.001"), 60]
     assert opened.ends_ms == NOW_MS + LIFE_MS
     closed = made(closing())
     assert closed is not None
-    assert (closed.kind, closed.notional, closed.mark) == (Kind.CLOSE, 0, None)
+    assert [closed.kind, closed.notional, closed.mark] == [Kind.CLOSE, 0, None]
     assert made(opening(kill_switch=True)) is None
     assert made(closing(kind=Kind.NONE)) is None
 
@@ -161,9 +161,9 @@ def test_an_order_that_still_works_keeps_its_grant_and_its_time_begins_anew() ->
     assert effect is not None
     working = effect.becomes
     assert working is not None
-    assert (working.notional, working.filled, working.filled_ms) == (60, Decimal("23.6"), None)
+    assert [working.notional, working.filled, working.filled_ms] == [60, Decimal("23.6"), None]
     assert working.ends_ms == NOW_MS + LIFE_MS
-    assert (effect.uncount, effect.opened, effect.last_exec) == (False, 0, None)
+    assert [effect.uncount, effect.opened, effect.last_exec] == [False, 0, None]
     ended = expire(working, now_ms=working.ends_ms, last_exec_sec=None, others=())
     assert ended is not None
     assert ended.becomes is not None
@@ -266,7 +266,7 @@ def test_exposure_is_that_of_positions_and_live_entries() -> None:
         ]
     )
     assert held is not None
-    assert (dict(held.notionals), held.total) == ({"BTCUSDT": 600, "ETHUSDT": 900}, 1500)
+    assert [dict(held.notionals), held.total] == [{"BTCUSDT": 600, "ETHUSDT": 900}, 1500]
     grants = [
         grant(),
         grant(symbol=Symbol("SOLUSDT"), notional=Decimal(50)),
@@ -276,9 +276,9 @@ def test_exposure_is_that_of_positions_and_live_entries() -> None:
     ]
     seen = exposure_of(held, grants, Symbol("BTCUSDT"), NOW_MS)
     assert (seen.symbols, seen.holds_symbol) == (4, True)
-    assert (seen.positions_notional, seen.total_notional, seen.symbol_notional) == (1500, 1617, 660)
+    assert [seen.positions_notional, seen.total_notional, seen.symbol_notional] == [1500, 1617, 660]
     other = exposure_of(held, grants, Symbol("ADAUSDT"), NOW_MS)
-    assert (other.holds_symbol, other.symbol_notional) == (False, 0)
+    assert [other.holds_symbol, other.symbol_notional] == [False, 0]
 
 
 def test_a_position_without_a_mark_price_leaves_the_exposure_unknown() -> None:

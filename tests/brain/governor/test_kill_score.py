@@ -34,6 +34,7 @@ HISTORIES = 100_000
 #: Tests among which the histories are divided: they run side by side.
 PARTS = 4
 ALPHA = RULES.z_alpha
+WEIGHTS = RULES.z_entry_base, RULES.z_entry_heat, RULES.z_entry_drawdown
 scores = st.floats(0, 1)
 amounts = st.decimals("0", "1e9", places=4)
 
@@ -69,9 +70,6 @@ def histories(chance: random.Random, number: int) -> Iterator[list[float]]:
 def test_statistics_z_and_cut_offs_equal_exact_arithmetic_to_the_last_bit(part: int) -> None:
     chance = random.Random(part)  # noqa: S311 - chance drawn from a seed
     alpha = exact.exactly(ALPHA)
-    weights = [
-        exact.exactly(each) for each in (RULES.z_entry_base, RULES.z_entry_heat, RULES.z_entry_drawdown)
-    ]
     number, verdicts = HISTORIES // PARTS, 0
     for history in histories(chance, number):
         stats, truth = None, None
@@ -93,7 +91,7 @@ def test_statistics_z_and_cut_offs_equal_exact_arithmetic_to_the_last_bit(part: 
         true_heat = exact.within_one(exact.divide(exact.exactly(heat), exact.exactly(RULES.max_heat)))
         lost = exact.subtract(exact.exactly(1000.0), exact.exactly(equity))
         true_cutoff = exact.cutoff(
-            *weights, true_heat, exact.within_one(exact.divide(lost, exact.exactly(1000.0)))
+            WEIGHTS, true_heat, exact.within_one(exact.divide(lost, exact.exactly(1000.0)))
         )
         assert seen.entry == exact.as_float(true_cutoff)
         blocks = not exact.at_least(true_cutoff, true_z)
@@ -106,9 +104,6 @@ def test_a_judgement_says_what_exact_arithmetic_says() -> None:
     chance = random.Random(7)  # noqa: S311 - chance drawn from a seed
     lenient = rules(z_warmup=1, kill_score_critical=2.0, max_drawdown=Decimal(0), max_daily_loss=Decimal(0))
     alpha, blocked = exact.exactly(ALPHA), 0
-    weights = [
-        exact.exactly(each) for each in (RULES.z_entry_base, RULES.z_entry_heat, RULES.z_entry_drawdown)
-    ]
     for history in histories(chance, 3_000):
         before: KillStats | None = None
         truth: exact.Stats | None = None
@@ -127,16 +122,16 @@ def test_a_judgement_says_what_exact_arithmetic_says() -> None:
                 exposure=ExposureView(1, False, held, held, Decimal(0)),
             )
         )
-        score = exact.exactly(history[-1])
-        truth = exact.observed(truth, score, alpha)
-        z = exact.z(truth, score)
+        last = exact.exactly(history[-1])
+        truth = exact.observed(truth, last, alpha)
+        z = exact.z(truth, last)
         heat = exact.divide(
             exact.divide(exact.exactly(held), exact.exactly(owned)), exact.exactly(RULES.max_heat)
         )
         lost = exact.divide(
             exact.subtract(exact.exactly(1000.0), exact.exactly(owned)), exact.exactly(1000.0)
         )
-        cutoff = exact.cutoff(*weights, exact.within_one(heat), exact.within_one(lost))
+        cutoff = exact.cutoff(WEIGHTS, exact.within_one(heat), exact.within_one(lost))
         assert (judgement.z, judgement.cutoff) == (exact.as_float(z), exact.as_float(cutoff))
         assert (judgement.reason == "kill_score_entry") is not exact.at_least(cutoff, z)
         blocked += judgement.reason == "kill_score_entry"

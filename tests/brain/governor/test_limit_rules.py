@@ -86,7 +86,7 @@ def test_leverage_of_plan_and_account_is_limited() -> None:
 def test_budgets_of_other_services_limit_the_symbol() -> None:
     held = exposure(symbol_notional=Decimal(40))
 
-    def within(**seen: Decimal) -> str:
+    def within(**seen: Any) -> str:
         return refusal(opening(exposure=held, neighbours=NeighbourView(**seen)))
 
     assert within(budget_usd=Decimal(100), target_usd=Decimal(100)) == ""
