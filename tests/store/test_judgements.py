@@ -141,7 +141,8 @@ async def test_a_batch_goes_on_where_each_rests_on_what_the_one_before_leaves(le
         granted(state, PlanId("b"), stats=()),
         basis=msgspec.structs.replace(
             basis(state),
-            account=state.account._replace(version="after-a", reserved={PlanId("a"): b"{}"}),
+            account=state.account._replace(version="after-a"),
+            grants=1,
             symbol=state.symbols[SYMBOL]._replace(
                 window=(state.now_ms,), opened=b"100", last_exec=str(state.now_ms // 1000).encode()
             ),
