@@ -84,7 +84,7 @@ async def test_a_hold_of_an_operator_stays_until_it_is_lifted(backend: Backend) 
     ]  # fmt: skip
 
 
-async def test_what_is_left_of_a_hold_that_has_ended_is_no_hold(backend: Backend) -> None:
+async def test_the_rest_of_a_hold_that_has_ended_is_no_hold(backend: Backend) -> None:
     backend.outside.set(EXECUTOR.hold_sig(SYMBOL), "exec:p33-1")
     assert (await backend.store.operator_view(SYMBOL)).hold is None
     assert await backend.store.set_hold(SYMBOL, None, "drill", "operator:ann", _HOLD_SET)
