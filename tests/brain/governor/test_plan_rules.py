@@ -49,6 +49,7 @@ def test_a_plan_within_all_limits_is_granted(case: GovernorCase, reason: str) ->
     assert judgement.granted
     assert judgement.reason == reason
     assert judgement.details == {}
+    assert judgement.warnings == ()
 
 
 # 1
