@@ -44,13 +44,16 @@ class Change(msgspec.Struct, frozen=True):
 class Venue(SimulatedExchange):
     """One account. Its own clock is true; what it says the time is, is ahead by `clock_skew_ms`."""
 
-    def __init__(self, *, seed: str, symbols: tuple[str, ...], hedge_mode: bool) -> None:
+    def __init__(
+        self, *, seed: str, symbols: tuple[str, ...], hedge_mode: bool, wallet: int = 1_000_000
+    ) -> None:
         listed = load_symbols()
         super().__init__(
             symbols={name: listed[name] for name in symbols},
             seed=sum(seed.encode()),
             host_ms=true_ms,
             hedge_mode=hedge_mode,
+            wallet_balance=Decimal(wallet),
         )
         self.clock = SteppedClock()
         self.faults.flat_rows_lose_update_time = Random(f"{seed}:flat rows").random() < 0.5

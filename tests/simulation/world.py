@@ -18,7 +18,7 @@ from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
 from supervision import RestartIntensityExceeded, Stalled
 from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
-from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
+from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.executor_side import ExecutorSide
 from tests.simulation.field_watch import Requests
@@ -70,7 +70,9 @@ class World:
         self.redis_clock = SteppedClock()
         self.redis = MemoryRedis(self.redis_clock.now_ms)
         self.servers = Servers()
-        self.venue = Venue(seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode)
+        self.venue = Venue(
+            seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode, wallet=scene.wallet
+        )
         self.venue.faults.rest_latency_ms = scene.rest_ms
         self.venue.faults.rest_jitter_ms = scene.rest_jitter_ms
         self.streams = PrivateStreams(self.venue, Random(rng.random()), scene.push_sec)
@@ -184,7 +186,7 @@ class World:
 
         None: no such read is known.
         """
-        quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
+        quiet_ms = true_ms(self.disturbed_sec()) + _UNDISTURBED_MS
         if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
             return None
         audit_ms = round(self.settings.audit_sec * 1000)
