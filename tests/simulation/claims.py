@@ -106,7 +106,7 @@ class Claims:
                 return
             wrong.append(f"{sorted(held)} at {at_ms - true_ms(0.0)} ms, {now_ms - at_ms} ms ago")
         last = [
-            f"{change.at_ms - true_ms(0.0)}: {change.amount} (T {change.transaction_ms - EPOCH_MS})"
+            f"{change.at_ms - true_ms(0.0)}: {change.amount} (T {change.transaction_ms - true_ms(0.0)})"
             for change in self._venue.changes[symbol, leg][-6:]
         ]
         raise ViolationError("a", f"{symbol} {leg} claimed {amount} by {by}, was {wrong}; changes {last}")

@@ -34,6 +34,15 @@ _LIMITS = {
     "GOV_DISARM_ON_ERROR_COUNT": ("5", "50"),
     "GOV_PERMIT_TTL": ("15", "60"),
 }
+#: As the service has them, of what is not drawn.
+DEFAULTS = {
+    **{name: values[-1] for name, values in _LIMITS.items()},
+    "GOV_MAX_OPEN_NOTIONAL_PER_DAY_USD": "0",
+    "GOV_Z_ENTRY_BASE": "1.0",
+    "GOV_Z_ENTRY_HEAT": "0.5",
+    "GOV_Z_ENTRY_DRAWDOWN": "0.3",
+    "P31_MAX_EXTRA_COOLDOWN_SEC": "120",
+}
 _DAILY_NOTIONALS = (None, "3000", "20000")
 _WALLETS = (6_000, 20_000, 1_000_000)
 

@@ -139,6 +139,8 @@ class Liveness:
         await trio.sleep(world.settings.order_timeout_sec + _EXECUTED_WITHIN_SEC)
         ordered = {each.plan_id: each.order for each in world.books.executions.values()}
         for plan in plans:
+            if not world.governing.lets_execute(plan):
+                continue
             order = ordered.get(plan.plan_id)
             says = f"{plan.plan_id} {plan.fields['side']} {plan.symbol}: {order}"
             executed = order is not None and order.executed > ZERO
@@ -283,7 +285,7 @@ class Liveness:
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
-            world.neighbours, world.claims, world.ledgers, world.decisions, self,
+            world.neighbours, world.claims, world.ledgers, world.decisions, world.governing, self,
         )  # fmt: skip
         running = [
             (process.channels, process.tree, process.store)

@@ -13,7 +13,7 @@ from tests.simulation.books import Books, Published
 from tests.simulation.clocks import SteppedClock
 from tests.simulation.consumers import Consumers
 from tests.simulation.fields import Fields, as_entry
-from tests.simulation.governor import Governor
+from tests.simulation.governor import Governor, ServiceGovernor
 from tests.simulation.plans import PlanMaker
 from tests.simulation.publisher import DELISTED, Publisher
 from tests.simulation.repairs import Repairs
@@ -37,8 +37,8 @@ class Neighbours:
         trace: Trace,
     ) -> None:
         self.trading = False
-        #: The played Governor, where the service's own executor waits for permits.
-        self.governor: Governor | None = None
+        #: The Governor, where the service's own executor waits for permits.
+        self.governor: Governor | ServiceGovernor | None = None
         self.symbols = list(venue.unannounced)
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)

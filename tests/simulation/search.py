@@ -82,8 +82,8 @@ def search(
 def shrink(failing: Outcome) -> list[int]:
     """Return the numbers of the faults that need not be there for the same invariant to break. Bounded."""
     rounds = min(failing.rounds, int(failing.at_sec // ROUND_SEC) + 1)
-    roles = {"executor": failing.executor, "governor": failing.governor}
-    faults = draw_faults(failing.seed, failing.rounds, **roles)
+    executor, governor = failing.executor, failing.governor
+    faults = draw_faults(failing.seed, failing.rounds, executor=executor, governor=governor)
     kept = [number for number, fault in enumerate(faults) if fault.at_sec <= failing.at_sec]
     tries, size = 0, max(1, len(kept) // 2)
     while size and tries < _MOST_TRIES:
@@ -91,7 +91,7 @@ def shrink(failing: Outcome) -> list[int]:
             tries += 1
             fewer = kept[:start] + kept[start + size :]
             chosen = [faults[number] for number in fewer]
-            again = simulate(failing.seed, rounds, chosen, **roles)
+            again = simulate(failing.seed, rounds, chosen, executor=executor, governor=governor)
             if again.invariant == failing.invariant:
                 kept = fewer
                 break

@@ -146,6 +146,7 @@ class _Run:
                 nursery.start_soon(world.streams.run)
                 await world.neighbours.live(nursery)
                 world.orders.start(nursery)
+                world.governing.start(nursery)
                 for process in world.processes.values():
                     nursery.start_soon(process.life)
                 nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
@@ -157,9 +158,11 @@ class _Run:
                     begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
                     world.neighbours.set_trading(True)
                     world.orders.set_trading(True)
+                    world.governing.set_trading(True)
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
                     world.orders.set_trading(False)
+                    world.governing.set_trading(False)
                     self._trace.note("calm")
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
@@ -174,6 +177,7 @@ class _Run:
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
+                    world.governing.all_is_over()
                     if world.scene.executor:
                         world.orders.rest.all_is_over()
                         await liveness.plans_are_executed()

@@ -109,8 +109,17 @@ class WatchedStore(MemoryStore):
         #: Until then (trio's clock) a call hangs because of an injected fault.
         self.hung_until_sec = 0.0
         self.slow_sec = 0.0
+        #: What ways to Redis have taken so far (seconds).
+        self.delayed_sec = 0.0
 
     async def _cross(self) -> None:
+        began_sec = trio.current_time()
+        try:
+            await self._cross_now()
+        finally:
+            self.delayed_sec += trio.current_time() - began_sec
+
+    async def _cross_now(self) -> None:
         await self._way()
         self._tripwire.cross()
         if self.hang_in:

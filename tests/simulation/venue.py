@@ -16,6 +16,7 @@ import msgspec
 
 from brain.execution.orders import OWN_PREFIX
 from simulator import SimulatedExchange, events
+from simulator.faults import RestFault
 from simulator.history import PositionSide
 from simulator.orders import NewOrder, Order
 from simulator.positions import Position
@@ -70,6 +71,8 @@ class Venue(SimulatedExchange):
         self.on_change: Callable[[str, PositionSide, Change], None] = lambda _symbol, _leg, _change: None
         #: Called for every order of the executor's that is taken, before it is filled.
         self.ends_orders = False
+        #: What becomes of every read of the account.
+        self.account_fault: RestFault | None = None
         self.on_order: Callable[[Order], None] = lambda _order: None
 
     def accept_order(

@@ -22,6 +22,7 @@ from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.executor_side import ExecutorSide
 from tests.simulation.field_watch import Requests
+from tests.simulation.governor_side import GovernorSide
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
 from tests.simulation.mutation import FAILED_BY_ITSELF
@@ -91,6 +92,7 @@ class World:
         self.no_reads_until_sec = 0.0
         self._log_to_trace = log_to_trace
         self.orders = ExecutorSide(self)
+        self.governing = GovernorSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -295,6 +297,7 @@ class World:
             "takeovers": self.takeovers,
             "escalations": sum(process.escalations for process in self.processes.values()),
             **self.orders.counts(),
+            **self.governing.counts(),
             **{f"failure {name}": count for name, count in sorted(self.failures.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},
