@@ -9,7 +9,7 @@ import msgspec
 
 from brain.decisions.case import Case
 from brain.decisions.checks import CHECKS
-from brain.decisions.decision import CheckResult, Outcome, decide, trail
+from brain.decisions.decision import decide, trail
 from brain.decisions.facts import LEGS_DO_NOT_ADD_UP, LEGS_UNKNOWN
 from brain.decisions.permit_text import (
     AuditRecord,
@@ -24,6 +24,7 @@ from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import SET_THE_LEGS
 from brain.ledger.plan_mark import PlanMark
 from brain.moment import iso_utc
+from brain.plans.check_results import CheckResult, Outcome
 from brain.plans.permit import OpenPermit, Reason
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg

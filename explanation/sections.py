@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from brain.decisions.case import Case
-from brain.decisions.decision import CheckResult, Outcome
 from brain.moment import iso_utc
 from brain.numbers import plain
+from brain.plans.check_results import CheckResult, Outcome
 from brain.plans.permit import OpenPermit
 from explanation.compared_numbers import in_words, value_text
 from explanation.explaining import Explanation
@@ -117,7 +117,7 @@ def _reached(checks: list[CheckResult]) -> Iterator[CheckRow]:
             check.outcome,
             _OUTCOMES[check.outcome],
             printable(in_words(check.compared)),
-            "" if check.reason is None else check.reason.value,
+            check.reason or "",
         )
 
 

@@ -19,15 +19,22 @@ from store.records import RedisRun
 
 
 class GovernorStore(AddressedStore, ShowsRedisTime, Protocol):
-    """Store of the Governor. In the shadow its groups, counts and audit stream have names of their own."""
+    """Store of the Governor, for all of its life in the shadow or not.
+
+    In the shadow its groups, counts, events and audit have names of their own, and no permit, no block and no
+    trading state are written, whatever is asked for.
+    """
 
     @property
     def judged_plans(self) -> ConsumerGroup:
-        """The group `governor` of `apply.plan` (`governor_shadow`). A new one begins now."""
+        """The group `governor` of `apply.plan` (`governor_shadow`).
+
+        A new one begins now, one that was lost behind the last plan that was dealt with.
+        """
 
     @property
     def settled_results(self) -> ConsumerGroup:
-        """The group `governor_result_monitor` of `apply.result`. A new one begins now."""
+        """The group `governor_result_monitor` of `apply.result`. It begins as that of `judged_plans`."""
 
     async def governor_run(self, known_run_id: str | None) -> RedisRun:
         """Compare Redis's run with the one that is stored there and with `known_run_id`.
@@ -49,9 +56,11 @@ class GovernorStore(AddressedStore, ShowsRedisTime, Protocol):
     async def change_grants(
         self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
     ) -> bool:
-        """Settle or expire grants, all or none: False where the account's version is not `version[0]`.
+        """Settle or expire grants, all or none.
 
-        It becomes `version[1]`. A result that finds no reservation is acknowledged, and changes nothing.
+        False where the account's version is not `version[0]`, or a reservation not the stored one, as the
+        changes before it leave it. The version becomes `version[1]`. A result that finds no reservation is
+        acknowledged, and changes nothing.
         """
 
     async def stored_equity(self) -> StoredEquity:

@@ -31,7 +31,8 @@ class GovernedSymbol(NamedTuple):
     """State of one symbol, as stored; a value of a wrong type is the text `!`.
 
     `window`: the times (epoch ms, ascending) of its grants in the last hour. `opened`, `reduced`: today's
-    notionals. `entry`, `exit`: n, mean, var and time of the kill score's statistics. `blacklisted`: whether
+    notionals. `entry`, `exit`: n, mean, var and time of the kill score's statistics, for an exit also the
+    time since which its score blocks it. `blacklisted`: whether
     `churn:blacklist:<symbol>` exists. `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`:
     mode, target_usd, confidence, timestamp; `efficiency`: efficiency_score, confidence, ts.
     """
@@ -49,11 +50,15 @@ class GovernedSymbol(NamedTuple):
 
 
 class GovernorState(NamedTuple):
-    """One look at all that judgements rest on. `now_ms`: Redis's clock; its UTC day is that of the sums."""
+    """One look at all that judgements rest on. `now_ms`: Redis's clock; its UTC day is that of the sums.
+
+    `heat`: the text of `capital:heat`; no judgement is held to it.
+    """
 
     now_ms: int
     account: GovernedAccount
     symbols: dict[Symbol, GovernedSymbol]
+    heat: bytes | None = None
 
 
 class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +80,7 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     `reservation`: its JSON, empty where nothing is reserved (`UPDATE_SL`). `counts`: whether it is in the
     window. `opened`, `reduced`: today's notionals with this grant, decimal text, None to leave them.
+    `last_exec_sec`: None to leave it.
     """
 
     reservation: str
@@ -98,7 +104,9 @@ class GovernorCommit(msgspec.Struct, frozen=True, kw_only=True):
     `basis` is None where it rests on no state. `deadline_ms` (Redis's clock): the last moment for a grant, 0
     for a refusal. `version`: the account's version behind it, empty where no own key changes. `mark`:
     `granted`, `refused` or `observed`. `permit`, `block`: the texts of those keys, empty for none.
-    `stats`: evaluation type (`entry`, `exit`), n, mean, var, ts of an observation, or nothing.
+    `stats`: evaluation type (`entry`, `exit`), n, mean, var, ts of an observation, of an exit also the time
+    since which its score blocks it (an empty text removes its field), or nothing.
+    `granted` and `disarm` need a basis: its `date` names their keys.
     `audit` and each of `events` are flat names and values. `dead_fields` go to the dead letters if not empty.
     """
 
@@ -109,6 +117,8 @@ class GovernorCommit(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int
     version: str
     mark: str
+    mark_ttl_ms: int
+    permit_ttl_ms: int
     permit: str = ""
     block: str = ""
     granted: Granted | None = None
@@ -131,11 +141,12 @@ class GovernorReply(NamedTuple):
 
 
 class GrantChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a grant, or a step towards it. Nothing is written where `reservation` is not the stored one.
+    """The end of a grant, or a step towards it.
 
     `entry_id`: the result that is acknowledged with it, empty for none. `reservation`: as read, empty where
     the plan has none (its result is acknowledged alone). `becomes`: the JSON that replaces it, empty to end
     it. `uncount`: take it out of the window. `opened`, `reduced`: new sums of `date`, None to leave them.
+    `last_exec_sec`: None to leave it, empty to remove it.
     """
 
     entry_id: EntryId

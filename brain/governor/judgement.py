@@ -16,8 +16,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     `details` has the two numbers compared. `quantity` (contracts) and `notional` (USDT) are those of the
     order; `notional` is None while no mark price is known. `stats`: after the observation, None without one.
     `z` and `cutoff` are None where no verdict was possible. `qty_scale`, at most 1, is a hint.
-    `exit_blocked_since_ms`: see
-    `CountsView`. `disarms`: the reason of an auto-disarm, empty for none. `warnings` are for the log.
+    `exit_blocked_since_ms`: see `CountsView`; `exit_block_expired`: an exit above its cut-off was let go,
+    after such blocks. `disarms`: the reason of an auto-disarm with the numbers compared, empty for none.
+    `warnings` are for the log.
     """
 
     granted: bool
@@ -32,5 +33,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     cutoff: float | None
     qty_scale: float
     exit_blocked_since_ms: int | None = None
+    exit_block_expired: bool = False
     disarms: str = ""
+    disarm_details: Details = {}
     warnings: tuple[str, ...] = ()

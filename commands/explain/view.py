@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from brain.decisions.decision import Outcome
+from brain.plans.check_results import Outcome
 from explanation.sections import CheckRow, Row, Sections
 
 _STYLES = {Outcome.PASSED: "green", Outcome.DENIED: "bold red", Outcome.SKIPPED: "dim"}

@@ -15,6 +15,7 @@ from store.memory.keyspace import Keyspace, paired
 from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import Group, format_id, parse_id
 from store.records import Entry
+from store.stored_values import id_parts
 
 T = TypeVar("T")
 
@@ -26,6 +27,16 @@ def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId, group: str 
     stored = redis.stream(stream)
     if stored is not None and group in stored.groups:
         stored.groups[group].pending.pop(parse_id(entry_id), None)
+
+
+def acknowledge_in_order(redis: Keyspace, stream: str, group: str, last_id: str, entry_id: EntryId) -> None:
+    """As `_acknowledge.lua`: the last id never passes a pending entry."""
+    stored, entry = redis.stream(stream), parse_id(entry_id)
+    known = redis.text(last_id) or b"0-0"
+    found = None if stored is None else stored.groups.get(group)
+    passes_one_by = found is not None and any(pending < entry for pending in found.pending)
+    redis.set(last_id, entry_id if id_parts(known) < entry and not passes_one_by else known)
+    acknowledge_one(redis, stream, entry_id, group)
 
 
 class Call(Protocol):

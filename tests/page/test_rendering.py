@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from brain.decisions.decision import Outcome
+from brain.plans.check_results import Outcome
 from explanation.sections import CheckRow, Sections
 from page.content import (
     Actor,

@@ -23,7 +23,11 @@ Text = str | bytes
 KEYS = Keys("q")
 #: A deadline of each call that a busy machine keeps; the deadlines themselves have tests of their own.
 PATIENCE_SEC = 30.0
-GROUPS = (GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual")
+#: Of every stream of plans and results.
+GROUPS = (
+    GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual", "governor",
+    "governor_shadow", "governor_result_monitor",
+)  # fmt: skip
 
 
 class Outside(Protocol):
@@ -42,6 +46,7 @@ class Outside(Protocol):
     def hset(self, key: str, fields: Mapping[Text, Text]) -> None: ...
     def hdel(self, key: str, field: Text) -> None: ...
     def hgetall(self, key: str) -> dict[bytes, bytes]: ...
+    def lrange(self, key: str) -> list[bytes]: ...
     def zadd(self, key: str, scores: Mapping[str, float]) -> None: ...
     def zrange(self, key: str) -> list[bytes]: ...
     def keys(self) -> list[str]: ...
@@ -134,6 +139,9 @@ class PlainRedis:
 
     def hgetall(self, key: str) -> dict[bytes, bytes]:
         return dict(self.call("HGETALL", key))
+
+    def lrange(self, key: str) -> list[bytes]:
+        return list(self.call("LRANGE", key, 0, -1))
 
     def zadd(self, key: str, scores: Mapping[str, float]) -> None:
         self.call("ZADD", key, *(text for member, score in scores.items() for text in (score, member)))
@@ -262,8 +270,10 @@ def everything(outside: Outside) -> dict[str, object]:
             dump[key] = outside.hgetall(key)
         elif kind == "zset":
             dump[key] = outside.zrange(key)
+        elif kind == "list":
+            dump[key] = outside.lrange(key)
         else:
-            groups = GROUPS if key.startswith(KEYS.plans) else GROUPS[:1]
+            groups = GROUPS if key.startswith((KEYS.plans, KEYS.results)) else GROUPS[:1]
             dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in groups))
     return dump
 

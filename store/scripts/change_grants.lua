@@ -1,0 +1,80 @@
+-- Settles or expires grants of the Governor, all or none. ARGV: prefix, fence, msgpack of names that are unpacked
+-- below, version before, version after, msgpack of changes (`store/governor_values.py`).
+-- Returns 1; or 0, with nothing written, where the version or a reservation is another.
+local prefix, fence = ARGV[1], ARGV[2]
+if redis.call('GET', prefix .. ':p33:lease') ~= fence then
+  return redis.error_reply('FENCED the lease is not ' .. fence)
+end
+local base, results, group, last, events, audit = unpack(cmsgpack.unpack(ARGV[3]))
+local before, after, changes = ARGV[4], ARGV[5], cmsgpack.unpack(ARGV[6])
+local reserved, version = base .. ':reserved', base .. ':version'
+
+local kinds = { [reserved] = 'hash', [events] = 'stream', [audit] = 'stream' }
+local symbol, date = '', ''
+for _, c in ipairs(changes) do
+  if c[1] ~= '' then
+    kinds[results] = 'stream'
+    kinds[last] = 'string'
+  end
+  if c[3] ~= '' then
+    symbol, date = c[3], c[7]
+    kinds[base .. ':window:' .. symbol] = 'zset'
+  end
+end
+for key, wanted in pairs(kinds) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= wanted and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a ' .. wanted)
+  end
+end
+
+if #changes > 0 then
+  local window, list, day = base .. ':window:' .. symbol, base .. ':exec:' .. symbol, symbol .. ':' .. date
+  local refusal = refused({
+    { 'SET', version, '' }, { 'HSET', reserved, 'f', '' }, { 'HDEL', reserved, 'f' }, { 'ZREM', window, 'f' },
+    { 'ZREVRANGEBYSCORE', window, 0, 0 }, { 'DEL', list }, { 'RPUSH', list, '' }, { 'PEXPIRE', list, 1 },
+    { 'SET', base .. ':daily:' .. day, '' }, { 'SET', base .. ':daily_reduced:' .. day, '' },
+    { 'SET', base .. ':last_exec:' .. symbol, '' }, { 'DEL', base .. ':last_exec:' .. symbol },
+    { 'XADD', events, '*', 'f', '' }, { 'XADD', audit, '*', 'f', '' }, { 'SET', last, '' },
+    { 'XACK', results, group, '0-1' },
+  })
+  if refusal then return refusal end
+end
+
+if (text_of(version) or '') ~= before then return 0 end
+local stored = {}
+for _, c in ipairs(changes) do
+  local plan_id = c[2]
+  if (stored[plan_id] or redis.call('HGET', reserved, plan_id) or '') ~= c[4] then return 0 end
+  stored[plan_id] = c[5]
+end
+
+local function settle(plan_id, symbol, reservation, becomes, uncounts, date, opened, reduced, executed)
+  if becomes ~= '' then
+    redis.call('HSET', reserved, plan_id, becomes)
+  elseif reservation ~= '' then
+    redis.call('HDEL', reserved, plan_id)
+  end
+  if symbol == '' then return end
+  if uncounts then
+    redis.call('ZREM', base .. ':window:' .. symbol, plan_id)
+    list_executions(base, symbol)
+  end
+  local day = symbol .. ':' .. date
+  if opened then redis.call('SET', base .. ':daily:' .. day, opened, 'PX', 172800000) end
+  if reduced then redis.call('SET', base .. ':daily_reduced:' .. day, reduced, 'PX', 172800000) end
+  if executed == '' then
+    redis.call('DEL', base .. ':last_exec:' .. symbol)
+  elseif executed then
+    redis.call('SET', base .. ':last_exec:' .. symbol, executed, 'PX', 3600000)
+  end
+end
+
+if after ~= before then redis.call('SET', version, after) end
+for _, c in ipairs(changes) do
+  settle(unpack(c, 2, 10))
+  for _, event in ipairs(c[12]) do redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end
+  if #c[11] > 0 then redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(c[11])) end
+  if c[1] ~= '' then acknowledge(results, group, last, c[1]) end
+end
+return 1
