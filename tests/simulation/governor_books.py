@@ -15,6 +15,7 @@ import msgspec
 from tests.simulation.kill_book import Observed
 
 ZERO = Decimal(0)
+_NO_PERMIT = ("permit_", "missing_or_denied", "no_permit")
 OPENS = ("open", "add")
 ENDED = ("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED")
 
@@ -22,7 +23,8 @@ ENDED = ("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED")
 class GovernorGrant(msgspec.Struct):
     """A grant that counts. Times by Redis's clock (ms), notionals in USDT.
 
-    `filled` is the notional that its final result says, None until then. `date`: the UTC day of its sums.
+    `filled` is the notional that its final result says, None until then; `partly`, that of a result before,
+    which is as good where no other word comes. `date`: the UTC day of its sums.
     """
 
     plan_id: str
@@ -35,6 +37,7 @@ class GovernorGrant(msgspec.Struct):
     date: str
     filled: Decimal | None = None
     settled_ms: int = 0
+    partly: Decimal = ZERO
 
     @property
     def opens(self) -> bool:
@@ -84,12 +87,16 @@ class GovernorKept(msgspec.Struct):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a result says of its plan: whether that is its last word, and what was filled, at which price."""
+    """What a result says of its plan: whether that is its last word, what was filled, at which price.
+
+    `had_permit` is False where its executor never had the permit, so that another one may have it.
+    """
 
     plan_id: str
     final: bool
     quantity: Decimal = ZERO
     price: Decimal | None = None
+    had_permit: bool = True
 
 
 def said_by(fields: Mapping[bytes, bytes], unknown: tuple[str, ...]) -> Said:
@@ -103,7 +110,7 @@ def said_by(fields: Mapping[bytes, bytes], unknown: tuple[str, ...]) -> Said:
     plan_id = text.get("plan_id", "")
     if text.get("executed", "").lower() != "true":
         error = str(told.get("error") or told.get("reason") or "")
-        return Said(plan_id, final=error not in unknown)
+        return Said(plan_id, final=error not in unknown, had_permit=not error.startswith(_NO_PERMIT))
     status = str(told.get("order_status") or told.get("status") or "FILLED")
     quantity = Decimal(str(told.get("filled_qty") or told.get("executed_qty") or 0))
     price = _positive(told.get("avg_price"))

@@ -17,6 +17,8 @@ _TYPES = ("entry", "exit")
 _FIELDS = ("n", "mean", "var", "ts")
 #: From a judgement to its being written, at most, where the block of an exit ends (ms).
 _WRITTEN_WITHIN_MS = 1_500
+#: Of the age of an observation (seconds).
+_LATE_SEC = 2.0
 #: The width of the cut-off's range for rounding.
 _ROUNDING = 1e-9
 
@@ -35,13 +37,13 @@ class GovernorScores:
             return None
         named = "exit" if closes_by_name(plan.fields) else "entry"
         key = plan.symbol, eval_type or named
-        before, now_ms = side.kept.observed.get(key), side.now_ms()
+        before, at_ms = side.kept.observed.get(key), min(side.now_ms(), parse_id(entry_id)[0])
         if before is None:
-            side.kept.observed[key] = first(score, now_ms, entry_id)
+            side.kept.observed[key] = first(score, at_ms, entry_id)
             return None
         in_order = before.entry < parse_id(entry_id)
         require(in_order, "g5", f"{plan.plan_id} ({entry_id}) is observed after {before.entry}")
-        after = before.then(score, now_ms, entry_id, side.number("GOV_Z_ALPHA"))
+        after = before.then(score, at_ms, entry_id, side.number("GOV_Z_ALPHA"))
         side.kept.observed[key] = after
         warm = before.n >= side.number("GOV_Z_WARMUP")
         return after.deviation(score) if warm else None
@@ -54,18 +56,20 @@ class GovernorScores:
         before = side.kept.observed.get((plan.symbol, eval_type))
         z = self.observe(plan, entry_id, eval_type or None)
         told = audit["kill_z"]
+        longest_sec = side.number("GOV_Z_MAX_AGE_SEC")
+        age_sec = 0.0 if before is None else (side.now_ms() - before.ts_ms) / 1000
         if told:
             require(z is not None, "g5", f"{plan.plan_id}: z is {told}, and too little was observed")
             require(float(told) == z, "g5", f"{plan.plan_id}: z is {told}, recomputed {z}")
-        elif z is not None and before is not None:
-            age_sec = (side.now_ms() - before.ts_ms) / 1000
-            old = age_sec > side.number("GOV_Z_MAX_AGE_SEC") - 2
-            unread = audit["reason"] in ("malformed_plan", "eval_type_mismatch", "plan_expired")
-            require(old or unread or side.clock_stepped(), "g5", f"{plan.plan_id}: z is {z}, and not told")
+            fresh = age_sec <= longest_sec + _LATE_SEC or side.clock_stepped()
+            require(fresh, "g5", f"{plan.plan_id}: z is {told}, {age_sec} s after the last observation")
+        elif z is not None and audit["reason"] != "malformed_plan":
+            old = age_sec > longest_sec - _LATE_SEC
+            require(old or side.clock_stepped(), "g5", f"{plan.plan_id}: z is {z}, and the audit has none")
         if audit["z_cutoff"]:
             self._judge_cutoff(plan, eval_type, float(audit["z_cutoff"]))
         if told and audit["z_cutoff"]:
-            over = float(told) > float(audit["z_cutoff"])
+            over = self._is_over(audit)
             let_go = eval_type == "exit" and self._is_let_go(plan.symbol)
             granted = audit["granted"] == "true"
             says = f"{plan.plan_id}: z {told}, cut-off {audit['z_cutoff']}"
@@ -88,8 +92,13 @@ class GovernorScores:
         blocked = self._side.kept.blocked_since_ms
         if audit["reason"] == "kill_score_exit":
             blocked.setdefault(plan.symbol, self._side.now_ms())
-        elif eval_type == "exit" and audit["granted"] == "true":
+        elif eval_type == "exit" and audit["granted"] == "true" and not self._is_over(audit):
             blocked.pop(plan.symbol, None)
+
+    @staticmethod
+    def _is_over(audit: dict[str, str]) -> bool:
+        told, cutoff = audit["kill_z"], audit["z_cutoff"]
+        return bool(told and cutoff) and float(told) > float(cutoff)
 
     def _is_let_go(self, symbol: str) -> bool:
         since_ms = self._side.kept.blocked_since_ms.get(symbol)

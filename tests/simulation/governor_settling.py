@@ -39,6 +39,7 @@ class GovernorSettling:
         """Judge a step that settles or ends grants. `entry_ids`: the results that are in its hand."""
         look, results = self._look, self._side.world.keys.results
         before = look.pending(results, look.keys.results_group)
+        permits = {plan_id for plan_id, text in look.permits(self._kept.grants).items() if text is not None}
         events = look.last_id(look.keys.events)
         answer = effect()
         after = look.pending(results, look.keys.results_group)
@@ -49,29 +50,36 @@ class GovernorSettling:
         ]
         for entry_id in entry_ids:
             if entry_id and entry_id in before - after:
-                self._take(writer, entry_id)
+                self._take(writer, entry_id, permits)
         self._judge_ends(len(expired))
         self.compare()
         return answer
 
-    def _take(self, writer: str, entry_id: str) -> None:
+    def _take(self, writer: str, entry_id: str, permits: set[str]) -> None:
         """Take a result that is acknowledged into the books."""
         stream = self._side.redis.keyspace.stream(self._side.world.keys.results)
         fields = None if stream is None else stream.get(parse_id(entry_id))
         said = None if fields is None else said_by(fields, UNKNOWN)
         grant = None if said is None else self._kept.grants.get(said.plan_id)
-        if said is None or grant is None or grant.filled is not None or not said.final:
+        if said is None or grant is None or grant.filled is not None:
+            return
+        notional = said.quantity * (said.price or grant.price)
+        if not said.final:
+            if said.quantity:
+                grant.partly, grant.ends_ms = notional, self._side.now_ms() + self._side.grant_lives_ms
+            return
+        if not said.had_permit and not grant.partly and self._side.acts and said.plan_id not in permits:
+            # Another executor has the permit.
             return
         self._side.trace.note(f"{writer} settles {said.plan_id} {said.quantity}")
         self.settled += 1
-        self._settle(grant, said)
+        self._settle(grant, notional if said.quantity else grant.partly)
 
-    def _settle(self, grant: GovernorGrant, said: Said) -> None:
-        if not said.quantity:
+    def _settle(self, grant: GovernorGrant, notional: Decimal) -> None:
+        if not notional:
             del self._kept.grants[grant.plan_id]
             return
-        grant.filled = said.quantity * (said.price or grant.price)
-        grant.settled_ms = self._side.now_ms()
+        grant.filled, grant.settled_ms = notional, self._side.now_ms()
 
     def _judge_ends(self, expired: int) -> None:
         """Check that grants whose reservation is gone without a result have expired, and say so."""
@@ -79,13 +87,14 @@ class GovernorSettling:
         gone = [
             each
             for each in self._kept.grants.values()
-            if each.filled is None and each.plan_id not in reserved
+            if each.filled is None
+            and (each.plan_id not in reserved or reserved[each.plan_id].get("filled_ms") is not None)
         ]
         for grant in gone:
             over = grant.ends_ms <= now_ms + _LOOKED_WITHIN_MS or self._side.clock_stepped()
             left_ms = grant.ends_ms - now_ms
             require(over, "g3", f"{grant.plan_id} has {left_ms} ms left, no result, and is not reserved")
-            del self._kept.grants[grant.plan_id]
+            self._settle(grant, grant.partly)
         self.expired += len(gone)
         require(len(gone) <= expired, "g3", f"{[each.plan_id for each in gone]} expired without an event")
 

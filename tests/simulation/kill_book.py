@@ -32,7 +32,8 @@ class Observed(msgspec.Struct):
     def then(self, score: float, ts_ms: int, entry_id: str, alpha: float) -> Observed:
         """Return the statistics with one more observation."""
         mean = alpha * score + (1 - alpha) * self.mean
-        var = alpha * (score - mean) ** 2 + (1 - alpha) * self.var
+        off = score - mean
+        var = alpha * (off * off) + (1 - alpha) * self.var
         return Observed(self.n + 1, mean, var, ts_ms, parse_id(entry_id))
 
     def deviation(self, score: float) -> float:
@@ -63,4 +64,5 @@ def closes_by_name(fields: dict[str, str]) -> bool:
     """Return whether the plan is a close, or an update of a stop, by what it says alone."""
     action = fields.get("action", "")
     reduces = fields.get("reduceOnly", "").lower() in _TRUE
-    return reduces or action in CLOSING or action == UPDATE_SL
+    repairs = fields.get("decision") == "RECONCILE_CLOSE"
+    return reduces or repairs or action in CLOSING or action == UPDATE_SL

@@ -134,6 +134,7 @@ class World:
             judge=self,
             requests=Requests(self, name),
             orders=self.orders.of(name),
+            governing=self.governing,
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
