@@ -12,6 +12,8 @@ from channels.drop_oldest import DropOldest
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
+    BalanceChange,
+    BalancesObserved,
     Count,
     FillObserved,
     Lease,
@@ -45,6 +47,8 @@ from channels.universe import ListingFailed, ListingRead, UniverseChannels, Univ
 __all__ = [
     "RULES_AT_MOST_EVERY_SEC",
     "UNCOVERED_NOTICED_SEC",
+    "BalanceChange",
+    "BalancesObserved",
     "BookEntry",
     "Channel",
     "Channels",
