@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
 from store.memory.streams import parse_id
-from tests.simulation.governor_books import ZERO, GovernorGrant, GovernorKept, Said, said_by
+from tests.simulation.governor_books import ZERO, GovernorGrant, GovernorKept, said_by
 from tests.simulation.governor_look import GovernorLook
 from tests.simulation.results import UNKNOWN
 from tests.simulation.verdicts import require

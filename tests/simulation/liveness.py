@@ -285,7 +285,8 @@ class Liveness:
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
-            world.neighbours, world.claims, world.ledgers, world.decisions, world.governing, self,
+            world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,
+            world.governing.waiting, self,
         )  # fmt: skip
         running = [
             (process.channels, process.tree, process.store)
