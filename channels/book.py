@@ -49,6 +49,8 @@ class SnapshotBook:
     def __init__(self, name: str) -> None:
         self.name = name
         self.trust_lost_at: Moment | None = None
+        #: Number of snapshots published so far: while it stays, so do all positions.
+        self.published = 0
         self._entries: dict[str, BookEntry] = {}
         self._proofs: dict[int, StreamProof] = {}
         self._shard_of: dict[str, int] = {}
@@ -67,6 +69,7 @@ class SnapshotBook:
         """Put a symbol's newest snapshot into the book."""
         self._entries[entry.snapshot.symbol] = entry
         self._shard_of[entry.snapshot.symbol] = shard
+        self.published += 1
         self._readers.unpark_all()
 
     def prove(self, shard: int, proof: StreamProof) -> None:
