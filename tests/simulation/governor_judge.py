@@ -166,8 +166,11 @@ class GovernorJudge:
         if closes_by_name(fields):
             expected = "none" if fields.get("action") == UPDATE_SL else "close"
             require(kind == expected, "g4", f"{plan.plan_id} is a {expected}, and taken for {kind}: {fields}")
+            require(audit["eval_type"] == "EXIT", "g5", f"{plan.plan_id} closes, and counts as an entry")
             return
         away, along = self._limits.directions(plan)
+        entry = audit["eval_type"] == "ENTRY"
+        require(entry is (kind in OPENS), "g5", f"{plan.plan_id}: {kind}, and {audit['eval_type']}")
         fits = away if kind == "close" else along or kind == "open"
         require(fits, "g4", f"{plan.plan_id} is taken for {kind}, which it was not: {fields}")
 

@@ -81,6 +81,8 @@ class GovernorScores:
     def _judge_cutoff(self, plan: Published, eval_type: str, cutoff: float) -> None:
         """Check the cut-off against the range that heat and drawdown leave it."""
         number, kind = self._side.number, eval_type.upper()
+        judged = self._side.text(f"GOV_Z_{kind}_BASE") != "off"
+        require(judged, "g5", f"{plan.plan_id}: an {eval_type} has the cut-off {cutoff}, and must have none")
         base = number(f"GOV_Z_{kind}_BASE")
         heat, drawdown = number(f"GOV_Z_{kind}_HEAT"), number(f"GOV_Z_{kind}_DRAWDOWN")
         least = base + min(0.0, heat) - max(0.0, drawdown) - _ROUNDING
