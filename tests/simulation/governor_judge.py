@@ -140,7 +140,7 @@ class GovernorJudge:
         permit = self._permit(plan_id, permits[plan_id], granted=granted)
         if granted:
             self.granted += 1
-            self._judge_grant(plan, audit, permit, before.switched)
+            self._judge_grant(plan, entry_id, audit, permit, before.switched)
         else:
             self._judge_refusal(plan, audit, before.switched)
         side.waiting.judged(writer, plan, granted=granted, reason=reason)
@@ -175,16 +175,22 @@ class GovernorJudge:
         require(fits, "g4", f"{plan.plan_id} is taken for {kind}, which it was not: {fields}")
 
     def _judge_grant(
-        self, plan: Published, audit: dict[str, str], permit: dict[str, object], switched: Switched
+        self,
+        plan: Published,
+        entry_id: str,
+        audit: dict[str, str],
+        permit: dict[str, object],
+        switched: Switched,
     ) -> None:
         kind, side = audit["kind"], self._side
-        require(plan.wants and not plan.unsound, "g2", f"{plan.plan_id} is granted: {plan.fields}")
+        right = plan.wants and not plan.expired and not (plan.unsound and kind in OPENS)
+        require(right, "g2", f"{plan.plan_id} is granted: {plan.fields}")
+        self._limits.judge_age(plan, entry_id, opens=kind in OPENS)
         grant = self._as_granted(plan, audit, permit)
         if kind in OPENS:
             self._limits.judge_open(plan, audit, grant, switched)
         if kind != "none":
             self._kept.grants[plan.plan_id] = grant
-        if kind != "none":
             side.trace.note(f"granted by the governor {plan.plan_id} {kind} {grant.notional}")
 
     def _as_granted(self, plan: Published, audit: dict[str, str], permit: dict[str, object]) -> GovernorGrant:
@@ -229,7 +235,9 @@ class GovernorJudge:
             require(contradicts, "g4", f"{plan.plan_id} has no eval_type that contradicts: {fields}")
         if reason == "kill_score_exit":
             self._scores.judge_exit_block(plan, audit)
+        if plan.unsound:
+            return
         if audit["kind"] in OPENS:
             self._limits.judge_refusal(plan, audit, switched)
         elif not self._side.is_disturbed() or reason not in ("state_contended", "evaluation_failed"):
-            require(reason in _STOPS_CLOSES or plan.unsound, "g4", f"{plan.plan_id} closes, and is {reason}")
+            require(reason in _STOPS_CLOSES, "g4", f"{plan.plan_id} closes, and is {reason}")

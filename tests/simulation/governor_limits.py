@@ -71,6 +71,24 @@ class GovernorLimits:
 
     # Grants.
 
+    def judge_age(self, plan: Published, entry_id: str, *, opens: bool) -> None:
+        """Check that the plan has not expired, and that no open rests on what another run may have lost."""
+        side, books, decisions = self._side, self._side.books, self._side.world.decisions
+        published_ms, now_ms = books.published_ms[entry_id], side.now_ms()
+        if int(entry_id.partition("-")[0]) <= published_ms:
+            age_ms, longest_ms = now_ms - published_ms, side.world.settings.plan_max_age_sec * 1000
+            require(
+                age_ms <= longest_ms, "g2", f"{plan.plan_id} is granted {age_ms} ms after its publication"
+            )
+        if not opens or not decisions.redis_changed_ms:
+            return
+        older = books.truly_published_ms[entry_id] < decisions.redis_truly_changed_ms
+        require(not older, "g2", f"{plan.plan_id} is granted, and older than the run of Redis")
+        since_ms = max(now_ms - decisions.redis_changed_ms, true_ms() - decisions.redis_truly_changed_ms)
+        longest_ms = side.world.settings.permit_ttl_sec * 1000
+        says = f"{plan.plan_id} opens {since_ms} ms after Redis came up as another run"
+        require(since_ms >= longest_ms, "g2", says)
+
     def judge_open(
         self, plan: Published, audit: dict[str, str], grant: GovernorGrant, switched: Switched
     ) -> None:
