@@ -105,6 +105,7 @@ GOVERNOR_KINDS: dict[str, tuple[int, float, float]] = {
     "budget": (5, 5.0, 120.0),
     "efficiency": (3, 5.0, 120.0),
     "unreadable_stats": (2, 0.0, 0.0),
+    "governor_eviction": (2, 0.0, 0.0),
     "trading_state": (2, 2.0, 15.0),
     "kill_switch": (2, 2.0, 15.0),
 }

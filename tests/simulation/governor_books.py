@@ -24,7 +24,8 @@ class GovernorGrant(msgspec.Struct):
     """A grant that counts. Times by Redis's clock (ms), notionals in USDT.
 
     `filled` is the notional that its final result says, None until then; `partly`, that of a result before,
-    which is as good where no other word comes. `date`: the UTC day of its sums.
+    which is as good where no other word comes. `in_window`: Redis has not evicted that. `date`: the UTC day of
+    its sums.
     """
 
     plan_id: str
@@ -38,6 +39,7 @@ class GovernorGrant(msgspec.Struct):
     filled: Decimal | None = None
     settled_ms: int = 0
     partly: Decimal = ZERO
+    in_window: bool = True
 
     @property
     def opens(self) -> bool:
@@ -76,7 +78,7 @@ class GovernorKept(msgspec.Struct):
         return [
             grant
             for grant in self.grants.values()
-            if grant.symbol == symbol and grant.opens and grant.granted_ms > since_ms
+            if grant.symbol == symbol and grant.opens and grant.in_window and grant.granted_ms > since_ms
         ]
 
     def sum_of(self, symbol: str, date: str, *, opens: bool) -> Decimal:

@@ -66,6 +66,15 @@ class GovernorFaults:
             store.faults.fail_next("before" if fault.which % 2 else "after", method=method, count=count)
         await trio.lowlevel.checkpoint()
 
+    async def do_governor_eviction(self, fault: Fault) -> None:
+        """Let Redis evict windows, statistics or permits of the Governor."""
+        world, rng = self._world, Random(fault.which)
+        base = world.governing.look.keys.base
+        prefix = (f"{base}:window:", f"{base}:kill_stats:", "quantum:permit:plan-")[fault.which % 3]
+        keys = [key for key in sorted(world.redis.keys()) if key.startswith(prefix)]
+        world.evict([key for key in keys if rng.random() < 0.3 + fault.size])
+        await trio.lowlevel.checkpoint()
+
     # The account.
 
     async def do_failing_account(self, fault: Fault) -> None:

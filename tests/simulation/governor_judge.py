@@ -51,7 +51,7 @@ class GovernorJudge:
         self._side = side
         self._look = look
         self._limits = GovernorLimits(side, look)
-        self._scores = GovernorScores(side, look)
+        self.scores = GovernorScores(side, look)
 
     @property
     def _kept(self) -> GovernorKept:
@@ -83,7 +83,7 @@ class GovernorJudge:
             else:
                 require(permits[plan_id] is None, "g1", f"{plan_id} has a permit, and no mark")
         require(not audits, "g1", f"judged, and not marked: {list(audits)}")
-        self._scores.compare()
+        self.scores.compare()
         return answer
 
     def _audits(self, before: Batch) -> dict[str, dict[str, str]]:
@@ -101,7 +101,7 @@ class GovernorJudge:
         for _, fields in self._look.behind(self._look.keys.events, before.events):
             self._side.note_event(fields)
             if fields["event"] == "KILL_STATS_RESET":
-                self._scores.reset(fields)
+                self.scores.reset(fields)
             if fields["event"] != "AUTO_DISARM":
                 continue
             day = day_of(now_ms)
@@ -124,7 +124,7 @@ class GovernorJudge:
         if decision_of(plan) != _EXECUTE:
             require(audit is None, "g1", f"{plan_id} needs no Governor, and is judged: {audit}")
             require(permits[plan_id] is None, "g1", f"{plan_id} needs no Governor, and has a permit")
-            self._scores.observe(plan, entry_id, None)
+            self.scores.observe(plan, entry_id, None)
             return
         require(audit is not None, "g1", f"{plan_id} is marked without a judgement")
         assert audit is not None
@@ -136,7 +136,7 @@ class GovernorJudge:
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
         require(not (granted and before.switched.halted), "g2", f"{plan_id} is granted while halted")
         self._judge_kind(plan, audit)
-        self._scores.judge(plan, entry_id, audit)
+        self.scores.judge(plan, entry_id, audit)
         permit = self._permit(plan_id, permits[plan_id], granted=granted)
         if granted:
             self.granted += 1
@@ -234,7 +234,7 @@ class GovernorJudge:
             contradicts = fields.get("eval_type") in ("ENTRY", "EXIT")
             require(contradicts, "g4", f"{plan.plan_id} has no eval_type that contradicts: {fields}")
         if reason == "kill_score_exit":
-            self._scores.judge_exit_block(plan, audit)
+            self.scores.judge_exit_block(plan, audit)
         if plan.unsound:
             return
         if audit["kind"] in OPENS:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _HOUR_SEC, _BURST_SEC = 3600.0, 300.0
 #: From the Governor's look at its counts to the commit, at most (ms).
 _LOOKED_WITHIN_MS = 1_500
+#: An eviction is noticed within this (ms).
+_EVICTION_NOTICED_MS = 8_000
 #: By our mark prices, which lag (a share).
 _LAG = Decimal("0.04")
 _ONE = Decimal(1)
@@ -80,6 +82,10 @@ class GovernorLimits:
             require(
                 age_ms <= longest_ms, "g2", f"{plan.plan_id} is granted {age_ms} ms after its publication"
             )
+        if opens and decisions.evicted_ms:
+            since_ms = max(now_ms - decisions.evicted_ms, true_ms() - decisions.truly_evicted_ms)
+            waits = _EVICTION_NOTICED_MS <= since_ms < side.world.settings.permit_ttl_sec * 1000
+            require(not waits, "g2", f"{plan.plan_id} opens {since_ms} ms after keys were evicted")
         if not opens or not decisions.redis_changed_ms:
             return
         older = books.truly_published_ms[entry_id] < decisions.redis_truly_changed_ms

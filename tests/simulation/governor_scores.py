@@ -138,6 +138,7 @@ class GovernorScores:
         """Let go of a symbol's statistics, which Redis has lost."""
         for eval_type in _TYPES:
             self._side.kept.observed.pop((symbol, eval_type), None)
+        self._side.kept.blocked_since_ms.pop(symbol, None)
 
     def known(self, symbol: str, eval_type: str) -> Observed | None:
         """Return the statistics."""

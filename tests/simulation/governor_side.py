@@ -179,6 +179,17 @@ class GovernorSide:
     def _others(self) -> set[str]:
         return {each for each in list(self.redis.keys()) if not each.startswith("quantum:governor:shadow:")}
 
+    # What Redis loses.
+
+    def evicted(self, keys: Sequence[str]) -> None:
+        """Let go of what these keys held."""
+        for symbol in self.world.scene.symbols:
+            if self.look.keys.window(symbol) in keys:
+                for grant in self.kept.grants.values():
+                    grant.in_window &= grant.symbol != symbol
+            if self.look.keys.stats(symbol) in keys:
+                self.judge.scores.forget(symbol)
+
     # Everybody else.
 
     def may_take(self, plan: Published) -> bool:
