@@ -9,6 +9,7 @@ from channels.channel import Channel
 from channels.channels import Channels
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
+from channels.governor import GovernorNow, SymbolCounts
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
@@ -56,6 +57,7 @@ __all__ = [
     "Count",
     "DropOldest",
     "FillObserved",
+    "GovernorNow",
     "LatestValue",
     "Lease",
     "LedgerWanted",
@@ -83,6 +85,7 @@ __all__ = [
     "StreamLost",
     "StreamProven",
     "StreamStatus",
+    "SymbolCounts",
     "Uncovered",
     "UniverseChannels",
     "UniverseState",

@@ -16,6 +16,7 @@ from channels.book import SnapshotBook
 from channels.channel import Channel
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
+from channels.governor import GovernorNow
 from channels.latest import LatestValue
 from channels.messages import (
     BalancesObserved,
@@ -64,6 +65,7 @@ class Channels:
         self.own_orders = own_order_channel() if executor else None
         #: Plans of our own executor of which it is not known whether they have an order.
         self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
+        self.governor = LatestValue[GovernorNow]("governor") if governor else None
         self.balances = DropOldest[BalancesObserved]("balances", 10_000) if governor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)

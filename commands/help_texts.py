@@ -146,6 +146,45 @@ shows which answers other settings would have changed:
 Exit code 1: a decision differs though no setting was changed, a record cannot
 be read, or there are none."""
 
+TRADING_STATE = """\
+Shows the trading state, the kill switches that are on, and today's
+auto-disarm; with a state, sets it. Governor and executor obey the state:
+
+  active    every order that the other checks let pass
+  reducing  no opens and adds; closes go on
+  halted    no order at all, closes included
+
+Shows what it is about to do and asks, unless --yes is given. Each change is an
+event of governor.events with its reason and who made it. An auto-disarm sets
+reducing, once a day at most; only this command leads back to active.
+
+  position-state-brain trading-state
+  position-state-brain trading-state reducing --reason "news at 14:00"
+  position-state-brain trading-state active --reason "looked at, all well"
+
+Exit code 1: nothing was changed, and one line says why. 2: no --reason."""
+
+HOLD = """\
+Holds a symbol: none of its plans is permitted and none is executed, closes
+included, until the symbol is released. The hold has no expiry, and replaces
+one that stands. Shows the present hold and asks, unless --yes is given. Leaves
+an event HOLD_SET on reconcile.events.
+
+  position-state-brain hold BTCUSDT --reason "contract change on Friday"
+
+Exit code 1: nothing was changed, and one line says why."""
+
+RELEASE = """\
+Releases a symbol that an operator holds. A hold of the executor or the
+reconcile engine is lifted by its owner; --force lifts it all the same, after
+showing what it is for. Asks, unless --yes is given. Leaves an event
+HOLD_CLEARED on reconcile.events.
+
+  position-state-brain release BTCUSDT --reason "the change is over"
+  position-state-brain release BTCUSDT --force --reason "order looked up"
+
+Exit code 1: nothing was changed, and one line says why."""
+
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The
 first printed line has its addresses.
