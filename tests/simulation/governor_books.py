@@ -24,8 +24,8 @@ class GovernorGrant(msgspec.Struct):
     """A grant that counts. Times by Redis's clock (ms), notionals in USDT.
 
     `filled` is the notional that its final result says, None until then; `partly`, that of a result before,
-    which is as good where no other word comes. `in_window`: Redis has not evicted that. `date`: the UTC day of
-    its sums.
+    which is as good where no other word comes. `in_window`: Redis has not evicted that. `date`: the UTC day
+    of its sums.
     """
 
     plan_id: str

@@ -12,6 +12,7 @@ from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions
+from monitoring.recent_judgements import RecentJudgements
 from store.entry_times import EntryTimes
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
@@ -279,7 +280,9 @@ class Liveness:
         world = self._world
         gc.collect()
         kept = gc.get_objects()
-        lists: list[object] = [each for each in kept if isinstance(each, RecentDecisions | FillMemory)]
+        lists: list[object] = [
+            each for each in kept if isinstance(each, RecentDecisions | RecentJudgements | FillMemory)
+        ]
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]

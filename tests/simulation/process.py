@@ -274,6 +274,7 @@ class Process:
                 store=self.store,
                 exchange=rest,
                 orders=rest,
+                account=rest,
                 connector=PrivateConnector(
                     self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
                 ),

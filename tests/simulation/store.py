@@ -260,7 +260,7 @@ class WatchedStore(MemoryStore):
 
     async def change_grants(
         self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
-    ) -> bool:
+    ) -> tuple[bool, ...] | None:
         entry_ids = [str(each.entry_id) for each in changes]
         self._judged = partial(self._governing.changed, self._name, entry_ids)
         return await super().change_grants(fence, version, changes)
