@@ -40,6 +40,7 @@ class Batch(msgspec.Struct):
     permits: dict[str, bytes | None]
     audit: tuple[int, int]
     events: tuple[int, int]
+    disarms: bool = False
 
 
 class GovernorJudge:
@@ -74,14 +75,15 @@ class GovernorJudge:
         self._judge_events(before)
         for entry_id, plan_id in entries:
             if before.marked[plan_id]:
-                same = permits[plan_id] in (None, before.permits[plan_id])
+                same = not self._side.acts or permits[plan_id] in (None, before.permits[plan_id])
                 require(same, "g1", f"{plan_id} was decided, and has another permit: {permits[plan_id]!r}")
                 require(plan_id not in audits, "g1", f"{plan_id} was decided, and is judged again")
             elif marked[plan_id]:
                 before.marked[plan_id] = True
                 self._judge_one(writer, entry_id, plan_id, audits.pop(plan_id, None), permits, before)
             else:
-                require(permits[plan_id] is None, "g1", f"{plan_id} has a permit, and no mark")
+                unmarked = self._side.acts and permits[plan_id] is not None
+                require(not unmarked, "g1", f"{plan_id} has a permit, and no mark")
         require(not audits, "g1", f"judged, and not marked: {list(audits)}")
         self.scores.compare()
         return answer
@@ -104,7 +106,7 @@ class GovernorJudge:
                 self.scores.reset(fields)
             if fields["event"] != "AUTO_DISARM":
                 continue
-            day = day_of(now_ms)
+            before.disarms, day = True, day_of(now_ms)
             require(day not in self._kept.disarmed, "g2", f"a second auto-disarm on {day}: {fields}")
             self._kept.disarmed.add(day)
             if self._side.acts:
@@ -123,7 +125,8 @@ class GovernorJudge:
         side, plan = self._side, self._side.books.published[plan_id]
         if decision_of(plan) != _EXECUTE:
             require(audit is None, "g1", f"{plan_id} needs no Governor, and is judged: {audit}")
-            require(permits[plan_id] is None, "g1", f"{plan_id} needs no Governor, and has a permit")
+            unneeded = side.acts and permits[plan_id] is not None
+            require(not unneeded, "g1", f"{plan_id} needs no Governor, and has a permit")
             self.scores.observe(plan, entry_id, None)
             return
         require(audit is not None, "g1", f"{plan_id} is marked without a judgement")
@@ -142,7 +145,7 @@ class GovernorJudge:
             self.granted += 1
             self._judge_grant(plan, entry_id, audit, permit, before.switched)
         else:
-            self._judge_refusal(plan, audit, before.switched)
+            self._judge_refusal(plan, audit, before)
         side.waiting.judged(writer, plan, granted=granted, reason=reason)
 
     def _permit(self, plan_id: str, text: bytes | None, *, granted: bool) -> dict[str, object]:
@@ -161,7 +164,7 @@ class GovernorJudge:
     def _judge_kind(self, plan: Published, audit: dict[str, str]) -> None:
         """Check by the plan's words, and by all positions that it may rest on, what it was taken for."""
         kind, fields = audit["kind"], plan.fields
-        if audit["reason"] == "malformed_plan" or plan.unsound:
+        if not kind or plan.unsound:
             return
         if closes_by_name(fields):
             expected = "none" if fields.get("action") == UPDATE_SL else "close"
@@ -210,7 +213,8 @@ class GovernorJudge:
             true_notional = wanted * side.venue.mark_price(plan.symbol)
             near = abs(notional - true_notional) <= _MARKS_LAG * true_notional
             require(near, "g2", f"{plan_id}: its notional is {notional}, by the mark price {true_notional}")
-        price = notional / quantity if quantity else Decimal(0)
+        stored = self._look.reserved().get(plan_id, {}).get("mark")
+        price = notional / quantity if quantity else Decimal(str(stored or 0))
         ends_ms = granted_ms + side.grant_lives_ms
         return GovernorGrant(
             plan_id,
@@ -223,8 +227,8 @@ class GovernorJudge:
             day_of(granted_ms),
         )
 
-    def _judge_refusal(self, plan: Published, audit: dict[str, str], switched: Switched) -> None:
-        reason, fields = audit["reason"], plan.fields
+    def _judge_refusal(self, plan: Published, audit: dict[str, str], before: Batch) -> None:
+        reason, fields, switched = audit["reason"], plan.fields, before.switched
         if reason == "trading_halted":
             require(switched.halted, "g4", f"{plan.plan_id}: halted, and the state is {switched.state!r}")
         if reason == "malformed_plan" and not plan.unsound:
@@ -238,6 +242,7 @@ class GovernorJudge:
         if plan.unsound:
             return
         if audit["kind"] in OPENS:
-            self._limits.judge_refusal(plan, audit, switched)
+            if not before.disarms:
+                self._limits.judge_refusal(plan, audit, switched)
         elif not self._side.is_disturbed() or reason not in ("state_contended", "evaluation_failed"):
             require(reason in _STOPS_CLOSES, "g4", f"{plan.plan_id} closes, and is {reason}")

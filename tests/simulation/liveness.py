@@ -188,7 +188,11 @@ class Liveness:
             plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
         decided = world.books.kept.decided
-        refused = [f"{plan.plan_id} {plan.fields['side']}" for plan in plans if not decided.get(plan.plan_id)]
+        refused = [
+            f"{plan.plan_id} {plan.fields['side']}"
+            for plan in plans
+            if not decided.get(plan.plan_id) and world.governing.lets_execute(plan)
+        ]
         require(not refused, "f", f"not allowed, and nothing is wrong: {refused}")
         for plan in plans if give_up else ():
             neighbours.consumers.give_up(plan)
