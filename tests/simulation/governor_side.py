@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SAMPLE_SEC = 1.0
+#: From the last unreadable row of exchangeInfo until the next read of all of them, at most.
+_KNOWN_AGAIN_SEC = 130.0
 _OPERATOR_SEC = 15.0
 _REARMED = 0.4
 #: Samples of equity are kept for so long (seconds), and looked at further back than it may be old.
@@ -50,6 +52,8 @@ class EquitySamples:
     def __init__(self, world: World) -> None:
         self._world = world
         self._samples: list[tuple[int, Decimal]] = []
+        #: Until then (trio's clock) symbols may not be known as those of the exchange.
+        self.odd_until_sec = 0.0
 
     def look(self) -> None:
         """Take a sample now."""
@@ -69,6 +73,8 @@ class EquitySamples:
         """Sample until cancelled."""
         while True:
             self.look()
+            if self._world.venue.odd_symbols:
+                self.odd_until_sec = trio.current_time() + _KNOWN_AGAIN_SEC
             await trio.sleep(_SAMPLE_SEC)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.governor.live_entries import LiveEntries
+from actors.governor.state import GovernedState
 from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
@@ -290,6 +292,8 @@ class Liveness:
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
+        # Times at which grants end, until they are over.
+        lists += [each._ends for each in kept if isinstance(each, GovernedState | LiveEntries)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,
