@@ -130,7 +130,8 @@ class GovernorScores:
 
     def _may_be_unknown(self) -> bool:
         """Return whether a symbol's row of exchangeInfo may not be readable, so that nothing is observed."""
-        return trio.current_time() < self._side.equity.odd_until_sec
+        odd = bool(self._side.venue.odd_symbols)
+        return odd or trio.current_time() < self._side.equity.odd_until_sec
 
     def compare(self) -> None:
         """Compare with what Redis has."""
