@@ -305,7 +305,9 @@ class Liveness:
             if process.tree
         ]
         plans, orders = remembered(running, (*around, *lists), world.books.orders.keys())
-        require(plans <= _MOST_PLANS, "g", f"{plans} plans are remembered, {_MOST_PLANS} at most expected")
+        # Grants that no result has ended count until their time is over.
+        most = _MOST_PLANS + len(world.governing.look.reserved())
+        require(plans <= most, "g", f"{plans} plans are remembered, {most} at most expected")
         require(
             orders <= _MOST_ORDERS, "g", f"{orders} orders are remembered, {_MOST_ORDERS} at most expected"
         )
