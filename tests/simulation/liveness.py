@@ -292,8 +292,8 @@ class Liveness:
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
-        # Times at which grants end, until they are over.
-        lists += [each._ends for each in kept if isinstance(each, GovernedState | LiveEntries)]
+        # Grants that count, as Redis holds them, until their time is over.
+        lists += [each for each in kept if isinstance(each, GovernedState | LiveEntries)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,
@@ -305,9 +305,7 @@ class Liveness:
             if process.tree
         ]
         plans, orders = remembered(running, (*around, *lists), world.books.orders.keys())
-        # Grants that no result has ended count until their time is over.
-        most = _MOST_PLANS + len(world.governing.look.reserved())
-        require(plans <= most, "g", f"{plans} plans are remembered, {most} at most expected")
+        require(plans <= _MOST_PLANS, "g", f"{plans} plans are remembered, {_MOST_PLANS} at most expected")
         require(
             orders <= _MOST_ORDERS, "g", f"{orders} orders are remembered, {_MOST_ORDERS} at most expected"
         )
