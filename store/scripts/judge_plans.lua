@@ -68,13 +68,29 @@ if #judgements > 0 then
   if refusal then return refusal end
 end
 
-local own, neighbours = own_texts(prefix, base, date), neighbours_texts(prefix)
+-- Joins texts from one place to another, so that equal texts alone are equal.
+local function joined(texts, from, to)
+  local parts = {}
+  for i = from, to do
+    local text = texts[i]
+    parts[#parts + 1] = text and (#text .. ':' .. text) or '-'
+  end
+  return table.concat(parts)
+end
+
+local own = own_texts(prefix, base, date)
+local neighbours = joined(neighbours_texts(prefix), 1, 9)
 local live = redis.call('HLEN', reserved)
--- By symbol: its texts, and from which time on its window was counted, with the number.
-local texts, windows = {}, {}
+-- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of
+-- other services; and from which time on its window was counted, with the number.
+local texts, counts_of, others_of, windows = {}, {}, {}, {}
+local renewed = {}
 
 local function texts_of(symbol)
-  texts[symbol] = texts[symbol] or symbol_texts(prefix, base, symbol, date)
+  if not texts[symbol] then
+    texts[symbol] = symbol_texts(prefix, base, symbol, date)
+    others_of[symbol] = joined(texts[symbol], 13, 24)
+  end
   return texts[symbol]
 end
 
@@ -87,40 +103,37 @@ local function granted_since(symbol, from)
   return counted[2]
 end
 
-local function as_found(found, assumed)
-  for i, text in ipairs(found) do
-    if text ~= (assumed[i] or false) then return false end
-  end
-  return true
-end
-
 local function holds(symbol, basis)
-  local of_account, others, grants, of_symbol, granted, from, on = unpack(basis, 1, 7)
-  return on == date and as_found(own, of_account) and as_found(neighbours, others) and live == grants
-    and granted_since(symbol, from) == granted and as_found(texts_of(symbol), of_symbol)
+  local of_account, others, grants, of_symbol, about_symbol, granted, from, on = unpack(basis, 1, 8)
+  local found = texts_of(symbol)
+  counts_of[symbol] = counts_of[symbol] or joined(found, 1, 12)
+  return on == date and joined(own, 1, 3) == of_account and neighbours == others and live == grants
+    and granted_since(symbol, from) == granted and counts_of[symbol] == of_symbol
+    and others_of[symbol] == about_symbol
 end
 
 local function observe(symbol, stats)
   local key, name, found = base .. ':kill_stats:' .. symbol, stats[1], texts_of(symbol)
-  local first = name == 'entry' and 4 or 8
+  local first, set = name == 'entry' and 4 or 8, { 'v', '1' }
   -- Of a wrong type.
   if found[4] == '!' then
     redis.call('DEL', key)
     for i = 4, 12 do found[i] = false end
   end
-  local set = { 'v', '1' }
   for i, field in ipairs({ '_n', '_mean', '_var', '_ts', '_blocked_since' }) do
-    local text = stats[i + 1]
+    local text, place = stats[i + 1], first + i - 1
     if text == '' then
-      redis.call('HDEL', key, name .. field)
-      found[first + i - 1] = false
+      if found[place] then redis.call('HDEL', key, name .. field) end
+      found[place] = false
     elseif text then
-      set[#set + 1], set[#set + 2] = name .. field, text
-      found[first + i - 1] = text
+      set[#set + 1] = name .. field
+      set[#set + 1] = text
+      found[place] = text
     end
   end
   redis.call('HSET', key, unpack(set))
-  redis.call('PEXPIRE', key, 604800000)
+  if not renewed[key] then redis.call('PEXPIRE', key, 604800000) end
+  renewed[key], counts_of[symbol] = true, nil
 end
 
 local function count(plan_id, symbol, granted)
@@ -143,6 +156,7 @@ local function count(plan_id, symbol, granted)
   end
   found[1], found[2] = opened or found[1], reduced or found[2]
   if executed then found[3] = executed ~= '' and executed end
+  counts_of[symbol] = nil
 end
 
 local function disarm(reason, reason_json, context, reduces)

@@ -63,7 +63,7 @@ async def test_a_grant_is_counted_everywhere_and_the_permit_written(leased: Back
     ]
 
 
-async def test_what_is_written_lives_as_long_as_the_contract_says(leased: Backend) -> None:
+async def test_each_key_lives_as_long_as_the_contract_says(leased: Backend) -> None:
     state = await state_of(leased)
     both = granted(
         state, block="{}", disarm=DISARM,
