@@ -104,18 +104,22 @@ class ResultSettler(StreamConsumer):
         await self._state.provide((), now_ms)
         grants = [self._state.grants.get(each.read.plan_id) for each in results[:MOST_CHANGES]]
         await self._state.provide({each.symbol for each in grants if each is not None}, now_ms)
-        idle: list[EntryId] = []
+        #: Places of results with an effect, and of those without.
+        taken: list[int] = []
+        idle: list[int] = []
         self._changes.begin()
         try:
-            for result in results[:MOST_CHANGES]:
+            for place, result in enumerate(results[:MOST_CHANGES]):
                 with self.failures.attributed_to((result.entry_id,)):
-                    if not self._take(result, now_ms):
-                        idle.append(result.entry_id)
+                    (taken if self._take(result, now_ms) else idle).append(place)
         except BaseException:
             self._state.drop()
             raise
         written = await self._changes.write(fence, now_ms)
-        return (min(len(results), MOST_CHANGES), idle) if written else (0, [])
+        if written is None:
+            return 0, []
+        count = len(taken) + len(idle) if written == len(taken) else taken[written - 1] + 1
+        return count, [results[place].entry_id for place in idle if place < count]
 
     def _take(self, result: _Result, now_ms: int) -> bool:
         """Add a result's effect to the changes; False where it has none."""

@@ -103,7 +103,7 @@ class GovernorSweep:
             if effect is not None:
                 self._changes.add(grant, effect, events=(_expired(grant, now_ms),))
                 expired.append(grant)
-        if not await self._changes.write(fence, now_ms):
+        if await self._changes.write(fence, now_ms) is None:
             return False
         for grant in expired:
             self._reports.expired(grant.symbol, grant.plan_id)
