@@ -107,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
     )
+    replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
     _file(replay, "--export", "also write the records to a new file")
 
     state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
@@ -239,7 +240,9 @@ def _replay(options: argparse.Namespace) -> int:
 
     return replay(
         os.environ,
-        ReplayOptions(options.set, options.last, options.since, options.file, options.export),
+        ReplayOptions(
+            options.set, options.last, options.since, options.file, options.export, options.governor
+        ),
     )
 
 

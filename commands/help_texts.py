@@ -143,6 +143,13 @@ shows which answers other settings would have changed:
   position-state-brain replay --last 10000 --export decisions.jsonl
   position-state-brain replay --file decisions.jsonl
 
+--governor replays the Governor's judgements instead: statistics, z and cut-off
+must come out the same to the last bit. A GOV_, RISK_ or P31_ setting chooses
+them by itself:
+
+  position-state-brain replay --governor --last 1000
+  position-state-brain replay --set GOV_MAX_EXEC_PER_HOUR=1 GOV_Z_ALPHA=0.2
+
 Exit code 1: a decision differs though no setting was changed, a record cannot
 be read, or there are none."""
 
