@@ -55,10 +55,10 @@ class GovernorStore(AddressedStore, ShowsRedisTime, Protocol):
 
     async def change_grants(
         self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
-    ) -> bool:
-        """Settle or expire grants, all or none.
+    ) -> tuple[bool, ...] | None:
+        """Settle or expire grants, all or none; for each, whether it was written or its permit consumed.
 
-        False where the account's version is not `version[0]`, or a reservation not the stored one, as the
+        None where the account's version is not `version[0]`, or a reservation not the stored one, as the
         changes before it leave it. The version becomes `version[1]`. A result that finds no reservation is
         acknowledged, and changes nothing.
         """

@@ -64,12 +64,13 @@ class GovernorState(NamedTuple):
 class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
     """All that must still hold when a judgement is written.
 
-    `account.reserved` is compared by its number and by `account.version`; `symbol.window` by the number of
-    grants from `window_from_ms` on; everything else by its text. `date`: the UTC day of the sums
-    (YYYY-MM-DD); Redis's clock must still show it.
+    Live grants are compared by their number `grants` and by `account.version`, and `account.reserved` is not
+    read; `symbol.window` by the number of grants from `window_from_ms` on; everything else by its text.
+    `date`: the UTC day of the sums (YYYY-MM-DD); Redis's clock must still show it.
     """
 
     account: GovernedAccount
+    grants: int
     symbol: GovernedSymbol
     window_from_ms: int
     date: str
@@ -146,7 +147,9 @@ class GrantChange(msgspec.Struct, frozen=True, kw_only=True):
     `entry_id`: the result that is acknowledged with it, empty for none. `reservation`: as read, empty where
     the plan has none (its result is acknowledged alone). `becomes`: the JSON that replaces it, empty to end
     it. `uncount`: take it out of the window. `opened`, `reduced`: new sums of `date`, None to leave them.
-    `last_exec_sec`: None to leave it, empty to remove it.
+    `last_exec_sec`: None to leave it, empty to remove it. `only_if_unconsumed`: where the plan's permit still
+    exists it is deleted with the change; where it does not, the result is acknowledged alone. In the shadow,
+    which writes no permits, the change is written.
     """
 
     entry_id: EntryId
@@ -159,6 +162,7 @@ class GrantChange(msgspec.Struct, frozen=True, kw_only=True):
     opened: str | None = None
     reduced: str | None = None
     last_exec_sec: str | None = None
+    only_if_unconsumed: bool = False
     audit: Sequence[str] = ()
     events: Sequence[Sequence[str]] = ()
 

@@ -194,7 +194,7 @@ def _packed_basis(basis: GovernorBasis) -> PackedBasis:
     return PackedBasis(
         own=own_texts(basis.account),
         neighbours=neighbours_texts(basis.account),
-        grants=len(basis.account.reserved),
+        grants=basis.grants,
         of_symbol=symbol_texts(basis.symbol),
         granted=len(basis.symbol.window),
         window_from_ms=basis.window_from_ms,
@@ -229,5 +229,5 @@ def packed_change(change: GrantChange) -> tuple[object, ...]:
     return (
         change.entry_id, change.plan_id, change.symbol or "", change.reservation, change.becomes,
         change.uncount, change.date, change.opened, change.reduced, change.last_exec_sec,
-        tuple(change.audit), tuple(map(tuple, change.events)),
+        tuple(change.audit), tuple(map(tuple, change.events)), change.only_if_unconsumed,
     )  # fmt: skip

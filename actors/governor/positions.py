@@ -53,6 +53,11 @@ class AccountPositions:
             with heartbeat.idle():
                 await trio.sleep(_LOOK_SEC)
 
+    @property
+    def oldest(self) -> Moment | None:
+        """The oldest proof of a symbol's snapshot; None while one is missing or not trusted."""
+        return self._oldest
+
     def believed(self, now: Moment) -> bool:
         """Return True if the positions of the whole account are known and proven."""
         oldest, lost_at = self._oldest, self._book.trust_lost_at

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.governor.account import AccountView
+from actors.governor.errors import ErrorCount
 from actors.governor.plans import GovernedPlan
 from actors.governor.positions import AccountPositions, mark_of
 from actors.governor.rules import GovernorActorRules
@@ -52,11 +53,10 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 class RedisChanges(msgspec.Struct):
-    """First sight of a new run of Redis, of evicted keys, and results of errors in 300 s."""
+    """First sight of a new run of Redis, and of evicted keys (Redis's clock, ms); 0: never."""
 
     redis_changed_ms: int = 0
     evicted_ms: int = 0
-    errors_5min: int = 0
 
 
 class PlanJudging:
@@ -68,12 +68,14 @@ class PlanJudging:
         positions: AccountPositions,
         hedge_mode: LatestValue[bool],
         changes: RedisChanges,
+        errors: ErrorCount,
         rules: GovernorActorRules,
     ) -> None:
         self._state = state
         self._positions = positions
         self._hedge_mode = hedge_mode
         self._changes = changes
+        self._errors = errors
         self._actor_rules = rules
         self._rules = rules.rules
 
@@ -149,7 +151,7 @@ class PlanJudging:
                 inputs.read_efficiency(symbol.efficiency, now_ms),
                 inputs.read_heat(state.heat) if self._actor_rules.external_heat else None,
             ),
-            errors_5min=self._changes.errors_5min,
+            errors_5min=self._errors.within(now_ms),
             disarmed_today=state.account.disarmed is not None,
             rules=self._rules,
             key_prefix=self._actor_rules.key_prefix,
@@ -243,9 +245,7 @@ class PlanJudging:
             date=state.date,
         )
 
-    def _grant(
-        self, case: GovernorCase, judgement: Judgement, leg: Leg | None, now_ms: int
-    ) -> Grant | None:
+    def _grant(self, case: GovernorCase, judgement: Judgement, leg: Leg | None, now_ms: int) -> Grant | None:
         before = None
         if judgement.granted:
             before = executed_before(case.counts.last_exec_sec, self._state.entries.of(case.plan.symbol))
@@ -344,9 +344,7 @@ class PlanJudging:
         if not inputs.read_stats(before)[1]:
             return ()
         context = _JSON.encode({"symbol": governed.symbol, "eval_type": stats[0]}).decode()
-        return (
-            event("KILL_STATS_RESET", "unreadable", context, now_ms, "statistics start anew"),
-        )
+        return (event("KILL_STATS_RESET", "unreadable", context, now_ms, "statistics start anew"),)
 
 
 def event(name: str, reason: str, context: str, now_ms: int, action_taken: str) -> tuple[str, ...]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Collection, Iterable
+from decimal import Decimal
 
 import trio
 
 from actors.governor.live_entries import LiveEntries
 from brain.governor.grants import Grant, UnreadableGrantError, read_grant, utc_day
+from brain.governor.inputs import read_time
 from brain.identifiers import FencingToken, PlanId, Symbol
 from store.governor_protocol import GovernorStore
-from store.governor_records import GovernedAccount, GovernedSymbol
+from store.governor_records import GovernedAccount, GovernedSymbol, GovernorState
 
 #: Far above the symbols of the exchange: only names taken from outside could reach it.
 _MOST_SYMBOLS = 5_000
+#: Interval of looks at the account without writes, and with more grants than real ones are.
+_REFRESH_SEC, _SLOW_REFRESH_SEC, _MANY_GRANTS = 1.0, 10.0, 2_000
 
 
 class GovernedState:
@@ -38,6 +44,8 @@ class GovernedState:
         self._account: GovernedAccount | None = None
         self._texts: dict[PlanId, str] = {}
         self._versions = 0
+        self._ends: list[tuple[int, PlanId]] = []
+        self._shown_sec = -math.inf
 
     @property
     def account(self) -> GovernedAccount:
@@ -68,16 +76,32 @@ class GovernedState:
         missing = [symbol for symbol in symbols if symbol not in self.symbols]
         if self._account is not None and not missing:
             return
-        state = await self._store.governor_state(missing)
-        date = utc_day(state.now_ms)
-        if date != self.date:
-            self.symbols.clear()
-        self.date, self.heat = date, state.heat
-        self._learn_grants(state.account.reserved)
-        self._account = state.account._replace(reserved={})
-        self.symbols |= state.symbols
+        self._learn(await self._store.governor_state(missing))
         if not self.symbols.keys() >= set(symbols):
             await self.provide(symbols, now_ms)
+
+    async def refresh(self, now_ms: int, *, at_once: bool) -> None:
+        """Read the account again, where neither a write nor a read has shown it in the last second.
+
+        With very many grants that is done less often: the read takes Redis some time. `at_once`: in any case.
+        """
+        age_sec = trio.current_time() - self._shown_sec
+        if self._account is None or utc_day(now_ms) > self.date:
+            await self.provide((), now_ms)
+        elif at_once or age_sec >= (_REFRESH_SEC if self.live <= _MANY_GRANTS else _SLOW_REFRESH_SEC):
+            self._learn(await self._store.governor_state(()))
+
+    def over(self, now_ms: int, most: int) -> list[Grant]:
+        """Return up to `most` grants that are not settled and whose time is over."""
+        found: dict[PlanId, Grant] = {}
+        while self._ends and self._ends[0][0] <= now_ms and len(found) < most:
+            ends_ms, plan_id = heapq.heappop(self._ends)
+            grant = self.grants.get(plan_id)
+            if grant is not None and grant.filled_ms is None and grant.ends_ms == ends_ms:
+                found[plan_id] = grant
+        for grant in found.values():
+            heapq.heappush(self._ends, (grant.ends_ms, grant.plan_id))
+        return list(found.values())
 
     def text_of(self, plan_id: PlanId) -> str:
         """Return a live grant as it is stored."""
@@ -92,6 +116,8 @@ class GovernedState:
         """Add a grant, or replace it."""
         self.grants[grant.plan_id] = grant
         self._texts[grant.plan_id] = text
+        if grant.filled_ms is None:
+            heapq.heappush(self._ends, (grant.ends_ms, grant.plan_id))
         if grant.enters:
             self.entries.add(grant)
 
@@ -105,9 +131,27 @@ class GovernedState:
         """Note the version that the latest write leaves."""
         self._account = self.account._replace(version=version)
 
+    def confirmed(self) -> None:
+        """Note that a write has found Redis as it is known here."""
+        self._shown_sec = trio.current_time()
+
+    def last_exec_sec(self, symbol: Symbol) -> Decimal | None:
+        """Return the symbol's last execution (epoch seconds); None where there is none to read."""
+        return read_time(self.symbols[symbol].last_exec)
+
     def others(self, grant: Grant) -> Iterable[Grant]:
         """Return the other grants of opens and adds of a grant's symbol."""
         return [each for each in self.entries.of(grant.symbol) if each.plan_id != grant.plan_id]
+
+    def _learn(self, state: GovernorState) -> None:
+        date = utc_day(state.now_ms)
+        if date != self.date:
+            self.symbols.clear()
+        self.date, self.heat = date, state.heat
+        self._learn_grants(state.account.reserved)
+        self._account = state.account._replace(reserved={})
+        self.symbols |= state.symbols
+        self._shown_sec = trio.current_time()
 
     def _learn_grants(self, reserved: dict[PlanId, bytes]) -> None:
         known = self._texts

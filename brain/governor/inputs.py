@@ -71,6 +71,11 @@ def read_sum(text: Text) -> Decimal | None:
     return Decimal(0) if text is None else _decimal(text)
 
 
+def read_time(text: Text) -> Decimal | None:
+    """Return a time in seconds; None where there is none, or none that can be read."""
+    return None if text is None else _decimal(text)
+
+
 def counts_of(
     window: Sequence[int], opened: Text, last_exec: Text, blocked_since: Text, now_ms: int
 ) -> CountsView:
@@ -119,13 +124,11 @@ def neighbours_of(
     heat: float | None,
 ) -> NeighbourView:
     """Return the inputs of other services. A guard is active while its key exists."""
-    if not (frozen or blacklisted or any(guards)) and budget is target is _NOT_ENFORCED:
-        if efficiency is heat is None:
-            return _NONE
+    active = tuple(name for name, text in zip(names, guards, strict=True) if text is not None)
     return NeighbourView(
         frozen=frozen,
         blacklisted=blacklisted,
-        guards=tuple(name for name, text in zip(names, guards, strict=True) if text is not None),
+        guards=active,
         budget_usd=budget.amount,
         target_usd=target.amount,
         efficiency=efficiency,
@@ -172,6 +175,3 @@ def _decimal(text: bytes) -> Decimal | None:
         return parse_decimal(text.decode("ascii"))
     except (NotANumberError, UnicodeDecodeError):
         return None
-
-
-_NONE = NeighbourView()

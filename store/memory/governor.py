@@ -41,7 +41,7 @@ class MemoryGovernor(MemoryConnection):
 
     async def change_grants(
         self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
-    ) -> bool:
+    ) -> tuple[bool, ...] | None:
         return await self._fenced(
             "change_grants", fence, lambda: self._steps(fence).change_grants(version, changes)
         )

@@ -181,7 +181,9 @@ class GovernorSteps:
         if reduces:
             redis.set(ExecutorKeys(self._keys).trading_state, "REDUCING")
 
-    def change_grants(self, version: tuple[str, str], changes: Sequence[GrantChange]) -> bool:
+    def change_grants(
+        self, version: tuple[str, str], changes: Sequence[GrantChange]
+    ) -> tuple[bool, ...] | None:
         """As `GovernorStore.change_grants`. Raises WrongTypeError."""
         redis, governor, results = self._redis, self._governor, self._governor.results
         stored = redis.hash(governor.reserved)
@@ -196,15 +198,24 @@ class GovernorSteps:
         before, after = map(stored_version, version)
         found = string_at(redis, governor.version) or b""
         if found != before or not _are_stored(stored, changes):
-            return False
+            return None
         if after != before:
             redis.set(governor.version, after)
+        written = []
         for change in changes:
-            self._settle(change)
-            self._record(change.events, change.audit)
+            written.append(self._may_settle(change))
+            if written[-1]:
+                self._settle(change)
+                self._record(change.events, change.audit)
             if change.entry_id:
                 acknowledge_in_order(redis, results.key, results.group, results.last_id, change.entry_id)
-        return True
+        return tuple(written)
+
+    def _may_settle(self, change: GrantChange) -> bool:
+        """Return False where the plan's permit, which is deleted else, is consumed."""
+        if not change.only_if_unconsumed or self._governor.shadow:
+            return True
+        return self._redis.delete(self._governor.permit(change.plan_id))
 
     def _settle(self, change: GrantChange) -> None:
         redis, governor = self._redis, self._governor

@@ -72,16 +72,17 @@ class RedisGovernor:
 
     async def change_grants(
         self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
-    ) -> bool:
+    ) -> tuple[bool, ...] | None:
         keys = self._governor
         names = (
-            keys.base, keys.results.key, keys.results.group, keys.results.last_id, keys.events, keys.audit
+            keys.base, keys.results.key, keys.results.group, keys.results.last_id, keys.events, keys.audit,
+            not keys.shadow,
         )  # fmt: skip
-        changed = await self._scripts.run(
+        written = await self._scripts.run(
             "change_grants", self._keys.prefix, fence, _pack(names), *map(stored_version, version),
             _pack([packed_change(each) for each in changes]),
         )  # fmt: skip
-        return bool(changed)
+        return None if written is None else tuple(map(bool, written))
 
     async def stored_equity(self) -> StoredEquity:
         with naming(self._governor.equity):

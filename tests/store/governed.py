@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
+from brain.identifiers import EntryId, PlanId, Symbol
 from store.execution_protocol import ServiceStore
 from store.governor_records import (
     Disarm,
@@ -16,8 +16,8 @@ from store.governor_records import (
     GovernorCommit,
     GovernorReply,
     GovernorState,
-    Granted,
     GrantChange,
+    Granted,
 )
 from store.keys import ExecutorKeys, GovernorKeys
 from tests.store.backends import KEYS, Backend
@@ -39,6 +39,7 @@ def basis(state: GovernorState, symbol: Symbol = SYMBOL) -> GovernorBasis:
     """Return the whole state as the basis of a judgement."""
     return GovernorBasis(
         account=state.account,
+        grants=len(state.account.reserved),
         symbol=state.symbols[symbol],
         window_from_ms=state.now_ms - HOUR_MS,
         date=date_of(state.now_ms),
