@@ -9,45 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from brain.governor.case import GovernorCase
-from brain.governor.judgement import Judgement
 from brain.governor.judging import evaluation_failed, judge
-from brain.governor.record import audit_fields
 from brain.governor.replaying import SHAPE_NO_JUDGEMENT
 from brain.governor.rules import GovernorRules
-from brain.identifiers import EntryId, PlanId, Symbol
 from commands.replay import ReplayOptions, replay
 from commands.replay.subjects import GOVERNOR, P33
 from settings import SettingsError
-from tests.brain.cases import NOW_MS
 from tests.brain.governor.cases import closing, opening, scored
 from tests.commands.recording import Recording
 from tests.commands.replay.test_replay import output_of
 
 
-def record(
-    service: Recording, plan_id: str, case: GovernorCase | None, judgement: Judgement | None = None
-) -> None:
-    """Append a judgement to the Governor's audit, as the Governor does."""
-    if judgement is None:
-        assert case is not None
-        judgement = judge(case)
-    flat = audit_fields(
-        judgement,
-        case,
-        plan_id=PlanId(plan_id),
-        symbol=Symbol("BTCUSDT"),
-        entry_id=EntryId("1-0"),
-        decided_ms=NOW_MS,
-        issued_by="build here:8045",
-        fields={},
-    )
-    service.append("governor.audit", dict(zip(flat[::2], flat[1::2], strict=True)))
-
-
 async def test_recorded_judgements_come_out_identical_again(service: Recording) -> None:
     for number, case in enumerate((opening(), closing(), scored(0.1), scored(0.7), scored(0.95))):
-        record(service, f"plan-{number}", case)
+        service.judge(f"plan-{number}", case)
     text = output_of(service, governor=True)
     assert text.startswith("Identical: 5 judgements, each the same again.")
     assert "5 records of quantum:stream:governor.audit of Redis" in text
@@ -56,7 +31,7 @@ async def test_recorded_judgements_come_out_identical_again(service: Recording) 
 async def test_a_z_that_differs_by_one_bit_fails_the_replay(service: Recording) -> None:
     judged = judge(scored(0.31))
     assert judged.z is not None
-    record(service, "plan-1", scored(0.31), msgspec.structs.replace(judged, z=judged.z * (1 + 2**-52)))
+    service.judge("plan-1", scored(0.31), msgspec.structs.replace(judged, z=judged.z * (1 + 2**-52)))
     text = output_of(service, exit_code=1, governor=True)
     assert text.startswith("NOT IDENTICAL: 1 of 1 judgements differ.")
     assert "plan-1 BTCUSDT" in text and "z: " in text
@@ -66,8 +41,8 @@ async def test_a_z_that_differs_by_one_bit_fails_the_replay(service: Recording) 
 async def test_a_setting_of_the_governor_is_tried_out_on_its_judgements(
     service: Recording, options: dict[str, Any]
 ) -> None:
-    record(service, "plan-1", opening())
-    record(service, "plan-2", closing())
+    service.judge("plan-1", opening())
+    service.judge("plan-2", closing())
     changes = ["GOV_MAX_NOTIONAL_PER_TRADE_USDT=50", "GOV_KILL_SCORE_CRITICAL=0.9"]
     words = " ".join(output_of(service, changes=changes, **options).split())
     assert words.startswith(f"With {' '.join(changes)}, 1 of 2 judgements would have had another answer.")
@@ -77,14 +52,14 @@ async def test_a_setting_of_the_governor_is_tried_out_on_its_judgements(
 
 
 async def test_settings_shared_with_p33_can_be_tried_out_on_judgements(service: Recording) -> None:
-    record(service, "plan-1", opening())
+    service.judge("plan-1", opening())
     text = output_of(service, changes=["P33_PLAN_MAX_AGE_SEC=0.5"], governor=True)
     assert "of 1 judgements" in text
 
 
 async def test_outcomes_without_a_case_and_unreadable_records_are_counted(service: Recording) -> None:
-    record(service, "plan-1", opening())
-    record(service, "plan-2", None, evaluation_failed(3))
+    service.judge("plan-1", opening())
+    service.judge("plan-2", None, evaluation_failed(3))
     audit_id = service.append("governor.audit", {"plan_id": "x", "record": "{}"})
     text = output_of(service, exit_code=1, governor=True)
     assert "1 not decided on a case, so not replayed: evaluation_failed" in text
@@ -92,7 +67,7 @@ async def test_outcomes_without_a_case_and_unreadable_records_are_counted(servic
 
 
 async def test_without_the_option_judgements_are_not_looked_at(service: Recording) -> None:
-    record(service, "plan-1", opening())
+    service.judge("plan-1", opening())
     text = output_of(service, exit_code=1)
     assert text.startswith("There are no recorded decisions in quantum:stream:permit.audit")
 
@@ -100,7 +75,7 @@ async def test_without_the_option_judgements_are_not_looked_at(service: Recordin
 async def test_an_exported_file_of_judgements_replays_like_the_stream(
     service: Recording, tmp_path: Path
 ) -> None:
-    record(service, "plan-1", scored(0.7))
+    service.judge("plan-1", scored(0.7))
     file = tmp_path / "judgements.jsonl"
     output_of(service, governor=True, export=file)
     [line] = [json.loads(text) for text in file.read_text().splitlines()]
