@@ -10,6 +10,8 @@ from brain.identifiers import FencingToken, Symbol
 from store.governor_records import GovernorCommit, GovernorReply, GovernorState, GrantChange, StoredEquity
 from store.governor_values import (
     EQUITY_FIELDS,
+    PackedJudgement,
+    Texts,
     packed_change,
     packed_judgement,
     read_account,
@@ -24,6 +26,8 @@ from store.redis.runs import ComparedRun
 from store.redis.scripts import ScriptRunner
 
 _pack = msgspec.msgpack.encode
+#: Begins a text of msgpack whose length has 32 bits.
+_TEXT_32 = b"\xdb"
 
 
 class RedisGovernor:
@@ -66,7 +70,7 @@ class RedisGovernor:
         )  # fmt: skip
         now_ms, *verdicts = await self._scripts.run(
             "judge_plans", self._keys.prefix, fence, _pack(names),
-            _pack([packed_judgement(each) for each in judgements]), losses=self._governor_run.losses,
+            _pack([_wire(packed_judgement(each)) for each in judgements]), losses=self._governor_run.losses,
         )  # fmt: skip
         return GovernorReply(now_ms, tuple(verdict.decode() for verdict in verdicts))
 
@@ -91,3 +95,22 @@ class RedisGovernor:
     async def write_equity(self, fence: FencingToken, fields: Mapping[str, str]) -> None:
         named = [text for field in fields.items() for text in field]
         await self._scripts.run("write_equity", self._keys.prefix, fence, self._governor.equity, *named)
+
+
+def _wire(judgement: PackedJudgement) -> tuple[object, ...]:
+    """Return a judgement whose stored texts are packed as text, whatever their bytes are.
+
+    The scripts of Redis 6.2 cannot unpack msgpack's binary type.
+    """
+    entry_id, plan_id, symbol, basis, *rest = msgspec.structs.astuple(judgement)
+    if basis is not None:
+        own, neighbours, grants, of_symbol, *counts = msgspec.structs.astuple(basis)
+        basis = (_raw(own), _raw(neighbours), grants, _raw(of_symbol), *counts)
+    return (entry_id, plan_id, symbol, basis, *rest)
+
+
+def _raw(texts: Texts) -> list[msgspec.Raw | None]:
+    return [
+        None if text is None else msgspec.Raw(_TEXT_32 + len(text).to_bytes(4, "big") + text)
+        for text in texts
+    ]

@@ -267,7 +267,7 @@ def everything(outside: Outside) -> dict[str, object]:
         if kind == "string":
             dump[key] = outside.get(key)
         elif kind == "hash":
-            dump[key] = outside.hgetall(key)
+            dump[key] = dict(sorted(outside.hgetall(key).items()))
         elif kind == "zset":
             dump[key] = outside.zrange(key)
         elif kind == "list":
