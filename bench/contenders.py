@@ -38,7 +38,7 @@ _GOVERNED = {
     "GOV_SYMBOL_COOLDOWN_SECONDS": "0",
     "GOV_MAX_OPEN_POSITIONS": "5000",
     "GOV_MAX_NOTIONAL_PER_TRADE_USDT": "1000000000",
-    "GOV_MAX_TOTAL_NOTIONAL_USDT": "1000000000000",
+    "GOV_MAX_TOTAL_NOTIONAL_USDT": "100000000000",
     "RISK_MAX_LEVERAGE": "0",
 }
 _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
@@ -82,6 +82,8 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         redis.command("FLUSHALL")
         for stream in (PLANS, RESULTS):
             redis.command("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+        if contender == GOVERNED:
+            redis.command("XGROUP", "CREATE", PLANS, "governor", "0")
         redis.pipeline(ledger_commands(stage.held))
         watch = running.enter_context(permit_watch(stage, contender))
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())

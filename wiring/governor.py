@@ -71,6 +71,7 @@ class GovernorMaking:
             channels.symbol_rules,
             channels.never_read,
             stale_threshold_sec=rules.stale_threshold_sec,
+            clock=clocks,
         )
         equity = EquityKeeper(
             store,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.governor.account import unrealised_profit
 from actors.governor.positions import AccountPositions
 from actors.waiting import RedisTrouble, lease_fence
 from brain.governor.equity import EquityBook, equity_fields, read_equity
@@ -107,7 +106,7 @@ class EquityKeeper:
         with heartbeat.waiting_for("the account's equity"):
             answer = await self._exchange.account_totals()
         now_ms = self._clocks.redis.now_ms(answer.sent)
-        unrealised = unrealised_profit(self._positions.held(self._clocks.now()))
+        _, unrealised = self._positions.holdings(self._clocks.now())
         totals = answer.totals
         if self.book.read(
             totals.margin_balance, totals.wallets, unrealised=unrealised, at_ms=now_ms, transfers=transfers

@@ -17,7 +17,7 @@ from brain.numbers import ZERO, NotANumberError, parse_decimal, plain
 
 #: Reasons (`m` of ACCOUNT_UPDATE) of changes that are neither gain nor loss.
 #: Source: Binance USDⓈ-M Futures, "Event: Balance and Position Update".
-_TRANSFERS = frozenset(
+TRANSFERS = frozenset(
     {
         "DEPOSIT",
         "WITHDRAW",
@@ -102,7 +102,7 @@ class EquityBook:
         if asset != _ASSET:
             return
         shown = False
-        if reason in _TRANSFERS and change:
+        if reason in TRANSFERS and change:
             self.transfers += 1
             shown = self._shows(balance, change)
             self._transferred(change, shown=shown)

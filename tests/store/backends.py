@@ -64,7 +64,7 @@ class Backend(Protocol):
     outside: Outside
     fence: FencingToken
 
-    def another_store(self, consumer: str) -> ServiceStore:
+    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
         """Return a store of another instance on the same Redis."""
         ...
 
@@ -201,8 +201,8 @@ class MemoryBackend(Backend):
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: ServiceStore = self.memory_store
 
-    def another_store(self, consumer: str) -> ServiceStore:
-        return MemoryStore(self.redis, keys=KEYS, consumer=consumer)
+    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
+        return MemoryStore(self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow)
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -223,10 +223,13 @@ class RedisBackend(Backend):
         self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
-    def another_store(self, consumer: str) -> ServiceStore:
+    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
         self._stores.append(
-            RedisStore(self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC)
-        )
+            RedisStore(
+                self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC,
+                governor_shadow=governor_shadow,
+            )
+        )  # fmt: skip
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:

@@ -115,7 +115,7 @@ async def prepared(backend: Backend) -> FencingToken:
     backend.outside.hset(KEYS.ledger("ETHUSDT"), {"last_known_amt": "1"})
     backend.outside.hset(KEYS.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
     prepare_orders(backend.outside)
-    await prepare_grants(backend)
+    prepare_grants(backend.outside)
     return await backend.take_lease()
 
 

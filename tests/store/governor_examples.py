@@ -8,7 +8,7 @@ from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from store.execution_protocol import ServiceStore
 from store.governor_records import GovernorReply
 from store.operator_records import Hold
-from tests.store.backends import KEYS, Backend
+from tests.store.backends import KEYS, Outside
 from tests.store.executions import EXECUTOR
 from tests.store.governed import DISARM, GOVERNOR, SYMBOL, ended, free, granted, reservation
 
@@ -20,12 +20,8 @@ _OLD = PlanId("gov-0")
 _RESERVED = reservation(SYMBOL, 1_760_000_000_000)
 
 
-async def prepare_grants(backend: Backend) -> None:
-    """Write what the Governor's steps need: its groups, a live grant, what is known of the symbol, a hold."""
-    for group in (backend.store.judged_plans, backend.store.settled_results):
-        await group.create(lost=True)
-        await group.read_new(count=1, block_ms=0)
-    outside = backend.outside
+def prepare_grants(outside: Outside) -> None:
+    """Write what the Governor's steps need: a live grant, what is known of the symbol, and a hold."""
     outside.hset(GOVERNOR.reserved, {_OLD: _RESERVED})
     outside.zadd(GOVERNOR.window(SYMBOL), {_OLD: 1_760_000_000_000})
     outside.set(GOVERNOR.version, "v1")
@@ -61,10 +57,6 @@ WRITES: dict[str, Call] = {
     "change_grants": settle,
     "judge_plans": judge,
     "write_equity": lambda store, fence: store.write_equity(fence, {"equity": "1000.5", "ts": "1"}),
-    "judged_plans.acknowledge": lambda store, fence: store.judged_plans.acknowledge(fence, [EntryId("1-0")]),
-    "settled_results.recover": lambda store, fence: store.settled_results.recover(
-        fence=fence, after="0", idle_ms=0, count=9
-    ),
 }
 
 #: Without a lease: by the word of an operator.

@@ -175,7 +175,9 @@ EXAMPLES: dict[str, Example] = {
 async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
     store = backend.store
-    for group in (store.executions, store.dry_runs, store.manual_plans):
+    for group in (
+        store.executions, store.dry_runs, store.manual_plans, store.judged_plans, store.settled_results
+    ):  # fmt: skip
         await group.create(lost=False)
     await deliver_plans(backend, "plan-1", "plan-2")
     await backend.store.executions.read_new(count=1, block_ms=0)
@@ -200,7 +202,7 @@ async def furnished(backend: Backend) -> FencingToken:
     outside.set(KEYS.permit_consumer("plan-8"), "executor")
     outside.hset("q:metrics:intent_executor", {"processed": "5", "executed_true": "many"})
     prepare_orders(outside)
-    await prepare_grants(backend)
+    prepare_grants(outside)
     return await backend.take_lease()
 
 

@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 # Replacing a hash frees before it takes, and a claim or a removal takes next to nothing.
 TAKES_NO_MEMORY = {
-    "commit_decisions of nothing", "judged_plans.acknowledge", "plans.acknowledge", "plans.recover",
-    "release_hold", "results.recover", "settled_results.recover", "write_snapshots",
+    "commit_decisions of nothing", "plans.acknowledge", "plans.recover", "release_hold", "results.recover",
+    "write_snapshots",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import msgspec
 from brain.execution.switches import TradingState
 from brain.governor.case import CountsView, EquityView, ExposureView, GovernorCase, NeighbourView
 from brain.governor.grants import Grant
+from brain.governor.judging import judge
 from brain.governor.kill_score import KillStats
 from brain.governor.rules import GovernorRules
 from brain.identifiers import PlanId, Symbol
@@ -100,7 +101,8 @@ def closing(**changes: Any) -> GovernorCase:
         "stats": None,
         "kind_known": False,
     }
-    return _case(changes.pop("plan", None) or plan(), Kind.CLOSE, Decimal("0.038"), missing | changes)
+    kind = changes.pop("kind", Kind.CLOSE)
+    return _case(changes.pop("plan", None) or plan(), kind, Decimal("0.038"), missing | changes)
 
 
 def scored(score: float | None, case: GovernorCase | None = None, **changes: Any) -> GovernorCase:
@@ -125,6 +127,28 @@ def grant(**changes: Any) -> Grant:
         mark=MARK,
     )
     return msgspec.structs.replace(usual, **changes)
+
+
+def refusal(case: GovernorCase) -> str:
+    """The reason of a refusal, empty for a grant; a refusal names what it compared."""
+    judgement = judge(case)
+    assert judgement.granted or judgement.details
+    return "" if judgement.granted else judgement.reason
+
+
+def counts(**changes: Any) -> CountsView:
+    """Counts of nothing, with `changes`."""
+    return msgspec.structs.replace(COUNTS, **changes)
+
+
+def exposure(**changes: Any) -> ExposureView:
+    """An account without positions, with `changes`."""
+    return msgspec.structs.replace(EXPOSURE, **changes)
+
+
+def equity(value: str, **changes: Any) -> EquityView:
+    """An equity of `value`; its peak and the day's first are 1 000."""
+    return msgspec.structs.replace(EQUITY, equity=Decimal(value), **changes)
 
 
 def _case(the_plan: Plan, kind: Kind, quantity: Decimal, changes: dict[str, Any]) -> GovernorCase:
