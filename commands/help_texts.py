@@ -41,11 +41,11 @@ starts it again. 78: a setting is wrong."""
 DEMO = """\
 Runs everything on this machine: an exchange stand-in with the full list of
 symbols, a private Redis, the daemon exactly as `run` starts it, and a
-pipeline that publishes plans and grants the Governor's permits. The daemon
-publishes the universe and executes the plans itself; roles that are left out
-of --roles are played, and `--roles ""` plays all of them. It touches neither a
-Redis nor a Binance account that the environment names, and leaves nothing
-behind.
+pipeline that publishes plans with kill scores. The daemon publishes the
+universe, judges the plans as Governor and executes them itself; roles that are
+left out of --roles are played, and `--roles ""` plays all of them. It touches
+neither a Redis nor a Binance account that the environment names, and leaves
+nothing behind.
 
   position-state-brain demo
   position-state-brain demo --seconds 20 --export decisions.jsonl

@@ -126,10 +126,18 @@ class ServiceExecutor:
         if expected == UNANSWERED:
             # It asks for no order, and its executor says why.
             expected = refused(plan.fields["reason_codes"])
+        as_expected = outcome == expected or outcome in plan.also
         decided_sec = now_sec if trace.decided_sec is None else trace.decided_sec
         latency_ms = (decided_sec - published_sec) * 1000
         tally.decided(
-            Decided(time.time(), symbol, scenario, outcome, latency_ms, outcome == expected),
+            Decided(
+                time.time(),
+                symbol,
+                scenario,
+                outcome,
+                latency_ms,
+                as_expected,
+            ),
             expected,
             kind=None if terms is None else str(terms.kind),
         )

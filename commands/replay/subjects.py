@@ -78,6 +78,11 @@ class Subject(NamedTuple):
     again: Callable[[bytes, Mapping[str, object]], ReplayedRecord]
 
 
+def as_rules(changes: Mapping[str, object]) -> dict[str, object]:
+    """Return parsed settings as `GovernorRules` holds them."""
+    return {name: float(str(value)) if name in _FLOATS else value for name, value in changes.items()}
+
+
 def _decided(text: bytes, changes: Mapping[str, object]) -> ReplayedRecord:
     try:
         again = decide_again(text, changes)
@@ -95,9 +100,8 @@ def _decided(text: bytes, changes: Mapping[str, object]) -> ReplayedRecord:
 
 
 def _judged(text: bytes, changes: Mapping[str, object]) -> ReplayedRecord:
-    rules = {name: float(str(value)) if name in _FLOATS else value for name, value in changes.items()}
     try:
-        again = judge_again(text, rules)
+        again = judge_again(text, as_rules(changes))
     except NotJudgedOnACaseError as error:
         raise NotReplayedError(str(error), error.reason) from None
     except UnreadableRecordError as error:

@@ -13,11 +13,13 @@ from brain.governor.judging import evaluation_failed, judge
 from brain.governor.replaying import SHAPE_NO_JUDGEMENT
 from brain.governor.rules import GovernorRules
 from commands.replay import ReplayOptions, replay
-from commands.replay.subjects import GOVERNOR, P33
-from settings import SettingsError
+from commands.replay.overrides import parse_changes
+from commands.replay.subjects import GOVERNOR, P33, as_rules
+from settings import SettingsError, load
 from tests.brain.governor.cases import closing, opening, scored
 from tests.commands.recording import Recording
 from tests.commands.replay.test_replay import output_of
+from wiring.rules import governor_rules
 
 
 async def test_recorded_judgements_come_out_identical_again(service: Recording) -> None:
@@ -90,6 +92,23 @@ def test_each_rule_of_a_judgement_has_a_setting_to_try_out() -> None:
     assert len(rules) == len(GOVERNOR.changeable)
     # Beside them stand those of P3.3 alone.
     assert set(P33.changeable) - set(GOVERNOR.changeable) == {"P33_COOLDOWN_SEC", "P33_QTY_TOLERANCE_PCT"}
+
+
+@pytest.mark.parametrize(("name", "rule"), GOVERNOR.changeable.items())
+def test_a_setting_is_tried_out_as_the_governor_would_read_it(name: str, rule: str) -> None:
+    default = getattr(governor_rules(load({}).settings), rule)
+    for text in ("0.3", "7", "true", "false", "12", "3600", "90000"):
+        try:
+            own = load({"P33_GOVERNOR": "on", name: text}).settings
+        except SettingsError:
+            continue
+        expected = getattr(governor_rules(own), rule)
+        if expected != default:
+            break
+    else:
+        raise AssertionError(f"no other value of {name} is allowed")
+    tried = as_rules(parse_changes([f"{name}={text}"], GOVERNOR))
+    assert tried == {rule: expected}
 
 
 @pytest.mark.parametrize(
