@@ -160,10 +160,10 @@ def _judged(governing: Governing) -> Iterator[Row]:
     judgement = governing.judgement
     if judgement is not None:
         yield "kind", f"{judgement.kind} ({judgement.eval_type})"
-        yield "kill score", "none" if governing.kill_score is None else f"{governing.kill_score:.17g}"
+        yield "kill score", "none" if governing.kill_score is None else repr(governing.kill_score)
         if judgement.z is not None:
-            cutoff = "none" if judgement.cutoff is None else f"{judgement.cutoff:.17g}"
-            yield "z, cut-off", f"{judgement.z:.17g}, {cutoff}"
+            cutoff = "none" if judgement.cutoff is None else repr(judgement.cutoff)
+            yield "z, cut-off", f"{judgement.z!r}, {cutoff}"
         if judgement.stats is not None:
             stats = judgement.stats
             yield "statistics", f"{stats.n} kill scores, mean {stats.mean:.6g}, variance {stats.var:.6g}"
@@ -172,8 +172,16 @@ def _judged(governing: Governing) -> Iterator[Row]:
         if judgement.disarms:
             yield "auto-disarm", judgement.disarms
         yield "trading", governing.trading_state or "unknown"
-    yield "permit now", governing.permit_now or "gone: consumed or expired, or there was none"
+    yield "permit now", _spaced(governing.permit_now or "gone: consumed or expired, or there was none")
     yield "live grant", governing.grant_now or "none"
+
+
+def _spaced(permit: str) -> str:
+    """Return JSON with a space between its members, for lines to break at; other text as it is."""
+    try:
+        return msgspec.json.format(permit, indent=0)
+    except msgspec.DecodeError:
+        return permit
 
 
 def _facts(case: Case) -> Iterator[Row]:

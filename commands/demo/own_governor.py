@@ -6,7 +6,7 @@ import msgspec
 
 from brain.governor.reasons import GovernorReason
 from brain.plans.permit import Reason
-from commands.demo.outcome import Outcome, Verdict, refused_by_governor
+from commands.demo.outcome import UNANSWERED, Outcome, Verdict, refused, refused_by_governor
 from commands.demo.scenarios import PlanToPublish
 
 #: Of a denial of P3.3: the Governor's reason to refuse the same plan.
@@ -27,6 +27,8 @@ def with_refusals(plan: PlanToPublish, *, listed: bool) -> PlanToPublish:
     if not listed:
         # There is no mark price.
         also.append(refused_by_governor(GovernorReason.NO_PORTFOLIO_STATE))
+    if plan.expected == UNANSWERED:
+        also.append(refused("permit_timeout (missing: Governor, P3.3)"))
     if plan.fields["source"] == "intent_bridge":
         # Now and then a kill score lies above what is usual for its symbol.
         also.append(refused_by_governor(GovernorReason.KILL_SCORE_ENTRY))

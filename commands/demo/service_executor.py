@@ -116,6 +116,14 @@ class ServiceExecutor:
             ]
         return found
 
+    def unsettled(self, grants: Iterable[str]) -> list[str]:
+        """Name the plans among `grants` that are executed: their grants should have been settled.
+
+        A plan that its executor gave up before the Governor had judged it keeps its grant until that expires.
+        """
+        executed = [plan for plan in grants if self._trace(plan).result.get("executed") == "true"]
+        return [f"the Governor's grant of plan {plan} is not settled" for plan in executed]
+
     def _count(
         self, plan: PlanToPublish, symbol: str, scenario: str, published_sec: float, trace: _Trace
     ) -> None:
