@@ -185,7 +185,7 @@ async def _run(
         await stack.enter_async_context(watched(daemon))
         await daemon.wait_until_ready(http, daemon_url, Waiting(meter, screen.say))
         names = [row.name for row in symbols]
-        if own_executor is not None:
+        if roles & {Role.EXECUTOR, Role.GOVERNOR}:
             try:
                 await services.wait_for_prices(names)
             except NotInTimeError as error:
