@@ -82,7 +82,7 @@ def test_another_weight_moves_the_cut_off_and_not_the_answer() -> None:
 
 @pytest.mark.parametrize("name", sorted(SHAPE_NO_JUDGEMENT))
 @pytest.mark.parametrize("case", [opening(), closing(), scored(0.7)])
-def test_what_shapes_no_judgement_changes_none(name: str, case: GovernorCase) -> None:
+def test_a_rule_that_shapes_no_judgement_changes_none(name: str, case: GovernorCase) -> None:
     assert name in GovernorRules.__struct_fields__
     assert judge_again(record_of(case), {name: 1.0}).identical
 
