@@ -53,6 +53,6 @@ class RecentJudgements:
             of_symbol.append(point)
 
     def busiest(self, symbols: int) -> list[tuple[Symbol, tuple[JudgedPoint, ...]]]:
-        """Return the symbols with the most points, by name among equals, each with its points, oldest first."""
+        """Return the symbols with the most points, by name among equals; of each its points, oldest first."""
         names = sorted(self._points, key=lambda symbol: (-len(self._points[symbol]), symbol))
         return [(symbol, tuple(self._points[symbol])) for symbol in names[:symbols]]

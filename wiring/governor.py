@@ -5,12 +5,13 @@ from __future__ import annotations
 from structlog.typing import FilteringBoundLogger
 
 from actors.governor.actor import Governor
+from actors.governor.cases import CaseMaking, RedisChanges
 from actors.governor.changes import GrantChanges
 from actors.governor.equity_keeper import EquityKeeper
 from actors.governor.errors import ErrorCount
 from actors.governor.judge import PlanJudge
 from actors.governor.positions import AccountPositions
-from actors.governor.proposals import PlanJudging, RedisChanges
+from actors.governor.proposals import PlanJudging
 from actors.governor.reports import GovernorReports
 from actors.governor.rules import GovernorActorRules
 from actors.governor.settler import ResultSettler
@@ -83,13 +84,14 @@ class GovernorMaking:
             clocks=clocks,
             log=log,
         )
+        cases = CaseMaking(state, positions, channels.hedge_mode, self._redis_changes, self._errors, rules)
         reports = GovernorReports(channels.metrics, channels.symbol_rules, self._recent, rules, log)
         judge = PlanJudge(
             store,
             channels.lease,
             self._plan_failures,
             state,
-            PlanJudging(state, positions, channels.hedge_mode, self._redis_changes, self._errors, rules),
+            PlanJudging(state, cases, rules),
             positions,
             equity,
             channels.symbol_rules,

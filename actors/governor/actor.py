@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from actors.governor.cases import RedisChanges
 from actors.governor.equity_keeper import EquityKeeper
 from actors.governor.judge import PlanJudge
 from actors.governor.positions import AccountPositions
-from actors.governor.proposals import RedisChanges
 from actors.governor.reports import GovernorReports
 from actors.governor.settler import ResultSettler
 from actors.governor.state import GovernedState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 
 from brain.governor.case import ExposureView
@@ -12,7 +12,7 @@ from brain.governor.grants import Grant
 from brain.identifiers import PlanId, Symbol
 from brain.numbers import EXACT, ZERO
 
-_NO_GRANTS: Mapping[PlanId, Grant] = {}
+_NO_GRANTS: dict[PlanId, Grant] = {}
 
 
 class LiveEntries:
@@ -33,6 +33,10 @@ class LiveEntries:
     def of(self, symbol: Symbol) -> Iterable[Grant]:
         """Return the grants of a symbol, the settled ones too."""
         return self._by_symbol.get(symbol, _NO_GRANTS).values()
+
+    def newest_first(self, symbol: Symbol) -> Iterable[Grant]:
+        """Return the grants of a symbol, those that were added last first."""
+        return reversed(self._by_symbol.get(symbol, _NO_GRANTS).values())
 
     def add(self, grant: Grant) -> None:
         """Add a grant, or replace it."""

@@ -6,12 +6,15 @@ import heapq
 import math
 from collections.abc import Collection, Iterable
 from decimal import Decimal
+from typing import NamedTuple
 
 import trio
 
 from actors.governor.live_entries import LiveEntries
+from brain.execution.switches import TradingState, kill_switch_is_on, read_trading_state
 from brain.governor.grants import Grant, UnreadableGrantError, read_grant, utc_day
 from brain.governor.inputs import read_time
+from brain.governor.reasons import GUARDS
 from brain.identifiers import FencingToken, PlanId, Symbol
 from store.governor_protocol import GovernorStore
 from store.governor_records import GovernedAccount, GovernedSymbol, GovernorState
@@ -20,6 +23,16 @@ from store.governor_records import GovernedAccount, GovernedSymbol, GovernorStat
 _MOST_SYMBOLS = 5_000
 #: Interval of looks at the account without writes, and with more grants than real ones are.
 _REFRESH_SEC, _SLOW_REFRESH_SEC, _MANY_GRANTS = 1.0, 10.0, 2_000
+
+
+class AccountFacts(NamedTuple):
+    """The account's switches as read; `guards`: types of the active risk guards."""
+
+    trading_state: TradingState
+    kill_switch: bool
+    frozen: bool
+    guards: tuple[str, ...]
+    disarmed: bool
 
 
 class GovernedState:
@@ -38,6 +51,7 @@ class GovernedState:
         self.unreadable: dict[PlanId, str] = {}
         self.symbols: dict[Symbol, GovernedSymbol] = {}
         self.heat: bytes | None = None
+        self.facts = AccountFacts(TradingState.HALTED, True, True, (), False)
         #: The UTC day of the sums, and of the mark of an auto-disarm.
         self.date = ""
         self._store = store
@@ -129,7 +143,10 @@ class GovernedState:
 
     def versioned(self, version: str) -> None:
         """Note the version that the latest write leaves."""
-        self._account = self.account._replace(version=version)
+        known = self.account
+        self._account = GovernedAccount(
+            version, known.reserved, known.switches, known.frozen, known.guards, known.disarmed
+        )
 
     def confirmed(self) -> None:
         """Note that a write has found Redis as it is known here."""
@@ -149,7 +166,15 @@ class GovernedState:
             self.symbols.clear()
         self.date, self.heat = date, state.heat
         self._learn_grants(state.account.reserved)
-        self._account = state.account._replace(reserved={})
+        self._account = account = state.account._replace(reserved={})
+        switches = account.switches
+        self.facts = AccountFacts(
+            read_trading_state(switches.trading_state),
+            kill_switch_is_on(switches.kill, switches.global_kill, switches.mode, lockdown=switches.lockdown),
+            account.frozen,
+            tuple(name for name, text in zip(GUARDS, account.guards, strict=True) if text is not None),
+            account.disarmed is not None,
+        )
         self.symbols |= state.symbols
         self._shown_sec = trio.current_time()
 

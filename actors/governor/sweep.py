@@ -11,11 +11,11 @@ from actors.governor.changes import MOST_CHANGES, GrantChanges
 from actors.governor.equity_keeper import EquityKeeper
 from actors.governor.judge import PlanJudge
 from actors.governor.positions import AccountPositions
-from actors.governor.proposals import event
 from actors.governor.reports import GovernorReports
 from actors.governor.rules import GovernorActorRules
 from actors.governor.state import GovernedState
-from brain.execution.switches import TradingState, kill_switch_is_on, read_trading_state
+from actors.governor.texts import event
+from brain.execution.switches import TradingState
 from brain.governor import inputs
 from brain.governor.case import NeighbourView
 from brain.governor.facts import account_cutoffs
@@ -125,19 +125,17 @@ class GovernorSweep:
 
     def _now(self, account: AccountView, now_ms: int) -> GovernorNow:
         state, rules = self._state, self._rules.rules
-        switches, held = state.account.switches, account.held
+        held = account.held
         exposure = None
         if held is not None and not state.unreadable:
             exposure = state.entries.exposure(held, Symbol(""), now_ms)
         heat = inputs.read_heat(state.heat) if self._rules.external_heat else None
         cutoffs = account_cutoffs(rules, account.equity, exposure, NeighbourView(external_heat=heat))
-        trading_state = read_trading_state(switches.trading_state)
+        trading_state, stored = state.facts.trading_state, state.account.switches.trading_state
         return GovernorNow(
             trading_state=trading_state,
-            state_readable=trading_state is not TradingState.HALTED or _says_halted(switches.trading_state),
-            kill_switch=kill_switch_is_on(
-                switches.kill, switches.global_kill, switches.mode, lockdown=switches.lockdown
-            ),
+            state_readable=trading_state is not TradingState.HALTED or _says_halted(stored),
+            kill_switch=state.facts.kill_switch,
             disarmed=_reason(state.account.disarmed),
             equity=account.equity,
             heat=_heat(account),

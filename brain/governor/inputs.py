@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from brain.governor.case import CountsView, Efficiency, NeighbourView
+from brain.governor.case import CountsView, Efficiency
 from brain.governor.kill_score import KillStats
 from brain.numbers import NotANumberError, parse_decimal
 
@@ -79,14 +80,17 @@ def read_time(text: Text) -> Decimal | None:
 def counts_of(
     window: Sequence[int], opened: Text, last_exec: Text, blocked_since: Text, now_ms: int
 ) -> CountsView:
-    """Return the counts of a symbol. An unreadable time of execution counts as now, and stops opens."""
+    """Return the counts of a symbol; `window` is ascending.
+
+    An unreadable time of execution counts as now, and stops opens.
+    """
     sum_today, executed = read_sum(opened), None
     if last_exec is not None:
         seconds = _decimal(last_exec)
         executed = Decimal(now_ms) / 1000 if seconds is None else seconds
     return CountsView(
-        granted_hour=sum(at_ms > now_ms - _HOUR_MS for at_ms in window),
-        granted_5min=sum(at_ms > now_ms - _BURST_MS for at_ms in window),
+        granted_hour=len(window) - bisect_right(window, now_ms - _HOUR_MS),
+        granted_5min=len(window) - bisect_right(window, now_ms - _BURST_MS),
         opened_today=_UNREADABLE_SUM if sum_today is None else sum_today,
         last_exec_sec=executed,
         exit_blocked_since_ms=(
@@ -111,29 +115,6 @@ def read_efficiency(texts: Texts, now_ms: int) -> Efficiency | None:
     if score is None or confidence is None or age_sec is None:
         return None
     return Efficiency(score, confidence, age_sec)
-
-
-def neighbours_of(
-    frozen: bool,
-    guards: Texts,
-    names: Sequence[str],
-    blacklisted: bool,
-    budget: Enforced,
-    target: Enforced,
-    efficiency: Efficiency | None,
-    heat: float | None,
-) -> NeighbourView:
-    """Return the inputs of other services. A guard is active while its key exists."""
-    active = tuple(name for name, text in zip(names, guards, strict=True) if text is not None)
-    return NeighbourView(
-        frozen=frozen,
-        blacklisted=blacklisted,
-        guards=active,
-        budget_usd=budget.amount,
-        target_usd=target.amount,
-        efficiency=efficiency,
-        external_heat=heat,
-    )
 
 
 def read_heat(text: Text) -> float | None:

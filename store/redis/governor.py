@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -27,6 +28,8 @@ from store.redis.scripts import ScriptRunner
 
 _pack = msgspec.msgpack.encode
 #: Begins a text of msgpack whose length has 32 bits.
+#: Texts of a symbol that the Governor itself writes, before those of others.
+_OWN_TEXTS = 12
 _TEXT_32 = b"\xdb"
 
 
@@ -98,19 +101,23 @@ class RedisGovernor:
 
 
 def _wire(judgement: PackedJudgement) -> tuple[object, ...]:
-    """Return a judgement whose stored texts are packed as text, whatever their bytes are.
+    """Return a judgement whose stored texts are joined, as the script joins those that it finds.
 
-    The scripts of Redis 6.2 cannot unpack msgpack's binary type.
+    They are packed as text, whatever their bytes are: the scripts of Redis 6.2 cannot unpack msgpack's binary
+    type.
     """
     entry_id, plan_id, symbol, basis, *rest = msgspec.structs.astuple(judgement)
     if basis is not None:
         own, neighbours, grants, of_symbol, *counts = msgspec.structs.astuple(basis)
-        basis = (_raw(own), _raw(neighbours), grants, _raw(of_symbol), *counts)
+        counted, others = of_symbol[:_OWN_TEXTS], of_symbol[_OWN_TEXTS:]
+        basis = (_joined(own), _unchanged(neighbours), grants, _joined(counted), _unchanged(others), *counts)
     return (entry_id, plan_id, symbol, basis, *rest)
 
 
-def _raw(texts: Texts) -> list[msgspec.Raw | None]:
-    return [
-        None if text is None else msgspec.Raw(_TEXT_32 + len(text).to_bytes(4, "big") + text)
-        for text in texts
-    ]
+def _joined(texts: Texts) -> msgspec.Raw:
+    joined = b"".join([b"-" if text is None else b"%d:%b" % (len(text), text) for text in texts])
+    return msgspec.Raw(_TEXT_32 + len(joined).to_bytes(4, "big") + joined)
+
+
+#: For texts of other services, which are the same in many judgements.
+_unchanged = lru_cache(maxsize=1024)(_joined)

@@ -14,7 +14,7 @@ from store.redis.client import RedisLink
 #: Texts that are prepended to each script with one of these calls of their functions.
 _PRELUDES = {
     "_rights": (b" refused(",),
-    "_acknowledge": (b" acknowledge(",),
+    "_acknowledge": (b" acknowledge(", b"note_acknowledged("),
     "_governor": (b"text_of(", b"date_of("),
 }
 

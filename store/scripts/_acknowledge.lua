@@ -12,13 +12,19 @@ local function is_before(id, other)
   return ms < other_ms or (ms == other_ms and seq < other_seq)
 end
 
-local function acknowledge(stream, group, last, entry_id)
+-- Notes as the last id the highest of acknowledged ids, in any order, that no pending entry is before.
+local function note_acknowledged(stream, group, last, entry_ids)
+  if #entry_ids == 0 then return end
   local known = redis.call('GET', last) or '0-0'
-  local moves_on = is_before(known, entry_id)
-  local pending = redis.pcall('XPENDING', stream, group, '-', '+', 2)
-  for _, each in ipairs(pending.err and {} or pending) do
-    if is_before(each[1], entry_id) then moves_on = false end
+  local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1)
+  local oldest = not pending.err and pending[1] and pending[1][1]
+  for _, entry_id in ipairs(entry_ids) do
+    if is_before(known, entry_id) and not (oldest and is_before(oldest, entry_id)) then known = entry_id end
   end
-  redis.call('SET', last, moves_on and entry_id or known)
+  redis.call('SET', last, known)
+end
+
+local function acknowledge(stream, group, last, entry_id)
   redis.call('XACK', stream, group, entry_id)
+  note_acknowledged(stream, group, last, { entry_id })
 end

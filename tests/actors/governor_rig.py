@@ -93,7 +93,7 @@ class GovernorWorld(Channels):
         self.symbol_rules.send({s: SymbolRules(s, True, STEP, STEP, Decimal(1000)) for s in SYMBOLS})
         self.hedge_mode.send(False)
         self.amounts = dict.fromkeys(SYMBOLS, Decimal(0))
-        self.price = PRICE
+        self.price: Decimal | None = PRICE
         self.making = self.make()
         self.prove()
 

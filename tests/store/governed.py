@@ -59,7 +59,8 @@ def granted(
     state: GovernorState, plan_id: PlanId = PLAN, symbol: Symbol = SYMBOL, **changes: Any
 ) -> GovernorCommit:
     """Return the grant of an open on `state`, with `changes`."""
-    opened = int((state.symbols[symbol].opened or b"0").decode()) + 100
+    before = state.symbols[symbol].opened or b""
+    opened = 100 + (int(before) if before.isdigit() else 0)
     usual = GovernorCommit(
         entry_id=EntryId("1-0"),
         plan_id=plan_id,

@@ -41,7 +41,7 @@ async def judge(store: ServiceStore, fence: FencingToken) -> GovernorReply:
     return await store.judge_plans(fence, [first, free(PlanId("gov-2"))])
 
 
-async def settle(store: ServiceStore, fence: FencingToken) -> bool:
+async def settle(store: ServiceStore, fence: FencingToken) -> tuple[bool, ...] | None:
     """End the prepared grant, and settle a result that has none."""
     date, event = "2025-10-09", ("event", "GRANT_EXPIRED")
     change = ended(

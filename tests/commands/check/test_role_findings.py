@@ -124,3 +124,23 @@ async def test_another_consumer_of_the_executors_groups_is_a_failure_unless_it_i
     assert failure.detail.startswith(f"another executor works on `{STREAM}`: consumer theirs, idle ")
     _, manual = found(redis_server, P33_EXECUTOR="on", EXEC_MANUAL_LANE="true")
     assert manual.detail == f"no group intent_executor_manual on {STREAM}.manual yet"
+
+
+async def test_another_governor_on_either_stream_is_a_failure(redis_server: str) -> None:
+    before = found(redis_server, P33_GOVERNOR="on")
+    assert [(each.name, each.verdict) for each in before] == [
+        ("role Governor", Verdict.OK), ("role Governor", Verdict.OK), ("role governor (on)", Verdict.OK),
+    ]  # fmt: skip
+    read_as(redis_server, "gov-1234")
+    first, second, _ = found(redis_server, P33_GOVERNOR="on")
+    assert (first.verdict, second.verdict) == (Verdict.FAILED, Verdict.OK)
+    assert "another Governor works on `quantum:stream:apply.plan`" in first.detail
+
+
+async def test_a_key_of_the_governor_of_a_wrong_type_is_a_failure(redis_server: str) -> None:
+    with redis.Redis.from_url(redis_server) as client:
+        client.set("quantum:governor:shadow:reserved", "x")
+    *_, on = found(redis_server, P33_GOVERNOR="on")
+    (shadow,) = found(redis_server, P33_GOVERNOR="shadow")
+    assert (on.verdict, shadow.verdict) == (Verdict.OK, Verdict.FAILED)
+    assert shadow.detail == "quantum:governor:shadow:reserved is a string, not a hash"
