@@ -27,9 +27,9 @@ from store.redis.runs import ComparedRun
 from store.redis.scripts import ScriptRunner
 
 _pack = msgspec.msgpack.encode
-#: Begins a text of msgpack whose length has 32 bits.
 #: Texts of a symbol that the Governor itself writes, before those of others.
 _OWN_TEXTS = 12
+#: Begins a text of msgpack whose length has 32 bits.
 _TEXT_32 = b"\xdb"
 
 
