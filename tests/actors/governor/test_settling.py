@@ -88,6 +88,17 @@ async def test_an_executor_without_a_permit_of_p33_frees_the_grant_with_its_perm
         assert (rig.reserved(), rig.window()) == ({}, [])
 
 
+async def test_a_result_that_came_before_its_grant_ends_it_within_a_second(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.failed("one", "permit_denied (P3.3: reconcile_hold_active)")
+        await trio.sleep(0.1)
+        rig.publish("one")
+        await trio.sleep(0.1)
+        assert set(rig.reserved()) == {"one"}
+        await trio.sleep(1.2)
+        assert (rig.reserved(), rig.window(), rig.opened(), rig.permit("one")) == ({}, [], "0", None)
+
+
 async def test_a_permit_that_another_executor_has_consumed_keeps_its_grant(rig: GovernorRig) -> None:
     async with running_governor(rig):
         rig.publish("one")
