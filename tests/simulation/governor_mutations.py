@@ -18,7 +18,7 @@ _COMPARES = """\
 GOVERNOR_MUTATIONS = (
     Mutation(
         "a grant counts before its basis is compared",
-        ("g1", "g3"),
+        ("g1", "g3", "g4"),
         (
             Edit(
                 _STEPS,
