@@ -215,6 +215,8 @@ class GovernorSteps:
                 self._record(change.events, change.audit)
             if change.entry_id:
                 acknowledge_in_order(redis, results.key, results.group, results.last_id, change.entry_id)
+            if not written[-1]:
+                break
         return tuple(written)
 
     def _may_settle(self, change: GrantChange) -> bool:
