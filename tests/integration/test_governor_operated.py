@@ -40,7 +40,7 @@ async def test_an_operator_stops_trading_and_one_symbol_and_starts_both_again(
 
     async def shown(state: TradingState) -> None:
         async def there() -> bool:
-            return (await governor(url))["trading_state"] == state
+            return bool((await governor(url))["trading_state"] == state)
 
         await until_async(there, f"{state} in /status")
 
