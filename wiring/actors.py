@@ -136,7 +136,7 @@ class ServiceActors:
             ),
         )
         roles = role_children(
-            self._settings, channels, self._edges, self._clocks, log, before_requests=ban_known
+            self._settings, channels, self._edges, self._monitor, self._clocks, log, before_requests=ban_known
         )
         return SupervisorSpec(
             name="position-state-brain",
@@ -209,6 +209,7 @@ class ServiceActors:
             rng=self._rng,
             log=self._log,
             own_orders=self._channels.own_orders,
+            balances=self._channels.balances,
         )
 
     def _mark_prices(self, connector: MarkPriceConnector) -> MarkPriceFeed:

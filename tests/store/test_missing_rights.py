@@ -36,6 +36,12 @@ OWN_KEYS = (
     "q:stream:executor.audit", "q:stream:executor.dry_run", "q:metrics:intent_executor", "q:permit:g-*",
     "q:permit_gate:consumed:*", "q:reconcile:hold_reason:*", "q:reconcile:hold_sig:*", "q:kill",
     "q:global:kill_switch", "q:system:mode", "q:lockdown", "q:governor:trading_state",
+    "q:governor:version", "q:governor:reserved", "q:governor:window:*", "q:governor:exec:*",
+    "q:governor:daily:*", "q:governor:daily_reduced:*", "q:governor:last_exec:*", "q:governor:kill_stats:*",
+    "q:governor:equity", "q:governor:plan:*", "q:governor:disarm:*", "q:governor:last_plan_id",
+    "q:governor:last_result_id", "q:governor:block:*", "q:stream:governor.events", "q:stream:governor.audit",
+    "q:permit:gov-*", "q:churn:global_freeze", "q:churn:blacklist:*", "q:risk:guard_active:*",
+    "q:portfolio:budget:*", "q:allocation:target:*", "q:capital:efficiency:*", "q:capital:heat",
     "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
 )  # fmt: skip
 #: They repeat what they write and nothing of it is counted.

@@ -1,0 +1,284 @@
+"""Judges plans on the state as last read, and turns each judgement into what is written for it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.governor.account import AccountView
+from actors.governor.cases import CaseMaking
+from actors.governor.plans import GovernedPlan
+from actors.governor.rules import GovernorActorRules
+from actors.governor.state import GovernedState
+from actors.governor.texts import JudgementTexts, dead_fields, disarm_of, stats_reset
+from brain.governor import inputs
+from brain.governor.case import GovernorCase
+from brain.governor.grants import Grant, grant_of, grant_text
+from brain.governor.judgement import Judgement
+from brain.governor.judging import evaluation_failed, judge, refuse_malformed, state_contended
+from brain.governor.kill_score import KillStats, observe, stats_texts
+from brain.governor.plan_inputs import observed_as
+from brain.governor.settling import executed_before
+from brain.identifiers import FencingToken, Symbol
+from brain.moment import Moment
+from brain.numbers import EXACT, ZERO, plain
+from brain.plans.plan import MalformedPlan, Plan
+from brain.positions.position import Leg
+from store.governor_records import GovernedSymbol, GovernorBasis, GovernorCommit, Granted
+
+MOST_ATTEMPTS = 5
+_HOUR_MS = 3_600_000
+#: An open rests on positions, equity and prices that are no older (ms).
+_COMMIT_WITHIN_MS = 1_000
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A plan with its judgement, None where it is observed alone, and what is written for it."""
+
+    governed: GovernedPlan
+    judgement: Judgement | None
+    case: GovernorCase | None
+    commit: GovernorCommit
+
+
+class _Observation(msgspec.Struct, frozen=True):
+    """What is written of a symbol's statistics of one evaluation type, and those statistics."""
+
+    texts: tuple[str, ...]
+    stats: KillStats
+
+
+class PlanJudging:
+    """Part of the judge: each proposal rests on the state with the changes of those before it."""
+
+    def __init__(self, state: GovernedState, cases: CaseMaking, rules: GovernorActorRules) -> None:
+        self._state = state
+        self._cases = cases
+        self._texts = JudgementTexts(rules)
+        self._rules = rules
+        self._plan_max_age_ms = round(rules.rules.plan_max_age_sec * 1000)
+
+    def propose(
+        self, governed: GovernedPlan, account: AccountView, fence: FencingToken, now: Moment, now_ms: int
+    ) -> Proposal:
+        """Judge or observe a plan at `now`, `now_ms` by Redis's clock, and apply it to the state."""
+        if governed.failed:
+            return self._refusal(governed, evaluation_failed(governed.failed), None, now_ms)
+        plan = governed.plan
+        if isinstance(plan, Plan):
+            case, leg, name = self._cases.case(governed, plan, account, now, now_ms)
+            judgement = judge(case)
+            if governed.attempts >= MOST_ATTEMPTS:
+                return self._refusal(governed, state_contended(judgement, governed.attempts), case, now_ms)
+            grant = self._grant(case, judgement, leg, now_ms)
+            observation = _observation(judgement, case, name)
+            return self._on_state(governed, plan.symbol, judgement, case, grant, observation, fence, now_ms)
+        name = observed_as(governed.fields)
+        observation = self._observe(governed, name, now_ms)
+        refusal = None
+        if isinstance(plan, MalformedPlan):
+            refusal = refuse_malformed(plan, name, None if observation is None else observation.stats)
+            if observation is None:
+                return self._refusal(governed, refusal, None, now_ms)
+        symbol = governed.symbol or Symbol("")
+        return self._on_state(governed, symbol, refusal, None, None, observation, fence, now_ms)
+
+    def _observe(self, governed: GovernedPlan, name: str, now_ms: int) -> _Observation | None:
+        """Return the statistics with the score of a plan that is not judged; None where it has none."""
+        symbol, score = governed.symbol, governed.score.value
+        if symbol is None or score is None or not governed.observed:
+            return None
+        before, _ = self._cases.stats(symbol, self._state.symbols[symbol], name)
+        entry_ms = governed.entry.published_ms
+        at_ms = now_ms if entry_ms is None else min(entry_ms, now_ms)
+        stats = observe(before, score, alpha=self._rules.rules.z_alpha, ts_ms=at_ms)
+        return _Observation((name, *stats_texts(stats)), stats)
+
+    def _refusal(
+        self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase | None, now_ms: int
+    ) -> Proposal:
+        """Propose a refusal that rests on no state, and changes none."""
+        texts, rules = self._texts, self._rules
+        commit = GovernorCommit(
+            entry_id=governed.entry.id,
+            plan_id=governed.plan_id,
+            symbol=governed.symbol,
+            basis=None,
+            deadline_ms=0,
+            version="",
+            mark="refused",
+            mark_ttl_ms=rules.mark_ttl_ms,
+            permit_ttl_ms=rules.permit_ttl_ms,
+            permit=texts.permit(governed, judgement, case, now_ms),
+            block=texts.block(governed, judgement, case, now_ms),
+            audit=texts.audit(governed, judgement, case, now_ms),
+            dead_fields=dead_fields(governed),
+        )
+        return Proposal(governed, judgement, case, commit)
+
+    def _on_state(
+        self,
+        governed: GovernedPlan,
+        symbol: Symbol,
+        judgement: Judgement | None,
+        case: GovernorCase | None,
+        grant: Grant | None,
+        observation: _Observation | None,
+        fence: FencingToken,
+        now_ms: int,
+    ) -> Proposal:
+        """Propose what rests on the state and may change it: a judgement, or an observation alone."""
+        texts, rules = self._texts, self._rules
+        basis = self._basis(symbol, now_ms)
+        stored = basis.symbol
+        granted = None
+        if judgement is not None and judgement.granted:
+            granted = _counted(grant, stored, now_ms)
+        version = "" if grant is None else self._state.next_version(fence, now_ms)
+        permit = block = ""
+        audit: tuple[str, ...] = ()
+        if judgement is not None:
+            permit = texts.permit(governed, judgement, case, now_ms)
+            block = texts.block(governed, judgement, case, now_ms)
+            audit = texts.audit(governed, judgement, case, now_ms)
+        commit = GovernorCommit(
+            entry_id=governed.entry.id,
+            plan_id=governed.plan_id,
+            symbol=symbol,
+            basis=basis,
+            deadline_ms=0 if granted is None else self._deadline_ms(governed, judgement, now_ms),
+            version=version,
+            mark="observed" if judgement is None else "refused" if granted is None else "granted",
+            mark_ttl_ms=rules.mark_ttl_ms,
+            permit_ttl_ms=rules.permit_ttl_ms,
+            permit=permit,
+            block=block,
+            granted=granted,
+            stats=() if observation is None else observation.texts,
+            disarm=None if judgement is None else disarm_of(judgement, governed),
+            audit=audit,
+            events=self._events(symbol, stored, observation, now_ms),
+        )
+        self._apply(symbol, stored, observation, grant, granted, version)
+        return Proposal(governed, judgement, case, commit)
+
+    def _basis(self, symbol: Symbol, now_ms: int) -> GovernorBasis:
+        state, from_ms = self._state, now_ms - _HOUR_MS + 1
+        stored = state.symbols[symbol]
+        if stored.window and stored.window[0] < from_ms:
+            stored = stored._replace(window=tuple(at_ms for at_ms in stored.window if at_ms >= from_ms))
+        return GovernorBasis(
+            account=state.account,
+            grants=state.live,
+            symbol=stored,
+            window_from_ms=from_ms,
+            date=state.date,
+        )
+
+    def _grant(self, case: GovernorCase, judgement: Judgement, leg: Leg | None, now_ms: int) -> Grant | None:
+        if not judgement.granted:
+            return None
+        newest_first = self._state.entries.newest_first(case.plan.symbol)
+        return grant_of(
+            case,
+            judgement,
+            leg=leg,
+            granted_ms=now_ms,
+            life_ms=self._rules.grant_life_ms,
+            executed_before_sec=executed_before(case.counts.last_exec_sec, newest_first),
+        )
+
+    def _deadline_ms(self, governed: GovernedPlan, judgement: Judgement | None, now_ms: int) -> int:
+        """Return the last moment for a grant: the plan's age limit, and of opens 1 s from now."""
+        published_ms = governed.entry.published_ms
+        expires_ms = (now_ms if published_ms is None else published_ms) + self._plan_max_age_ms
+        if judgement is not None and judgement.eval_type == "ENTRY":
+            return min(expires_ms, now_ms + _COMMIT_WITHIN_MS)
+        return expires_ms
+
+    def _events(
+        self, symbol: Symbol, stored: GovernedSymbol, observation: _Observation | None, now_ms: int
+    ) -> tuple[tuple[str, ...], ...]:
+        if observation is None:
+            return ()
+        name = observation.texts[0]
+        unreadable = self._cases.stats(symbol, stored, name)[1]
+        return (stats_reset(symbol, name, now_ms),) if unreadable else ()
+
+    def _apply(
+        self,
+        symbol: Symbol,
+        stored: GovernedSymbol,
+        observation: _Observation | None,
+        grant: Grant | None,
+        granted: Granted | None,
+        version: str,
+    ) -> None:
+        """Change the state as the commit will: what comes behind it rests on that."""
+        state = self._state
+        entry, leave = stored.entry, stored.exit
+        if observation is not None:
+            name, *written = observation.texts
+            texts = tuple(text.encode() if text else None for text in written)
+            if name == "entry":
+                entry = texts
+            else:
+                leave = texts = (*texts, *leave[len(texts) :])
+            self._cases.observed(symbol, name, texts, observation.stats)
+        counts = granted or _NOTHING
+        state.symbols[symbol] = GovernedSymbol(
+            (*stored.window, counts.granted_ms) if counts.counts else stored.window,
+            stored.opened if counts.opened is None else counts.opened.encode(),
+            stored.reduced if counts.reduced is None else counts.reduced.encode(),
+            stored.last_exec if counts.last_exec_sec is None else counts.last_exec_sec.encode(),
+            entry,
+            leave,
+            stored.blacklisted,
+            stored.budget,
+            stored.allocation,
+            stored.efficiency,
+        )
+        if grant is not None:
+            state.granted(grant, counts.reservation)
+            state.versioned(version)
+
+
+_NOTHING = Granted(reservation="", granted_ms=0, counts=False)
+
+
+def _counted(grant: Grant | None, stored: GovernedSymbol, now_ms: int) -> Granted:
+    """Return a grant's part in the counts. An UPDATE_SL reserves nothing and counts nowhere."""
+    if grant is None:
+        return Granted(reservation="", granted_ms=now_ms, counts=False)
+    text = grant_text(grant)
+    if not grant.enters:
+        reduced = plain(EXACT.add(_sum(stored.reduced), grant.notional))
+        return Granted(reservation=text, granted_ms=now_ms, counts=False, reduced=reduced)
+    return Granted(
+        reservation=text,
+        granted_ms=now_ms,
+        counts=True,
+        opened=plain(EXACT.add(_sum(stored.opened), grant.notional)),
+        last_exec_sec=plain(grant.granted_sec),
+    )
+
+
+def _sum(text: bytes | None) -> Decimal:
+    """Return a sum of the day; one that cannot be read begins anew."""
+    return inputs.read_sum(text) or ZERO
+
+
+def _observation(judgement: Judgement, case: GovernorCase, name: str) -> _Observation | None:
+    """Return what a judgement changes of the statistics: its score, and since when exits are blocked."""
+    stats = judgement.stats
+    if name == "entry":
+        return None if stats is None else _Observation((name, *stats_texts(stats)), stats)
+    since_ms = judgement.exit_blocked_since_ms
+    if stats is None:
+        # No score, and so no block: the end of one is written with the statistics as they are.
+        stats = case.stats
+        if stats is None or since_ms == case.counts.exit_blocked_since_ms:
+            return None
+    since = "" if since_ms is None else str(since_ms)
+    return _Observation((name, *stats_texts(stats), since), stats)

@@ -1,0 +1,58 @@
+"""Auto-disarm: reasons for which the Governor itself stops opens and adds."""
+
+from __future__ import annotations
+
+from brain.execution.switches import TradingState
+from brain.governor.facts import Facts
+from brain.governor.reasons import DisarmReason, GovernorReason
+from brain.numbers import ZERO
+from brain.plans.permit import Details
+
+_ONE = 1
+
+
+def lost_too_much(facts: Facts, guard: DisarmReason) -> tuple[bool, Details]:
+    """Return whether equity is below the limit of the day's loss or of the drawdown, with both numbers.
+
+    False while equity is unknown, and where the limit is off.
+    """
+    equity, rules = facts.equity, facts.rules
+    daily = guard is DisarmReason.DAILY_LOSS
+    fraction = rules.max_daily_loss if daily else rules.max_drawdown
+    if equity is None or fraction <= ZERO:
+        return False, {}
+    name, start = ("day_open", equity.day_open) if daily else ("peak", equity.peak)
+    least = start * (_ONE - fraction)
+    return equity.equity < least, {"equity": equity.equity, name: start, f"least_of_{name}": least}
+
+
+def repeated_errors(facts: Facts) -> Details | None:
+    """Return the numbers compared where errors of the last minutes disarm; None where they do not."""
+    case, limit = facts.case, facts.rules.disarm_on_error_count
+    if not _may_disarm(facts) or not limit or case.errors_5min < limit:
+        return None
+    return {"errors_300s": case.errors_5min, "error_limit": limit}
+
+
+def disarms(facts: Facts, reason: GovernorReason | None, compared: Details) -> tuple[str, Details]:
+    """Return the reason of an auto-disarm with the numbers compared, empty for none.
+
+    `reason` and `compared` are the judgement's. It happens once a UTC day, and only while trading is active.
+    """
+    if not _may_disarm(facts):
+        return "", {}
+    if reason is GovernorReason.BURST_LIMIT_EXCEEDED and facts.rules.disarm_on_burst_breach:
+        return DisarmReason.BURST, compared
+    errors = repeated_errors(facts)
+    if errors is not None:
+        return DisarmReason.ERRORS, errors
+    for guard in (DisarmReason.DAILY_LOSS, DisarmReason.DRAWDOWN):
+        lost, numbers = lost_too_much(facts, guard)
+        if lost:
+            return guard, numbers
+    return "", {}
+
+
+def _may_disarm(facts: Facts) -> bool:
+    case = facts.case
+    return facts.rules.auto_disarm and not case.disarmed_today and case.trading_state is TradingState.ACTIVE
