@@ -80,6 +80,7 @@ class GovernorMaking:
             self._balances,
             positions,
             channels.lease,
+            channels.ban_recalled,
             every_sec=rules.equity_sec,
             clocks=clocks,
             log=log,

@@ -111,10 +111,7 @@ def _governor(
     clocks: Clocks,
     log: FilteringBoundLogger,
 ) -> Iterator[ChildSpec]:
-    """Yield the Governor. It judges before it is known if the exchange has banned this address.
-
-    The budget refuses its reads of the account during a ban.
-    """
+    """Yield the Governor. Its reads of the account alone wait for what requests wait for."""
     if settings.governor == "off" or edges.account is None:
         return
     making = GovernorMaking(

@@ -6,7 +6,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.governor.positions import AccountPositions
-from actors.waiting import RedisTrouble, lease_fence
+from actors.waiting import RedisTrouble, lease_fence, present
 from brain.governor.equity import EquityBook, equity_fields, read_equity
 from brain.identifiers import FencingToken
 from brain.moment import Moment
@@ -34,6 +34,7 @@ class EquityKeeper:
         balances: DropOldest[BalancesObserved],
         positions: AccountPositions,
         lease: LatestValue[Lease],
+        ban_recalled: LatestValue[bool],
         *,
         every_sec: float,
         clocks: Clocks,
@@ -45,6 +46,7 @@ class EquityKeeper:
         self._positions = positions
         self.book = EquityBook()
         self._lease = lease
+        self._ban_recalled = ban_recalled
         self._every_sec = every_sec
         self._clocks = clocks
         self._log = log
@@ -52,7 +54,11 @@ class EquityKeeper:
         self._logged = ""
 
     async def read(self, heartbeat: Heartbeat) -> None:
-        """Read the account under the lease until cancelled, from what Redis holds of it on."""
+        """Read the account under the lease until cancelled, from what Redis holds of it on.
+
+        It begins when it is known whether the exchange has banned this address.
+        """
+        await present(self._ban_recalled, f"Redis at {self._store.address}", heartbeat)
         recalled: FencingToken | None = None
         while True:
             fence = await lease_fence(self._lease, heartbeat, self._trouble)

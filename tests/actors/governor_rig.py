@@ -92,6 +92,7 @@ class GovernorWorld(Channels):
         self.recent = RecentJudgements()
         self.symbol_rules.send({s: SymbolRules(s, True, STEP, STEP, Decimal(1000)) for s in SYMBOLS})
         self.hedge_mode.send(False)
+        self.ban_recalled.send(True)
         self.amounts = dict.fromkeys(SYMBOLS, Decimal(0))
         self.price: Decimal | None = PRICE
         self.making = self.make()

@@ -109,6 +109,21 @@ async def test_an_equity_that_grows_old_opens_nothing_until_it_is_read_again(rig
         assert rig.reason("new") == "governor_granted"
 
 
+async def test_nothing_is_read_before_it_is_known_whether_the_exchange_has_banned_this_address(
+    rig: GovernorRig,
+) -> None:
+    rig.ban_recalled.withdraw()
+    rig.position("BTCUSDT", "2")
+    async with running_governor(rig):
+        rig.publish_close("bye")
+        await trio.sleep(5)
+        assert rig.account.reads == 0
+        assert rig.reason("bye") == "governor_granted_close"
+        rig.ban_recalled.send(True)
+        await trio.sleep(1)
+        assert rig.account.reads == 1
+
+
 async def test_a_ban_is_waited_for(rig: GovernorRig) -> None:
     async with running_governor(rig):
         reads = rig.account.reads
