@@ -197,7 +197,7 @@ async def test_the_certificate_is_checked_against_the_name_and_not_the_address(
 
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    monkeypatch.setattr("httpx._transports.default.create_ssl_context", lambda *_, **__: trusting)
+    monkeypatch.setattr("httpx.create_ssl_context", lambda *_, **__: trusting)
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_ssl_over_tcp, serve, 0, served)
         port = listeners[0].transport_listener.socket.getsockname()[1]

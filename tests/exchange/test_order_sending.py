@@ -152,7 +152,7 @@ async def test_a_tls_handshake_that_is_never_answered_sends_nothing() -> None:
         for timeout_sec, connect_sec in ((0.3, None), (0.3, 10.0)):
             orders = Orders(f"https://127.0.0.1:{exchange.port}", timeout_sec=timeout_sec)
             if connect_sec is not None:  # then the time for the whole order ends first
-                orders.entry._sender._client.timeout.connect = connect_sec
+                orders.entry._sender._client._timeouts["connect"] = connect_sec
             async with orders.rest:
                 assert await place(orders) == NotSent("connect")
     assert exchange.orders == []
