@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--roles",
         type=_roles,
         metavar="NAMES",
-        help="roles of the daemon, with commas: universe, executor (default: both); the rest is played",
+        help="roles of the daemon, of universe,governor,executor (default: all); others are played",
     )
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
@@ -107,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
     )
+    replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
     _file(replay, "--export", "also write the records to a new file")
 
     state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
@@ -239,7 +240,9 @@ def _replay(options: argparse.Namespace) -> int:
 
     return replay(
         os.environ,
-        ReplayOptions(options.set, options.last, options.since, options.file, options.export),
+        ReplayOptions(
+            options.set, options.last, options.since, options.file, options.export, options.governor
+        ),
     )
 
 

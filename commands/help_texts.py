@@ -41,11 +41,11 @@ starts it again. 78: a setting is wrong."""
 DEMO = """\
 Runs everything on this machine: an exchange stand-in with the full list of
 symbols, a private Redis, the daemon exactly as `run` starts it, and a
-pipeline that publishes plans and grants the Governor's permits. The daemon
-publishes the universe and executes the plans itself; roles that are left out
-of --roles are played, and `--roles ""` plays all of them. It touches neither a
-Redis nor a Binance account that the environment names, and leaves nothing
-behind.
+pipeline that publishes plans with kill scores. The daemon publishes the
+universe, judges the plans as Governor and executes them itself; roles that are
+left out of --roles are played, and `--roles ""` plays all of them. It touches
+neither a Redis nor a Binance account that the environment names, and leaves
+nothing behind.
 
   position-state-brain demo
   position-state-brain demo --seconds 20 --export decisions.jsonl
@@ -142,6 +142,13 @@ shows which answers other settings would have changed:
     --set P33_STALE_THRESHOLD_SEC=5 P33_COOLDOWN_SEC=30
   position-state-brain replay --last 10000 --export decisions.jsonl
   position-state-brain replay --file decisions.jsonl
+
+--governor replays the Governor's judgements instead: statistics, z and cut-off
+must come out the same to the last bit. A GOV_, RISK_ or P31_ setting chooses
+them by itself:
+
+  position-state-brain replay --governor --last 1000
+  position-state-brain replay --set GOV_MAX_EXEC_PER_HOUR=1 GOV_Z_ALPHA=0.2
 
 Exit code 1: a decision differs though no setting was changed, a record cannot
 be read, or there are none."""

@@ -52,7 +52,7 @@ class RecentJudgements:
             self._points.move_to_end(point.symbol)
             of_symbol.append(point)
 
-    def newest(self, symbols: int) -> list[tuple[Symbol, tuple[JudgedPoint, ...]]]:
-        """Return the symbols that were judged last, the latest first, each with its points, oldest first."""
-        names = list(reversed(self._points))[:symbols]
-        return [(symbol, tuple(self._points[symbol])) for symbol in names]
+    def busiest(self, symbols: int) -> list[tuple[Symbol, tuple[JudgedPoint, ...]]]:
+        """Return the symbols with the most points, by name among equals; of each its points, oldest first."""
+        names = sorted(self._points, key=lambda symbol: (-len(self._points[symbol]), symbol))
+        return [(symbol, tuple(self._points[symbol])) for symbol in names[:symbols]]

@@ -56,9 +56,10 @@ class GovernorStore(AddressedStore, ShowsRedisTime, Protocol):
     async def change_grants(
         self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
     ) -> tuple[bool, ...] | None:
-        """Settle or expire grants, all or none; for each, whether it was written or its permit consumed.
+        """Settle or expire grants; for each, whether it was written or its permit consumed.
 
-        None where the account's version is not `version[0]`, or a reservation not the stored one, as the
+        The first whose permit is consumed ends the list, since sums behind it rest on it. None, with nothing
+        written, where the account's version is not `version[0]`, or a reservation not the stored one, as the
         changes before it leave it. The version becomes `version[1]`. A result that finds no reservation is
         acknowledged, and changes nothing.
         """

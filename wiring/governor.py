@@ -120,7 +120,7 @@ class GovernorMaking:
             equity,
             positions,
             GovernorSweep(
-                state, changes, judge, positions, equity, self._shown, reports, rules, clocks=clocks
+                state, changes, judge, settler, positions, equity, self._shown, reports, rules, clocks=clocks
             ),
             self._redis_changes,
             reports,

@@ -81,21 +81,25 @@ class GrantChanges:
         else:
             state.granted(effect.becomes, becomes)
 
-    async def write(self, fence: FencingToken, now_ms: int) -> bool:
-        """Write what was added; False, with nothing written, where Redis holds another state."""
+    async def write(self, fence: FencingToken, now_ms: int) -> int | None:
+        """Write what was added; return how many are dealt with, None where Redis holds another state.
+
+        Where that is fewer than were added, the rest rests on a grant that goes on, and was not written.
+        """
         if not self._changes:
-            return True
+            return 0
         after = self._state.next_version(fence, now_ms)
         written: Sequence[bool] | None = None
         try:
             written = await self._store.change_grants(fence, (self._before, after), self._changes)
         finally:
             if written is None or not all(written):
+                # A grant whose permit another executor has consumed goes on.
                 self._state.drop()
             else:
                 self._state.versioned(after)
             self._changes.clear()
-        return written is not None
+        return None if written is None else len(written)
 
 
 def _changed(text: bytes | None, change: Decimal) -> str | None:

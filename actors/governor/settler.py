@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -14,7 +14,7 @@ from actors.governor.state import GovernedState
 from actors.one_player import OnePlayer
 from actors.stream_consumer import MOST_FAILURES, Batch, FailureCounter, StreamConsumer
 from brain.governor.settling import average_price, settle
-from brain.identifiers import EntryId, FencingToken
+from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks
@@ -23,12 +23,41 @@ from store.records import Entry
 
 _BATCH = 64
 _MOST_ATTEMPTS = 5
+_MOST_EARLY = 10_000
 
 
 class _Result(msgspec.Struct, frozen=True):
     entry_id: EntryId
     fields: Mapping[bytes, bytes]
     read: ExecutedResult | RefusedResult
+
+
+class _EarlyResults:
+    """Refusals of executors that came before the plan was granted, as after a denial of P3.3.
+
+    They were acknowledged. Only this process knows of them: without it such a grant ends with its time.
+    """
+
+    def __init__(self, life_ms: int) -> None:
+        self._life_ms = life_ms
+        self._results: dict[PlanId, tuple[int, _Result]] = {}
+
+    def add(self, result: _Result, now_ms: int) -> None:
+        """Remember a result without a grant."""
+        if isinstance(result.read, RefusedResult) and result.read.unknown is None:
+            unread = msgspec.structs.replace(result, entry_id=EntryId(""))
+            self._results.setdefault(result.read.plan_id, (now_ms, unread))
+            if len(self._results) > _MOST_EARLY:
+                del self._results[next(iter(self._results))]
+
+    def of(self, grants: Container[PlanId], now_ms: int) -> list[_Result]:
+        """Return those of grants, once, and forget old ones."""
+        for plan_id, (at_ms, _) in list(self._results.items()):
+            if now_ms - at_ms <= self._life_ms:
+                break
+            del self._results[plan_id]
+        found = [plan_id for plan_id in self._results if plan_id in grants]
+        return [self._results.pop(plan_id)[1] for plan_id in found]
 
 
 class ResultSettler(StreamConsumer):
@@ -57,6 +86,7 @@ class ResultSettler(StreamConsumer):
         self._changes = changes
         self._errors = errors
         self._life_ms = rules.grant_life_ms
+        self._early = _EarlyResults(self._life_ms)
 
     async def handle(self, batch: Batch) -> None:
         """Settle the batch's results in their order."""
@@ -95,6 +125,12 @@ class ResultSettler(StreamConsumer):
                 results.append(_Result(entry.id, entry.fields or {}, read))
         return results, done
 
+    async def settle_early(self, fence: FencingToken, now_ms: int) -> None:
+        """Settle grants whose result came before them. Used under the state's lock."""
+        early = self._early.of(self._state.grants, now_ms)
+        if early:
+            await self._settle(early, fence)
+
     async def _settle(self, results: list[_Result], fence: FencingToken) -> tuple[int, list[EntryId]]:
         """Settle the first results in one write; return their number, and those still to be acknowledged.
 
@@ -104,24 +140,30 @@ class ResultSettler(StreamConsumer):
         await self._state.provide((), now_ms)
         grants = [self._state.grants.get(each.read.plan_id) for each in results[:MOST_CHANGES]]
         await self._state.provide({each.symbol for each in grants if each is not None}, now_ms)
-        idle: list[EntryId] = []
+        #: Places of results with an effect, and of those without.
+        taken: list[int] = []
+        idle: list[int] = []
         self._changes.begin()
         try:
-            for result in results[:MOST_CHANGES]:
+            for place, result in enumerate(results[:MOST_CHANGES]):
                 with self.failures.attributed_to((result.entry_id,)):
-                    if not self._take(result, now_ms):
-                        idle.append(result.entry_id)
+                    (taken if self._take(result, now_ms) else idle).append(place)
         except BaseException:
             self._state.drop()
             raise
         written = await self._changes.write(fence, now_ms)
-        return (min(len(results), MOST_CHANGES), idle) if written else (0, [])
+        if written is None:
+            return 0, []
+        count = len(taken) + len(idle) if written == len(taken) else taken[written - 1] + 1
+        return count, [results[place].entry_id for place in idle if place < count]
 
     def _take(self, result: _Result, now_ms: int) -> bool:
         """Add a result's effect to the changes; False where it has none."""
         state = self._state
-        grant = state.grants.get(result.read.plan_id)
+        plan_id = result.read.plan_id
+        grant = state.grants.get(plan_id)
         if grant is None:
+            self._early.add(result, now_ms)
             return False
         self._errors.result(result.read, result.fields, now_ms)
         effect = settle(

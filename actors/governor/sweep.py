@@ -13,6 +13,7 @@ from actors.governor.judge import PlanJudge
 from actors.governor.positions import AccountPositions
 from actors.governor.reports import GovernorReports
 from actors.governor.rules import GovernorActorRules
+from actors.governor.settler import ResultSettler
 from actors.governor.state import GovernedState
 from actors.governor.texts import event
 from brain.execution.switches import TradingState
@@ -46,6 +47,7 @@ class GovernorSweep:
         state: GovernedState,
         changes: GrantChanges,
         judge: PlanJudge,
+        settler: ResultSettler,
         positions: AccountPositions,
         equity: EquityKeeper,
         shown: LatestValue[GovernorNow],
@@ -57,6 +59,7 @@ class GovernorSweep:
         self._state = state
         self._changes = changes
         self._judge = judge
+        self._settler = settler
         self._positions = positions
         self._equity = equity
         self._shown = shown
@@ -72,6 +75,7 @@ class GovernorSweep:
             now_ms = self._clocks.redis_now_ms()
             # Judgements find what others have changed; where there is none, it is looked for here.
             await state.refresh(now_ms, at_once=self._rules.external_heat)
+            await self._settler.settle_early(fence, now_ms)
             while ended := self._ended(now_ms):
                 await state.provide({grant.symbol for grant in ended}, now_ms)
                 if not await self._end(ended, fence, now_ms):
@@ -103,7 +107,7 @@ class GovernorSweep:
             if effect is not None:
                 self._changes.add(grant, effect, events=(_expired(grant, now_ms),))
                 expired.append(grant)
-        if not await self._changes.write(fence, now_ms):
+        if await self._changes.write(fence, now_ms) is None:
             return False
         for grant in expired:
             self._reports.expired(grant.symbol, grant.plan_id)

@@ -35,7 +35,7 @@ class Cutoffs(NamedTuple):
 
 def observe(stats: KillStats | None, score: float, *, alpha: float, ts_ms: int) -> KillStats:
     """Return the statistics after one more observation. Its variance uses the mean just updated."""
-    if stats is None or stats.n <= 0:
+    if stats is None:
         return KillStats(1, score, 0.0, ts_ms)
     mean = alpha * score + (1.0 - alpha) * stats.mean
     deviation = score - mean

@@ -45,12 +45,24 @@ def _governor(redis: RedisReading, own: Settings) -> Iterator[Finding]:
         if (kind := text_of(redis.client.type(key))) not in (wanted, "none")
     ]
     name = f"role governor ({own.governor})"
+    if loosened := _loosened(own):
+        yield warning(
+            "kill score cut-off",
+            f"{loosened}: the more is at risk, the larger a jump of the kill score passes",
+            "turn the sign of the weight to tighten the gate instead, or leave it as the first report has it",
+        )
     if wrong:
         yield failed(
             name, "; ".join(wrong), "find out who wrote it, and rename it: nothing is judged until then"
         )
     else:
         yield ok(name, "its grants, equity, events and audit have their types, or are not there yet")
+
+
+def _loosened(own: Settings) -> str:
+    """Return the weights of the entry gate that are above 0: heat or drawdown loosens it."""
+    weights = {"GOV_Z_ENTRY_HEAT": own.z_entry_heat, "GOV_Z_ENTRY_DRAWDOWN": own.z_entry_drawdown}
+    return " and ".join(f"{name}={weight:g}" for name, weight in weights.items() if weight > 0)
 
 
 def player_finding(redis: RedisReading, own: Settings, role: str, stream: str, group: str) -> Finding:

@@ -13,6 +13,7 @@ from brain.identifiers import Symbol
 from commands.console.questions import Ask, is_yes
 from commands.switches.wording import OPERATOR
 from settings import Settings
+from store.errors import StoreError
 from store.keys import ExecutorKeys, Keys
 from store.operator_protocol import OperatorStore
 from store.operator_records import OperatorView
@@ -58,11 +59,17 @@ class Operator:
             raise NotChangedError("the state is another than shown above by now: nothing was changed")
 
     def _run(self, call: Callable[[OperatorStore], Awaitable[T]]) -> T:
-        async def run() -> T:
+        async def run() -> T | StoreError:
             own = self.settings
             async with open_redis_store(
                 own.redis.url(), prefix=own.key_prefix, consumer=own.instance
             ) as store:
-                return await call(store)
+                try:
+                    return await call(store)
+                except StoreError as error:  # raised here it would come out in a group
+                    return error
 
-        return trio.run(run)
+        answer = trio.run(run)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer

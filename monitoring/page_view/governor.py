@@ -52,7 +52,7 @@ def _figures(governor: GovernorShown) -> Iterator[tuple[str, str]]:
 
 
 def _histories(judgements: RecentJudgements) -> Iterator[KillHistory]:
-    for symbol, points in judgements.newest(_SYMBOLS_SHOWN):
+    for symbol, points in judgements.busiest(_SYMBOLS_SHOWN):
         for eval_type in ("entry", "exit"):
             own = tuple(_point(each) for each in points if each.eval_type == eval_type)
             if own:

@@ -29,14 +29,26 @@ def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId, group: str 
         stored.groups[group].pending.pop(parse_id(entry_id), None)
 
 
-def acknowledge_in_order(redis: Keyspace, stream: str, group: str, last_id: str, entry_id: EntryId) -> None:
-    """As `_acknowledge.lua`: the last id never passes a pending entry."""
-    stored, entry = redis.stream(stream), parse_id(entry_id)
-    known = redis.text(last_id) or b"0-0"
+def note_acknowledged(
+    redis: Keyspace, stream: str, group: str, last_id: str, entry_ids: Sequence[EntryId]
+) -> None:
+    """As in `_acknowledge.lua`: note the highest of acknowledged ids that no pending entry is before."""
+    if not entry_ids:
+        return
+    stored, known = redis.stream(stream), redis.text(last_id) or b"0-0"
     found = None if stored is None else stored.groups.get(group)
-    passes_one_by = found is not None and any(pending < entry for pending in found.pending)
-    redis.set(last_id, entry_id if id_parts(known) < entry and not passes_one_by else known)
+    oldest = None if found is None else min(found.pending, default=None)
+    for entry_id in entry_ids:
+        entry = parse_id(entry_id)
+        if id_parts(known) < entry and not (oldest is not None and oldest < entry):
+            known = entry_id.encode()
+    redis.set(last_id, known)
+
+
+def acknowledge_in_order(redis: Keyspace, stream: str, group: str, last_id: str, entry_id: EntryId) -> None:
+    """Acknowledge an entry, and note its id where no pending entry is before."""
     acknowledge_one(redis, stream, entry_id, group)
+    note_acknowledged(redis, stream, group, last_id, [entry_id])
 
 
 class Call(Protocol):

@@ -26,7 +26,7 @@ from store.governor_values import (
     stored_version,
 )
 from store.keys import ExecutorKeys, GovernorKeys, Keys
-from store.memory.consumer_group import LONGEST_DEAD, acknowledge_in_order
+from store.memory.consumer_group import LONGEST_DEAD, acknowledge_in_order, acknowledge_one, note_acknowledged
 from store.memory.execution_reads import string_at
 from store.memory.fencing import check_fence
 from store.memory.governor_reads import neighbours_texts, own_texts, symbol_texts
@@ -65,13 +65,19 @@ class GovernorSteps:
             verdicts.append(self._judge(each))
             if verdicts[-1] in ("changed", "late"):
                 break
+        written = [
+            each.entry_id
+            for each, verdict in zip(packed, verdicts, strict=False)
+            if verdict in ("committed", "decided")
+        ]
+        note_acknowledged(redis, governor.plans.key, governor.plans.group, governor.plans.last_id, written)
         return GovernorReply(self._now_ms, tuple(verdicts))
 
     def _judge(self, judgement: PackedJudgement) -> str:
         redis, governor, plans = self._redis, self._governor, self._governor.plans
         mark_key = governor.plan_mark(judgement.plan_id)
         if redis.kind(mark_key) != "none":
-            acknowledge_in_order(redis, plans.key, plans.group, plans.last_id, judgement.entry_id)
+            acknowledge_one(redis, plans.key, judgement.entry_id, plans.group)
             return "decided"
         if judgement.basis is not None and not self._holds(judgement.symbol, judgement.basis):
             return "changed"
@@ -91,7 +97,7 @@ class GovernorSteps:
             redis.set(governor.block(judgement.plan_id), judgement.block, ttl_ms=BLOCK_TTL_MS)
         if judgement.disarm is not None:
             self._disarm(judgement.disarm)
-        acknowledge_in_order(redis, plans.key, plans.group, plans.last_id, judgement.entry_id)
+        acknowledge_one(redis, plans.key, judgement.entry_id, plans.group)
         if judgement.permit and not governor.shadow:
             redis.set(governor.permit(judgement.plan_id), judgement.permit, ttl_ms=judgement.permit_ttl_ms)
         return "committed"
@@ -209,6 +215,8 @@ class GovernorSteps:
                 self._record(change.events, change.audit)
             if change.entry_id:
                 acknowledge_in_order(redis, results.key, results.group, results.last_id, change.entry_id)
+            if not written[-1]:
+                break
         return tuple(written)
 
     def _may_settle(self, change: GrantChange) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -27,9 +26,9 @@ from store.redis.runs import ComparedRun
 from store.redis.scripts import ScriptRunner
 
 _pack = msgspec.msgpack.encode
-#: Begins a text of msgpack whose length has 32 bits.
 #: Texts of a symbol that the Governor itself writes, before those of others.
 _OWN_TEXTS = 12
+#: Begins a text of msgpack whose length has 32 bits.
 _TEXT_32 = b"\xdb"
 
 
@@ -73,7 +72,7 @@ class RedisGovernor:
         )  # fmt: skip
         now_ms, *verdicts = await self._scripts.run(
             "judge_plans", self._keys.prefix, fence, _pack(names),
-            _pack([_wire(packed_judgement(each)) for each in judgements]), losses=self._governor_run.losses,
+            _packed(judgements), losses=self._governor_run.losses,
         )  # fmt: skip
         return GovernorReply(now_ms, tuple(verdict.decode() for verdict in verdicts))
 
@@ -100,24 +99,30 @@ class RedisGovernor:
         await self._scripts.run("write_equity", self._keys.prefix, fence, self._governor.equity, *named)
 
 
-def _wire(judgement: PackedJudgement) -> tuple[object, ...]:
-    """Return a judgement whose stored texts are joined, as the script joins those that it finds.
+def _packed(judgements: Sequence[GovernorCommit]) -> bytes:
+    """Pack judgements with their stored texts joined, as the script joins those that it finds.
 
     They are packed as text, whatever their bytes are: the scripts of Redis 6.2 cannot unpack msgpack's binary
-    type.
+    type. Texts of other services are the same in many judgements of a batch.
     """
+    others: dict[Texts, msgspec.Raw] = {}
+    return _pack([_wire(packed_judgement(each), others) for each in judgements])
+
+
+def _wire(judgement: PackedJudgement, others: dict[Texts, msgspec.Raw]) -> tuple[object, ...]:
     entry_id, plan_id, symbol, basis, *rest = msgspec.structs.astuple(judgement)
     if basis is not None:
         own, neighbours, grants, of_symbol, *counts = msgspec.structs.astuple(basis)
-        counted, others = of_symbol[:_OWN_TEXTS], of_symbol[_OWN_TEXTS:]
-        basis = (_joined(own), _unchanged(neighbours), grants, _joined(counted), _unchanged(others), *counts)
+        for texts in (neighbours, about_symbol := of_symbol[_OWN_TEXTS:]):
+            if texts not in others:
+                others[texts] = _joined(texts)
+        basis = (
+            _joined(own), others[neighbours], grants, _joined(of_symbol[:_OWN_TEXTS]), others[about_symbol],
+            *counts,
+        )  # fmt: skip
     return (entry_id, plan_id, symbol, basis, *rest)
 
 
 def _joined(texts: Texts) -> msgspec.Raw:
     joined = b"".join([b"-" if text is None else b"%d:%b" % (len(text), text) for text in texts])
     return msgspec.Raw(_TEXT_32 + len(joined).to_bytes(4, "big") + joined)
-
-
-#: For texts of other services, which are the same in many judgements.
-_unchanged = lru_cache(maxsize=1024)(_joined)

@@ -1,7 +1,8 @@
--- Settles or expires grants of the Governor, all or none. ARGV: prefix, fence, msgpack of names that are unpacked
--- below, version before, version after, msgpack of changes (`store/governor_values.py`).
--- Returns 1 for each change that was written, 0 for one whose permit is consumed and whose result is acknowledged
--- alone; or false, with nothing written, where the version or a reservation is another.
+-- Settles or expires grants of the Governor. ARGV: prefix, fence, msgpack of names that are unpacked below, version
+-- before, version after, msgpack of changes (`store/governor_values.py`).
+-- Returns 1 for each change that was written, and 0 for one whose permit is consumed: its result is acknowledged alone,
+-- and nothing behind it is written, since sums there rest on it; or false, with nothing written, where the version or
+-- a reservation is another.
 local prefix, fence = ARGV[1], ARGV[2]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
@@ -85,5 +86,6 @@ for i, c in ipairs(changes) do
     if #c[11] > 0 then redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(c[11])) end
   end
   if c[1] ~= '' then acknowledge(results, group, last, c[1]) end
+  if written[i] == 0 then break end
 end
 return written

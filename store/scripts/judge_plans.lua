@@ -115,8 +115,7 @@ end
 local function observe(symbol, stats)
   local key, name, found = base .. ':kill_stats:' .. symbol, stats[1], texts_of(symbol)
   local first, set = name == 'entry' and 4 or 8, { 'v', '1' }
-  -- Of a wrong type.
-  if found[4] == '!' then
+  if found[4] == '!' and redis.call('TYPE', key).ok ~= 'hash' then
     redis.call('DEL', key)
     for i = 4, 12 do found[i] = false end
   end

@@ -224,8 +224,8 @@ class GovernorRig(GovernorWorld):
     store: MemoryStore
     redis: MemoryRedis
 
-    def __init__(self, rules: GovernorActorRules | None = None) -> None:
-        clock = TrioClock(EPOCH_MS)
+    def __init__(self, rules: GovernorActorRules | None = None, *, epoch_ms: int = EPOCH_MS) -> None:
+        clock = TrioClock(epoch_ms)
         redis = MemoryRedis(lambda: clock.now().wall_ms)
         shadow = rules is not None and rules.shadow
         store = MemoryStore(redis, keys=Keys(PREFIX), consumer="me", governor_shadow=shadow)

@@ -14,7 +14,7 @@ import pytest
 import trio
 import yaml
 
-from monitoring.metrics.catalogue import CATALOGUE
+from monitoring.metrics.catalogue import CATALOGUE, GOVERNOR_CATALOGUE
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import DEPLOY
 from tests.integration.conftest import simulator as simulator
@@ -27,7 +27,7 @@ RULE_TESTS = DEPLOY / "prometheus/position-state-brain.rules.test.yml"
 DASHBOARD = DEPLOY / "grafana/position-state-brain.json"
 #: Names of docs/contract.md, against Prometheus's advice to spell units out.
 NAMED_BY_CONTRACT = {"p33_ewma_latency_ms", "p33_snapshot_age_sec"}
-_METRIC = re.compile(r"\b(?:p33_\w+|up)\b(?:\{([^}]*)\})?")
+_METRIC = re.compile(r"\b(?:(?:p33|p32|gov|quantum_govern)_\w+|up)\b(?:\{([^}]*)\})?")
 _BY_PROMETHEUS = {"job", "instance", "le"}
 
 
@@ -74,6 +74,9 @@ def labels_by_series(text: str) -> Mapping[str, set[str]]:
             known[name + suffix] = labels.get(name, set())
     for name, pairs in re.findall(r"^(\w+)\{([^}]*)\} ", text, flags=re.M):
         known.setdefault(name, set()).update(re.findall(r'(\w+)="', pairs))
+    for declared in GOVERNOR_CATALOGUE:
+        histogram = declared.kind == "histogram"
+        known[f"{declared.name}_bucket" if histogram else declared.name] = set(declared.labels)
     return known
 
 
@@ -102,6 +105,7 @@ async def test_every_query_asks_for_metrics_and_labels_that_the_service_has(
     # And the other way round: the dashboard shows all that there is.
     shown = {found[0].partition("{")[0] for query in expressions() for found in _METRIC.finditer(query)}
     families = set(re.findall(r"^# TYPE (\S+) ", text, flags=re.M))
+    families |= {declared.name for declared in GOVERNOR_CATALOGUE}
     assert families - {name.removesuffix("_bucket") for name in shown} == {"p33_last_snapshot_ts"}
 
 

@@ -8,6 +8,7 @@ import shlex
 import pytest
 import yaml
 
+from brain.governor.reasons import GovernorReason
 from brain.plans.permit import Reason
 from channels import Channels
 from commands.cli import parser
@@ -91,6 +92,12 @@ def code_of(document: str) -> list[str]:
 def test_every_reason_to_deny_has_something_to_do_about_it() -> None:
     documented = table(section(OPERATIONS, "Why was it denied?"))
     assert set(documented) == {str(reason) for reason in set(Reason) - ALLOWS}
+    assert all(len(advice) > 40 for (advice,) in documented.values())
+
+
+def test_every_refusal_of_the_governor_has_something_to_do_about_it() -> None:
+    documented = table(section(OPERATIONS, "Why did the Governor refuse?"))
+    assert set(documented) == {str(reason) for reason in GovernorReason if not reason.startswith("governor_")}
     assert all(len(advice) > 40 for (advice,) in documented.values())
 
 

@@ -11,7 +11,7 @@ from tests.monitoring.test_governor_shown import changed, roles
 from tests.monitoring.test_recent_judgements import point
 
 
-def test_it_has_state_figures_limits_and_the_kill_scores_of_the_latest_symbols() -> None:
+def test_it_has_state_figures_limits_and_the_kill_scores_of_the_busiest_symbols() -> None:
     judgements = RecentJudgements()
     judgements.judged([point(f"S{number}") for number in range(9)])
     judgements.judged([msgspec.structs.replace(point("S8", 5), eval_type="exit")])
@@ -25,7 +25,7 @@ def test_it_has_state_figures_limits_and_the_kill_scores_of_the_latest_symbols()
     )  # fmt: skip
     assert Limit("GOV_MAX_OPEN_POSITIONS", None, "4", "10", 0.4) in governor.limits
     assert [(each.symbol, each.eval_type) for each in governor.kill_scores] == [
-        ("S8", "entry"), ("S8", "exit"), *((f"S{number}", "entry") for number in range(7, 2, -1)),
+        ("S8", "entry"), ("S8", "exit"), *((f"S{number}", "entry") for number in range(5)),
     ]  # fmt: skip
 
 

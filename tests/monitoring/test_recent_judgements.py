@@ -20,20 +20,21 @@ def point(symbol: str, at_ms: int = 0) -> JudgedPoint:
     )
 
 
-def test_the_symbol_that_was_judged_last_comes_first_with_its_points_in_order() -> None:
+def test_the_symbol_with_the_most_points_comes_first_with_its_points_in_order() -> None:
     recent = RecentJudgements()
-    recent.judged([point("A", 1), point("B", 2)])
+    recent.judged([point("C", 0), point("A", 1), point("B", 2)])
     recent.judged([point("A", 3)])
-    assert [(symbol, [each.at_ms for each in points]) for symbol, points in recent.newest(5)] == [
+    assert [(symbol, [each.at_ms for each in points]) for symbol, points in recent.busiest(5)] == [
         ("A", [1, 3]),
         ("B", [2]),
+        ("C", [0]),
     ]
-    assert [symbol for symbol, _ in recent.newest(1)] == ["A"]
+    assert [symbol for symbol, _ in recent.busiest(1)] == ["A"]
 
 
 def test_memory_is_bounded_whatever_is_judged() -> None:
     recent = RecentJudgements()
     recent.judged(point(f"S{number}", at_ms) for number in range(100) for at_ms in range(200))
-    kept = recent.newest(1000)
-    assert [symbol for symbol, _ in kept] == [f"S{number}" for number in range(99, 35, -1)]
+    kept = recent.busiest(1000)
+    assert {symbol for symbol, _ in kept} == {f"S{number}" for number in range(36, 100)}
     assert {tuple(each.at_ms for each in points) for _, points in kept} == {tuple(range(80, 200))}

@@ -46,9 +46,10 @@ class ExecutorSide:
         self._world = world
         if world.scene.executor:
             world.venue.on_order, world.venue.ends_orders = self.judge.taken, True
-            world.neighbours.governor = Governor(
-                world.redis, world.keys, Random(f"{seed}:governor"), world.trace
-            )
+            if world.scene.governor != "on":
+                world.neighbours.governor = Governor(
+                    world.redis, world.keys, Random(f"{seed}:governor"), world.trace
+                )
 
     def start(self, nursery: trio.Nursery) -> None:
         """Start what goes on by itself."""

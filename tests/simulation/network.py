@@ -36,6 +36,7 @@ from tests.simulation.venue import Venue
 _NOT_JSON = b"<html><body>Bad Gateway</body></html>"
 _OK = 200
 _POSITIONS = "/positionRisk"
+_ACCOUNT = "/account"
 _TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
 
 
@@ -140,6 +141,8 @@ class RestNetwork(httpx.AsyncBaseTransport):
         began_sec, sent_ms = trio.current_time(), true_ms()
         path = request.url.path
         fault = self._dice.rest_fault(request.method, path)
+        if path.endswith(_ACCOUNT) and self._venue.account_fault is not None:
+            fault = self._venue.account_fault
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
         self._tripwire.cross()

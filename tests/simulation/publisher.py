@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from random import Random
 
 import trio
@@ -35,6 +36,9 @@ class Publisher:
         self._rng = rng
         self._trace = trace
         self._plans = 0
+        #: What is added to a plan's fields, and who learns of its publication.
+        self.adorn: Callable[[str, Fields], Fields] = lambda _symbol, fields: fields
+        self.on_publish: Callable[[Published], None] = lambda _plan: None
 
     def new_plan(self, symbol: str, fields: Fields, special: str = "") -> Published:
         """Return a plan with an id of its own."""
@@ -42,7 +46,7 @@ class Publisher:
         plan = Published(
             f"plan-{self._plans}",
             symbol,
-            fields,
+            self.adorn(symbol, fields),
             wants=special != "skip",
             expired=special == "expired",
             unsound=special == "unsound",
@@ -59,6 +63,7 @@ class Publisher:
         self._books.published_ms[entry_id] = self._redis.now_ms()
         self._books.truly_published_ms[entry_id] = true_ms()
         self._books.plan_of_entry[entry_id] = plan.plan_id
+        self.on_publish(plan)
         self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
         return entry_id
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Literal
 
 import msgspec
 
 import settings
 from settings import Loaded
+from tests.simulation.clocks import EPOCH_MS
+from tests.simulation.governor_scene import begin_ms, governor_environment, wallet_of
 
+#: The service's own Governor judges (`on`), or does so beside a played one (`shadow`).
+GovernorMode = Literal["off", "shadow", "on"]
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+_WITHOUT_GOVERNOR = 0.5
+_SHADOWS = 0.15
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -26,6 +33,10 @@ class Scene(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     #: Whether the service's own executor sends the orders; otherwise played consumers do.
     executor: bool = False
+    governor: GovernorMode = "off"
+    #: True time when the run begins, and what the account begins with (USDT).
+    epoch_ms: int = EPOCH_MS
+    wallet: int = 1_000_000
 
     def loaded(self, instance: str) -> Loaded:
         """Return the settings of one process."""
@@ -40,15 +51,36 @@ def has_executor(seed: str, wanted: bool | None = None) -> bool:
     return Random(f"{seed}:orders").random() < 0.5 if wanted is None else wanted
 
 
-def scene_of(seed: str, *, executor: bool | None = None) -> Scene:
-    """Drawn from the seed alone, but for `executor`; see `has_executor`."""
+def governor_of(seed: str, wanted: bool | None = None) -> GovernorMode:
+    """Return what the service's own Governor does: it judges in half of the seeds, at times in the shadow.
+
+    `wanted` decides instead whether it is there at all, where that is given.
+    """
+    rng = Random(f"{seed}:governor")
+    there = rng.random() > _WITHOUT_GOVERNOR if wanted is None else wanted
+    return "off" if not there else "shadow" if rng.random() < _SHADOWS else "on"
+
+
+def scene_of(seed: str, *, executor: bool | None = None, governor: bool | None = None) -> Scene:
+    """Drawn from the seed alone, but for `executor` and `governor`; see `has_executor`, `governor_of`."""
     scene = _scene_of(seed)
-    if not has_executor(seed, executor):
+    if has_executor(seed, executor):
+        environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
+        scene = msgspec.structs.replace(scene, executor=True, environment=environment)
+    mode = governor_of(seed, governor)
+    if mode != "off":
+        rng = Random(f"{seed}:governed")
+        scene = msgspec.structs.replace(
+            scene,
+            governor=mode,
+            epoch_ms=begin_ms(rng),
+            wallet=wallet_of(rng),
+            environment=scene.environment | {"P33_GOVERNOR": mode} | governor_environment(rng),
+        )
+    if not scene.executor and scene.governor == "off":
         return scene
-    environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
     # The size of an open is judged by the mark price, which rows of flat positions lack.
-    marks_sec = scene.mark_interval_sec or 8.0
-    return msgspec.structs.replace(scene, executor=True, environment=environment, mark_interval_sec=marks_sec)
+    return msgspec.structs.replace(scene, mark_interval_sec=scene.mark_interval_sec or 8.0)
 
 
 def _executor_environment(rng: Random) -> dict[str, str]:

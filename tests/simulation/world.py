@@ -18,10 +18,11 @@ from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
 from supervision import RestartIntensityExceeded, Stalled
 from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
-from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
+from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.executor_side import ExecutorSide
 from tests.simulation.field_watch import Requests
+from tests.simulation.governor_side import GovernorSide
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
 from tests.simulation.mutation import FAILED_BY_ITSELF
@@ -70,7 +71,9 @@ class World:
         self.redis_clock = SteppedClock()
         self.redis = MemoryRedis(self.redis_clock.now_ms)
         self.servers = Servers()
-        self.venue = Venue(seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode)
+        self.venue = Venue(
+            seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode, wallet=scene.wallet
+        )
         self.venue.faults.rest_latency_ms = scene.rest_ms
         self.venue.faults.rest_jitter_ms = scene.rest_jitter_ms
         self.streams = PrivateStreams(self.venue, Random(rng.random()), scene.push_sec)
@@ -89,6 +92,7 @@ class World:
         self.no_reads_until_sec = 0.0
         self._log_to_trace = log_to_trace
         self.orders = ExecutorSide(self)
+        self.governing = GovernorSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -130,6 +134,7 @@ class World:
             judge=self,
             requests=Requests(self, name),
             orders=self.orders.of(name),
+            governing=self.governing,
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
@@ -184,7 +189,7 @@ class World:
 
         None: no such read is known.
         """
-        quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
+        quiet_ms = true_ms(self.disturbed_sec()) + _UNDISTURBED_MS
         if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
             return None
         audit_ms = round(self.settings.audit_sec * 1000)
@@ -261,6 +266,7 @@ class World:
             self.redis.evict(key)
         self.decisions.evicted_ms = self.redis.now_ms()
         self.decisions.truly_evicted_ms = true_ms()
+        self.governing.evicted(keys)
         for key in keys:
             if key.startswith(mark := self.keys.plan_mark("")):
                 self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()
@@ -293,6 +299,7 @@ class World:
             "takeovers": self.takeovers,
             "escalations": sum(process.escalations for process in self.processes.values()),
             **self.orders.counts(),
+            **self.governing.counts(),
             **{f"failure {name}": count for name, count in sorted(self.failures.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},

@@ -163,6 +163,23 @@ async def test_a_grant_whose_permit_is_consumed_stays_until_its_time_ends(leased
     assert leased.outside.xpending(KEYS.results, "governor_result_monitor") == {}
 
 
+async def test_what_stands_behind_a_change_whose_permit_is_consumed_is_not_written(leased: Backend) -> None:
+    """Its sums rest on the end of a grant that goes on."""
+    other = PlanId("gov-0")
+    first, second = await deliver(leased, PLAN, other, results=True)
+    await granted_now(leased, other)
+    change, version = await unfilled(leased, only_if_unconsumed=True, entry_id=first)
+    before = await state_of(leased)
+    reservation = before.account.reserved[other].decode()
+    behind = msgspec.structs.replace(change, entry_id=second, plan_id=other, reservation=reservation)
+    assert leased.outside.take(GOVERNOR.permit(PLAN)) is not None
+    assert await leased.store.change_grants(leased.fence, version, [change, behind]) == (False,)
+    after = await state_of(leased)
+    assert (after.account.reserved, after.symbols) == (before.account.reserved, before.symbols)
+    assert leased.outside.get(GOVERNOR.permit(other)) is not None
+    assert list(leased.outside.xpending(KEYS.results, "governor_result_monitor")) == [second]
+
+
 @pytest.mark.parametrize(
     "key", [GOVERNOR.reserved, GOVERNOR.window(SYMBOL), GOVERNOR.events, GOVERNOR.audit, KEYS.results,
             GOVERNOR.results.last_id],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from tests.actors.governor_rig import GovernorRig, actor_rules, running_governor
+from tests.actors.governor_rig import PREFIX, GovernorRig, actor_rules, running_governor
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -156,3 +156,24 @@ async def test_a_signed_permit_ends_with_an_hmac_of_all_before_it() -> None:
     assert permit["key_prefix"] == "quantum"
     assert list(permit)[-1] == "signature"
     assert len(permit["signature"]) == 64
+
+
+async def test_a_day_keeps_the_notional_of_a_grant_whose_permit_another_executor_has() -> None:
+    """The results of both plans are read at once, and the end of the second rests on the first's sum."""
+    free = actor_rules(symbol_cooldown_sec=0.0, max_exec_per_hour=0, max_exec_per_5min=0)
+    rig = GovernorRig(free)
+    async with running_governor(rig):
+        rig.publish("held", qty="0.5")
+        rig.publish("refused")
+        rig.publish("gone", qty="0.25")
+        await trio.sleep(0.1)
+        assert rig.opened() == "175"
+        assert rig.redis.take(f"{PREFIX}:permit:held") is not None
+        rig.failed("held", "permit_timeout (missing: P3.3)")
+        rig.failed("nobody", "order rejected")
+        rig.failed("refused", "order rejected")
+        rig.failed("gone", "permit_timeout (missing: P3.3)")
+        await trio.sleep(0.1)
+        assert (list(rig.reserved()), rig.window(), rig.opened()) == (["held"], ["held"], "50")
+        assert rig.redis.xpending(rig.keys.results, "governor_result_monitor") == {}
+        assert rig.permit("gone") is None

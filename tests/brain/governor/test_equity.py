@@ -132,6 +132,46 @@ def test_a_read_that_a_transfer_overtook_is_repeated() -> None:
     assert seen(book) == [1300, 1300, 1300]
 
 
+def test_a_transfer_behind_a_read_that_raised_the_peak_moves_the_peak_of_that_read() -> None:
+    book = book_of()
+    read(book, 1100)
+    book.wallet_changed("USDT", D(1400), D(300), "TRANSFER")
+    assert seen(book) == [1400, 1400, 1300]
+
+
+def test_a_transfer_behind_a_change_that_was_never_pushed_is_not_taken_for_shown() -> None:
+    book = book_of()
+    book.wallet_changed("USDT", D(1290), D(300), "TRANSFER")  # 10 were lost before
+    assert seen(book) == [1290, 1300, 1300]
+
+
+def test_a_read_without_the_asset_shows_no_transfer() -> None:
+    book = EquityBook()
+    book.read(D(0), {}, unrealised=None, at_ms=MORNING_MS, transfers=0)
+    for wallet in (300, 500):
+        book.wallet_changed("USDT", D(wallet), D(wallet), "DEPOSIT")
+    assert seen(book)[1] == 800
+
+
+def test_the_unrealised_profit_of_a_read_counts_once() -> None:
+    book = EquityBook()
+    book.read(D(1000), {"USDT": D(950)}, unrealised=D(50), at_ms=MORNING_MS, transfers=0)
+    book.marked(D(80))
+    assert seen(book)[0] == 1030
+    unknown = EquityBook()
+    unknown.read(D(1000), {"USDT": D(950)}, unrealised=None, at_ms=MORNING_MS, transfers=0)
+    unknown.marked(D(80))
+    unknown.marked(D(60))
+    assert seen(unknown)[0] == 980
+
+
+def test_the_peak_keeps_its_time_while_it_is_only_reached() -> None:
+    book = book_of()
+    read(book, 1000, at_ms=MORNING_MS + 5000)
+    assert book.state is not None
+    assert (book.state.peak_ts_ms, book.state.ts_ms) == (MORNING_MS, MORNING_MS + 5000)
+
+
 def test_a_small_loss_beside_a_transfer_stays_a_loss() -> None:
     book = book_of()
     book.wallet_changed("USDT", D(995), D(0), "ORDER")

@@ -120,6 +120,9 @@ def test_a_grant_comes_from_a_judgement_that_orders_something() -> None:
     closed = made(closing())
     assert closed is not None
     assert [closed.kind, closed.notional, closed.mark] == [Kind.CLOSE, 0, None]
+    hedged = grant_of(opening(), judge(opening()), leg=Leg.LONG, granted_ms=NOW_MS, life_ms=LIFE_MS)
+    assert hedged is not None
+    assert (hedged.leg, opened.leg) == (Leg.LONG, Leg.BOTH)
     assert made(opening(kill_switch=True)) is None
     assert made(closing(kind=Kind.NONE)) is None
 

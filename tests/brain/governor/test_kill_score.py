@@ -269,6 +269,15 @@ def test_an_account_that_is_not_known_has_no_cut_offs(
     assert account_cutoffs(RULES, equity, exposure, NeighbourView()) is None
 
 
+def test_an_equity_at_its_age_limit_has_cut_offs() -> None:
+    at_limit = msgspec.structs.replace(EQUITY, age_sec=60.0)
+    assert account_cutoffs(RULES, at_limit, EXPOSURE, NeighbourView()) is not None
+
+
+def test_without_a_peak_there_is_no_drawdown() -> None:
+    assert cutoffs(RULES, portfolio_heat=0, equity=1, peak=0).drawdown == 0.0
+
+
 def test_heat_is_notional_by_equity_unless_another_source_has_it() -> None:
     held = msgspec.structs.replace(EXPOSURE, positions_notional=Decimal(500))
 

@@ -156,6 +156,13 @@ def test_an_exit_above_its_cut_off_is_blocked_for_a_limited_time() -> None:
     assert let_go.exit_blocked_since_ms == NOW_MS - 60_000
 
 
+def test_an_exit_at_its_cut_off_passes() -> None:
+    z = judge(high_exit()).z
+    assert z is not None
+    assert refusal(high_exit(rules=exit_rules(z_exit_base=z))) == ""
+    assert refusal(high_exit(rules=exit_rules(z_exit_base=z - 2**-50))) == "kill_score_exit"
+
+
 def test_an_exit_below_its_cut_off_ends_the_time_of_blocks() -> None:
     judgement = judge(high_exit(kill_score=0.3, counts=counts(exit_blocked_since_ms=NOW_MS - 5)))
     assert judgement.granted

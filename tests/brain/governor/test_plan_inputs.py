@@ -90,6 +90,11 @@ def test_a_plan_that_is_not_judged_is_observed_by_its_own_fields(
         (entry(Side.SELL, "1"), "0.5", PlannedOrder(Kind.OPEN, False, Leg.BOTH, Decimal(1))),
         (plan(action="FULL_CLOSE"), "0.5", PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.5"))),
         (
+            plan(action="FULL_CLOSE", quantity=Decimal("0.2")),
+            "0.5",
+            PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.2")),
+        ),
+        (
             plan(action="PARTIAL_75", side=Side.BUY),
             "-0.5",
             PlannedOrder(Kind.CLOSE, True, Leg.BOTH, Decimal("0.375")),

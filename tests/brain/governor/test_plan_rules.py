@@ -49,6 +49,7 @@ def test_a_plan_within_all_limits_is_granted(case: GovernorCase, reason: str) ->
     assert judgement.granted
     assert judgement.reason == reason
     assert judgement.details == {}
+    assert judgement.warnings == ()
 
 
 # 1
@@ -120,6 +121,28 @@ def test_entries_wait_after_redis_has_changed() -> None:
     assert refusal(closing(redis_changed_ms=NOW_MS - 50, evicted_ms=NOW_MS)) == ""
 
 
+def test_an_entry_from_before_the_change_waits_for_good() -> None:
+    def published(entry_ms: int) -> str:
+        short = {"p33_permit_ttl_sec": 0.01}
+        return refusal(opening(redis_changed_ms=NOW_MS - 100, entry_ms=entry_ms, rules=short))
+
+    assert published(NOW_MS - 100) == "recovering"
+    assert published(NOW_MS - 99) == ""
+
+
+def test_refusals_name_the_state_that_they_rest_on() -> None:
+    def compared(case: GovernorCase) -> dict[str, Any]:
+        return dict(judge(case).details)
+
+    mismatch = compared(opening(plan=entry(quantity="0.001", eval_type="EXIT")))
+    assert mismatch == {"eval_type": "EXIT", "kind": "open", "kind_known": True}
+    for unknown in ({"book_trusted": False}, {"exposure": None}):
+        assert compared(opening(**unknown))["positions_known"] is False
+    assert compared(opening(mark_price=None))["positions_known"] is True
+    assert "seconds_since_redis_evicted" not in compared(opening(redis_changed_ms=NOW_MS))
+    assert compared(opening(evicted_ms=NOW_MS - 500))["seconds_since_redis_evicted"] == 0.5
+
+
 # 7
 @pytest.mark.parametrize(
     "missing",
@@ -127,6 +150,7 @@ def test_entries_wait_after_redis_has_changed() -> None:
         {"book_trusted": False},
         {"exposure": None},
         {"mark_price": None},
+        {"mark_price": Decimal(0)},
         {"equity": None},
         {"equity": msgspec.structs.replace(EQUITY, age_sec=60.1)},
         {"equity": msgspec.structs.replace(EQUITY, age_sec=float("nan"))},
