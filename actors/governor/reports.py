@@ -45,6 +45,7 @@ class GovernorReports:
         self._recent = recent
         self._rules = rules
         self._log = log
+        self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
         #: Quantity that closes of a symbol have been granted today, by symbol, and that day.
         self._reduced: tuple[str, dict[Symbol, Decimal]] = ("", {})
 
@@ -77,6 +78,7 @@ class GovernorReports:
             self._metrics.send(Count(name, labels, count))
         for latency_ms, times in latencies_ms.items():
             self._metrics.send(Observe("gov_decision_latency_seconds", latency_ms / 1000, times))
+        self._send_gauges()
         self._recent.judged(_points(committed, now_ms))
 
     def expired(self, symbol: Symbol, plan_id: str) -> None:
@@ -102,9 +104,10 @@ class GovernorReports:
         self._gauge("gov_live_grants", float(grants))
         for name, age_sec in ages_sec.items():
             self._gauge("gov_input_age_sec", age_sec, name)
+        self._send_gauges()
 
     def executions(self, symbol: Symbol, in_hour: int, in_5min: int) -> None:
-        """Show the grants of a symbol."""
+        """Show the grants of a symbol, with the next state or judgement that is shown."""
         label = self._label(symbol)
         self._gauge("quantum_govern_exec_count_hour", in_hour, label)
         self._gauge("quantum_govern_exec_count_5min", in_5min, label)
@@ -200,7 +203,13 @@ class GovernorReports:
             self._gauge("gov_z_cutoff", cutoff, eval_type)
 
     def _gauge(self, name: str, value: float, *labels: str) -> None:
-        self._metrics.send(SetGauge(name, value, labels))
+        self._gauges[name, labels] = value
+
+    def _send_gauges(self) -> None:
+        """Send the latest value of each series."""
+        for (name, labels), value in self._gauges.items():
+            self._metrics.send(SetGauge(name, value, labels))
+        self._gauges.clear()
 
     def _label(self, symbol: str | None) -> str:
         rules = self._symbol_rules.value

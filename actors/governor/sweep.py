@@ -119,13 +119,13 @@ class GovernorSweep:
         account = account_view(self._positions, self._equity.book, now, now_ms)
         governor = self._now(account, now_ms)
         self._shown.send(governor)
-        self._reports.state(governor, state.live, self._ages_sec(account, now))
         counted = {each.symbol for each in governor.counts}
         for each in governor.counts:
             self._reports.executions(each.symbol, each.granted_hour, each.granted_5min)
         for symbol in self._counted - counted:
             self._reports.executions(symbol, 0, 0)
         self._counted = counted
+        self._reports.state(governor, state.live, self._ages_sec(account, now))
 
     def _now(self, account: AccountView, now_ms: int) -> GovernorNow:
         state, rules = self._state, self._rules.rules

@@ -59,6 +59,30 @@ class GovernorLimits:
         amounts = sum((max(each) for each in self._amounts(symbol)), ZERO)
         return amounts * self._side.venue.mark_price(symbol) * (_ONE + _LAG)
 
+    def _filled(self, symbol: str) -> Decimal:
+        """Return what is held now, where the last seconds have seen nothing but fills of grants that count.
+
+        Each of those is reserved until the book shows it: it is counted at every moment.
+        """
+        side, since_ms = self._side, true_ms() - self._span_ms()
+        total = ZERO
+        for leg in side.venue.legs_of(symbol):
+            for change in side.venue.changes_since(symbol, leg, since_ms):
+                plan_id = self._plan_of(change.order_id)
+                grows = abs(change.amount) > abs(change.amount - change.delta)
+                if not grows or plan_id not in side.kept.grants:
+                    return ZERO
+            total += abs(side.venue.amount(symbol, leg))
+        return total * side.venue.mark_price(symbol) * (_ONE - _LAG)
+
+    def _plan_of(self, order_id: int) -> str | None:
+        books = self._side.books
+        if str(order_id) in books.orders:
+            return books.orders[str(order_id)].plan_id
+        executions = books.executions.values()
+        found = (each for each in executions if each.order is not None and each.order.order_id == order_id)
+        return next((each.plan_id for each in found), None)
+
     def directions(self, plan: Published) -> tuple[bool, bool]:
         """Return whether the plan may go against the position it rests on, and along one or from flat."""
         venue, now_ms = self._side.venue, true_ms()
@@ -173,7 +197,8 @@ class GovernorLimits:
         per_trade = side.decimal("GOV_MAX_NOTIONAL_PER_TRADE_USDT")
         within = not per_trade or grant.notional <= per_trade
         require(within, "g2", f"{plan.plan_id} is granted {grant.notional} USDT, {per_trade} at most")
-        total = sum(least.values(), ZERO) + sum(reserved.values(), ZERO) + grant.notional
+        held_now = {symbol: max(least[symbol] + reserved[symbol], self._filled(symbol)) for symbol in symbols}
+        total = sum(held_now.values(), ZERO) + grant.notional
         limit = side.decimal("GOV_MAX_TOTAL_NOTIONAL_USDT")
         require(not limit or total <= limit, "g2", f"{plan.plan_id}: {total} USDT in all, {limit} at most")
         leverage = side.decimal("RISK_MAX_LEVERAGE")
@@ -183,7 +208,7 @@ class GovernorLimits:
             require(within, "g2", f"{plan.plan_id}: {total} USDT on an equity of {equity}")
         cap = switched.caps.get(plan.symbol)
         if cap is not None:
-            after = least[plan.symbol] + reserved[plan.symbol] + grant.notional
+            after = held_now[plan.symbol] + grant.notional
             require(after <= cap, "g2", f"{plan.plan_id}: {after} USDT of {plan.symbol}, {cap} at most")
 
     def _judge_equity(self, plan: Published, grant: GovernorGrant) -> None:

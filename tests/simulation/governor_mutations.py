@@ -18,7 +18,7 @@ _COMPARES = """\
 GOVERNOR_MUTATIONS = (
     Mutation(
         "a grant counts before its basis is compared",
-        ("g1", "g3"),
+        ("g1", "g3", "g4"),
         (
             Edit(
                 _STEPS,
@@ -44,10 +44,14 @@ GOVERNOR_MUTATIONS = (
                 "        if found != before or not _are_stored(stored, changes):\n",
                 "        if not changes and found != before and not _are_stored(stored, changes):\n",
             ),
+            # The script would find what this process has settled before.
             Edit(
-                "brain/governor/settling.py",
-                "    if grant.filled_ms is not None:\n        return None\n    with",
-                "    with",
+                "actors/governor/changes.py",
+                "        if effect.becomes is None:\n"
+                "            state.ended(grant.plan_id)\n"
+                "        else:\n"
+                "            state.granted(effect.becomes, becomes)\n",
+                "",
             ),
         ),
         governor=True,

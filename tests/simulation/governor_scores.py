@@ -43,7 +43,8 @@ class GovernorScores:
         if before is None:
             side.kept.observed[key] = first(score, at_ms, entry_id)
             return None
-        in_order = before.entry < parse_id(entry_id)
+        # What an instance has read that lost its lease is found by the next one, behind what came since.
+        in_order = before.entry < parse_id(entry_id) or side.is_disturbed()
         require(in_order, "g5", f"{plan.plan_id} ({entry_id}) is observed after {before.entry}")
         after = before.then(score, at_ms, entry_id, side.number("GOV_Z_ALPHA"))
         side.kept.observed[key] = after

@@ -51,7 +51,7 @@ class GovernorSettling:
         for entry_id in entry_ids:
             if entry_id and entry_id in before - after:
                 self._take(writer, entry_id, permits)
-        self._judge_ends(len(expired))
+        self._judge_ends(len(expired), permits)
         self.compare()
         return answer
 
@@ -81,8 +81,8 @@ class GovernorSettling:
             return
         grant.filled, grant.settled_ms = notional, self._side.now_ms()
 
-    def _judge_ends(self, expired: int) -> None:
-        """Check that grants whose reservation is gone without a result have expired, and say so."""
+    def _judge_ends(self, expired: int, permits: set[str]) -> None:
+        """Check that grants whose reservation is gone have expired, and say so, or were refused before."""
         reserved, now_ms = self._look.reserved(), self._side.now_ms()
         gone = [
             each
@@ -90,13 +90,28 @@ class GovernorSettling:
             if each.filled is None
             and (each.plan_id not in reserved or reserved[each.plan_id].get("filled_ms") is not None)
         ]
+        refused = [each for each in gone if self._was_refused(each, permits)]
         for grant in gone:
+            if grant in refused:
+                del self._kept.grants[grant.plan_id]
+                continue
             over = grant.ends_ms <= now_ms + _LOOKED_WITHIN_MS or self._side.clock_stepped()
             left_ms = grant.ends_ms - now_ms
             require(over, "g3", f"{grant.plan_id} has {left_ms} ms left, no result, and is not reserved")
             self._settle(grant, grant.partly)
-        self.expired += len(gone)
-        require(len(gone) <= expired, "g3", f"{[each.plan_id for each in gone]} expired without an event")
+        ended = len(gone) - len(refused)
+        self.expired += ended
+        require(ended <= expired, "g3", f"{[each.plan_id for each in gone]} expired without an event")
+
+    def _was_refused(self, grant: GovernorGrant, permits: set[str]) -> bool:
+        """Return whether an executor's refusal is published, which may have come before the grant."""
+        for _, fields in self._side.redis.xrange(self._side.world.keys.results):
+            said = said_by(fields, UNKNOWN)
+            if said.plan_id == grant.plan_id and said.final and not said.quantity and not grant.partly:
+                free = said.had_permit or not self._side.acts or grant.plan_id in permits
+                if free:
+                    return True
+        return False
 
     def compare(self) -> None:
         """Compare all that Redis counts with the books."""

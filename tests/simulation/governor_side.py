@@ -142,7 +142,7 @@ class GovernorSide:
 
     def is_disturbed(self) -> bool:
         """Return whether anything keeps the Governor from answering at once."""
-        return self.waiting.disturbed_sec() > trio.current_time() - 1
+        return self.waiting.disturbed_sec() >= trio.current_time()
 
     def recorded(self, audit: dict[str, str]) -> dict[str, object]:
         """Return what a permit in the shadow would say, from the record in the audit."""

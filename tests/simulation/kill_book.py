@@ -34,7 +34,7 @@ class Observed(msgspec.Struct):
         mean = alpha * score + (1 - alpha) * self.mean
         off = score - mean
         var = alpha * (off * off) + (1 - alpha) * self.var
-        return Observed(self.n + 1, mean, var, ts_ms, parse_id(entry_id))
+        return Observed(self.n + 1, mean, var, ts_ms, max(self.entry, parse_id(entry_id)))
 
     def deviation(self, score: float) -> float:
         """Return the kill score's z, of an observation that is in the statistics."""

@@ -163,7 +163,7 @@ async def test_a_grant_whose_permit_is_consumed_stays_until_its_time_ends(leased
     assert leased.outside.xpending(KEYS.results, "governor_result_monitor") == {}
 
 
-async def test_what_stands_behind_a_change_whose_permit_is_consumed_is_not_written(leased: Backend) -> None:
+async def test_nothing_behind_a_change_whose_permit_is_consumed_is_written(leased: Backend) -> None:
     """Its sums rest on the end of a grant that goes on."""
     other = PlanId("gov-0")
     first, second = await deliver(leased, PLAN, other, results=True)

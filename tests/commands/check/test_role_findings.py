@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 import redis
 
 from commands.check.findings import Finding, Verdict
