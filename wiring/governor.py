@@ -78,7 +78,6 @@ class GovernorMaking:
             store,
             self._exchange,
             self._balances,
-            positions,
             channels.lease,
             channels.ban_recalled,
             every_sec=rules.equity_sec,

@@ -11,9 +11,7 @@ from brain.plans.permit import Details
 _ONE = 1
 
 
-def lost_too_much(
-    facts: Facts, guard: DisarmReason, *, certainly: bool = False
-) -> tuple[bool, Details]:
+def lost_too_much(facts: Facts, guard: DisarmReason, *, certainly: bool = False) -> tuple[bool, Details]:
     """Return whether equity is below the limit of the day's loss or of the drawdown, with both numbers.
 
     False while equity is unknown, and where the limit is off. `certainly`: a read has shown the loss, and it

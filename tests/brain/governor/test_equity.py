@@ -206,7 +206,9 @@ def test_a_deposit_into_an_account_whose_read_names_no_usdt_is_no_loss() -> None
 
 
 @pytest.mark.parametrize("shown", [False, True], ids=["event first", "read first"])
-@pytest.mark.parametrize(("after", "peak"), [(900, 1000), (400, 500)], ids=["all assets count", "USDT counts"])
+@pytest.mark.parametrize(
+    ("after", "peak"), [(900, 1000), (400, 500)], ids=["all assets count", "USDT counts"]
+)
 def test_a_swap_of_assets_keeps_the_distance_to_peak_and_day(after: int, peak: int, *, shown: bool) -> None:
     book = book_of()
     read(book, 900)
