@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
+from channels import UnknownExecution
+from store.governor_records import GrantChange
 from store.keys import Keys
 from store.memory.store import MemoryStore
 from store.records import RedisRun
@@ -105,7 +110,7 @@ async def test_a_result_that_was_delivered_often_before_this_process_is_settled(
         await trio.sleep(0.3)
     rig.result("one")
     group, lease = rig.store.settled_results, rig.lease.value
-    assert lease is not None
+    assert lease is not None and lease.fence is not None
     await group.read_new(count=10, block_ms=1)
     for _ in range(3):
         await group.recover(fence=lease.fence, after="0", idle_ms=0, count=10)
@@ -119,7 +124,7 @@ async def test_a_result_of_anothers_grant_counts_after_the_lease_came_back(
 ) -> None:
     async with running_governor(rig):
         first = rig.lease.value
-        assert first is not None
+        assert first is not None and first.fence is not None
         rig.publish("mine", "ETHUSDT")
         await trio.sleep(2)
         await rig.store.release_lease(first.fence)
@@ -129,7 +134,7 @@ async def test_a_result_of_anothers_grant_counts_after_the_lease_came_back(
         world = GovernorWorld(other, rig.redis, rig.clock)
         async with running_governor(world):
             held = world.lease.value
-            assert held is not None
+            assert held is not None and held.fence is not None
             world.publish("theirs")
             await trio.sleep(0.5)
         assert rig.is_granted("theirs")
@@ -157,6 +162,94 @@ async def test_a_result_that_came_before_its_grant_ends_it_within_a_second(rig: 
         assert set(rig.reserved()) == {"one"}
         await trio.sleep(1.2)
         assert (rig.reserved(), rig.window(), rig.opened(), rig.permit("one")) == ({}, [], "0", None)
+
+
+async def test_a_refusal_takes_back_the_permit_with_the_grant(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.publish("one")
+        await trio.sleep(0.1)
+        rig.failed("one", "source_not_allowed:here")
+        await trio.sleep(0.1)
+    assert (rig.permit("one"), rig.reserved(), rig.window()) == (None, {}, [])
+
+
+async def test_a_result_before_its_grant_is_kept_until_it_is_settled(
+    rig: GovernorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_governor(rig):
+        rig.failed("one", "permit_denied (P3.3: reconcile_hold_active)")
+        await trio.sleep(0.1)
+        written, asked = rig.store.change_grants, 0
+
+        async def changed_once(
+            fence: FencingToken, versions: tuple[str, str], changes: Sequence[GrantChange]
+        ) -> Sequence[bool] | None:
+            nonlocal asked
+            asked += 1
+            return None if asked == 1 else await written(fence, versions, changes)
+
+        monkeypatch.setattr(rig.store, "change_grants", changed_once)
+        rig.publish("one")
+        await trio.sleep(2.2)
+        assert (asked, rig.reserved(), rig.window()) == (2, {}, [])
+
+
+async def test_a_grant_lives_while_it_is_not_known_whether_its_plan_was_executed(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.publish("one")
+        await trio.sleep(0.1)
+        plan, symbol = PlanId("one"), Symbol("BTCUSDT")
+        rig.unknown_executions.send((UnknownExecution(plan, symbol, EPOCH_MS, 1000.0),))
+        await trio.sleep(300)
+        assert (set(rig.reserved()), rig.window(), rig.opened()) == ({"one"}, ["one"], "100")
+        rig.publish("more", qty="20")
+        await trio.sleep(0.1)
+        assert rig.block("more") is not None
+        rig.result("one", filled_qty="0.5")
+        await trio.sleep(2.5)
+        assert (rig.reserved(), rig.window(), rig.opened()) == ({}, ["one"], "50")
+
+
+async def test_a_grant_ends_when_its_outcome_stays_open_no_longer(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.publish("one")
+        await trio.sleep(0.1)
+        rig.unknown_executions.send((UnknownExecution(PlanId("one"), Symbol("BTCUSDT"), EPOCH_MS, 1000.0),))
+        await trio.sleep(100)
+        rig.unknown_executions.send(())
+        await trio.sleep(92)
+        assert (rig.reserved(), rig.window()) == ({}, [])
+
+
+async def test_a_fill_counts_until_a_snapshot_has_all_results(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.publish("one")
+        await trio.sleep(0.1)
+        entry = EntryId(rig.result("one"))
+        rig.results.arrive(Symbol("BTCUSDT"), entry, rig.clock.now().earlier_by(-3))
+        await trio.sleep(2.5)
+        assert set(rig.reserved()) == {"one"}
+        rig.results.finish(Symbol("BTCUSDT"), entry)
+        await trio.sleep(1.5)
+        assert rig.reserved() == {}
+
+
+async def test_a_fill_of_a_symbol_that_trades_no_longer_ends_within_the_hour(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.publish("one")
+        await trio.sleep(0.1)
+        rig.results.arrive(Symbol("BTCUSDT"), EntryId("9-0"), rig.clock.now().earlier_by(-9_000))
+        rig.result("one")
+        rules = rig.symbol_rules.value
+        assert rules is not None
+        rig.symbol_rules.send({name: each for name, each in rules.items() if name != "BTCUSDT"})
+        await trio.sleep(3_500)
+        assert set(rig.reserved()) == {"one"}
+        lease = rig.lease.value
+        assert lease is not None
+        await rig.store.hold_lease("me", lease.fence, 3_600_000)
+        await trio.sleep(110)
+        assert rig.reserved() == {}
 
 
 async def test_a_permit_that_another_executor_has_consumed_keeps_its_grant(rig: GovernorRig) -> None:

@@ -247,7 +247,7 @@ def test_what_is_lost_while_no_process_was_there_may_be_a_withdrawal() -> None:
     book.wallet_changed("USDT", D(700), D(-200), "WITHDRAW")  # shown by that read
     view = book.view(MORNING_MS)
     assert view is not None
-    assert (view.equity, view.peak, view.missed) == (700, 1000 - 200, 100)
+    assert [view.equity, view.peak, view.missed] == [700, 1000 - 200, 100]
 
 
 def test_a_transfer_behind_a_read_belongs_to_it() -> None:
@@ -255,7 +255,7 @@ def test_a_transfer_behind_a_read_belongs_to_it() -> None:
     book.wallet_changed("USDT", D(700), D(-300), "WITHDRAW")
     view = book.view(MORNING_MS)
     assert view is not None
-    assert (view.equity, view.read) == (700, 700)
+    assert [view.equity, view.read] == [700, 700]
 
 
 def test_the_peak_keeps_its_time_while_it_is_only_reached() -> None:
