@@ -141,6 +141,10 @@ class ResolvingNetwork:
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Try the host's addresses in turn. Raises httpcore's errors."""
         host = request.url.host.decode()
+        trace = request.extensions.get("trace")
+        if trace is not None:
+            # As httpcore reports what it does before the first byte.
+            await trace("connection.look_up.started", {})
         try:
             addresses = await self._names.addresses(host)
         except OSError as error:
