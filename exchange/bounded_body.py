@@ -1,13 +1,13 @@
 """Reader of HTTP bodies with a limit on the decoded size.
 
-httpx reads and decompresses whole answers at once: a gzip answer of 200 KB can become 200 MB.
+Decompressed at once, a gzip answer of 200 KB can become 200 MB.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterable, Mapping
 
-import httpx
 import trio
 
 #: The largest real answer (exchangeInfo) has 1 to 2 MB.
@@ -23,19 +23,16 @@ class UnreadableBodyError(Exception):
     """Body is larger than the limit, cut, or encoded in a way that was not requested."""
 
 
-async def read_body(response: httpx.Response, limit: int) -> bytes:
-    """Return the decoded body of a streamed response. Raises UnreadableBodyError and httpx errors.
+async def read_body(headers: Mapping[str, str], stream: AsyncIterable[bytes], limit: int) -> bytes:
+    """Return the decoded body of a streamed answer. Raises UnreadableBodyError and httpcore's errors.
 
     At most `limit` bytes and one step of 64 KB are held; other tasks run after each step.
     """
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip"):
         raise UnreadableBodyError(f"content encoding {encoding[:20]!r}")
     gzip = zlib.decompressobj(_GZIP_WINDOW) if encoding == "gzip" else None
     body = bytearray()
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("the response was not opened by an asynchronous client")
     async for chunk in stream:
         if gzip is None:
             body += chunk

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
-import httpx
+import httpcore
 import trio
 
 _PATIENCE_SEC = 10.0
@@ -21,8 +21,6 @@ _FRESH_SEC = 60.0
 _SLOW_SEC = 1.0
 #: Longest connecting to an address while there is another one to try (seconds).
 _CONNECT_SEC = 1.5
-#: Limits on connections that httpx has where none are given.
-USUAL_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 @asynccontextmanager
@@ -133,50 +131,55 @@ async def open_socket(names: NameResolver, host: str, port: int) -> trio.SocketS
         raise
 
 
-class ResolvingTransport(httpx.AsyncBaseTransport):
-    """httpx transport to looked-up addresses; `Host` header and TLS certificate check keep the name."""
+class ResolvingNetwork:
+    """Carrier of requests to looked-up addresses; `Host` header and TLS certificate check keep the name."""
 
-    def __init__(self, names: NameResolver, limits: httpx.Limits = USUAL_LIMITS) -> None:
+    def __init__(self, names: NameResolver, pool: httpcore.AsyncConnectionPool) -> None:
         self._names = names
-        self._sockets = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
+        self._pool = pool
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Try the host's addresses in turn. Raises httpx errors."""
-        host = request.url.host
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Try the host's addresses in turn. Raises httpcore's errors."""
+        host = request.url.host.decode()
+        trace = request.extensions.get("trace")
+        if trace is not None:
+            # As httpcore reports what it does before the first byte.
+            await trace("connection.look_up.started", {})
         try:
             addresses = await self._names.addresses(host)
         except OSError as error:
-            raise httpx.ConnectError(f"name lookup: {error}", request=request) from None
+            raise httpcore.ConnectError(f"name lookup: {error}") from None
         for address in addresses[:-1]:
             try:
                 return await self._send(request, host, address, _CONNECT_SEC)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return await self._send(request, host, addresses[-1], None)
 
     async def aclose(self) -> None:
-        await self._sockets.aclose()
+        """Close the connections."""
+        await self._pool.aclose()
 
     async def _send(
-        self, request: httpx.Request, host: str, address: str, connect_sec: float | None
-    ) -> httpx.Response:
-        extensions = {**request.extensions}
-        if request.url.scheme == "https" and address != host:
+        self, request: httpcore.Request, host: str, address: str, connect_sec: float | None
+    ) -> httpcore.Response:
+        url, extensions = request.url, {**request.extensions}
+        if url.scheme == b"https" and address != host:
             extensions["sni_hostname"] = host
         if connect_sec is not None:
             extensions["timeout"] = {**extensions.get("timeout", {}), "connect": connect_sec}
         try:
-            return await self._sockets.handle_async_request(
-                httpx.Request(
+            return await self._pool.handle_async_request(
+                httpcore.Request(
                     request.method,
-                    request.url.copy_with(host=address),
+                    httpcore.URL(scheme=url.scheme, host=address.encode(), port=url.port, target=url.target),
                     # These include `Host`, with the name.
                     headers=request.headers,
-                    stream=request.stream,
+                    content=request.stream,
                     extensions=extensions,
                 )
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
             self._names.unreachable(host, address)
             raise
 

@@ -1,13 +1,13 @@
 """Sender of order requests: one HTTP request for each, never a second one.
 
-Neither httpx nor httpcore sends a request again: their `retries` (0 here) are of connecting only (httpx
-documentation, "Transports"), and httpcore's pool changes the connection of a request only before its first
-byte (`ConnectionNotAvailable`, raised by a connection that is busy or closed). Redirects are not followed. An
-idle connection that the exchange has closed is found by the pool before it is used; one that closes while the
-request is on its way fails as a read, and the outcome is unknown.
+httpcore sends no request again: its `retries` (0 here) are of connecting only, and its pool changes the
+connection of a request only before its first byte (`ConnectionNotAvailable`, raised by a connection that is
+busy or closed). Redirects are not followed. An idle connection that the exchange has closed is found by the
+pool before it is used; one that closes while the request is on its way fails as a read, and the outcome is
+unknown.
 
-The extension `trace` of httpx reports each step of httpcore. The step before the first byte is where the
-deadline and the ban are checked last; what fails while connecting has sent nothing.
+The extension `trace` reports each step of httpcore. The step before the first byte is where the deadline and
+the ban are checked last; what fails while connecting has sent nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-import httpx
+import httpcore
 import trio
 
 from brain.execution.answers import order_outcome
@@ -28,6 +28,7 @@ from clock import Clock
 from exchange.bounded_body import UnreadableBodyError
 from exchange.endpoints import NEW_ORDER, PING, Endpoint
 from exchange.errors import BudgetExhausted, RateLimited
+from exchange.http_client import HTTP_ERRORS, HttpClient, HttpNetwork, Response
 from exchange.names import NameResolver
 from exchange.order_counts import OrderCounts
 from exchange.orders_wire import read_order
@@ -35,13 +36,12 @@ from exchange.protocol import Priority
 from exchange.refusals import OK, error_code, read_ban
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
-from exchange.transport import Response, answer_body, open_client
 from exchange.weight_budget import WeightBudget
 
-#: An idle connection is used for so long, which is less than the 60 s after which gateways close one.
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+#: An idle connection is kept for so long (seconds), which is less than the 60 after which gateways close one.
+_IDLE_SEC = 30.0
 _TOO_MANY_ORDERS = -1015
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_CONNECTED = (httpcore.ConnectError, httpcore.ConnectTimeout)
 
 
 class OrderSender:
@@ -58,7 +58,7 @@ class OrderSender:
         server_time: ServerTime,
         metrics: DropOldest[MetricEvent],
         timeout_sec: float,
-        network: httpx.AsyncBaseTransport | None = None,
+        network: HttpNetwork | None = None,
         names: NameResolver | None = None,
     ) -> None:
         """Take what `Transport` takes, and the counts that answers show."""
@@ -69,7 +69,14 @@ class OrderSender:
         self._server_time = server_time
         self._metrics = metrics
         self._timeout_sec = timeout_sec
-        self._client = open_client(base_url, signer, timeout_sec, network, names, _LIMITS)
+        self._client = HttpClient(
+            base_url,
+            signer.headers,
+            timeout_sec=timeout_sec,
+            idle_sec=_IDLE_SEC,
+            network=network,
+            names=names,
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -101,10 +108,9 @@ class OrderSender:
         departure = _Departure(lambda: self._why_not(request))
         try:
             with trio.fail_after(self._timeout_sec):
-                async with self._client.stream(
-                    NEW_ORDER.method, f"{NEW_ORDER.path}?{query}", extensions={"trace": departure.trace}
-                ) as response:
-                    return Response(response.status_code, response.headers, await answer_body(response))
+                return await self._client.request(
+                    NEW_ORDER.method, f"{NEW_ORDER.path}?{query}", departure.trace
+                )
         except _HeldBackError as error:
             return NotSent(str(error))
         except _NOT_CONNECTED as error:
@@ -114,16 +120,15 @@ class OrderSender:
             return NotSent("connect") if departure.is_connecting else Unknown(why)
         except UnreadableBodyError as error:
             return Unknown(f"unreadable answer: {error}")
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except HTTP_ERRORS as error:
             # The library's own text may contain the address.
             return Unknown(type(error).__name__)
 
     async def _exchange_ping(self) -> Response | Unknown:
         try:
             with trio.fail_after(self._timeout_sec):
-                async with self._client.stream(PING.method, PING.path) as response:
-                    return Response(response.status_code, response.headers, await answer_body(response))
-        except (trio.TooSlowError, UnreadableBodyError, httpx.HTTPError, httpx.StreamError) as error:
+                return await self._client.request(PING.method, PING.path)
+        except (trio.TooSlowError, UnreadableBodyError, *HTTP_ERRORS) as error:
             return Unknown(type(error).__name__)
 
     async def _request(
@@ -156,7 +161,7 @@ class OrderSender:
 
     def _follow(self, answer: Response, sent: Moment) -> None:
         if answer.used_weight is not None:
-            self._budget.used_by_address(answer.used_weight)
+            self._budget.used_by_address(answer.used_weight, sent)
         self._counts.answered(sent, answer.headers)
         if answer.status != OK and error_code(answer.body) == _TOO_MANY_ORDERS:
             self._counts.refused()

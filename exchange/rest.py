@@ -9,7 +9,6 @@ from functools import partial
 from random import Random
 from typing import Self
 
-import httpx
 import msgspec
 import trio
 
@@ -23,6 +22,7 @@ from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
 from exchange.errors import EndpointGone, ExchangeError, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
+from exchange.http_client import HttpNetwork
 from exchange.key_refusal import KeyInquiry
 from exchange.names import NameResolver
 from exchange.order_counts import OrderCounts
@@ -61,13 +61,13 @@ class BinanceRest:
         rng: Random,
         timeout_sec: float = 5.0,
         ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
-        network: httpx.AsyncBaseTransport | None = None,
+        network: HttpNetwork | None = None,
         names: NameResolver | None = None,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         """Take the `server_time` that `budget` uses, too, for the exchange's minutes.
 
-        `network`, `names`: see `Transport`. `notice` gets each text for an operator once. `api_secret`: see
+        `network`, `names`: see `HttpClient`. `notice` gets each text for an operator once. `api_secret`: see
         `Signer`. `ask_wallet` reads the key's permissions when the key is refused."""
         self._clock = clock
         self.exchange_ms = server_time.exchange_ms

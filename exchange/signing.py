@@ -53,8 +53,14 @@ class Signer:
 
 def _signature_by(secret: str) -> tuple[str, Callable[[bytes], str]]:
     if not secret.lstrip().startswith(_PEM_BEGINS):
-        key = secret.encode()
-        return "HMAC", lambda payload: hmac.new(key, payload, hashlib.sha256).hexdigest()
+        keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+
+        def sign(payload: bytes) -> str:
+            signing = keyed.copy()
+            signing.update(payload)
+            return signing.hexdigest()
+
+        return "HMAC", sign
     private = load_pem_private_key(secret.encode(), password=None)
     if isinstance(private, Ed25519PrivateKey):
         return "Ed25519", lambda payload: base64.b64encode(private.sign(payload)).decode()

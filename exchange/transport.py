@@ -5,7 +5,9 @@ Nothing is retried here. No error raised here contains an address, a signature o
 
 from __future__ import annotations
 
-import httpx
+from urllib.parse import urlencode
+
+import httpcore
 import msgspec
 import trio
 
@@ -13,13 +15,7 @@ from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent, SetGauge
 from clock import Clock
 from exchange import wire
-from exchange.bounded_body import (
-    ACCEPT_ENCODING,
-    LARGEST_ANSWER_BYTES,
-    LARGEST_ERROR_BYTES,
-    UnreadableBodyError,
-    read_body,
-)
+from exchange.bounded_body import UnreadableBodyError
 from exchange.endpoints import Endpoint
 from exchange.errors import (
     ExchangeError,
@@ -28,18 +24,17 @@ from exchange.errors import (
     RateLimited,
     TemporarilyRefused,
 )
-from exchange.names import USUAL_LIMITS, NameResolver, ResolvingTransport
+from exchange.http_client import HTTP_ERRORS, HttpClient, HttpNetwork, Response
+from exchange.names import NameResolver
 from exchange.protocol import Priority
 from exchange.refusals import LATER_PAUSES, OK, read_ban, read_error, read_later
 from exchange.request_gate import RequestGate
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
 from exchange.weight_budget import WeightBudget
-from exchange.wire_logs import keep_addresses_out_of_logs
 
-_CONNECT_SEC = 3.0
-_ERROR_BODY_SEC = 1.0
-_USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
+#: An idle connection is kept for so long (seconds).
+_IDLE_SEC = 5.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -67,12 +62,13 @@ class Transport:
         server_time: ServerTime,
         metrics: DropOldest[MetricEvent],
         timeout_sec: float,
-        network: httpx.AsyncBaseTransport | None = None,
+        network: HttpNetwork | None = None,
         names: NameResolver | None = None,
     ) -> None:
         """Take `timeout_sec` for a whole request, from connecting to the last byte of the answer.
-        `network` carries requests where that is not to be sockets; `names` looks up the host's addresses,
-        None: each connection by itself."""
+
+        `network`, `names`: see `HttpClient`.
+        """
         self._signer = signer
         self._clock = clock
         self._budget = budget
@@ -80,7 +76,14 @@ class Transport:
         self._metrics = metrics
         self._timeout_sec = timeout_sec
         self._gates: dict[str, RequestGate] = {}
-        self._client = open_client(base_url, signer, timeout_sec, network, names)
+        self._client = HttpClient(
+            base_url,
+            signer.headers,
+            timeout_sec=timeout_sec,
+            idle_sec=_IDLE_SEC,
+            network=network,
+            names=names,
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -109,7 +112,7 @@ class Transport:
                 gate.unanswered(sent)
             self._metrics.send(Count("p33_rest_requests_total", (endpoint.name, status)))
         received = self._clock.now()
-        self._follow_weight(response)
+        self._follow_weight(response, sent)
         refusal = self._refusal(endpoint, response, sent, received)
         if refusal is None or isinstance(refusal, ExchangeRejected):
             self._budget.answered(sent)
@@ -122,23 +125,22 @@ class Transport:
         if endpoint.signed:
             query = self._signer.signed_query(params, self._server_time.exchange_ms(sent))
         else:
-            query = str(httpx.QueryParams(params))
+            query = urlencode(params)
         url = f"{endpoint.path}?{query}" if query else endpoint.path
         try:
             with trio.fail_after(self._timeout_sec):
-                async with self._client.stream(endpoint.method, url) as response:
-                    return Response(response.status_code, response.headers, await answer_body(response))
-        except (trio.TooSlowError, httpx.TimeoutException):
+                return await self._client.request(endpoint.method, url)
+        except (trio.TooSlowError, httpcore.TimeoutException):
             raise ExchangeUnavailable(f"{endpoint.name}: no answer within {self._timeout_sec:g} s") from None
         except UnreadableBodyError as error:
             raise ExchangeUnavailable(f"{endpoint.name}: unreadable answer: {error}") from None
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except HTTP_ERRORS as error:
             # The library's own text may contain the address.
             raise ExchangeUnavailable(f"{endpoint.name}: {type(error).__name__}") from None
 
-    def _follow_weight(self, response: Response) -> None:
+    def _follow_weight(self, response: Response, sent: Moment) -> None:
         if response.used_weight is not None:
-            self._budget.used_by_address(response.used_weight)
+            self._budget.used_by_address(response.used_weight, sent)
         self._metrics.send(SetGauge("p33_request_weight_used", self._budget.own_used))
 
     def _refusal(
@@ -154,50 +156,3 @@ class Transport:
             gate = self._gates.setdefault(endpoint.key, RequestGate())
             return TemporarilyRefused(gate.refused(sent, received, later, LATER_PAUSES), later)
         return None if status == OK else read_error(status, body)
-
-
-class Response(msgspec.Struct, frozen=True):
-    """Answer of any status."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-    @property
-    def used_weight(self) -> int | None:
-        """Return the weight used by this address in the exchange's current minute, if the answer has it."""
-        return wire.header_count(self.headers.get(_USED_WEIGHT, ""))
-
-
-def open_client(
-    base_url: str,
-    signer: Signer,
-    timeout_sec: float,
-    network: httpx.AsyncBaseTransport | None,
-    names: NameResolver | None,
-    limits: httpx.Limits = USUAL_LIMITS,
-) -> httpx.AsyncClient:
-    """Return an HTTP client with connections of its own; see `Transport`."""
-    keep_addresses_out_of_logs()
-    if network is None and names is not None:
-        network = ResolvingTransport(names, limits)
-    return httpx.AsyncClient(
-        base_url=base_url,
-        headers={**signer.headers, "Accept-Encoding": ACCEPT_ENCODING},
-        timeout=httpx.Timeout(timeout_sec, connect=min(_CONNECT_SEC, timeout_sec)),
-        trust_env=False,
-        transport=network,
-        limits=limits,
-    )
-
-
-async def answer_body(response: httpx.Response) -> bytes:
-    """Return the body; of an error, the part received within 1 s, empty where it is unreadable."""
-    if response.status_code == OK:
-        return await read_body(response, LARGEST_ANSWER_BYTES)
-    with trio.move_on_after(_ERROR_BODY_SEC):
-        try:
-            return await read_body(response, LARGEST_ERROR_BYTES)
-        except (UnreadableBodyError, httpx.HTTPError, httpx.StreamError):
-            pass
-    return b""

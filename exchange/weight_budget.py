@@ -19,6 +19,7 @@ from exchange.refusals import LONGEST_BAN_SEC, Ban
 from exchange.request_gate import RequestGate
 
 _WINDOW_SEC = 60.0
+_MINUTE_MS = 60_000
 
 #: Part of a limit that each priority may fill: decisions have 12 % more than periodic reads, a refresh after
 #: a lost stream 5 % more; the last 3 % are for the listen key, without which there is no stream.
@@ -146,11 +147,15 @@ class WeightBudget:
         self._address_used += weight
         return now
 
-    def used_by_address(self, used: int) -> None:
-        """Record the weight used in the exchange's current minute, by an answer."""
+    def used_by_address(self, used: int, sent: Moment) -> None:
+        """Record the weight used in the exchange's current minute, by the answer to a request sent at `sent`.
+
+        An answer from over the end of a minute may have the count of either, and is left alone.
+        """
         self._forget(self._clock.now())
-        # Never below the known count: an answer that arrives late has an older one.
-        self._address_used = max(self._address_used, used)
+        if self._exchange_ms(sent) // _MINUTE_MS == self._address_minute:
+            # Never below the known count: an answer that arrives late has an older one.
+            self._address_used = max(self._address_used, used)
 
     def ban(self, seconds: float, why: str = "the exchange answered 429 or 418") -> Moment:
         """Ban all requests for so long (seconds). Returns the end of the ban."""
@@ -185,11 +190,12 @@ class WeightBudget:
         return until
 
     def _forget(self, now: Moment) -> None:
-        while self._sent and self._sent[0][0] <= now.monotonic_sec - _WINDOW_SEC:
+        # As `_room_in_sec` has it: rounded otherwise, a request could wait for this very moment.
+        while self._sent and self._sent[0][0] + _WINDOW_SEC <= now.monotonic_sec:
             _, weight, priority = self._sent.popleft()
             self._own_used -= weight
             self._periodic_used -= weight if priority in _PERIODIC else 0
-        minute = self._exchange_ms(now) // 60_000
+        minute = self._exchange_ms(now) // _MINUTE_MS
         if minute != self._address_minute:
             self._address_minute = minute
             self._address_used = 0
@@ -220,7 +226,7 @@ class WeightBudget:
         return _WINDOW_SEC
 
     def _minute_ends_in_sec(self, now: Moment) -> float:
-        return 60 - self._exchange_ms(now) % 60_000 / 1000
+        return 60 - self._exchange_ms(now) % _MINUTE_MS / 1000
 
 
 def _later(moment: Moment, seconds: float) -> Moment:

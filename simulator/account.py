@@ -23,7 +23,7 @@ from simulator.orders import Fill, LimitOrder, NewOrder, Order
 from simulator.positions import Position
 from simulator.private_streams import PrivateStreams, host_epoch_ms
 from simulator.request_log import RequestLog
-from simulator.symbols import Symbol, load_symbols, new_symbol
+from simulator.symbols import ContractType, Symbol, load_symbols, new_symbol
 from simulator.weights import RequestWeights
 
 MAKER_COMMISSION, TAKER_COMMISSION = Decimal("0.0002"), Decimal("0.0005")
@@ -271,12 +271,31 @@ class Account(PrivateStreams):
         self.wallet_balance = self._first_wallet_balance
         self.version += 1
 
-    def list_symbol(self, name: str, *, step_size: Decimal, tick_size: Decimal, first_price: Decimal) -> None:
-        """List another perpetual contract while running. ``ValueError`` if listed, or not above 0."""
-        symbol = new_symbol(name, step_size=step_size, tick_size=tick_size, first_price=first_price)
+    def list_symbol(
+        self,
+        name: str,
+        *,
+        step_size: Decimal,
+        tick_size: Decimal,
+        first_price: Decimal,
+        contract_type: ContractType = "PERPETUAL",
+    ) -> None:
+        """List another contract while running. ``ValueError`` if listed, or not above 0."""
+        symbol = new_symbol(
+            name,
+            step_size=step_size,
+            tick_size=tick_size,
+            first_price=first_price,
+            contract_type=contract_type,
+        )
         self.listing.add(symbol)
         self.mark_prices.add(symbol)
         self.version += 1
+
+    def announce_end(self, name: str, end_ms: int) -> None:
+        """Announce when trading of a symbol ends (the exchange's clock); then its status is ``SETTLING``."""
+        self.listing.set_end(name, end_ms)
+        self.due.add(end_ms - self.faults.clock_skew_ms, lambda: self.listing.end_trading(name, end_ms))
 
     def change_step_size(self, name: str, step_size: Decimal) -> None:
         """Change a listed symbol's step size (and least quantity); amounts are shown in the new one."""

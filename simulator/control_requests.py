@@ -9,8 +9,10 @@ import msgspec
 
 from simulator.external_events import BalanceReason, Cause
 from simulator.history import PositionSide
+from simulator.listing import NEVER_MS, SETTLING
 from simulator.orders import UnfilledEnd
 from simulator.subscription import Face
+from simulator.symbols import ContractType
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +35,12 @@ class SetPositionMode(_Body, frozen=True):
 
 class Delist(_Body, frozen=True):
     symbol: str
-    status: str = "SETTLING"
+    status: str = SETTLING
+
+
+class AnnounceEnd(_Body, frozen=True):
+    symbol: str
+    end_ms: int = NEVER_MS
 
 
 class SetMarkPrice(_Body, frozen=True):
@@ -82,6 +89,7 @@ class ChangeListing(_Body, frozen=True):
     step_size: Decimal
     tick_size: Decimal = Decimal("0.01")
     first_price: Decimal = Decimal(100)
+    contract_type: ContractType = "PERPETUAL"
 
 
 class SetPortfolioMargin(_Body, frozen=True):

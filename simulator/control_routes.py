@@ -41,6 +41,7 @@ def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[R
         ("GET", "/history", control.history),
         ("GET", "/requests", control.requests),
         ("POST", "/delist", _given(asked.Delist, control.delist)),
+        ("POST", "/end", _given(asked.AnnounceEnd, control.announce_end)),
         ("POST", "/mark-price", _given(asked.SetMarkPrice, control.set_mark_price)),
         ("POST", "/leverage", _given(asked.SetLeverage, control.set_leverage)),
         ("POST", "/balance", _given(asked.ChangeBalance, control.change_balance)),
@@ -162,6 +163,10 @@ class _Control:
         else:
             self._exchange.listing.set_status(change.symbol, change.status)
 
+    async def announce_end(self, announced: asked.AnnounceEnd) -> None:
+        """Announce the end of a symbol's trading; without a moment, take the announcement back."""
+        self._exchange.announce_end(announced.symbol, announced.end_ms)
+
     async def set_mark_price(self, change: asked.SetMarkPrice) -> Any:
         self._exchange.symbol(change.symbol)
         self._exchange.mark_prices.set_price(change.symbol, change.price, hold=change.hold)
@@ -249,7 +254,7 @@ class _Control:
         self._exchange.rewind_position(to.symbol, leg, to.amount, to.update_time_ms)
 
     async def change_listing(self, change: asked.ChangeListing) -> None:
-        """Change the step size of a listed symbol, or list a new one (whose tick size and price count)."""
+        """Change the step size of a listed symbol, or list a new one (of which the other fields count)."""
         if change.symbol in self._exchange.listing.symbols:
             self._exchange.change_step_size(change.symbol, change.step_size)
         else:
@@ -258,6 +263,7 @@ class _Control:
                 step_size=change.step_size,
                 tick_size=change.tick_size,
                 first_price=change.first_price,
+                contract_type=change.contract_type,
             )
 
     async def set_portfolio_margin(self, change: asked.SetPortfolioMargin) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import trio
 from trio import socket as trio_socket
 
+from simulator.arrival_times import note_arrivals, receive_with_time
+
 
 class FaultySocket(trio.abc.HalfCloseableStream):
     """A socket stream with three extra verbs: ``freeze``/``thaw``, ``reset`` and ``cut_body_after``."""
@@ -22,6 +24,9 @@ class FaultySocket(trio.abc.HalfCloseableStream):
         self._thawed.set()
         self._body_bytes_left: int | None = None
         self._head_sent = False
+        note_arrivals(stream)
+        #: When the bytes that were read last had arrived, by this host's clock (epoch ms).
+        self.arrived_ms = 0.0
         #: Called with the bytes that were read, from when it is set.
         self.on_read: Callable[[bytes], None] | None = None
         try:
@@ -81,12 +86,12 @@ class FaultySocket(trio.abc.HalfCloseableStream):
         await self._thawed.wait()
         await self._stream.wait_send_all_might_not_block()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await self._thawed.wait()
-        data = await self._stream.receive_some(max_bytes)
+        data, self.arrived_ms = await receive_with_time(self._stream, max_bytes)
         await self._thawed.wait()
         if self.on_read is not None:
-            self.on_read(bytes(data))
+            self.on_read(data)
         return data
 
     async def send_eof(self) -> None:

@@ -1,4 +1,4 @@
-"""The symbols that the exchange lists, with their status."""
+"""The symbols that the exchange lists, with their status and the end of their trading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import msgspec
 from simulator import errors
 from simulator.symbols import Symbol
 
-TRADING = "TRADING"
+TRADING, SETTLING = "TRADING", "SETTLING"
+#: The ``deliveryDate`` of a perpetual contract without an announced end: the year 2100.
+NEVER_MS = 4_133_404_800_000
 
 
 class Listing:
@@ -20,6 +22,7 @@ class Listing:
         self.version = 0
         self.symbols: dict[str, Symbol] = dict(symbols)
         self._statuses: dict[str, str] = dict.fromkeys(symbols, TRADING)
+        self._ends_ms: dict[str, int] = {}
 
     def symbol(self, name: str) -> Symbol:
         """Look up a symbol; ``ApiError`` -1121 for one that is not listed."""
@@ -37,6 +40,22 @@ class Listing:
         self.symbol(name)
         self._statuses[name] = status
         self.version += 1
+
+    def end_ms(self, name: str) -> int:
+        """Return ``deliveryDate``: when its trading ends, by the exchange's clock."""
+        self.symbol(name)
+        return self._ends_ms.get(name, NEVER_MS)
+
+    def set_end(self, name: str, end_ms: int) -> None:
+        """Announce another end of trading; ``NEVER_MS`` takes it back. The status stays as it is."""
+        self.symbol(name)
+        self._ends_ms[name] = end_ms
+        self.version += 1
+
+    def end_trading(self, name: str, end_ms: int) -> None:
+        """Let trading end that was announced for that moment; another end since, or a removal, stands."""
+        if name in self.symbols and self.end_ms(name) == end_ms:
+            self.set_status(name, SETTLING)
 
     def add(self, symbol: Symbol) -> None:
         """List another symbol, which trades. ``ValueError`` if one of that name is listed."""

@@ -18,7 +18,6 @@ from simulator.symbols import MAX_PRICE_IN_TICKS, MULTIPLIER_DOWN, MULTIPLIER_UP
 
 _FUNDING_INTERVAL_MS = 8 * 3600 * 1000
 _DAY_MS = 24 * 3600 * 1000
-_NEVER_MS = 4_133_404_800_000
 _ONBOARD_MS = 1_569_398_400_000
 #: ``st`` of a mark price: the market that the contract belongs to.
 _USD_M, _COIN_M = 1, 2
@@ -64,7 +63,7 @@ class ExchangeInfo:
     def _rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         listing = self._exchange.listing
         for name, symbol in listing.symbols.items():
-            yield name, _listed_symbol(symbol, listing.status(name))
+            yield name, _listed_symbol(symbol, listing.status(name), listing.end_ms(name))
 
 
 def _rate_limits(exchange: SimulatedExchange) -> list[dict[str, Any]]:
@@ -80,13 +79,13 @@ def _rate_limits(exchange: SimulatedExchange) -> list[dict[str, Any]]:
     ]
 
 
-def _listed_symbol(symbol: Symbol, status: str) -> dict[str, Any]:
+def _listed_symbol(symbol: Symbol, status: str, end_ms: int) -> dict[str, Any]:
     tick, step = plain(symbol.tick_size), plain(symbol.step_size)
     return {
         "symbol": symbol.name,
-        "pair": symbol.name,
-        "contractType": "PERPETUAL",
-        "deliveryDate": _NEVER_MS,
+        "pair": symbol.pair,
+        "contractType": symbol.contract_type,
+        "deliveryDate": end_ms,
         "onboardDate": _ONBOARD_MS,
         "status": status,
         "maintMarginPercent": "2.5000",

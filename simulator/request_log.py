@@ -11,6 +11,7 @@ class RequestRecord:
     """One REST request. ``status`` is 0 while (or because) no answer was sent.
 
     ``wall_time_ms`` is when it arrived, by this host's clock; ``query`` is without its signature.
+    ``on_socket_ms`` is when its last bytes were on the socket, before any was read; 0: not known.
     """
 
     wall_time_ms: int
@@ -19,6 +20,7 @@ class RequestRecord:
     query: str
     weight: int = 0
     status: int = 0
+    on_socket_ms: float = 0.0
 
 
 class RequestLog:

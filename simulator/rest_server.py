@@ -63,6 +63,8 @@ class FuturesRest:
             api_key=asked.headers.get("x-mbx-apikey"),
         )
         record = RequestRecord(self._exchange.host_ms(), request.method, request.path, unsigned(query))
+        if (carrier := self._socket_of(scope)) is not None:
+            record.on_socket_ms = carrier.arrived_ms
         self._exchange.requests.arrived(record)
         fault = self._dice.rest_fault(request.method, request.path)
         before_ms, after_ms = self._dice.rest_latency_ms()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 from hashlib import sha256
 from importlib.resources import files
+from typing import Literal
 
 import msgspec
 
@@ -23,9 +24,14 @@ _FAMILIAR_PRICES = {"BTCUSDT": "65000", "ETHUSDT": "3200", "BNBUSDT": "600", "SO
 _LEAST_QUOTE_VOLUME = Decimal(1_000_000)
 _QUOTE_ASSETS = ("USDT", "USDC", "BUSD", "BTC")
 
+ContractType = Literal["PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIFI_PERPETUAL"]
+
 
 class Symbol(msgspec.Struct, frozen=True, kw_only=True):
-    """One perpetual contract. Quantities in contracts of the base asset, prices in the quote asset."""
+    """One contract. Quantities in contracts of the base asset, prices in the quote asset.
+
+    ``pair`` is the name without the date that a quarterly contract has behind it.
+    """
 
     name: str
     base_asset: str
@@ -38,6 +44,11 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal
     first_price: Decimal
     quote_volume: Decimal
+    contract_type: ContractType = "PERPETUAL"
+
+    @property
+    def pair(self) -> str:
+        return self.name.partition("_")[0]
 
     @property
     def quantity_precision(self) -> int:
@@ -73,16 +84,18 @@ def new_symbol(
     tick_size: Decimal,
     first_price: Decimal,
     quote_volume: Decimal = _LEAST_QUOTE_VOLUME,
+    contract_type: ContractType = "PERPETUAL",
 ) -> Symbol:
     """Build a contract with limits derived from sizes and price. ``ValueError`` unless all are above 0."""
     if min(step_size, tick_size, first_price) <= 0:
         raise ValueError(f"{name}: step size, tick size and price must be above 0")
-    quote_asset = next((asset for asset in _QUOTE_ASSETS if name.endswith(asset)), "USDT")
+    pair = name.partition("_")[0]
+    quote_asset = next((asset for asset in _QUOTE_ASSETS if pair.endswith(asset)), "USDT")
     affordable = (_MAX_MARKET_NOTIONAL / first_price).quantize(step_size, rounding=ROUND_DOWN)
     market_max_qty = max(affordable, 1000 * step_size)
     return Symbol(
         name=name,
-        base_asset=name.removesuffix(quote_asset),
+        base_asset=pair.removesuffix(quote_asset),
         quote_asset=quote_asset,
         step_size=step_size,
         tick_size=tick_size,
@@ -92,6 +105,7 @@ def new_symbol(
         min_notional=MIN_NOTIONAL,
         first_price=first_price,
         quote_volume=quote_volume,
+        contract_type=contract_type,
     )
 
 

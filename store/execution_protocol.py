@@ -31,7 +31,7 @@ class PermitChanges(Protocol):
         """Wait for the next change; return the plan ids whose permit or block was written or deleted.
 
         Other texts may be among them. Empty: any may have changed (the server was emptied). Raises
-        StoreUnavailableError when the connection is lost, as it is after a cancelled call.
+        StoreUnavailableError when the connection is lost.
         """
 
 
@@ -122,7 +122,10 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
     async def publish_dry_run(
         self, fence: FencingToken, stream: str, entry_id: EntryId, fields: Sequence[str]
     ) -> None:
-        """Append to `executor.dry_run`, and acknowledge the plan's entry in the group of `dry_runs`."""
+        """Append to `executor.dry_run`, and acknowledge the plan's entry in the group of `dry_runs`.
+
+        Nothing is appended for an entry that is acknowledged already.
+        """
 
     async def write_counts(self, fence: FencingToken, counts: Mapping[str, int]) -> None:
         """Add to the counts of `metrics:intent_executor`."""

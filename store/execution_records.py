@@ -65,11 +65,13 @@ class BeginReply(NamedTuple):
 
     `exists` (a record of this plan or of its order, or the gate's mark), `expired`, `late`, `changed` (a
     permit), `too_old`, `from_the_future`, `hold`, `switched` (a switch).
-    `value` is an age (ms) or the consumer.
+    `value` is an age (ms) or the consumer. `permit`: place among the permits of the one that is too old, or
+    from the future.
     """
 
     verdict: str
     value: str = ""
+    permit: int = 0
 
 
 class OrderProgress(msgspec.Struct, frozen=True, kw_only=True):

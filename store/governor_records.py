@@ -14,9 +14,10 @@ from store.execution_records import Switches
 class GovernedAccount(NamedTuple):
     """State of the account, as stored; a value of a wrong type is the text `!`.
 
-    `version` changes with each change of the Governor's own keys; empty: there is none. `reserved`: the JSON
-    of each live grant. `frozen`: whether `churn:global_freeze` exists. `guards`: the texts of
-    `risk:guard_active:<TYPE>` in the order of `GUARDS`. `disarmed`: today's mark of an auto-disarm.
+    `version` changes with each change of the Governor's own keys; empty: there is none. `reserved`: the
+    JSON of each live grant, for a key of a wrong type one grant with name and text `!`. `frozen`: whether
+    `churn:global_freeze` exists. `guards`: the texts of `risk:guard_active:<TYPE>` in the order of
+    `GUARDS`. `disarmed`: today's mark of an auto-disarm.
     """
 
     version: str
@@ -30,14 +31,14 @@ class GovernedAccount(NamedTuple):
 class GovernedSymbol(NamedTuple):
     """State of one symbol, as stored; a value of a wrong type is the text `!`.
 
-    `window`: the times (epoch ms, ascending) of its grants in the last hour. `opened`, `reduced`: today's
-    notionals. `entry`, `exit`: n, mean, var and time of the kill score's statistics, for an exit also the
-    time since which its score blocks it. `blacklisted`: whether
+    `window`: the times (epoch ms, ascending) of its grants in the last hour, None for a key of a wrong
+    type. `opened`, `reduced`: today's notionals. `entry`, `exit`: n, mean, var and time of the kill
+    score's statistics, for an exit also the time since which its score blocks it. `blacklisted`: whether
     `churn:blacklist:<symbol>` exists. `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`:
     mode, target_usd, confidence, timestamp; `efficiency`: efficiency_score, confidence, ts.
     """
 
-    window: tuple[int, ...]
+    window: tuple[int, ...] | None
     opened: bytes | None
     reduced: bytes | None
     last_exec: bytes | None

@@ -92,10 +92,10 @@ def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes])
     )
 
 
-def read_symbol(texts: Texts, window: Sequence[int]) -> GovernedSymbol:
+def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
     """Return the symbol of `symbol_texts` and its window."""
     return GovernedSymbol(
-        window=tuple(window),
+        window=None if window is None else tuple(window),
         opened=texts[0],
         reduced=texts[1],
         last_exec=texts[2],
@@ -196,7 +196,7 @@ def _packed_basis(basis: GovernorBasis) -> PackedBasis:
         neighbours=neighbours_texts(basis.account),
         grants=basis.grants,
         of_symbol=symbol_texts(basis.symbol),
-        granted=len(basis.symbol.window),
+        granted=-1 if basis.symbol.window is None else len(basis.symbol.window),
         window_from_ms=basis.window_from_ms,
         date=basis.date,
     )

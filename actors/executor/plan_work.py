@@ -244,7 +244,6 @@ class PlanWork:
             if isinstance(step, LookAgain):
                 return True
             if isinstance(step, Begun):
-                self._reports.granted(answer)
                 self.on_begun(step)
                 return False
             answer = step

@@ -32,7 +32,7 @@ class _Result(msgspec.Struct, frozen=True):
     read: ExecutedResult | RefusedResult
 
 
-class _EarlyResults:
+class EarlyResults:
     """Refusals of executors that came before the plan was granted, as after a denial of P3.3.
 
     They were acknowledged. Only this process knows of them: without it such a grant ends with its time.
@@ -86,7 +86,7 @@ class ResultSettler(StreamConsumer):
         self._changes = changes
         self._errors = errors
         self._life_ms = rules.grant_life_ms
-        self._early = _EarlyResults(self._life_ms)
+        self._early = EarlyResults(self._life_ms)
 
     async def handle(self, batch: Batch) -> None:
         """Settle the batch's results in their order."""

@@ -157,7 +157,7 @@ class GovernorSweep:
         for symbol, stored in self._state.symbols.items():
             if not stored.window and not stored.opened:
                 continue
-            seen = inputs.counts_of(stored.window, stored.opened, None, None, now_ms)
+            seen = inputs.counts_of(stored.window or (), stored.opened, None, None, now_ms)
             if seen.granted_hour or seen.opened_today:
                 found.append(SymbolCounts(symbol, seen.granted_hour, seen.granted_5min, seen.opened_today))
                 if len(found) == _MOST_COUNTS:

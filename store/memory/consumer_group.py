@@ -35,7 +35,8 @@ def note_acknowledged(
     """As in `_acknowledge.lua`: note the highest of acknowledged ids that no pending entry is before."""
     if not entry_ids:
         return
-    stored, known = redis.stream(stream), redis.text(last_id) or b"0-0"
+    stored, known = redis.stream(stream), redis.text(last_id) if redis.kind(last_id) == "string" else None
+    known = known or b"0-0"
     found = None if stored is None else stored.groups.get(group)
     oldest = None if found is None else min(found.pending, default=None)
     for entry_id in entry_ids:

@@ -21,6 +21,7 @@ from store.memory.consumer_group import LONGEST_DEAD, acknowledge_in_order, ackn
 from store.memory.execution_reads import string_at, switches_at
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
+from store.memory.streams import parse_id
 
 LONGEST_RESULTS = LONGEST_AUDIT = 100_000
 LONGEST_DRY_RUN = 10_000
@@ -68,14 +69,14 @@ def _refusal(redis: Keyspace, keys: Keys, executor: ExecutorKeys, begin: OrderBe
         return BeginReply("expired", str(age_ms))
     if now_ms > begin.deadline_ms:
         return BeginReply("late", str(now_ms - begin.deadline_ms))
-    for key, text, created_ms in begin.permits:
+    for number, (key, text, created_ms) in enumerate(begin.permits):
         if string_at(redis, key) != text:
             return BeginReply("changed")
         age_ms = 0 if created_ms is None else now_ms - created_ms
         if age_ms > begin.permit_max_age_ms:
-            return BeginReply("too_old", str(age_ms))
+            return BeginReply("too_old", str(age_ms), number)
         if -age_ms > CLOCK_TOLERANCE_MS:
-            return BeginReply("from_the_future", str(-age_ms))
+            return BeginReply("from_the_future", str(-age_ms), number)
     if not begin.ignores_hold and redis.kind(keys.hold(record.symbol)) != "none":
         return BeginReply("hold")
     return BeginReply("switched") if switches_at(redis, executor) != begin.switches else None
@@ -218,11 +219,14 @@ def append_audit(redis: Keyspace, keys: Keys, fence: FencingToken, fields: Seque
 def publish_dry_run(
     redis: Keyspace, keys: Keys, fence: FencingToken, stream: str, entry_id: EntryId, fields: Sequence[str]
 ) -> None:
-    """Append what would have been done, and acknowledge the plan's entry."""
+    """Append what would have been done, and acknowledge the plan's entry, unless that is done already."""
     check_fence(redis, keys, fence)
     executor = ExecutorKeys(keys)
     redis.stream(executor.dry_run)
-    redis.stream(stream)
+    plans = redis.stream(stream)
+    group = None if plans is None else plans.groups.get(executor.dry_runs.group)
+    if group is not None and parse_id(entry_id) not in group.pending:
+        return
     redis.xadd(executor.dry_run, paired(fields), max_len=LONGEST_DRY_RUN)
     acknowledge_one(redis, stream, entry_id, executor.dry_runs.group)
 

@@ -22,7 +22,7 @@ from store.governor_values import (
 )
 from store.keys import ExecutorKeys, GovernorKeys, Keys
 from store.memory.execution_reads import string_at
-from store.memory.keyspace import Keyspace
+from store.memory.keyspace import Hash, Keyspace, SortedSet
 from store.stored_values import utc_date
 
 
@@ -68,25 +68,40 @@ def _fields_at(redis: Keyspace, key: str, names: Sequence[str]) -> Texts:
 def governor_state(
     redis: Keyspace, keys: Keys, governor: GovernorKeys, symbols: Sequence[Symbol]
 ) -> GovernorState:
-    """As `GovernorStore.governor_state`. Raises WrongTypeError."""
+    """As `GovernorStore.governor_state`."""
     now_ms = redis.now_ms()
     date = utc_date(now_ms)
-    reserved = redis.hash(governor.reserved)
-    windows = {
-        symbol: redis.sorted_set(governor.window(symbol)).scores(now_ms - HOUR_MS, LATEST_MS)
-        for symbol in symbols
-    }
+    reserved = grants_at(redis, governor)
+    windows = {symbol: window_at(redis, governor, symbol) for symbol in symbols}
     return GovernorState(
         now_ms=now_ms,
         account=read_account(
-            own_texts(redis, keys, governor, date), neighbours_texts(redis, keys, governor), reserved
+            own_texts(redis, keys, governor, date),
+            neighbours_texts(redis, keys, governor),
+            {WRONG_TYPE: WRONG_TYPE} if reserved is None else reserved,
         ),
         symbols={
-            symbol: read_symbol(symbol_texts(redis, governor, symbol, date), [int(score) for score in window])
+            symbol: read_symbol(
+                symbol_texts(redis, governor, symbol, date),
+                None
+                if window is None
+                else [int(score) for score in window.scores(now_ms - HOUR_MS, LATEST_MS)],
+            )
             for symbol, window in windows.items()
         },
         heat=string_at(redis, governor.heat),
     )
+
+
+def grants_at(redis: Keyspace, governor: GovernorKeys) -> Hash | None:
+    """Return the live grants; None for a key of a wrong type."""
+    return redis.hash(governor.reserved) if redis.kind(governor.reserved) in ("hash", "none") else None
+
+
+def window_at(redis: Keyspace, governor: GovernorKeys, symbol: str) -> SortedSet | None:
+    """Return a symbol's window; None for a key of a wrong type."""
+    key = governor.window(symbol)
+    return redis.sorted_set(key) if redis.kind(key) in ("zset", "none") else None
 
 
 def stored_equity(redis: Keyspace, governor: GovernorKeys) -> StoredEquity:

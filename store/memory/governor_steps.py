@@ -29,7 +29,7 @@ from store.keys import ExecutorKeys, GovernorKeys, Keys
 from store.memory.consumer_group import LONGEST_DEAD, acknowledge_in_order, acknowledge_one, note_acknowledged
 from store.memory.execution_reads import string_at
 from store.memory.fencing import check_fence
-from store.memory.governor_reads import neighbours_texts, own_texts, symbol_texts
+from store.memory.governor_reads import grants_at, neighbours_texts, own_texts, symbol_texts, window_at
 from store.memory.keyspace import Keyspace, paired
 from store.stored_values import utc_date
 
@@ -47,6 +47,7 @@ class GovernorSteps:
         self._governor = governor
         self._now_ms = redis.now_ms()
         self._date = utc_date(self._now_ms)
+        self._live = 0
 
     def judge_plans(self, judgements: Sequence[GovernorCommit]) -> GovernorReply:
         """As `GovernorStore.judge_plans`. Raises WrongTypeError."""
@@ -54,12 +55,8 @@ class GovernorSteps:
         packed = [packed_judgement(each) for each in judgements]
         for stream in (governor.plans.key, governor.plans.dead, governor.events, governor.audit):
             redis.stream(stream)
-        redis.text(governor.plans.last_id)
-        redis.hash(governor.reserved)
-        for each in packed:
-            redis.text(governor.plan_mark(each.plan_id))
-            if each.symbol:
-                redis.sorted_set(governor.window(each.symbol))
+        grants = grants_at(redis, governor)
+        self._live = 1 if grants is None else len(grants)
         verdicts: list[str] = []
         for each in packed:
             verdicts.append(self._judge(each))
@@ -76,7 +73,7 @@ class GovernorSteps:
     def _judge(self, judgement: PackedJudgement) -> str:
         redis, governor, plans = self._redis, self._governor, self._governor.plans
         mark_key = governor.plan_mark(judgement.plan_id)
-        if redis.kind(mark_key) != "none":
+        if redis.kind(mark_key) == "string":
             acknowledge_one(redis, plans.key, judgement.entry_id, plans.group)
             return "decided"
         if judgement.basis is not None and not self._holds(judgement.symbol, judgement.basis):
@@ -104,13 +101,14 @@ class GovernorSteps:
 
     def _holds(self, symbol: str, basis: PackedBasis) -> bool:
         redis, governor = self._redis, self._governor
-        window = redis.sorted_set(governor.window(symbol))
+        window = window_at(redis, governor, symbol)
+        granted = -1 if window is None else len(window.scores(basis.window_from_ms, LATEST_MS))
         return (
             basis.date == self._date
             and basis.own == own_texts(redis, self._keys, governor, self._date)
             and basis.neighbours == neighbours_texts(redis, self._keys, governor)
-            and basis.grants == len(redis.hash(governor.reserved))
-            and basis.granted == len(window.scores(basis.window_from_ms, LATEST_MS))
+            and basis.grants == self._live
+            and basis.granted == granted
             and basis.of_symbol == symbol_texts(redis, governor, symbol, self._date)
         )
 
@@ -131,8 +129,8 @@ class GovernorSteps:
         redis, governor = self._redis, self._governor
         window = governor.window(symbol)
         if granted.reservation:
-            redis.hset(governor.reserved, (plan_id, granted.reservation))
-        if granted.counts:
+            self._reserve(plan_id, granted.reservation)
+        if granted.counts and window_at(redis, governor, symbol) is not None:
             redis.zadd(window, granted.granted_ms, plan_id)
             old_ms = granted.granted_ms - WINDOW_TTL_MS
             redis.zrem(
@@ -141,6 +139,12 @@ class GovernorSteps:
             redis.expire(window, WINDOW_TTL_MS)
             self._list_executions(symbol)
         self._sum(symbol, self._date, granted.opened, granted.reduced, granted.last_exec_sec)
+
+    def _reserve(self, plan_id: PlanId, reservation: str) -> None:
+        grants = grants_at(self._redis, self._governor)
+        if grants is not None:
+            self._redis.hset(self._governor.reserved, (plan_id, reservation))
+        self._live += 1 if grants is None or plan_id.encode() not in grants else 0
 
     def _sum(
         self, symbol: str, date: str, opened: str | None, reduced: str | None, last_exec_sec: str | None
@@ -192,18 +196,15 @@ class GovernorSteps:
     ) -> tuple[bool, ...] | None:
         """As `GovernorStore.change_grants`. Raises WrongTypeError."""
         redis, governor, results = self._redis, self._governor, self._governor.results
-        stored = redis.hash(governor.reserved)
+        stored = grants_at(redis, governor)
         for stream in (governor.events, governor.audit):
             redis.stream(stream)
         for change in changes:
             if change.entry_id:
                 redis.stream(results.key)
-                redis.text(results.last_id)
-            if change.symbol:
-                redis.sorted_set(governor.window(change.symbol))
         before, after = map(stored_version, version)
         found = string_at(redis, governor.version) or b""
-        if found != before or not _are_stored(stored, changes):
+        if found != before or stored is None or not _are_stored(stored, changes):
             return None
         if after != before:
             redis.set(governor.version, after)
@@ -233,7 +234,7 @@ class GovernorSteps:
             redis.hdel(governor.reserved, [change.plan_id.encode()])
         if not change.symbol:
             return
-        if change.uncount:
+        if change.uncount and window_at(redis, governor, change.symbol) is not None:
             redis.zrem(governor.window(change.symbol), [change.plan_id.encode()])
             self._list_executions(change.symbol)
         self._sum(change.symbol, change.date, change.opened, change.reduced, change.last_exec_sec)

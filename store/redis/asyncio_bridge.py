@@ -18,7 +18,7 @@ async def open_bridge() -> AsyncIterator[None]:
     """Open the asyncio loop; inside, `trio_asyncio.aio_as_trio` works.
 
     trio-asyncio itself runs one callback in each round of Trio's loop, and a Redis command takes about six.
-    Here all ready callbacks run in one round, as in asyncio's own loop.
+    Here all ready callbacks run in one round, and none is inspected first, as in asyncio's own loop.
     """
     async with trio_asyncio.open_loop() as loop:
         run_one = loop._main_loop_one
@@ -35,6 +35,11 @@ async def open_bridge() -> AsyncIterator[None]:
             # Timers that are due come without one.
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-        # No public API does this; the loop itself empties its queue in this way when it closes.
+        # No public API does either; the loop itself empties its queue in this way when it closes.
         loop._main_loop_one = run_all
+        loop._check_callback = _unchecked
         yield
+
+
+def _unchecked(_callback: object, _method: str) -> None:
+    """Take any callback: asyncio's own loop looks for coroutines among them in its debug mode alone."""

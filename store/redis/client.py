@@ -26,6 +26,7 @@ from store.errors import (
 from store.redis.connection_pool import ConnectionPool, PooledConnection
 from store.redis.errors import translate
 from store.redis.handshake import is_refusal, quoting_refusals
+from store.redis.held_connection import HeldConnection
 from store.redis.sentinels import OneServer, SentinelPrimary, Servers, read_sentinel_address
 from store.redis.server_mode import shake_hands
 
@@ -49,51 +50,6 @@ def naming(key: str) -> Iterator[None]:
         yield
     except (StoreRefusedError, WrongRightsError) as error:
         raise type(error)(f"{key}: {error}") from error
-
-
-class HeldConnection:
-    """Connection on which the server may send what was not asked for. Raises StoreError."""
-
-    def __init__(
-        self,
-        connection: Any,
-        failed: Callable[[redis_errors.RedisError, Command], StoreError],
-        timeout_sec: float,
-    ) -> None:
-        """Take `failed`, which returns our own error for one of redis-py in answer to a command."""
-        self._connection = connection
-        self._failed = failed
-        self._timeout_sec = timeout_sec
-        self._sent: Command = (_AT_CONNECTING,)
-        connection._parser.set_invalidation_push_handler(_as_it_is)
-
-    async def send(self, *command: bytes | str | int) -> None:
-        """Send one command; its answer is read among what else comes."""
-        self._sent = command
-        packed = _pack(command)
-        with trio.move_on_after(self._timeout_sec):
-            return await self._across(partial(self._connection.send_packed_command, packed))
-        raise StoreUnavailableError(f"nothing could be sent within {self._timeout_sec:g} s")
-
-    async def read(self, timeout_sec: float) -> Any:
-        """Return the next answer or push; None where none comes in time. Closes where it is cancelled."""
-        # The timeout of redis-py keeps the connection; a cancellation would leave a part of a message unread.
-        read = partial(
-            self._connection.read_response, disable_decoding=True, timeout=timeout_sec, push_request=True
-        )
-        return await self._across(read)
-
-    async def _across(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await trio_asyncio.aio_as_trio(call)()  # type: ignore[no-any-return]
-        except redis_errors.RedisError as error:
-            raise self._failed(error, self._sent) from error
-        except OSError as error:
-            raise StoreUnavailableError(str(error)) from error
-
-
-async def _as_it_is(push: Any) -> Any:
-    return push
 
 
 class RedisLink:
@@ -211,7 +167,12 @@ class RedisLink:
         moves = self._servers.moves
         pooled = await self._across(self._take, moves)
         try:
-            yield HeldConnection(pooled.connection, partial(self._failed, moves), self._timeout_sec)
+            held = HeldConnection(pooled.connection, partial(self._failed, moves), self._timeout_sec)
+            try:
+                yield held
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio_asyncio.aio_as_trio(held.stop)()
         finally:
             with trio.CancelScope(shield=True):
                 await trio_asyncio.aio_as_trio(self._pool.discard)(pooled)
@@ -265,7 +226,8 @@ class RedisLink:
                 except trio.WouldBlock:
                     await self._free.acquire()
                 try:
-                    return await trio_asyncio.aio_as_trio(call)(*arguments)  # type: ignore[no-any-return]
+                    loop = trio_asyncio.current_loop.get()
+                    return await loop.run_aio_coroutine(call(*arguments))  # type: ignore[no-any-return]
                 finally:
                     self._free.release()
         except trio.TooSlowError as error:

@@ -91,11 +91,11 @@ class RedisExecutions:
         switches: list[str | bytes] = []
         for key, value in zip(self._executor.switches, begin.switches[:4], strict=True):
             switches += [key, b"" if value is None else b"=" + value]
-        verdict, value = await self._scripts.run(
+        verdict, value, *permit = await self._scripts.run(
             "begin_order", self._keys.prefix, fence, _pack(_begun(self._executor, begin)),
             *permits, *switches, losses=self._execution_run.losses,
         )  # fmt: skip
-        return BeginReply(verdict.decode(), value.decode(errors="replace"))
+        return BeginReply(verdict.decode(), value.decode(errors="replace"), *permit)
 
     async def record_progress(self, fence: FencingToken, progress: OrderProgress) -> bool:
         return await self._finish(fence, progressed(self._executor, progress))

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from store.errors import StoreRefusedError, StoreUnavailableError, WrongRightsError
 from store.execution_values import plan_ids
-from store.redis.client import HeldConnection, RedisLink
+from store.redis.client import RedisLink
+from store.redis.held_connection import HeldConnection
 
 #: Silence after which the server is asked whether it is still there, and the most that its answer takes.
 _SILENCE_SEC = 1.0

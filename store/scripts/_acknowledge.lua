@@ -15,7 +15,7 @@ end
 -- Notes as the last id the highest of acknowledged ids, in any order, that no pending entry is before.
 local function note_acknowledged(stream, group, last, entry_ids)
   if #entry_ids == 0 then return end
-  local known = redis.call('GET', last) or '0-0'
+  local known = redis.call('TYPE', last).ok == 'string' and redis.call('GET', last) or '0-0'
   local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1)
   local oldest = not pending.err and pending[1] and pending[1][1]
   for _, entry_id in ipairs(entry_ids) do

@@ -24,6 +24,12 @@ local function add_fields(texts, key, ...)
   for i = 1, select('#', ...) do texts[#texts + 1] = reply == nil and '!' or reply[i] end
 end
 
+-- Returns whether a key is missing or of a type.
+local function is_free_for(wanted, key)
+  local kind = redis.call('TYPE', key).ok
+  return kind == wanted or kind == 'none'
+end
+
 local function exists(key) return redis.call('EXISTS', key) == 1 and '1' end
 
 -- The UTC date of a time (epoch ms), in the Gregorian calendar: years begin in March, eras have 400 of them.

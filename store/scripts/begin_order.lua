@@ -1,7 +1,8 @@
 -- Consumes the permits of a plan and writes the record of its order, or nothing at all. ARGV: prefix, fence,
 -- msgpack of what is unpacked below, then key and verified text of each permit, then the switches as assumed:
 -- for each its key and '=' with its value, or '' where it is missing.
--- Returns { 'begun' }, or the reason why nothing was written, with an age (ms) or the consumer.
+-- Returns { 'begun' }, or the reason why nothing was written, with an age (ms) or the consumer, and behind an
+-- age of a permit its place among them, from 0.
 -- `permit_gate` consumes a plan's permits by the same mark: of its consumers and this script one succeeds.
 -- The permits are deleted last: while one is there, its plan has no order.
 local prefix, fence = ARGV[1], ARGV[2]
@@ -73,8 +74,8 @@ for i = 1, permits do
   if value_of(ARGV[2 * i + 2]) ~= ARGV[2 * i + 3] then return { 'changed', '' } end
   if created[i] >= 0 then
     local age = now - created[i]
-    if age > permit_max_age then return { 'too_old', string.format('%.0f', age) } end
-    if -age > tolerance then return { 'from_the_future', string.format('%.0f', -age) } end
+    if age > permit_max_age then return { 'too_old', string.format('%.0f', age), i - 1 } end
+    if -age > tolerance then return { 'from_the_future', string.format('%.0f', -age), i - 1 } end
   end
 end
 if not ignores_hold and redis.call('EXISTS', hold) == 1 then return { 'hold', '' } end

@@ -12,16 +12,14 @@ local base, results, group, last, events, audit, acts = unpack(cmsgpack.unpack(A
 local before, after, changes = ARGV[4], ARGV[5], cmsgpack.unpack(ARGV[6])
 local reserved, version = base .. ':reserved', base .. ':version'
 
-local kinds = { [reserved] = 'hash', [events] = 'stream', [audit] = 'stream' }
+local kinds = { [events] = 'stream', [audit] = 'stream' }
 local symbol, date = '', ''
 for _, c in ipairs(changes) do
   if c[1] ~= '' then
     kinds[results] = 'stream'
-    kinds[last] = 'string'
   end
   if c[3] ~= '' then
     symbol, date = c[3], c[7]
-    kinds[base .. ':window:' .. symbol] = 'zset'
   end
 end
 for key, wanted in pairs(kinds) do
@@ -46,7 +44,7 @@ if #changes > 0 then
   if refusal then return refusal end
 end
 
-if (text_of(version) or '') ~= before then return false end
+if (text_of(version) or '') ~= before or not is_free_for('hash', reserved) then return false end
 local stored = {}
 for _, c in ipairs(changes) do
   local plan_id = c[2]
@@ -61,8 +59,9 @@ local function settle(plan_id, symbol, reservation, becomes, uncounts, date, ope
     redis.call('HDEL', reserved, plan_id)
   end
   if symbol == '' then return end
-  if uncounts then
-    redis.call('ZREM', base .. ':window:' .. symbol, plan_id)
+  local window = base .. ':window:' .. symbol
+  if uncounts and is_free_for('zset', window) then
+    redis.call('ZREM', window, plan_id)
     list_executions(base, symbol)
   end
   local day = symbol .. ':' .. date

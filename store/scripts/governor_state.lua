@@ -1,26 +1,21 @@
 -- Reads what judgements of the Governor rest on. ARGV: prefix, beginning of its own keys, symbols.
 -- Returns Redis's clock (ms), the texts of the account, the live grants, the heat, and for each symbol its
--- texts and its window of the last hour.
+-- texts and its window of the last hour, false for one of a wrong type. Grants of a wrong type are one grant, `!`.
 local prefix, base = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local date = date_of(now)
 
-local reserved = base .. ':reserved'
-local kinds = { [reserved] = 'hash' }
-for i = 3, #ARGV do kinds[base .. ':window:' .. ARGV[i]] = 'zset' end
-for key, wanted in pairs(kinds) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= wanted and kind ~= 'none' then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a ' .. wanted)
-  end
-end
-local reply = { now, own_texts(prefix, base, date), neighbours_texts(prefix), redis.call('HGETALL', reserved),
-  text_of(prefix .. ':capital:heat') }
+local reserved, grants = base .. ':reserved', { '!', '!' }
+if is_free_for('hash', reserved) then grants = redis.call('HGETALL', reserved) end
+local reply = { now, own_texts(prefix, base, date), neighbours_texts(prefix), grants, text_of(prefix .. ':capital:heat') }
 for i = 3, #ARGV do
-  local window = redis.call('ZRANGEBYSCORE', base .. ':window:' .. ARGV[i], now - 3600000, latest, 'WITHSCORES')
-  local times = {}
-  for n = 2, #window, 2 do times[#times + 1] = math.floor(tonumber(window[n])) end
+  local window, times = base .. ':window:' .. ARGV[i], false
+  if is_free_for('zset', window) then
+    times = {}
+    local found = redis.call('ZRANGEBYSCORE', window, now - 3600000, latest, 'WITHSCORES')
+    for n = 2, #found, 2 do times[#times + 1] = math.floor(tonumber(found[n])) end
+  end
   reply[#reply + 1] = { symbol_texts(prefix, base, ARGV[i], date), times }
 end
 return reply

@@ -15,31 +15,25 @@ local base, plans, group, last, dead, events, audit, acts = unpack(cmsgpack.unpa
 local judgements = cmsgpack.unpack(ARGV[4])
 local reserved, state_key = base .. ':reserved', prefix .. ':governor:trading_state'
 
-local kinds = { [plans] = 'stream', [dead] = 'stream', [events] = 'stream', [audit] = 'stream', [last] = 'string',
-  [reserved] = 'hash' }
 local symbol, plan_id = '', ''
 for _, j in ipairs(judgements) do
   plan_id = j[2]
-  if j[3] ~= '' then
-    symbol = j[3]
-    kinds[base .. ':window:' .. symbol] = 'zset'
+  if j[3] ~= '' then symbol = j[3] end
+end
+for _, key in ipairs({ plans, dead, events, audit }) do
+  if not is_free_for('stream', key) then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. redis.call('TYPE', key).ok .. ', not a stream')
   end
 end
-local function wrong_type(key, kind, wanted)
-  return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a ' .. wanted)
-end
-
-for key, wanted in pairs(kinds) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= wanted and kind ~= 'none' then return wrong_type(key, kind, wanted) end
-end
--- By plan: whether it was decided before.
+-- Counts of a wrong type stop no close: what rests on them is not written, and nothing is opened meanwhile.
+local counts_grants, counts_window = is_free_for('hash', reserved), {}
+-- By plan: whether it was decided before. Another service's key in the place of a mark is replaced.
 local decided = {}
 for _, j in ipairs(judgements) do
-  local key = base .. ':plan:' .. j[2]
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= 'string' and kind ~= 'none' then return wrong_type(key, kind, 'string') end
-  decided[j[2]] = kind ~= 'none'
+  decided[j[2]] = redis.call('TYPE', base .. ':plan:' .. j[2]).ok == 'string'
+  if j[3] ~= '' and counts_window[j[3]] == nil then
+    counts_window[j[3]] = is_free_for('zset', base .. ':window:' .. j[3])
+  end
 end
 
 local time = redis.call('TIME')
@@ -80,7 +74,7 @@ end
 
 local own = own_texts(prefix, base, date)
 local neighbours = joined(neighbours_texts(prefix), 1, 9)
-local live = redis.call('HLEN', reserved)
+local live = counts_grants and redis.call('HLEN', reserved) or 1
 -- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of
 -- other services; and from which time on its window was counted, with the number.
 local texts, counts_of, others_of, windows = {}, {}, {}, {}
@@ -97,7 +91,7 @@ end
 local function granted_since(symbol, from)
   local counted = windows[symbol]
   if not counted or counted[1] ~= from then
-    counted = { from, redis.call('ZCOUNT', base .. ':window:' .. symbol, from, latest) }
+    counted = { from, counts_window[symbol] and redis.call('ZCOUNT', base .. ':window:' .. symbol, from, latest) or -1 }
     windows[symbol] = counted
   end
   return counted[2]
@@ -138,8 +132,10 @@ end
 local function count(plan_id, symbol, granted)
   local reservation, at, counts, opened, reduced, executed = unpack(granted, 1, 6)
   local window, found, counted = base .. ':window:' .. symbol, texts_of(symbol), windows[symbol]
-  if reservation ~= '' then live = live + redis.call('HSET', reserved, plan_id, reservation) end
-  if counts then
+  if reservation ~= '' then
+    live = live + (counts_grants and redis.call('HSET', reserved, plan_id, reservation) or 1)
+  end
+  if counts and counts_window[symbol] then
     local added = redis.call('ZADD', window, at, plan_id)
     if counted and at >= counted[1] then counted[2] = counted[2] + added end
     redis.call('ZREMRANGEBYSCORE', window, '-inf', at - 90000000)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from random import Random
 
-import httpx
-
 from brain.moment import Moment
 from channels import Count, DropOldest, MetricEvent
 from clock import HostClock
 from exchange.account import KeyPermissions
+from exchange.http_client import HttpNetwork
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
@@ -54,7 +53,7 @@ class Parts:
         timeout_sec: float = 0.5,
         share_per_min: int = 1200,
         banned_until_wall_ms: int | None = None,
-        network: httpx.AsyncBaseTransport | None = None,
+        network: HttpNetwork | None = None,
         ask_wallet: Callable[[], Awaitable[KeyPermissions]] | None = None,
     ) -> None:
         """`network`: what carries requests instead of sockets."""

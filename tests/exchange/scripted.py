@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 
+import httpcore
 import httpx
 import trio
 
@@ -17,17 +18,36 @@ from exchange.weight_budget import WeightBudget
 EPOCH_MS = 1_700_000_000_000
 
 
-class Answers(httpx.AsyncBaseTransport):
+class MemoryNetwork:
+    """Hands requests to a function instead of to sockets."""
+
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        self._answer = answer
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        await trio.lowlevel.checkpoint()
+        url, headers = request.url, request.headers
+        asked = httpx.Request(
+            request.method.decode(), f"http://{url.host.decode()}{url.target.decode()}", headers=headers
+        )
+        answer = self._answer(asked)
+        return httpcore.Response(answer.status_code, headers=answer.headers.raw, content=answer.stream)
+
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class Answers(MemoryNetwork):
     """Gives each path its answer and notes what was asked, and when (trio's clock)."""
 
     def __init__(self, answers: Mapping[str, Callable[[], httpx.Response]]) -> None:
         """`answers`: by path; the time is always answered, unless the script has it."""
+        super().__init__(self.answer)
         self.answers = dict(answers)
         self.asked: list[tuple[float, str]] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append((trio.current_time(), request.url.path))
-        await trio.lowlevel.checkpoint()
         answer = self.answers.get(request.url.path)
         if answer is None and request.url.path == "/fapi/v1/time":
             return httpx.Response(200, json={"serverTime": EPOCH_MS + round(trio.current_time() * 1000)})

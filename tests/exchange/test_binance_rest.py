@@ -26,6 +26,7 @@ from simulator import RunningSimulator, external_events
 from simulator.faults import RestFault
 from simulator.orders import MarketOrder
 from tests.exchange.parts import Counts, Parts
+from tests.exchange.scripted import MemoryNetwork
 
 POSITION_RISK = "/fapi/v2/positionRisk"
 
@@ -128,7 +129,7 @@ async def test_an_address_without_a_server_is_unavailable(simulator: RunningSimu
         listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
         port = listener.socket.getsockname()[1]
         await listener.aclose()
-        rest._transport._client.base_url = f"http://127.0.0.1:{port}"
+        rest._transport._client._port = port
         with pytest.raises(ExchangeUnavailable):
             await rest.positions()
 
@@ -240,7 +241,7 @@ async def test_a_keep_alive_that_names_no_key_is_proven_by_asking_for_the_live_o
         asked.append(request.method)
         return httpx.Response(200, json={} if request.method == "PUT" else {"listenKey": live})
 
-    async with Parts(simulator, network=httpx.MockTransport(answer)).rest as rest:
+    async with Parts(simulator, network=MemoryNetwork(answer)).rest as rest:
         if live == "key-of-today":
             await rest.keep_alive_listen_key("key-of-today")
         else:

@@ -12,6 +12,7 @@ import trio
 import trustme
 from trio.testing import MockClock
 
+from brain.execution.orders import NotSent
 from channels import DropOldest, MetricEvent
 from clock import HostClock
 from exchange.errors import ExchangeUnavailable
@@ -21,6 +22,7 @@ from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
 from exchange.weight_budget import WeightBudget
 from simulator import RunningSimulator
+from tests.exchange.raw_exchange import Orders, answering, place, raw_exchange
 
 HOST = "fapi.exchange.test"
 
@@ -90,6 +92,17 @@ async def test_a_lookup_that_outlasts_each_try_serves_the_next(
         assert (await rest.symbol_rules()).rules
         assert rest.trouble() is None
     assert lookups.asked == [HOST]
+
+
+async def test_an_order_whose_lookup_outlasts_its_time_was_not_sent(
+    names: NameResolver, lookups: Lookups
+) -> None:
+    lookups.delay_sec = 60.0
+    async with raw_exchange(answering(200)) as exchange:
+        orders = Orders(renamed(f"http://127.0.0.1:{exchange.port}"), timeout_sec=0.2, names=names)
+        async with orders.rest:
+            assert await place(orders) == NotSent("connect")
+        assert exchange.connections == 0
 
 
 async def test_streams_and_requests_share_one_lookup(
@@ -197,7 +210,7 @@ async def test_the_certificate_is_checked_against_the_name_and_not_the_address(
 
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    monkeypatch.setattr("httpx._transports.default.create_ssl_context", lambda *_, **__: trusting)
+    monkeypatch.setattr("httpx.create_ssl_context", lambda *_, **__: trusting)
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_ssl_over_tcp, serve, 0, served)
         port = listeners[0].transport_listener.socket.getsockname()[1]

@@ -110,10 +110,10 @@ async def test_the_headers_of_an_answer_count_orders_and_weight_of_others() -> N
 
 async def test_an_order_costs_no_request_weight_and_needs_none() -> None:
     async with raw_exchange(answering(200)) as exchange, orders_to(exchange) as orders:
-        orders.budget.used_by_address(2400)
+        orders.budget.used_by_address(2400, orders.clock.now())
         assert isinstance(await place(orders), Accepted)
         assert orders.budget.own_used == 0
-        orders.budget.used_by_address(2401)
+        orders.budget.used_by_address(2401, orders.clock.now())
         assert await place(orders) == NotSent("budget")
     assert len(exchange.orders) == 1
 

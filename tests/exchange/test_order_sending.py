@@ -123,6 +123,39 @@ async def test_an_answer_that_stops_in_the_middle_is_unknown_when_the_time_for_a
     assert len(exchange.orders) == 1
 
 
+async def test_a_redirect_is_not_followed() -> None:
+    elsewhere = "Location: /fapi/v1/order?symbol=BTCUSDT"
+    outcome, exchange = await outcome_of(answering(307, b"", elsewhere))
+    assert outcome == Unknown("status 307")
+    assert len(exchange.orders) == 1
+
+
+async def test_interim_answers_are_passed_over_and_do_not_lengthen_the_time_for_an_order() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+    async def hint_first(stream: trio.SocketStream, asked: dict[str, str]) -> None:
+        await stream.send_all(2 * early + answer_bytes(200, order_body(asked)))
+
+    async def hint_for_ever(stream: trio.SocketStream, _asked: dict[str, str]) -> None:
+        while True:
+            await stream.send_all(early)
+            await trio.sleep(0.02)
+
+    assert isinstance((await outcome_of(hint_first))[0], Accepted)
+    outcome, exchange = await outcome_of(hint_for_ever)
+    assert outcome == Unknown("no answer within 2 s")
+    assert len(exchange.orders) == 1
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    outcome, _ = await outcome_of(answering(200))
+    assert isinstance(outcome, Accepted)
+
+
 async def test_a_refusal_is_final_with_its_code() -> None:
     outcome, exchange = await outcome_of(answering(400, b'{"code":-2019,"msg":"Margin is insufficient."}'))
     assert outcome == Refused("binance_error:-2019", "Margin is insufficient.")
@@ -152,7 +185,7 @@ async def test_a_tls_handshake_that_is_never_answered_sends_nothing() -> None:
         for timeout_sec, connect_sec in ((0.3, None), (0.3, 10.0)):
             orders = Orders(f"https://127.0.0.1:{exchange.port}", timeout_sec=timeout_sec)
             if connect_sec is not None:  # then the time for the whole order ends first
-                orders.entry._sender._client.timeout.connect = connect_sec
+                orders.entry._sender._client._timeouts["connect"] = connect_sec
             async with orders.rest:
                 assert await place(orders) == NotSent("connect")
     assert exchange.orders == []

@@ -56,7 +56,7 @@ def test_the_signature_is_that_of_the_query_as_sent_and_comes_last(
     for _ in range(20):
         params = {"symbol": "币安人生USDT", "x": str(rng.random()), "y": "a b+c/d&e="}
         query = signer.signed_query(params, rng.randrange(10**12, 10**13))
-        # As httpx puts it on the wire.
+        # Nothing in it is left for a client of HTTP to encode.
         sent = httpx.URL(f"https://fapi.binance.com/fapi/v2/positionRisk?{query}").query
         payload, _, signature = sent.partition(b"&signature=")
         assert sent.decode() == query

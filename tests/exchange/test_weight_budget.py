@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from random import Random
+
 import pytest
 
 from exchange.errors import BudgetExhausted, RateLimited
@@ -40,6 +43,22 @@ def test_periodic_reads_leave_room_for_decisions_and_those_for_the_listen_key(cl
     spend(budget, 5, VITAL)
     refusal(budget, 1, VITAL)
     assert budget.own_used == 100
+
+
+def test_a_request_that_waits_until_there_is_room_does_not_wait_for_that_very_moment() -> None:
+    """Times are binary fractions: 60 s after a moment, that moment may not be 60 s ago."""
+    rng = Random(1)  # noqa: S311 - no secret
+    for _ in range(2_000):
+        clock = HandClock()
+        clock.monotonic_sec = rng.uniform(1.0, 5_000.0)
+        budget = WeightBudget(clock, 5)
+        budget.reserve(5, VITAL)
+        clock.monotonic_sec += rng.uniform(1.0, 59.0)
+        clock.monotonic_sec = refusal(budget, 5, VITAL).until.monotonic_sec
+        with suppress(BudgetExhausted):
+            budget.reserve(5, VITAL)
+            continue
+        assert refusal(budget, 5, VITAL).until.monotonic_sec > clock.monotonic_sec
 
 
 @pytest.mark.parametrize(("steady", "kept"), [(PERIODIC, 30), (PACED, 80)], ids=["bulk", "per symbol"])
@@ -95,7 +114,7 @@ def test_any_sixty_seconds_hold_no_more_than_our_share(clock: HandClock) -> None
 def test_weight_of_others_at_this_address_counts_until_the_exchanges_minute_ends(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
     clock.turn(10)
-    budget.used_by_address(2390)
+    budget.used_by_address(2390, clock.now())
     assert refusal(budget, 1, VITAL).until.monotonic_sec == pytest.approx(clock.monotonic_sec + 50)
     clock.turn(50)
     budget.reserve(1, VITAL)
@@ -103,7 +122,7 @@ def test_weight_of_others_at_this_address_counts_until_the_exchanges_minute_ends
 
 def test_weight_sent_since_the_exchange_counted_is_added_to_its_count(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
-    budget.used_by_address(2140)
+    budget.used_by_address(2140, clock.now())
     spend(budget, 20)
     assert budget.address_used == 2160
     refusal(budget, 1, VITAL)
@@ -111,8 +130,20 @@ def test_weight_sent_since_the_exchange_counted_is_added_to_its_count(clock: Han
 
 def test_an_overtaken_answer_does_not_lower_the_count(clock: HandClock) -> None:
     budget = WeightBudget(clock, 1200)
-    budget.used_by_address(2390)
-    budget.used_by_address(1995)
+    sent = clock.now()
+    budget.used_by_address(2390, sent)
+    budget.used_by_address(1995, sent)
+    refusal(budget, 1, VITAL)
+
+
+def test_an_answer_from_over_the_end_of_a_minute_says_nothing_of_the_next_one(clock: HandClock) -> None:
+    budget = WeightBudget(clock, 1200)
+    clock.turn(59.9)
+    sent = budget.reserve(1, VITAL)
+    clock.turn(0.2)
+    budget.used_by_address(2390, sent)
+    assert budget.address_used == 0
+    budget.used_by_address(2390, budget.reserve(1, VITAL))
     refusal(budget, 1, VITAL)
 
 

@@ -146,13 +146,14 @@ def is_last(result: Result) -> bool:
 
 
 def _fits(rows: list[Result], order: VenueOrder | None) -> bool:
-    """Return True if there is one result for each growth of the order, and nothing else."""
+    """Return True if there is one result for each growth of the order and one for its end, and no other."""
     if order is None:
         return all(row["executed"] == "false" for row in rows)
     filled = [Decimal(row["filled_qty"]) for row in rows]
     return (
         all(row["executed"] == "true" and row["order_id"] == str(order.order_id) for row in rows)
-        and filled == sorted(set(filled))
+        and filled == sorted(filled)
+        and len({(row["filled_qty"], row["order_status"]) for row in rows}) == len(rows)
         and rows[-1]["order_status"] == order.status
         and filled[-1] == order.executed
     )

@@ -201,6 +201,7 @@ async def _one_is_struck(
         if not rig.exchange.faults.rest_faults_next:
             return plan_id
         refused.append(governor.results[plan_id][-1]["error"])
+        await rig.trusts_the_stream(BAN_ENDS_WITHIN_SEC)
     raise AssertionError(f"{kind}: {refused}")
 
 

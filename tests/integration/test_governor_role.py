@@ -4,42 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
 
-import httpx
 import pytest
 
 from simulator import RunningSimulator
-from store.keys import GovernorKeys, Keys
 from tests.integration.daemon_process import daemon_process
+from tests.integration.governed_plans import KEYS, SHADOW, asked, governor, knows_the_account
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.surroundings import environment, trade
 from tests.integration.waiting import until, until_async
 
-KEYS = GovernorKeys(Keys("quantum"), shadow=False)
-SHADOW = GovernorKeys(Keys("quantum"), shadow=True)
 BOTH = {"P33_GOVERNOR": "on", "P33_EXECUTOR": "on", "GOV_SYMBOL_COOLDOWN_SECONDS": "0"}
-
-
-async def asked(url: str, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
-        return await client.get(path, timeout=10)
-
-
-async def governor(url: str) -> dict[str, Any]:
-    """Return the Governor as `/status` shows it."""
-    shown: dict[str, Any] = (await asked(url, "/status")).json()["roles"]["governor"]
-    return shown
-
-
-async def knows_the_account(url: str) -> None:
-    """Wait until the Governor has read the account's equity and knows all positions by their prices."""
-
-    async def there() -> bool:
-        shown = await governor(url)
-        return shown["equity"] is not None and shown["open_positions"] is not None
-
-    await until_async(there, "the Governor's view of the account")
 
 
 def result_of(pipeline: Pipeline, plan_id: str) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -14,12 +15,19 @@ import redis
 import trio
 
 from simulator import RunningSimulator
+from simulator.symbols import ContractType
 from tests.integration.daemon_process import daemon_process
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.surroundings import SYMBOLS, environment
 from tests.integration.waiting import until, until_async
 
 ACTIVE, META = "quantum:cfg:universe:active", "quantum:cfg:universe:meta"
+#: Contracts that no universe has.
+OTHER_CONTRACTS: dict[str, ContractType] = {
+    "BTCUSDT_261225": "CURRENT_QUARTER",
+    "BTCUSDT_270326": "NEXT_QUARTER",
+    "TSLAUSDT": "TRADIFI_PERPETUAL",
+}
 #: As of all roles; the service itself reads `cfg:universe:active`, `meta` and `last_ok`.
 OF_ROLES = (
     "universe:shadow", "universe.events", "universe:volumes", "universe:closing", "p33:players",
@@ -50,6 +58,18 @@ async def allowlist_has(url: str, count: int) -> bool:
 def symbols(pipeline: Pipeline) -> list[str] | None:
     text: Any = pipeline.redis.get(ACTIVE)
     return None if text is None else json.loads(text)["symbols"]
+
+
+def closing(pipeline: Pipeline) -> dict[str, int]:
+    """Return the announced ends that are published."""
+    text: Any = pipeline.redis.get("quantum:cfg:universe:closing")
+    ends: dict[str, int] = json.loads(text)
+    return ends
+
+
+def events(pipeline: Pipeline) -> list[tuple[str, str]]:
+    found = pipeline.entries("quantum:stream:universe.events")
+    return [(fields["event"], fields["symbol"]) for _, fields in found]
 
 
 @contextmanager
@@ -103,12 +123,48 @@ async def test_a_delisted_symbol_leaves_the_universe_and_the_allowlist_within_on
         assert "universe_stale 0.0" in metrics
         assert 'universe_changes_total{event="DELISTED"} 1.0' in metrics
         assert ">universe<" in (await asked(url, "/")).text
-        (event,) = [fields for _, fields in pipeline.entries("quantum:stream:universe.events")]
-        assert (event["event"], event["symbol"]) == ("DELISTED", "LTCUSDT")
+        assert events(pipeline) == [("DELISTED", "LTCUSDT")]
         refused = await pipeline.ask("delisted", entry("LTCUSDT", "1"), 5)
         assert refused["reason"] == "symbol_not_in_allowlist"
         requests = simulator.exchange.requests.records(path="/fapi/v1/exchangeInfo")
         assert len(requests) <= 3
+
+
+async def test_an_announced_end_is_an_event_then_the_symbol_is_gone_and_its_end_forgotten(
+    redis_server: str, pipeline: Pipeline, simulator: RunningSimulator
+) -> None:
+    """Quarterly contracts end too, and are none of the universe; nor are contracts of stocks."""
+    exchange = simulator.exchange
+    for symbol, contract_type in OTHER_CONTRACTS.items():
+        exchange.list_symbol(
+            symbol,
+            step_size=Decimal("0.01"),
+            tick_size=Decimal("0.01"),
+            first_price=Decimal(100),
+            contract_type=contract_type,
+        )
+    exchange.announce_end("BTCUSDT_261225", exchange.exchange_ms() + 3_600_000)
+    settings = {"P33_UNIVERSE": "on", "UNIVERSE_REFRESH_SEC": "10", "UNIVERSE_DELIST_BEFORE_SEC": "10"}
+    async with daemon(redis_server, simulator, **settings) as url:
+        await until(lambda: symbols(pipeline) == sorted(SYMBOLS), "the universe is published", 10)
+        assert closing(pipeline) == {}
+        end_ms = exchange.exchange_ms() + 22_000
+        exchange.announce_end("LTCUSDT", end_ms)
+        await until(lambda: closing(pipeline) == {"LTCUSDT": end_ms // 1000}, "its end is published", 12)
+        assert symbols(pipeline) == sorted(SYMBOLS)
+        assert events(pipeline) == [("CLOSING", "LTCUSDT")]
+        await until(lambda: "LTCUSDT" not in (symbols(pipeline) or []), "it is gone", 12)
+        assert exchange.exchange_ms() < end_ms
+        assert exchange.listing.status("LTCUSDT") == "TRADING"
+        await until_async(lambda: allowlist_has(url, 15), "the service has read it")
+        refused = await pipeline.ask("closing", entry("LTCUSDT", "1"), 5)
+        assert refused["reason"] == "symbol_not_in_allowlist"
+        await until(lambda: closing(pipeline) == {}, "its end is past", 22)
+        assert exchange.listing.status("LTCUSDT") == "SETTLING"
+        assert events(pipeline) == [("CLOSING", "LTCUSDT"), ("DELISTED", "LTCUSDT")]
+        for symbol in OTHER_CONTRACTS:
+            refused = await pipeline.ask(f"open {symbol}", entry(symbol, "1"), 5)
+            assert refused["reason"] == "symbol_not_in_allowlist"
 
 
 async def test_the_shadow_publishes_beside_a_service_that_others_read(

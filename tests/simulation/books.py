@@ -125,6 +125,10 @@ class Books:
         #: By entry id: when the plan was published, by Redis's clock. Its id may say another time.
         self.published_ms: dict[str, int] = {}
         self.truly_published_ms: dict[str, int] = {}
+        #: As `published_ms`, of entries of the manual lane.
+        self.manual_ms: dict[str, int] = {}
+        #: Entries of the manual lane since the last rest, and their plans.
+        self.manual_entries: list[tuple[str, str]] = []
         self.grants: dict[str, Grant] = {}
         self.orders: dict[str, OwnOrder] = {}
         self.ever_allowed: set[str] = set()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from brain.identifiers import FencingToken
+from brain.moment import Moment
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
@@ -53,10 +54,12 @@ class Claims:
         unsure_ms: Callable[[str, int], int],
         shown_ms: Callable[[str, str, int], int | None],
         audit_ms: Callable[[], int],
+        trust_lost_at: Callable[[str], Moment | None],
     ) -> None:
         """`clock_of` gives a writer's clock; `unsure_ms`, how far its idea of the exchange's clock may have
         been off since a moment, by server time; `shown_ms`, when a read showed a writer a symbol's change
-        of a moment; `audit_ms`, how long a lost event may live as of now."""
+        of a moment; `audit_ms`, how long a lost event may live as of now; `trust_lost_at`, when
+        a writer last lost trust in its stream."""
         self.count = 0
         self._venue = venue
         self._streams = streams
@@ -66,6 +69,7 @@ class Claims:
         self._unsure_ms = unsure_ms
         self._shown_ms = shown_ms
         self._audit_ms = audit_ms
+        self._trust_lost_at = trust_lost_at
         self._latest_ms: dict[str, tuple[str, int]] = {}
 
     def written(self, writer: str, fence: FencingToken, symbols: Iterable[str]) -> None:
@@ -78,7 +82,8 @@ class Claims:
             for leg in self._venue.legs_of(symbol):
                 amount = Decimal(stored[_AMOUNTS[leg]].decode())
                 self.check(writer, symbol, leg, amount, shown_ms, stored[b"verified_by"].decode())
-            whose = f"{fence} {clock.offset_ms}"
+            # A proof of before trust was lost counts no more: the row may be shown as of its own date.
+            whose = f"{fence} {clock.offset_ms} {self._trust_lost_at(writer)}"
             before = self._latest_ms.get(symbol)
             if before is not None and before[0] == whose and not self._stepped_recently(clock):
                 # A faster push may show that the one before it was dated a little late.

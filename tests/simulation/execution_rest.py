@@ -76,6 +76,8 @@ class ExecutionRest:
         pending = world.redis.xpending(world.keys.plans, ExecutorKeys(world.keys).plans.group)
         require(not pending, "e7", f"the executor has not acknowledged {list(pending.items())[:5]}")
         self._judge_results()
+        if world.orders.manual_lane is not None:
+            world.orders.manual_lane.all_is_over()
         for execution in list(world.books.executions.values()):
             if not execution.lost:
                 self._judge_end(execution)

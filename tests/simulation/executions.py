@@ -40,6 +40,7 @@ class Before(msgspec.Struct, frozen=True):
 
     governor: bytes | None
     p33: bytes | None
+    third: bytes | None
     hold: bool
     halted: bool
     killed: bool
@@ -76,6 +77,7 @@ class Executions:
         return Before(
             self._text(governor_permit(keys, record.plan_id)),
             self._text(keys.permit(record.plan_id)),
+            self._text(third_permit(keys, record.plan_id)),
             redis.kind(keys.hold(record.symbol)) != "none",
             self._is_halted(),
             self.kill_switch_is_on(),
@@ -151,7 +153,7 @@ class Executions:
             grant.taken = True
 
     def _judge_permits(self, record: OrderRecord, before: Before, *, reconcile: bool) -> None:
-        """Check that both permits were there, as they must be, and are gone."""
+        """Check that all permits were there, as they must be, and are gone."""
         plan_id, keys = record.plan_id, self._keys
         texts = [("P3.3", before.p33, "allow")]
         if not reconcile:
@@ -163,14 +165,20 @@ class Executions:
             require(granted, "e3", f"{plan_id} is begun with {name}'s {text!r}")
             ahead_ms = float(str(permit.get("created_at"))) * 1000 - self._redis.now_ms()
             require(ahead_ms <= _AHEAD_MS, "e3", f"{plan_id}: {name}'s permit is {ahead_ms} ms ahead")
-        for key in (keys.permit(plan_id), *(() if reconcile else (governor_permit(keys, plan_id),))):
+        others: tuple[str, ...] = () if reconcile else (governor_permit(keys, plan_id),)
+        if self._settings.extra_permits and not reconcile:
+            require(before.third == b"1", "e3", f"{plan_id} is begun with {before.third!r} of the third")
+            others += (third_permit(keys, plan_id),)
+        for key in (keys.permit(plan_id), *others):
             require(self._redis.kind(key) == "none", "e3", f"{plan_id} is begun, and {key} is still there")
         marked = self._redis.kind(keys.permit_consumer(plan_id)) != "none"
         require(marked, "e3", f"{plan_id} is begun without the gate's mark")
 
     def _judge_age(self, begin: OrderBegin) -> None:
         """Check by the time of publication that the plan has not expired, the wait included."""
-        published_ms = self._books.published_ms.get(begin.record.entry_id, 0)
+        manual = begin.record.stream == self._own.manual_plans.key
+        entries_ms = self._books.manual_ms if manual else self._books.published_ms
+        published_ms = entries_ms.get(begin.record.entry_id, 0)
         age_ms = self._redis.now_ms() - published_ms
         limit_ms = self._settings.plan_max_age_sec * 1000 + self._settings.permit_wait_ms
         plan_id = begin.record.plan_id
@@ -243,6 +251,11 @@ class Executions:
 def governor_permit(keys: Keys, plan_id: str) -> str:
     """Return the key of the Governor's permit."""
     return f"{keys.prefix}:permit:{plan_id}"
+
+
+def third_permit(keys: Keys, plan_id: str) -> str:
+    """Return the key of the permit of `scene.EXTRA_PERMIT`."""
+    return f"{keys.prefix}:permit:p26:{plan_id}"
 
 
 def _object(text: bytes) -> dict[str, object]:

@@ -150,6 +150,29 @@ EXECUTOR_MUTATIONS = (
         executor=True,
     ),
     Mutation(
+        "a third source of permits is not asked",
+        ("e3",),
+        (
+            Edit(
+                "actors/executor/rules.py",
+                "        return (GOVERNOR, P33, *self.extra_permits)\n",
+                "        return (GOVERNOR, P33)\n",
+            ),
+        ),
+        executor=True,
+    ),
+    Mutation(
+        "a dry run begins orders",
+        ("e3",),
+        (
+            Edit(
+                "actors/executor/plan_work.py",
+                "            if self._rules.dry_run:\n                await self._dry_run(answer, session)\n",
+                "            if not answer:\n                await self._dry_run(answer, session)\n",
+            ),
+        ),
+    ),
+    Mutation(
         "a hold stops no order",
         ("e5",),
         (

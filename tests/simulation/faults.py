@@ -89,6 +89,7 @@ ORDER_KINDS: dict[str, tuple[int, float, float]] = {
     "hidden_orders": (5, 5.0, 40.0),
     "slow_fills": (3, 5.0, 40.0),
     "kill_point": (14, 0.2, 9.0),
+    "lost_begin": (3, 4.0, 12.0),
     "trading_state": (2, 2.0, 15.0),
     "kill_switch": (2, 2.0, 15.0),
 }

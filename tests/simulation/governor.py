@@ -1,4 +1,4 @@
-"""The played Governor: its permit for a plan, its refusal, or nothing, early or late."""
+"""The played Governor, and a third source of permits: a grant, a refusal, or nothing, early or late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trio.lowlevel
 from store.keys import ExecutorKeys, Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Published
-from tests.simulation.executions import governor_permit
+from tests.simulation.executions import governor_permit, third_permit
 from tests.simulation.trace import Trace
 
 _PERMIT_TTL_MS = 60_000
@@ -22,6 +22,9 @@ _REFUSED = 0.06
 _DENIED = 0.09
 _SILENT = 0.13
 _UNUSABLE = 0.18
+#: Texts of the third source, of which the plain `1` grants, and how often it is the first to answer.
+_FIRST = 0.5
+_THIRDS = ("1",) * 12 + ("0", "true", "11", "")
 _REASONS = ("symbol_cooldown", "hourly_limit_exceeded", "kill_score_entry", "no_portfolio_state")
 _FACTORS = ("1.0", "1.0", "0.5", "")
 
@@ -40,9 +43,11 @@ class ServiceGovernor:
 class Governor:
     """Judges every plan that is published, as the other half of the permits."""
 
-    def __init__(self, redis: MemoryRedis, keys: Keys, rng: Random, trace: Trace) -> None:
+    def __init__(self, redis: MemoryRedis, keys: Keys, rng: Random, trace: Trace, *, has_third: bool) -> None:
+        """`has_third`: the executor asks a third source, too."""
         #: Grant every plan at once, while nothing may go wrong.
         self.grants_all = False
+        self._has_third = has_third
         self._redis = redis
         self._keys = keys
         self._rng = rng
@@ -53,7 +58,11 @@ class Governor:
         rng = self._rng
         if self.grants_all:
             self._grant(plan)
+            self._write_third(plan, "1")
             return
+        third_is_first = self._has_third and rng.random() < _FIRST
+        if third_is_first:
+            self._write_third(plan, rng.choice(_THIRDS))
         await trio.sleep(rng.choice(_DELAYS_SEC))
         draw = rng.random()
         if draw < _REFUSED:
@@ -66,6 +75,16 @@ class Governor:
             self._write_unusable(plan)
         else:
             self._grant(plan)
+        if self._has_third and not third_is_first:
+            await trio.sleep(rng.choice(_DELAYS_SEC[:-1]))
+            self._write_third(plan, rng.choice(_THIRDS))
+
+    def _write_third(self, plan: Published, text: str) -> None:
+        """Write the third source's permit; nothing where there is none, or nothing is to be written."""
+        if self._has_third and text:
+            key = third_permit(self._keys, plan.plan_id)
+            self._redis.set(key, text, ttl_ms=_PERMIT_TTL_MS)
+            self._trace.note(f"third {plan.plan_id} {text}")
 
     def _grant(self, plan: Published) -> None:
         scale = {"qty_scale": 1, "downsize_factor": "1.0"} if self.grants_all else {}

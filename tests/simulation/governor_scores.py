@@ -60,6 +60,7 @@ class GovernorScores:
         z = self.observe(plan, entry_id, eval_type or None)
         told = audit["kill_z"]
         if self._may_be_unknown():
+            self._note_block(plan, audit, eval_type)
             return
         longest_sec = side.number("GOV_Z_MAX_AGE_SEC")
         age_sec = 0.0 if before is None else (side.now_ms() - before.ts_ms) / 1000

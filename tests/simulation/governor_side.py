@@ -107,7 +107,7 @@ class GovernorSide:
         self.most_extra_cooldown_sec = self.number("P31_MAX_EXTRA_COOLDOWN_SEC")
         if self.there:
             world.neighbours.publisher.adorn = self.plans.adorn
-            world.neighbours.publisher.on_publish = self.waiting.published
+            world.neighbours.publisher.on_publish.append(self.waiting.published)
         if self.acts:
             world.neighbours.consumers.may_take = self.may_take
         if self.acts and scene.executor:

@@ -170,6 +170,11 @@ class Ledgers:
         for count in range(len(changes), 0, -1):
             if changes[count - 1].transaction_ms == until_ms:
                 return changes[:count]
+        if until_ms > self._venue.exchange_ms() + _DATED_WITHIN_MS:
+            # A row dated ahead speaks for its own change alone.
+            for count in range(len(changes), 0, -1):
+                if changes[count - 1].amount == amount:
+                    return changes[:count]
         # A row without a date is dated by when it was so, as far as the exchange's clock is known then.
         within_ms = [
             (until_ms - offset - _DATED_WITHIN_MS, until_ms - offset + _DATED_WITHIN_MS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.governor.live_entries import LiveEntries
+from actors.governor.settler import EarlyResults
 from actors.governor.state import GovernedState
 from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
@@ -293,7 +294,7 @@ class Liveness:
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
         # Grants that count, as Redis holds them, until their time is over.
-        lists += [each for each in kept if isinstance(each, GovernedState | LiveEntries)]
+        lists += [each for each in kept if isinstance(each, GovernedState | LiveEntries | EarlyResults)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,

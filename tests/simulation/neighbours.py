@@ -39,6 +39,8 @@ class Neighbours:
         self.trading = False
         #: The Governor, where the service's own executor waits for permits.
         self.governor: Governor | ServiceGovernor | None = None
+        #: Whether played consumers execute.
+        self.consume = True
         self.symbols = list(venue.unannounced)
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
@@ -148,10 +150,10 @@ class Neighbours:
             self._hand_over(plan, hands)
 
     def _hand_over(self, plan: Published, hands: trio.Nursery) -> None:
-        """Let a consumer wait for the plan's permit; where the executor does, let the Governor judge it."""
-        if self.governor is None:
+        """Let a consumer wait for the plan's permit, and the Governor judge it, where there are these."""
+        if self.consume:
             self.consumers.follow(plan, hands)
-        else:
+        if self.governor is not None:
             hands.start_soon(self.governor.judge, plan)
 
     def _report_nonsense(self, symbol: str) -> None:

@@ -1,6 +1,6 @@
 """The network between one process and the exchange: requests, streams, and their faults.
 
-Production code speaks over it unchanged: `BinanceRest` over an httpx transport that asks `RestApi`, the
+Production code speaks over it unchanged: `BinanceRest` over a network that asks `RestApi`, the
 streams' connections over a WebSocket of memory.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import NamedTuple, cast
+from urllib.parse import parse_qsl
 
-import httpx
+import httpcore
 import trio
 from trio_websocket import ConnectionClosed
 
@@ -74,7 +75,7 @@ class OrderSide(NamedTuple):
     sent: Callable[[Mapping[str, str]], None]
 
 
-class RestNetwork(httpx.AsyncBaseTransport):
+class RestNetwork:
     """Carries one process's requests to the exchange and the answers back."""
 
     def __init__(
@@ -97,29 +98,31 @@ class RestNetwork(httpx.AsyncBaseTransport):
         self._reach = reach
         self._dice = FaultDice(venue.faults, rng)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Wait, then fail by an injected fault, else answer."""
-        with self._requests.under_way(request.url.path, of_one_symbol=_is_of_one_symbol(request)):
-            if (request.method, request.url.path) == (NEW_ORDER.method, NEW_ORDER.path):
-                return await self._place_order(request)
-            return await self._handle(request)
+        asked = _as_simulated(request)
+        with self._requests.under_way(asked.path, of_one_symbol=_is_of_one_symbol(asked)):
+            if (asked.method, asked.path) == (NEW_ORDER.method, NEW_ORDER.path):
+                return await self._place_order(request, asked)
+            return await self._handle(asked)
 
-    async def _place_order(self, request: httpx.Request) -> httpx.Response:
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection."""
+
+    async def _place_order(self, request: httpcore.Request, asked: RestRequest) -> httpcore.Response:
         """Carry an order's request as far as its fate goes, and the answer back."""
         orders = self._orders
         await orders.points.passing("before the socket", orders.name)
         faults, fate = self._venue.faults, orders.way.fate()
         if fate.kind is None:
-            fate = OrderFate(
-                self._dice.rest_fault(request.method, request.url.path), faults.fail_before_effect
-            )
+            fate = OrderFate(self._dice.rest_fault(asked.method, asked.path), faults.fail_before_effect)
         await _report(request, "connection.connect_tcp.started")
         if fate.kind == "unconnected":
-            raise httpx.ConnectError("no route to the host")
+            raise httpcore.ConnectError("no route to the host")
         if fate.kind == "slowly":
             await trio.sleep(fate.late_ms / 1000)
         await _report(request, "http11.send_request_headers.started")
-        orders.sent(dict(request.url.params))
+        orders.sent(dict(parse_qsl(asked.query)))
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
         self._tripwire.cross()
@@ -127,8 +130,8 @@ class RestNetwork(httpx.AsyncBaseTransport):
         if fate.kind == "lost":
             await trio.sleep_forever()
         if fate.kind in _TRANSPORT_FAULTS and fate.before:
-            raise httpx.ReadError("the connection was reset")
-        answer = orders.way.answer(_as_simulated(request), fate)
+            raise httpcore.ReadError("the connection was reset")
+        answer = orders.way.answer(asked, fate)
         await orders.points.passing("at the exchange", orders.name)
         await trio.sleep(after_ms / 1000)
         await self._reach()
@@ -137,10 +140,10 @@ class RestNetwork(httpx.AsyncBaseTransport):
         await orders.points.passing("after the answer", orders.name)
         return await _arrived(answer, fate.kind)
 
-    async def _handle(self, request: httpx.Request) -> httpx.Response:
+    async def _handle(self, asked: RestRequest) -> httpcore.Response:
         began_sec, sent_ms = trio.current_time(), true_ms()
-        path = request.url.path
-        fault = self._dice.rest_fault(request.method, path)
+        path = asked.path
+        fault = self._dice.rest_fault(asked.method, path)
         if path.endswith(_ACCOUNT) and self._venue.account_fault is not None:
             fault = self._venue.account_fault
         before_ms, after_ms = self._dice.rest_latency_ms()
@@ -148,8 +151,8 @@ class RestNetwork(httpx.AsyncBaseTransport):
         self._tripwire.cross()
         await trio.sleep(before_ms / 1000)
         if fault in _TRANSPORT_FAULTS and self._venue.faults.fail_before_effect:
-            raise httpx.ReadError("the connection was reset")
-        answer = self._api.answer(_as_simulated(request), fault)
+            raise httpcore.ReadError("the connection was reset")
+        answer = self._api.answer(asked, fault)
         answered_ms = true_ms()
         await trio.sleep(after_ms / 1000)
         await self._reach()
@@ -159,39 +162,36 @@ class RestNetwork(httpx.AsyncBaseTransport):
         if path == SERVER_TIME.path:
             self._on_server_time(trio.current_time() - began_sec)
         if fault is None and answer.status == _OK and path.endswith(_POSITIONS):
-            symbol = request.url.params.get("symbol")
+            symbol = dict(parse_qsl(asked.query)).get("symbol")
             self._requests.reads.arrived(Read(symbol, sent_ms, answered_ms, true_ms()))
         return arrived
 
 
-async def _report(request: httpx.Request, step: str) -> None:
+async def _report(request: httpcore.Request, step: str) -> None:
     """Report a step as httpcore does, by the request's extension `trace`; it may raise."""
     trace = request.extensions.get("trace")
     if trace is not None:
         await trace(step, {})
 
 
-def _as_simulated(request: httpx.Request) -> RestRequest:
-    return RestRequest(
-        method=request.method,
-        path=request.url.path,
-        query=request.url.query.decode(),
-        api_key=request.headers.get("x-mbx-apikey"),
-    )
+def _as_simulated(request: httpcore.Request) -> RestRequest:
+    path, _, query = request.url.target.decode().partition("?")
+    keys = (value.decode() for name, value in request.headers if name.lower() == b"x-mbx-apikey")
+    return RestRequest(method=request.method.decode(), path=path, query=query, api_key=next(keys, None))
 
 
-async def _arrived(answer: RestResponse, fault: str | None) -> httpx.Response:
-    """Return an answer as a fault of the transport leaves it; raises httpx's errors, or never returns."""
+async def _arrived(answer: RestResponse, fault: str | None) -> httpcore.Response:
+    """Return an answer as a fault of the transport leaves it; raises httpcore's errors, or never returns."""
     if fault in ("hang", "late"):
         await trio.sleep_forever()
     if fault in ("reset", "truncated"):
-        raise httpx.RemoteProtocolError("the answer broke off")
+        raise httpcore.RemoteProtocolError("the answer broke off")
     body = _NOT_JSON if fault == "not_json" else answer.body
-    return httpx.Response(answer.status, headers=answer.headers, content=body)
+    return httpcore.Response(answer.status, headers=list(answer.headers.items()), content=body)
 
 
-def _is_of_one_symbol(request: httpx.Request) -> bool:
-    return request.url.path.endswith(_POSITIONS) and b"symbol=" in request.url.query
+def _is_of_one_symbol(request: RestRequest) -> bool:
+    return request.path.endswith(_POSITIONS) and "symbol=" in request.query
 
 
 class _Opened:

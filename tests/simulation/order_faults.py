@@ -23,8 +23,19 @@ PLACES = (
     "after record_progress", "before hold_symbol", "after hold_symbol", "at refuse_plan", "after refuse_plan",
     "after release_hold", "after record_orphan",
 )  # fmt: skip
+#: Where Redis may lose the record of an order, and how long its process may be away then (seconds).
+_LOST_AT = (
+    "at the exchange",
+    "before the socket",
+    "after begin_order",
+    "after the answer",
+    "at the exchange",
+)
+_DOWN_SEC = 4.0
 _WAYS = ("crash", "kill", "cut", "kill", "crash", "terminate", "cut")
 _SOON_SEC = 8.0
+#: From this size on, a refusal of too many orders is a ban.
+_BANNED = 0.7
 #: No order is hidden for longer than the settling time allows for (ms).
 _HIDDEN_MS = 9_500.0
 _SWITCHES = ("kill", "global_kill", "mode", "lockdown")
@@ -61,8 +72,9 @@ class OrderFaults:
         world = self._world
         world.venue.faults.retry_after_sec = max(1, int(fault.for_sec))
         world.venue.faults.ban_sec = 5
-        world.orders.way.next.append(OrderFate("429" if fault.size < 0.7 else "418", before=True))
-        await world.without_reads(fault.for_sec)
+        banned = fault.size >= _BANNED
+        world.orders.way.next.append(OrderFate("418" if banned else "429", before=True))
+        await world.without_reads(fault.for_sec, banned=banned)
         world.orders.way.next.clear()
 
     async def do_used_order_limit(self, fault: Fault) -> None:
@@ -132,6 +144,32 @@ class OrderFaults:
             await trio.sleep(fault.for_sec)
             world.streams.came_at_once()
             struck[0].reach.restore()
+
+    async def do_lost_begin(self, fault: Fault) -> None:
+        """Let Redis lose its last second while an order is under way, with the order's record.
+
+        Half of the times the order's process is killed in the same moment.
+        """
+        world = self._world
+        place, kills = _LOST_AT[fault.which % len(_LOST_AT)], fault.which // len(_LOST_AT) % 2
+        before, kept = world.redis.copy(), world.books.copy_kept()
+        passed = trio.Event()
+
+        def lose(name: str) -> None:
+            passed.set()
+            world.trace.note(f"{place}: a second is lost")
+            world.restart_redis(kept, before)
+            if kills:
+                world.processes[name].kill(fault.size * _DOWN_SEC)
+
+        with trio.move_on_after(fault.for_sec):
+            while not passed.is_set():
+                world.orders.points.arm(place, lose)
+                with trio.move_on_after(1.0):
+                    await passed.wait()
+                if not passed.is_set():
+                    before, kept = world.redis.copy(), world.books.copy_kept()
+        world.orders.points.disarm()
 
     def _strike(self, process: Process, way: str, for_sec: float) -> None:
         match way:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
+from brain.moment import Moment
 from channels import Channels, DropOldest, MetricEvent
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
@@ -25,13 +26,7 @@ from settings import Loaded
 from store.errors import StoreError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from supervision import (
-    ChildCrashed,
-    ChildStarted,
-    RestartIntensityExceeded,
-    SupervisionEvent,
-    Tree,
-)
+from supervision import ChildCrashed, ChildStarted, RestartIntensityExceeded, SupervisionEvent, Tree
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
 from tests.simulation.governor_steps import GovernorSteps
@@ -65,6 +60,7 @@ _UNHURRIED_SEC = {
     "actors.durability_watch._EVERY_SEC": 5.0,
     "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
     "actors.executor.permits.LOOK_AGAIN_SEC": 0.3,
+    "actors.executor.manual_lane._LOOK_SEC": 0.5,
     "exchange.order_requests._PING_SEC": 60.0,
     "store.memory.connection.LONGEST_BLOCK_MS": 6_000,
 }
@@ -213,6 +209,11 @@ class Process:
         if self.tree is not None:
             self.tree.stop()
             self._scope.deadline = trio.current_time() + _STOP_SEC
+
+    @property
+    def trust_lost_at(self) -> Moment | None:
+        """When it last lost trust in its stream."""
+        return None if self.channels is None else self.channels.book.trust_lost_at
 
     async def readiness(self) -> str:
         """Return the reasons in `/readyz`: empty when ready."""

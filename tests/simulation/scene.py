@@ -12,9 +12,15 @@ from settings import Loaded
 from tests.simulation.clocks import EPOCH_MS
 from tests.simulation.governor_scene import begin_ms, governor_environment, wallet_of
 
+#: The share of dry runs among the seeds with played executors.
+_DRY_RUNS = 0.1
+#: A third source of permits, whose plain `1` grants.
+EXTRA_PERMIT = "P26=quantum:permit:p26:{plan_id}"
 #: The service's own Governor judges (`on`), or does so beside a played one (`shadow`).
 GovernorMode = Literal["off", "shadow", "on"]
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+#: No other service permits anything beside a Governor of the service.
+_ONLY_ITS_OWN = {"EXEC_EXTRA_PERMITS": "", "EXEC_MANUAL_LANE": "false"}
 _WITHOUT_GOVERNOR = 0.5
 _SHADOWS = 0.15
 
@@ -33,6 +39,8 @@ class Scene(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     #: Whether the service's own executor sends the orders; otherwise played consumers do.
     executor: bool = False
+    #: The service's own executor runs dry beside them.
+    dry_run: bool = False
     governor: GovernorMode = "off"
     #: True time when the run begins, and what the account begins with (USDT).
     epoch_ms: int = EPOCH_MS
@@ -67,15 +75,19 @@ def scene_of(seed: str, *, executor: bool | None = None, governor: bool | None =
     if has_executor(seed, executor):
         environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
         scene = msgspec.structs.replace(scene, executor=True, environment=environment)
+    elif Random(f"{seed}:dry run").random() < _DRY_RUNS:
+        environment = scene.environment | {"P33_EXECUTOR": "dry_run"}
+        scene = msgspec.structs.replace(scene, dry_run=True, environment=environment)
     mode = governor_of(seed, governor)
     if mode != "off":
         rng = Random(f"{seed}:governed")
+        roles = {"P33_GOVERNOR": mode} | (_ONLY_ITS_OWN if mode == "on" else {})
         scene = msgspec.structs.replace(
             scene,
             governor=mode,
             epoch_ms=begin_ms(rng),
             wallet=wallet_of(rng),
-            environment=scene.environment | {"P33_GOVERNOR": mode} | governor_environment(rng),
+            environment=scene.environment | roles | governor_environment(rng),
         )
     if not scene.executor and scene.governor == "off":
         return scene
@@ -94,6 +106,8 @@ def _executor_environment(rng: Random) -> dict[str, str]:
         "EXEC_APPLY_DOWNSIZE": rng.choice(("false", "true")),
         # Not fewer than the closes of a quiet moment.
         "EXEC_MAX_PARALLEL": rng.choice(("12", "16")),
+        "EXEC_EXTRA_PERMITS": rng.choice(("", "", EXTRA_PERMIT)),
+        "EXEC_MANUAL_LANE": rng.choice(("false", "false", "true")),
     }
 
 

@@ -182,6 +182,8 @@ class _Run:
                         world.orders.rest.all_is_over()
                         await liveness.plans_are_executed()
                     else:
+                        if world.scene.dry_run:
+                            world.orders.dry_run.all_is_over()
                         await liveness.plans_are_allowed()
                         await liveness.unknown_outcomes_end()
                     await trio.sleep_until(begin_sec + ROUND_SEC)

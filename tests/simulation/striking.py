@@ -186,7 +186,7 @@ class Striker:
     async def _do_ban(self, fault: Fault) -> None:
         weights, host_ms = self._world.venue.weights, self._world.venue.host_ms
         weights.ban(host_ms(), round(fault.for_sec * 1000))
-        await self._world.without_reads(fault.for_sec)
+        await self._world.without_reads(fault.for_sec, banned=True)
 
     async def _do_silent_move(self, fault: Fault) -> None:
         world = self._world

@@ -36,17 +36,16 @@ from tests.simulation.tripwire import SabotageError
 from tests.simulation.venue import ZERO, Venue
 from tests.simulation.verdicts import ViolationError, require
 
-#: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
-#: flight, the pause before the next attempt.
+#: A silently lost event lives so long beyond the audit interval: an answer, a second in flight, a pause.
 _AUDIT_SLACK_SEC = 4.0
+#: A process that was answered 418 asks nothing for so long.
+_AFTER_BAN_SEC = 60.0
 #: Nothing else went wrong since so long before a change, so that no event of before it is still on its way.
 _UNDISTURBED_MS = 12_000
 #: A read that is sent so soon after another one arrived, or a push, may be older than that.
 _APART_MS = 1_100
-#: What the judges call the second host of the first instance's name.
-NAMESAKE = "namesake"
-#: A stall is noticed within its limit and a look.
-_NOTICED_SEC = 2.0
+NAMESAKE = "namesake"  # the second host of the first instance's name
+_NOTICED_SEC = 2.0  # a stall is noticed within its limit and a look
 
 
 class World:
@@ -64,7 +63,7 @@ class World:
         self.takeovers = 0
         #: Whether the exchange refuses every request, with answers that mean a ban.
         self.refusing_all = False
-        #: When anything was last made to go wrong that may keep a process from finding what is wrong.
+        #: When a fault was last struck that may hide another.
         self.disturbed_sec: Callable[[], float] = lambda: 0.0
         self._last_writer = ""
         self.keys = Keys("quantum")
@@ -104,6 +103,7 @@ class World:
             lambda writer, since_ms: self.processes[writer].unsure_ms(since_ms),
             self._shown_ms,
             self.audit_ms,
+            lambda writer: self.processes[writer].trust_lost_at,
         )
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
@@ -195,10 +195,11 @@ class World:
         audit_ms = round(self.settings.audit_sec * 1000)
         return self.processes[writer].requests.reads.first_showing(symbol, changed_ms, _APART_MS, audit_ms)
 
-    async def without_reads(self, for_sec: float) -> None:
+    async def without_reads(self, for_sec: float, *, banned: bool = False) -> None:
         """Wait for so long: reads may fail in that time, so a change without an event may go unnoticed for
-        as long as the stream alone is trusted."""
-        self.no_reads_until_sec = max(self.no_reads_until_sec, trio.current_time() + for_sec + 20)
+        as long as the stream alone is trusted. After a ban's end no process reads for a minute."""
+        over_sec = trio.current_time() + for_sec + 20 + (_AFTER_BAN_SEC if banned else 0.0)
+        self.no_reads_until_sec = max(self.no_reads_until_sec, over_sec)
         await trio.sleep(for_sec)
 
     def _granted(self, grant: Grant) -> None:

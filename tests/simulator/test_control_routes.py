@@ -145,6 +145,41 @@ async def test_step_sizes_change_and_symbols_are_listed_while_running(
     assert "listed" not in await control.refusal("/listing", '{"symbol": "X"}')
 
 
+async def test_an_announced_end_is_listed_and_trading_ends_then(
+    client: HttpClient, simulator: RunningSimulator, control: Control
+) -> None:
+    async def listed() -> dict[str, tuple[str, int]]:
+        rows = (await client.http.get("/fapi/v1/exchangeInfo")).json()["symbols"]
+        return {row["symbol"]: (row["status"], row["deliveryDate"]) for row in rows}
+
+    exchange = simulator.exchange
+    late_ms = exchange.exchange_ms() + 3_600_000
+    for symbol in ("ETHUSDT", "XRPUSDT"):
+        await control.post("/end", symbol=symbol, end_ms=late_ms)
+    assert (await listed())["ETHUSDT"] == ("TRADING", late_ms)
+    await control.post("/end", symbol="XRPUSDT")
+    assert (await listed())["XRPUSDT"] == (await listed())["BTCUSDT"] == ("TRADING", 4_133_404_800_000)
+    exchange.due.run(late_ms - 1)
+    assert (await listed())["ETHUSDT"] == ("TRADING", late_ms)
+    exchange.due.run(late_ms)
+    shown = await listed()
+    assert shown["ETHUSDT"] == ("SETTLING", late_ms)
+    assert {status for symbol, (status, _) in shown.items() if symbol != "ETHUSDT"} == {"TRADING"}
+    assert "-1121" in await control.refusal("/end", '{"symbol": "NEWUSDT"}')
+
+
+async def test_contracts_of_other_types_are_listed(client: HttpClient, control: Control) -> None:
+    for symbol, contract_type in (("BTCUSDT_261225", "CURRENT_QUARTER"), ("TSLAUSDT", "TRADIFI_PERPETUAL")):
+        await control.post("/listing", symbol=symbol, step_size="0.01", contract_type=contract_type)
+    rows = {row["symbol"]: row for row in (await client.http.get("/fapi/v1/exchangeInfo")).json()["symbols"]}
+    shown = ("contractType", "pair", "baseAsset", "quoteAsset")
+    assert [rows["BTCUSDT_261225"][name] for name in shown] == ["CURRENT_QUARTER", "BTCUSDT", "BTC", "USDT"]
+    assert [rows["TSLAUSDT"][name] for name in shown] == ["TRADIFI_PERPETUAL", "TSLAUSDT", "TSLA", "USDT"]
+    assert "contract_type" in await control.refusal(
+        "/listing", '{"symbol": "X", "step_size": "1", "contract_type": "DAILY"}'
+    )
+
+
 async def test_the_listen_key_is_controlled(client: HttpClient, control: Control) -> None:
     key = await client.listen_key()
     other = (await control.post("/listen-key", action="replace"))["listen_key"]

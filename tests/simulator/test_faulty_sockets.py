@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import struct
+import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import trio
 import trio.testing
+from trio import socket as trio_socket
 
 from simulator.faulty_sockets import FaultySocket, listen
 
@@ -78,3 +82,25 @@ async def test_a_closed_socket_is_no_longer_among_the_open_ones() -> None:
         assert listener.open_sockets == {server}
         await server.aclose()
         assert listener.open_sockets == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not note arrivals")
+async def test_bytes_that_are_read_late_arrived_when_they_were_sent(pair: Pair) -> None:
+    server, client = pair
+    before_ms = time.time() * 1000
+    await client.send_all(b"early")
+    await trio.sleep(0.05)
+    late_ms = time.time() * 1000
+    assert await server.receive_some() == b"early"
+    assert before_ms - 1 <= server.arrived_ms < late_ms - 10
+
+
+async def test_a_read_of_a_reset_connection_is_broken_and_one_of_a_closed_stream_closed(pair: Pair) -> None:
+    server, client = pair
+    client.setsockopt(trio_socket.SOL_SOCKET, trio_socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await client.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await server.receive_some()
+    await server.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await server.receive_some()

@@ -46,6 +46,7 @@ async def test_every_request_is_recorded_with_weight_and_status_but_without_its_
     assert (first.method, first.path, first.weight, first.status) == ("GET", POSITIONS, 5, 200)
     assert first.query.startswith("symbol=BTCUSDT&timestamp=")
     assert "signature" not in first.query
+    assert 0 < first.on_socket_ms <= first.wall_time_ms + 1
     assert (second.path, second.status) == ("/fapi/v1/nothing", 404)
     assert client.exchange.requests.records(path=POSITIONS) == [first]
     assert client.exchange.requests.records(since_ms=first.wall_time_ms + 10**6) == []

@@ -91,6 +91,19 @@ async def test_a_dry_run_is_published_and_touches_no_result(leased: Backend) -> 
     assert leased.outside.kind(KEYS.results) == "none"
 
 
+async def test_an_entry_recovered_while_it_ends_has_one_line_in_the_dry_run(
+    leased: Backend,
+) -> None:
+    store = leased.store
+    await store.dry_runs.create(lost=False)
+    entry_id = leased.outside.xadd(KEYS.plans, {"plan_id": PLAN})
+    await store.dry_runs.read_new(count=1, block_ms=0)
+    await store.dry_runs.recover(fence=leased.fence, after="0", idle_ms=0, count=9)
+    for _ in range(2):
+        await store.publish_dry_run(leased.fence, KEYS.plans, entry_id, ("plan_id", PLAN))
+    assert leased.outside.xlen(EXECUTOR.dry_run) == 1
+
+
 async def test_a_dry_run_into_a_key_of_a_wrong_type_acknowledges_nothing(leased: Backend) -> None:
     leased.outside.set(EXECUTOR.dry_run, "junk")
     before = everything(leased.outside)

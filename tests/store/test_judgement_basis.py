@@ -19,6 +19,8 @@ from tests.store.governed import (
     TRADING_STATE,
     basis,
     date_of,
+    deliver,
+    ended,
     free,
     granted,
     granted_now,
@@ -134,14 +136,11 @@ async def test_a_redis_that_was_emptied_judges_nothing_on_what_it_held_before(le
 
 @pytest.mark.parametrize(
     "key",
-    [
-        GOVERNOR.reserved, GOVERNOR.window(SYMBOL), GOVERNOR.plan_mark(PLAN), GOVERNOR.events, GOVERNOR.audit,
-        GOVERNOR.plans.last_id, KEYS.plans, KEYS.dead_plans,
-    ],
-)  # fmt: skip
-async def test_a_key_of_a_wrong_type_is_named_and_nothing_written(leased: Backend, key: str) -> None:
+    [GOVERNOR.events, GOVERNOR.audit, KEYS.plans, KEYS.dead_plans],
+)
+async def test_a_stream_of_a_wrong_type_is_named_and_nothing_written(leased: Backend, key: str) -> None:
     state = await state_of(leased)
-    if key in (GOVERNOR.reserved, GOVERNOR.window(SYMBOL), KEYS.plans):
+    if key == KEYS.plans:
         leased.outside.set(key, "x")
     else:
         leased.outside.hset(key, {"a": "b"})
@@ -151,11 +150,48 @@ async def test_a_key_of_a_wrong_type_is_named_and_nothing_written(leased: Backen
     assert everything(leased.outside) == before
 
 
-@pytest.mark.parametrize("key", [GOVERNOR.reserved, GOVERNOR.window(SYMBOL)])
-async def test_a_state_of_a_wrong_type_is_named(leased: Backend, key: str) -> None:
-    leased.outside.set(key, "x")
-    with pytest.raises(WrongTypeError, match=key):
-        await state_of(leased)
+async def test_counts_of_a_wrong_type_are_read_as_such_and_stop_no_judgement(leased: Backend) -> None:
+    """Closes are reserved as one behind the other would be, and what cannot be written is left out."""
+    before = await granted_now(leased, PlanId("gov-0"))
+    (entry_id,) = await deliver(leased, PLAN)
+    keys = (GOVERNOR.reserved, GOVERNOR.window(SYMBOL), GOVERNOR.plan_mark(PLAN), GOVERNOR.plans.last_id)
+    for key in keys:
+        leased.outside.delete(key)
+    for key in keys[:2]:
+        leased.outside.set(key, "x")
+    for key in keys[2:]:
+        leased.outside.hset(key, {"a": "b"})
+    assert (await judged(leased, granted(before))).verdicts == ("changed",)
+    state = await state_of(leased)
+    assert state.account.reserved == {"!": b"!"}
+    assert state.symbols[SYMBOL].window is None
+    first = granted(state, entry_id=entry_id)
+    after = state.symbols[SYMBOL]._replace(
+        opened=b"200", last_exec=str(state.now_ms // 1000).encode(),
+        entry=(b"1", b"0.5", b"0", str(state.now_ms).encode()),
+    )  # fmt: skip
+    account = state.account._replace(version=first.version)
+    second = granted(state._replace(account=account, symbols={SYMBOL: after}), PlanId("gov-2"))
+    assert second.basis is not None
+    second = msgspec.structs.replace(second, basis=msgspec.structs.replace(second.basis, grants=2))
+    assert (await judged(leased, first, second)).verdicts == ("committed", "committed")
+    assert [leased.outside.get(key) for key in keys[:3]] == [b"x", b"x", b"granted"]
+    assert leased.outside.get(GOVERNOR.plans.last_id) == entry_id.encode()
+    assert leased.outside.get(GOVERNOR.permit(PLAN)) is not None
+    # What was granted cannot be settled; nothing is known of it any more.
+    assert await leased.store.change_grants(leased.fence, (second.version, "later"), [ended()]) is None
+
+
+async def test_a_window_of_a_wrong_type_stops_no_settling(leased: Backend) -> None:
+    state = await granted_now(leased)
+    leased.outside.delete(GOVERNOR.window(SYMBOL))
+    leased.outside.set(GOVERNOR.window(SYMBOL), "x")
+    change = ended(reservation=state.account.reserved[PLAN].decode())
+    assert await leased.store.change_grants(leased.fence, (state.account.version, "later"), [change]) == (
+        True,
+    )
+    assert leased.outside.get(GOVERNOR.window(SYMBOL)) == b"x"
+    assert (await state_of(leased)).account.reserved == {}
 
 
 async def test_texts_of_any_bytes_are_read_and_compared(leased: Backend) -> None:

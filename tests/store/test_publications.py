@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import count
+import threading
+from itertools import count, groupby
+from operator import itemgetter
 
 import msgspec
 import pytest
@@ -158,6 +160,52 @@ async def test_ten_thousand_looks_never_find_two_publications_mixed(real: RedisB
     async with background(publish, 2):
         asofs = await trio.to_thread.run_sync(look_at, real.server, 10_000)
     assert len(asofs) > 50
+
+
+def commands_until(server: RedisServer, last: str, watching: threading.Event) -> list[tuple[bool, str]]:
+    """Return the commands that run until one contains `last`, each with whether a script runs it."""
+    seen: list[tuple[bool, str]] = []
+    with server.client() as client, client.monitor() as monitor:
+        watching.set()
+        while not seen or last not in seen[-1][1]:
+            found = monitor.next_command()
+            seen.append((found["client_type"] == "lua", found["command"]))
+    return seen
+
+
+async def test_no_command_of_a_reader_comes_between_those_of_a_publication(real: RedisBackend) -> None:
+    fence, watching, seen = await real.take_lease(), threading.Event(), list[tuple[bool, str]]()
+    assert await real.store.publish_universe(fence, publication(1), rests_on=None, shadow=False)
+
+    async def watch() -> None:
+        seen.extend(await trio.to_thread.run_sync(commands_until, real.server, "the end", watching))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await trio.to_thread.run_sync(watching.wait)
+        async with trio.open_nursery() as readers:
+            readers.start_soon(trio.to_thread.run_sync, look_at, real.server, 2_000)
+            for asof in range(2, 102):
+                rests_on = publication(asof - 1).last_ok.encode()
+                write = publication(asof)
+                assert await real.store.publish_universe(fence, write, rests_on=rests_on, shadow=False)
+        real.plain.call("ECHO", "the end")
+    by_scripts = [[text for _, text in run] for inside, run in groupby(seen, itemgetter(0)) if inside]
+    written = [
+        [
+            name
+            for name in (NAMES.active, NAMES.last_ok, NAMES.meta)
+            if any(_writes(each, name) for each in run)
+        ]
+        for run in by_scripts
+    ]
+    assert [names for names in written if names] == [[NAMES.active, NAMES.last_ok, NAMES.meta]] * 100
+    assert sum(not inside and NAMES.last_ok in text for inside, text in seen) > 1_000
+
+
+def _writes(command: str, name: str) -> bool:
+    word, _, rest = command.partition(" ")
+    return word.lower() in ("set", "hset") and rest.split(" ")[0] == name
 
 
 async def test_a_full_server_refuses_the_whole_publication(real: RedisBackend) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from permit_gate.answers import Refusal, Refused
@@ -14,12 +14,18 @@ from permit_gate.sources import P33, PermitSource
 
 @dataclass(frozen=True)
 class PlanPermits:
-    """Plan with the permits it needs, in the order of `sources`, and the words of every refusal."""
+    """Plan with the permits it needs, in the order of `sources`, and the words of every refusal.
+
+    A text that was read is not read again: while one permit is awaited, the others are looked at, too.
+    """
 
     plan_id: str
     symbol: str
     sources: tuple[PermitSource, ...]
     rules: GateRules
+    _read: dict[PermitSource, tuple[bytes, Yes | Unusable]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def granting(self, texts: Sequence[bytes | None]) -> list[Yes] | Refused:
         """Return the granting ones of `texts` (None: no permit yet), or the refusal by the first other."""
@@ -27,20 +33,27 @@ class PlanPermits:
         for source, text in zip(self.sources, texts):
             if text is None:
                 continue
-            read = read_permit(
-                source,
-                text,
-                plan_id=self.plan_id,
-                symbol=self.symbol,
-                key_prefix=self.rules.prefix,
-                signing_key=self.rules.key_bytes,
-            )
+            known, read = self._read.get(source) or (b"", None)
+            if read is None or known != text:
+                read = self._read_now(source, text)
             if isinstance(read, Unusable):
                 return self.refused(
                     read.refusal, denied_by=source.name, because=read.because, details=read.details
                 )
             granted.append(read)
         return granted
+
+    def _read_now(self, source: PermitSource, text: bytes) -> Yes | Unusable:
+        read = read_permit(
+            source,
+            text,
+            plan_id=self.plan_id,
+            symbol=self.symbol,
+            key_prefix=self.rules.prefix,
+            signing_key=self.rules.key_bytes,
+        )
+        self._read[source] = (text, read)
+        return read
 
     def timed_out(self, texts: Sequence[bytes | None]) -> Refused:
         """Return the refusal at the end of the wait, which names the services without a permit."""

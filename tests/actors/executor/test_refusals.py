@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -105,6 +106,22 @@ async def test_the_reason_of_a_refusal(rig: ExecutorRig, before: Before, error: 
         assert rig.result("p1")["error"] == error
     else:
         assert await refusal(rig, before) == error
+
+
+@pytest.mark.parametrize("issuer", ["Governor", "P3.3"])
+@pytest.mark.parametrize("age_sec", [61, -60])
+async def test_a_permit_that_is_too_old_or_from_the_future_is_named(
+    rig: ExecutorRig, issuer: str, age_sec: int
+) -> None:
+    created: dict[str, Any] = {"created_at": rig.clock.now().wall_ms / 1000 - age_sec}
+
+    def both_of_which_one_is_off(rig: ExecutorRig) -> None:
+        rig.permit("p1", **(created if issuer == "P3.3" else {}))
+        rig.grant("p1", **(created if issuer == "Governor" else {}))
+
+    error = await refusal(rig, both_of_which_one_is_off)
+    reason = "permit_too_old" if age_sec > 0 else "permit_from_the_future"
+    assert error.startswith(f"{reason} ({issuer}: ")
 
 
 def _allowlist(*symbols: str) -> Allowlist:
