@@ -13,6 +13,7 @@ from brain.execution.switches import TradingState, read_trading_state
 from brain.identifiers import EntryId, PlanId
 from store.execution_records import Switches
 from store.governor_records import (
+    BasisPart,
     Disarm,
     GovernedAccount,
     GovernedSymbol,
@@ -78,13 +79,26 @@ def symbol_texts(symbol: GovernedSymbol) -> Texts:
     )  # fmt: skip
 
 
+def part_of(texts: Texts, part: BasisPart) -> Texts:
+    """Return those of a symbol's texts that a part of a basis has."""
+    match part:
+        case "close":
+            return (texts[1], *texts[7:12])
+        case "entry":
+            return texts[3:7]
+        case "exit":
+            return texts[7:12]
+        case "":
+            return texts
+
+
 def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes]) -> GovernedAccount:
     """Return the account of `own_texts`, `neighbours_texts` and the live grants."""
     version, disarmed, trading_state = own
     kill, global_kill, mode, lockdown, frozen = neighbours[:5]
     return GovernedAccount(
         version=(version or b"").decode(errors=_LOSSLESS),
-        reserved={PlanId(plan.decode(errors="replace")): text for plan, text in reserved.items()},
+        reserved={PlanId(plan.decode(errors=_LOSSLESS)): text for plan, text in reserved.items()},
         switches=Switches(trading_state, kill, global_kill, mode, lockdown is not None),
         frozen=frozen is not None,
         guards=neighbours[5 : 5 + len(GUARDS)],
@@ -118,6 +132,7 @@ class PackedBasis(msgspec.Struct, frozen=True, array_like=True):
     granted: int
     window_from_ms: int
     date: str
+    part: BasisPart
 
 
 class PackedGranted(msgspec.Struct, frozen=True, array_like=True):
@@ -160,6 +175,7 @@ class PackedJudgement(msgspec.Struct, frozen=True, array_like=True):
     audit: tuple[str, ...]
     events: tuple[tuple[str, ...], ...]
     dead_fields: tuple[str, ...]
+    was_observed: bool
 
 
 def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
@@ -187,6 +203,7 @@ def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
         audit=tuple(commit.audit),
         events=tuple(map(tuple, commit.events)),
         dead_fields=tuple(commit.dead_fields),
+        was_observed=commit.was_observed,
     )
 
 
@@ -199,6 +216,7 @@ def _packed_basis(basis: GovernorBasis) -> PackedBasis:
         granted=-1 if basis.symbol.window is None else len(basis.symbol.window),
         window_from_ms=basis.window_from_ms,
         date=basis.date,
+        part=basis.part,
     )
 
 
