@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from brain.identifiers import EntryId, PlanId, Symbol
 from store.execution_records import Switches
 
+BasisPart = Literal["", "close", "entry", "exit"]
+
 
 class GovernedAccount(NamedTuple):
     """State of the account, as stored; a value of a wrong type is the text `!`.
 
     `version` changes with each change of the Governor's own keys; empty: there is none. `reserved`: the
-    JSON of each live grant, for a key of a wrong type one grant with name and text `!`. `frozen`: whether
-    `churn:global_freeze` exists. `guards`: the texts of `risk:guard_active:<TYPE>` in the order of
-    `GUARDS`. `disarmed`: today's mark of an auto-disarm.
+    JSON of each live grant. `frozen`: whether `churn:global_freeze` exists. `guards`: the texts of
+    `risk:guard_active:<TYPE>` in the order of `GUARDS`. `disarmed`: today's mark of an auto-disarm.
+    `countable`: False where `reserved` has a wrong type.
     """
 
     version: str
@@ -26,19 +28,21 @@ class GovernedAccount(NamedTuple):
     frozen: bool
     guards: tuple[bytes | None, ...]
     disarmed: bytes | None
+    countable: bool = True
 
 
 class GovernedSymbol(NamedTuple):
     """State of one symbol, as stored; a value of a wrong type is the text `!`.
 
-    `window`: the times (epoch ms, ascending) of its grants in the last hour, None for a key of a wrong
-    type. `opened`, `reduced`: today's notionals. `entry`, `exit`: n, mean, var and time of the kill
-    score's statistics, for an exit also the time since which its score blocks it. `blacklisted`: whether
-    `churn:blacklist:<symbol>` exists. `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`:
-    mode, target_usd, confidence, timestamp; `efficiency`: efficiency_score, confidence, ts.
+    `window`: the times (epoch ms, ascending) of its grants in the last hour. `opened`, `reduced`: today's
+    notionals. `entry`, `exit`: n, mean, var and time of the kill score's statistics, for an exit also the
+    time since which its score blocks it. `blacklisted`: whether `churn:blacklist:<symbol>` exists.
+    `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`: mode, target_usd, confidence,
+    timestamp; `efficiency`: efficiency_score, confidence, ts. `countable`: False where the window has a
+    wrong type.
     """
 
-    window: tuple[int, ...] | None
+    window: tuple[int, ...]
     opened: bytes | None
     reduced: bytes | None
     last_exec: bytes | None
@@ -48,6 +52,7 @@ class GovernedSymbol(NamedTuple):
     budget: tuple[bytes | None, ...]
     allocation: tuple[bytes | None, ...]
     efficiency: tuple[bytes | None, ...]
+    countable: bool = True
 
 
 class GovernorState(NamedTuple):
@@ -65,9 +70,12 @@ class GovernorState(NamedTuple):
 class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
     """All that must still hold when a judgement is written.
 
-    Live grants are compared by their number `grants` and by `account.version`, and `account.reserved` is not
-    read; `symbol.window` by the number of grants from `window_from_ms` on; everything else by its text.
+    Live grants are compared by their number `grants` (-1: not countable) and by `account.version`, and
+    `account.reserved` is not read; `symbol.window` by the number of grants from `window_from_ms` on;
+    everything else by its text.
     `date`: the UTC day of the sums (YYYY-MM-DD); Redis's clock must still show it.
+    `part` limits the comparison: `close` to version, auto-disarm, trading state, day, `reduced` and `exit`;
+    `entry` and `exit` to those statistics; empty: nothing is left out.
     """
 
     account: GovernedAccount
@@ -75,6 +83,7 @@ class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
     symbol: GovernedSymbol
     window_from_ms: int
     date: str
+    part: BasisPart = ""
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +117,8 @@ class GovernorCommit(msgspec.Struct, frozen=True, kw_only=True):
     `granted`, `refused` or `observed`. `permit`, `block`: the texts of those keys, empty for none.
     `stats`: evaluation type (`entry`, `exit`), n, mean, var, ts of an observation, of an exit also the time
     since which its score blocks it (an empty text removes its field), or nothing.
-    `granted` and `disarm` need a basis: its `date` names their keys.
+    `granted` and `disarm` need a basis: its `date` names their keys. `was_observed`: the plan's mark is known
+    to be `observed`, and `stats` has no second observation of it.
     `audit` and each of `events` are flat names and values. `dead_fields` go to the dead letters if not empty.
     """
 
@@ -129,13 +139,16 @@ class GovernorCommit(msgspec.Struct, frozen=True, kw_only=True):
     audit: Sequence[str] = ()
     events: Sequence[Sequence[str]] = ()
     dead_fields: Sequence[str] = ()
+    was_observed: bool = False
 
 
 class GovernorReply(NamedTuple):
     """Verdict of each judgement up to the first that was not written, which ends the list.
 
     `committed`; `decided` (the plan has a mark: its entry is acknowledged, nothing else changed); and, with
-    nothing written, `changed` (the state is another: read it again) or `late` (past `deadline_ms`).
+    nothing written, `changed` (the state is another: read it again), `late` (past `deadline_ms`) or
+    `observed` (of a judgement: the plan was observed before; judge it again without its observation). A mark
+    `observed` decides other observations alone.
     """
 
     now_ms: int

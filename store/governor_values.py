@@ -13,6 +13,7 @@ from brain.execution.switches import TradingState, read_trading_state
 from brain.identifiers import EntryId, PlanId
 from store.execution_records import Switches
 from store.governor_records import (
+    BasisPart,
     Disarm,
     GovernedAccount,
     GovernedSymbol,
@@ -78,24 +79,38 @@ def symbol_texts(symbol: GovernedSymbol) -> Texts:
     )  # fmt: skip
 
 
-def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes]) -> GovernedAccount:
+def part_of(texts: Texts, part: BasisPart) -> Texts:
+    """Return those of a symbol's texts that a part of a basis has."""
+    match part:
+        case "close":
+            return (texts[1], *texts[7:12])
+        case "entry":
+            return texts[3:7]
+        case "exit":
+            return texts[7:12]
+        case "":
+            return texts
+
+
+def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes] | None) -> GovernedAccount:
     """Return the account of `own_texts`, `neighbours_texts` and the live grants."""
     version, disarmed, trading_state = own
     kill, global_kill, mode, lockdown, frozen = neighbours[:5]
     return GovernedAccount(
         version=(version or b"").decode(errors=_LOSSLESS),
-        reserved={PlanId(plan.decode(errors="replace")): text for plan, text in reserved.items()},
+        reserved={PlanId(plan.decode(errors=_LOSSLESS)): text for plan, text in (reserved or {}).items()},
         switches=Switches(trading_state, kill, global_kill, mode, lockdown is not None),
         frozen=frozen is not None,
         guards=neighbours[5 : 5 + len(GUARDS)],
         disarmed=disarmed,
+        countable=reserved is not None,
     )
 
 
 def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
     """Return the symbol of `symbol_texts` and its window."""
     return GovernedSymbol(
-        window=None if window is None else tuple(window),
+        window=tuple(window or ()),
         opened=texts[0],
         reduced=texts[1],
         last_exec=texts[2],
@@ -105,6 +120,7 @@ def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
         budget=texts[13:17],
         allocation=texts[17:21],
         efficiency=texts[21:24],
+        countable=window is not None,
     )
 
 
@@ -118,6 +134,7 @@ class PackedBasis(msgspec.Struct, frozen=True, array_like=True):
     granted: int
     window_from_ms: int
     date: str
+    part: BasisPart
 
 
 class PackedGranted(msgspec.Struct, frozen=True, array_like=True):
@@ -160,6 +177,7 @@ class PackedJudgement(msgspec.Struct, frozen=True, array_like=True):
     audit: tuple[str, ...]
     events: tuple[tuple[str, ...], ...]
     dead_fields: tuple[str, ...]
+    was_observed: bool
 
 
 def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
@@ -187,6 +205,7 @@ def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
         audit=tuple(commit.audit),
         events=tuple(map(tuple, commit.events)),
         dead_fields=tuple(commit.dead_fields),
+        was_observed=commit.was_observed,
     )
 
 
@@ -196,9 +215,10 @@ def _packed_basis(basis: GovernorBasis) -> PackedBasis:
         neighbours=neighbours_texts(basis.account),
         grants=basis.grants,
         of_symbol=symbol_texts(basis.symbol),
-        granted=-1 if basis.symbol.window is None else len(basis.symbol.window),
+        granted=len(basis.symbol.window) if basis.symbol.countable else -1,
         window_from_ms=basis.window_from_ms,
         date=basis.date,
+        part=basis.part,
     )
 
 

@@ -134,15 +134,18 @@ class PlanJudge(StreamConsumer):
                 as_proposed = as_proposed and proposal.commit.disarm is None
             else:
                 as_proposed = False
+                if verdict == "observed":
+                    proposal.governed.was_observed = True
+                    break
                 if verdict != "decided":
                     proposal.governed.attempts += 1
                     break
             self.failures.done(proposal.governed.entry.id)
             dealt_with += 1
-        if as_proposed:
-            self._state.confirmed()
-        else:
+        if not as_proposed:
             self._state.drop()
+        elif any(each.commit.basis is not None and not each.commit.basis.part for each in committed):
+            self._state.confirmed()
         self._note_neighbours(committed)
         self._reports.judged(committed, now_ms)
         return dealt_with

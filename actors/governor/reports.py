@@ -12,7 +12,7 @@ from actors.governor.proposals import Proposal
 from actors.governor.rules import GovernorActorRules
 from brain.execution.switches import TradingState
 from brain.governor.case import GovernorCase
-from brain.governor.efficiency import efficiency_hint
+from brain.governor.efficiency import MISSING, efficiency_hint
 from brain.governor.facts import is_entry
 from brain.governor.inputs import enforced_target
 from brain.governor.judgement import Judgement
@@ -45,6 +45,7 @@ class GovernorReports:
         self._recent = recent
         self._rules = rules
         self._log = log
+        self._unreadable: tuple[str, ...] = ()
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
         #: Quantity that closes of a symbol have been granted today, by symbol, and that day.
         self._reduced: tuple[str, dict[Symbol, Decimal]] = ("", {})
@@ -84,6 +85,12 @@ class GovernorReports:
     def expired(self, symbol: Symbol, plan_id: str) -> None:
         """Log a grant that ended without a word on it."""
         self._log.info(f"{symbol}: GRANT EXPIRED plan {plan_id[:_PLAN_ID_SHOWN]}: no result came in time")
+
+    def unreadable(self, counts: tuple[str, ...]) -> None:
+        """Log counts that cannot be read, when others than before."""
+        if counts and counts != self._unreadable:
+            self._log.warning("Counts cannot be read: nothing is opened by them", keys=", ".join(counts))
+        self._unreadable = counts
 
     def state(self, now: GovernorNow, grants: int, ages_sec: Mapping[str, float]) -> None:
         """Show the state of the account."""
@@ -125,7 +132,9 @@ class GovernorReports:
         if not judgement.granted:
             yield f"{symbol}: BLOCKED plan {plan_id} - {judgement.reason}"
             return
-        hint = efficiency_hint(None if case is None else case.neighbours.efficiency, self._rules.rules)
+        hint = MISSING
+        if case is not None and is_entry(case.kind):
+            hint = efficiency_hint(case.neighbours.efficiency, self._rules.rules)
         notional = "-" if judgement.notional is None else f"{judgement.notional:.2f}"
         yield (
             f"{symbol}: ALLOW plan {plan_id} (qty={plain(judgement.quantity)}, notional=${notional}) "
