@@ -67,7 +67,7 @@ class GovernorMaking:
         channels, store, rules, clocks, log = (
             self._channels, self._store, self._rules, self._clocks, self._log,
         )  # fmt: skip
-        state = GovernedState(store)
+        state = GovernedState(store, shadow=rules.shadow)
         changes = GrantChanges(store, state)
         positions = AccountPositions(
             channels.book,
