@@ -57,6 +57,8 @@ class PlanJudging:
         self._cases = cases
         self._texts = JudgementTexts(rules)
         self._rules = rules
+        self._grant_life_ms = rules.grant_life_ms
+        self._mark_ttl_ms, self._permit_ttl_ms = rules.mark_ttl_ms, rules.permit_ttl_ms
         self._plan_max_age_ms = round(rules.rules.plan_max_age_sec * 1000)
 
     def propose(
@@ -99,7 +101,7 @@ class PlanJudging:
         self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase | None, now_ms: int
     ) -> Proposal:
         """Propose a refusal that rests on no state, and changes none."""
-        texts, rules = self._texts, self._rules
+        texts = self._texts
         commit = GovernorCommit(
             entry_id=governed.entry.id,
             plan_id=governed.plan_id,
@@ -108,8 +110,8 @@ class PlanJudging:
             deadline_ms=0,
             version="",
             mark="refused",
-            mark_ttl_ms=rules.mark_ttl_ms,
-            permit_ttl_ms=rules.permit_ttl_ms,
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit_ttl_ms=self._permit_ttl_ms,
             permit=texts.permit(governed, judgement, case, now_ms),
             block=texts.block(governed, judgement, case, now_ms),
             audit=texts.audit(governed, judgement, case, now_ms),
@@ -129,7 +131,7 @@ class PlanJudging:
         now_ms: int,
     ) -> Proposal:
         """Propose what rests on the state and may change it: a judgement, or an observation alone."""
-        texts, rules = self._texts, self._rules
+        texts = self._texts
         basis = self._basis(symbol, now_ms)
         stored = basis.symbol
         granted = None
@@ -150,8 +152,8 @@ class PlanJudging:
             deadline_ms=0 if granted is None else self._deadline_ms(governed, judgement, now_ms),
             version=version,
             mark="observed" if judgement is None else "refused" if granted is None else "granted",
-            mark_ttl_ms=rules.mark_ttl_ms,
-            permit_ttl_ms=rules.permit_ttl_ms,
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit_ttl_ms=self._permit_ttl_ms,
             permit=permit,
             block=block,
             granted=granted,
@@ -185,7 +187,7 @@ class PlanJudging:
             judgement,
             leg=leg,
             granted_ms=now_ms,
-            life_ms=self._rules.grant_life_ms,
+            life_ms=self._grant_life_ms,
             executed_before_sec=executed_before(case.counts.last_exec_sec, newest_first),
         )
 
@@ -220,7 +222,7 @@ class PlanJudging:
         entry, leave = stored.entry, stored.exit
         if observation is not None:
             name, *written = observation.texts
-            texts = tuple(text.encode() if text else None for text in written)
+            texts = tuple([text.encode() if text else None for text in written])
             if name == "entry":
                 entry = texts
             else:
