@@ -77,7 +77,7 @@ class CaseMaking:
         enters, entry_ms = is_entry(order.kind), governed.entry.published_ms
         observed_as = "entry" if enters else "exit"
         exposure = None
-        known = account.held is not None and not state.unreadable and stored.window is not None
+        known = account.held is not None and state.countable and stored.countable
         if account.held is not None and known and (enters or self._needs_heat):
             exposure = state.entries.exposure(account.held, plan.symbol, now_ms)
         case = GovernorCase(
@@ -144,4 +144,4 @@ def _efficiency(stored: GovernedSymbol, now_ms: int) -> Efficiency | None:
 
 def _counts(stored: GovernedSymbol, now_ms: int) -> CountsView:
     blocked_since = stored.exit[_BLOCKED_SINCE] if len(stored.exit) > _BLOCKED_SINCE else None
-    return inputs.counts_of(stored.window or (), stored.opened, stored.last_exec, blocked_since, now_ms)
+    return inputs.counts_of(stored.window, stored.opened, stored.last_exec, blocked_since, now_ms)

@@ -75,8 +75,19 @@ class GovernedState:
 
     @property
     def live(self) -> int:
-        """Number of grants in Redis."""
-        return len(self._texts) + len(self.unreadable)
+        """Number of grants in Redis, -1 while their key has a wrong type."""
+        return len(self._texts) + len(self.unreadable) if self.account.countable else -1
+
+    @property
+    def countable(self) -> bool:
+        """True if each grant can be read."""
+        return self.account.countable and not self.unreadable
+
+    @property
+    def unreadable_counts(self) -> tuple[str, ...]:
+        """Names of own keys without which nothing is opened, and that cannot be read."""
+        windows = (f"window:{name}" for name, stored in self.symbols.items() if not stored.countable)
+        return (*(() if self.countable else ("reserved",)), *sorted(windows))
 
     def drop(self) -> None:
         """Forget it: Redis may hold another one."""
@@ -145,7 +156,13 @@ class GovernedState:
         """Note the version that the latest write leaves."""
         known = self.account
         self._account = GovernedAccount(
-            version, known.reserved, known.switches, known.frozen, known.guards, known.disarmed
+            version,
+            known.reserved,
+            known.switches,
+            known.frozen,
+            known.guards,
+            known.disarmed,
+            known.countable,
         )
 
     def confirmed(self) -> None:
