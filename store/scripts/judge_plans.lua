@@ -78,7 +78,8 @@ local live = counts_grants and redis.call('HLEN', reserved) or -1
 -- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of
 -- other services; and from which time on its window was counted, with the number.
 local texts, counts_of, others_of, windows = {}, {}, {}, {}
-local renewed = {}
+-- Keys of statistics that live on from now, and by symbol whose window has grown the time of its latest grant.
+local renewed, grown = {}, {}
 
 local function texts_of(symbol)
   if not texts[symbol] then
@@ -136,9 +137,7 @@ local function count(plan_id, symbol, granted)
   if counts and counts_window[symbol] then
     local added = redis.call('ZADD', window, at, plan_id)
     if counted and at >= counted[1] then counted[2] = counted[2] + added end
-    redis.call('ZREMRANGEBYSCORE', window, '-inf', at - 90000000)
-    redis.call('PEXPIRE', window, 90000000)
-    list_executions(base, symbol)
+    grown[symbol] = math.max(at, grown[symbol] or 0)
   end
   if opened then redis.call('SET', base .. ':daily:' .. symbol .. ':' .. date, opened, 'PX', 172800000) end
   if reduced then redis.call('SET', base .. ':daily_reduced:' .. symbol .. ':' .. date, reduced, 'PX', 172800000) end
@@ -199,6 +198,13 @@ for i, j in ipairs(judgements) do
   reply[i + 1] = judge(j)
   if reply[i + 1] == 'changed' or reply[i + 1] == 'late' then break end
   acknowledged[i] = j[1]
+end
+-- Once a symbol: the list is for readers, and no limit rests on it.
+for symbol, at in pairs(grown) do
+  local window = base .. ':window:' .. symbol
+  redis.call('ZREMRANGEBYSCORE', window, '-inf', at - 90000000)
+  redis.call('PEXPIRE', window, 90000000)
+  list_executions(base, symbol)
 end
 note_acknowledged(plans, group, last, acknowledged)
 return reply
