@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from brain.identifiers import EntryId, PlanId, Symbol
 from store.execution_records import Switches
+
+BasisPart = Literal["", "close", "entry", "exit"]
 
 
 class GovernedAccount(NamedTuple):
@@ -72,6 +74,8 @@ class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
     `account.reserved` is not read; `symbol.window` by the number of grants from `window_from_ms` on;
     everything else by its text.
     `date`: the UTC day of the sums (YYYY-MM-DD); Redis's clock must still show it.
+    `part` limits the comparison: `close` to version, auto-disarm, trading state, day, `reduced` and `exit`;
+    `entry` and `exit` to those statistics; empty: nothing is left out.
     """
 
     account: GovernedAccount
@@ -79,6 +83,7 @@ class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
     symbol: GovernedSymbol
     window_from_ms: int
     date: str
+    part: BasisPart = ""
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +117,8 @@ class GovernorCommit(msgspec.Struct, frozen=True, kw_only=True):
     `granted`, `refused` or `observed`. `permit`, `block`: the texts of those keys, empty for none.
     `stats`: evaluation type (`entry`, `exit`), n, mean, var, ts of an observation, of an exit also the time
     since which its score blocks it (an empty text removes its field), or nothing.
-    `granted` and `disarm` need a basis: its `date` names their keys.
+    `granted` and `disarm` need a basis: its `date` names their keys. `was_observed`: the plan's mark is known
+    to be `observed`, and `stats` has no second observation of it.
     `audit` and each of `events` are flat names and values. `dead_fields` go to the dead letters if not empty.
     """
 
@@ -133,13 +139,16 @@ class GovernorCommit(msgspec.Struct, frozen=True, kw_only=True):
     audit: Sequence[str] = ()
     events: Sequence[Sequence[str]] = ()
     dead_fields: Sequence[str] = ()
+    was_observed: bool = False
 
 
 class GovernorReply(NamedTuple):
     """Verdict of each judgement up to the first that was not written, which ends the list.
 
     `committed`; `decided` (the plan has a mark: its entry is acknowledged, nothing else changed); and, with
-    nothing written, `changed` (the state is another: read it again) or `late` (past `deadline_ms`).
+    nothing written, `changed` (the state is another: read it again), `late` (past `deadline_ms`) or
+    `observed` (of a judgement: the plan was observed before; judge it again without its observation). A mark
+    `observed` decides other observations alone.
     """
 
     now_ms: int

@@ -13,6 +13,7 @@ from brain.execution.switches import TradingState, read_trading_state
 from brain.identifiers import EntryId, PlanId
 from store.execution_records import Switches
 from store.governor_records import (
+    BasisPart,
     Disarm,
     GovernedAccount,
     GovernedSymbol,
@@ -78,13 +79,26 @@ def symbol_texts(symbol: GovernedSymbol) -> Texts:
     )  # fmt: skip
 
 
+def part_of(texts: Texts, part: BasisPart) -> Texts:
+    """Return those of a symbol's texts that a part of a basis has."""
+    match part:
+        case "close":
+            return (texts[1], *texts[7:12])
+        case "entry":
+            return texts[3:7]
+        case "exit":
+            return texts[7:12]
+        case "":
+            return texts
+
+
 def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes] | None) -> GovernedAccount:
     """Return the account of `own_texts`, `neighbours_texts` and the live grants."""
     version, disarmed, trading_state = own
     kill, global_kill, mode, lockdown, frozen = neighbours[:5]
     return GovernedAccount(
         version=(version or b"").decode(errors=_LOSSLESS),
-        reserved={PlanId(plan.decode(errors="replace")): text for plan, text in (reserved or {}).items()},
+        reserved={PlanId(plan.decode(errors=_LOSSLESS)): text for plan, text in (reserved or {}).items()},
         switches=Switches(trading_state, kill, global_kill, mode, lockdown is not None),
         frozen=frozen is not None,
         guards=neighbours[5 : 5 + len(GUARDS)],
@@ -120,6 +134,7 @@ class PackedBasis(msgspec.Struct, frozen=True, array_like=True):
     granted: int
     window_from_ms: int
     date: str
+    part: BasisPart
 
 
 class PackedGranted(msgspec.Struct, frozen=True, array_like=True):
@@ -162,6 +177,7 @@ class PackedJudgement(msgspec.Struct, frozen=True, array_like=True):
     audit: tuple[str, ...]
     events: tuple[tuple[str, ...], ...]
     dead_fields: tuple[str, ...]
+    was_observed: bool
 
 
 def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
@@ -189,6 +205,7 @@ def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
         audit=tuple(commit.audit),
         events=tuple(map(tuple, commit.events)),
         dead_fields=tuple(commit.dead_fields),
+        was_observed=commit.was_observed,
     )
 
 
@@ -201,6 +218,7 @@ def _packed_basis(basis: GovernorBasis) -> PackedBasis:
         granted=len(basis.symbol.window) if basis.symbol.countable else -1,
         window_from_ms=basis.window_from_ms,
         date=basis.date,
+        part=basis.part,
     )
 
 

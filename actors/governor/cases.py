@@ -25,6 +25,8 @@ from channels import LatestValue
 from store.governor_records import GovernedSymbol
 
 _BLOCKED_SINCE = 4
+#: Far above the symbols of the exchange, with two evaluation types each.
+_MOST_STATS = 10_000
 
 
 class RedisChanges(msgspec.Struct):
@@ -90,7 +92,8 @@ class CaseMaking:
             kill_score=governed.score.value,
             kill_score_problem=governed.score.problem,
             stats=self.stats(plan.symbol, stored, observed_as)[0],
-            observed=governed.observed,
+            observed=governed.observed and not governed.was_observed,
+            was_observed=governed.observed and governed.was_observed,
             # The estimate of Redis's clock may be a round trip behind.
             entry_ms=None if entry_ms is None else min(entry_ms, now_ms),
             now_ms=now_ms,
@@ -115,6 +118,8 @@ class CaseMaking:
         texts = stored.entry if name == "entry" else stored.exit
         known = self._stats.get((symbol, name))
         if known is None or known[0] is not texts:
+            if len(self._stats) > _MOST_STATS:
+                self._stats.clear()
             stats, unreadable = inputs.read_stats(texts)
             known = self._stats[symbol, name] = texts, stats, unreadable
         return known[1], known[2]

@@ -108,7 +108,7 @@ class PlanJudge(StreamConsumer):
         await self._state.provide(symbols, self._clocks.redis_now_ms())
         now = self._clocks.now()
         now_ms = self._clocks.redis.now_ms(now)
-        account = account_view(self._positions, self._equity.book, now, now_ms)
+        account = account_view(self._positions, self._equity, now, now_ms)
         self._discount_shown()
         proposals: list[Proposal] = []
         proposed: set[PlanId] = set()
@@ -139,15 +139,18 @@ class PlanJudge(StreamConsumer):
                 as_proposed = as_proposed and proposal.commit.disarm is None
             else:
                 as_proposed = False
+                if verdict == "observed":
+                    proposal.governed.was_observed = True
+                    break
                 if verdict != "decided":
                     proposal.governed.attempts += 1
                     break
             self.failures.done(proposal.governed.entry.id)
             dealt_with += 1
-        if as_proposed:
-            self._state.confirmed()
-        else:
+        if not as_proposed:
             self._state.drop()
+        elif any(each.commit.basis is not None and not each.commit.basis.part for each in committed):
+            self._state.confirmed()
         self._note_neighbours(committed)
         self._reports.judged(committed, now_ms)
         return dealt_with

@@ -21,7 +21,8 @@ class GovernedPlan(msgspec.Struct, eq=False):
     """A plan on its way to a written judgement, or to a written observation alone (`plan` is None).
 
     `symbol` is None where it is not readable. `observed`: its score is one of a symbol of the exchange.
-    `failed`: its judgement has raised so often that it is refused without another one.
+    `failed`: its judgement has raised so often that it is refused without another one. `was_observed`: with
+    another decision, which was published before.
     """
 
     entry: Entry
@@ -32,6 +33,7 @@ class GovernedPlan(msgspec.Struct, eq=False):
     observed: bool
     failed: int = 0
     attempts: int = 0
+    was_observed: bool = False
 
     @property
     def fields(self) -> Mapping[bytes, bytes]:

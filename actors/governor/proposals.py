@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TypedDict
 
 import msgspec
 
@@ -12,8 +13,10 @@ from actors.governor.plans import GovernedPlan
 from actors.governor.rules import GovernorActorRules
 from actors.governor.state import GovernedState
 from actors.governor.texts import JudgementTexts, dead_fields, disarm_of, stats_reset
+from actors.stream_consumer import MOST_FAILURES
 from brain.governor import inputs
 from brain.governor.case import GovernorCase
+from brain.governor.facts import is_entry
 from brain.governor.grants import Grant, grant_of, grant_text
 from brain.governor.judgement import Judgement
 from brain.governor.judging import evaluation_failed, judge, refuse_malformed, state_contended
@@ -25,9 +28,11 @@ from brain.moment import Moment
 from brain.numbers import EXACT, ZERO, plain
 from brain.plans.plan import MalformedPlan, Plan
 from brain.positions.position import Leg
-from store.governor_records import GovernedSymbol, GovernorBasis, GovernorCommit, Granted
+from store.governor_records import BasisPart, GovernedSymbol, GovernorBasis, GovernorCommit, Granted
 
 MOST_ATTEMPTS = 5
+#: Of these the score may be the cause: the plan is refused without an observation.
+_LAST_FAILURES = 2 * MOST_FAILURES
 _HOUR_MS = 3_600_000
 #: An open rests on positions, equity and prices that are no older (ms).
 _COMMIT_WITHIN_MS = 1_000
@@ -49,6 +54,12 @@ class _Observation(msgspec.Struct, frozen=True):
     stats: KillStats
 
 
+class _Texts(TypedDict, total=False):
+    permit: str
+    block: str
+    audit: tuple[str, ...]
+
+
 class PlanJudging:
     """Part of the judge: each proposal rests on the state with the changes of those before it."""
 
@@ -65,26 +76,26 @@ class PlanJudging:
         self, governed: GovernedPlan, account: AccountView, fence: FencingToken, now: Moment, now_ms: int
     ) -> Proposal:
         """Judge or observe a plan at `now`, `now_ms` by Redis's clock, and apply it to the state."""
-        if governed.failed:
-            return self._refusal(governed, evaluation_failed(governed.failed), None, now_ms)
-        plan = governed.plan
-        if isinstance(plan, Plan):
+        plan, failed = governed.plan, governed.failed
+        if isinstance(plan, Plan) and not failed:
             case, leg, name = self._cases.case(governed, plan, account, now, now_ms)
             judgement = judge(case)
             if governed.attempts >= MOST_ATTEMPTS:
-                return self._refusal(governed, state_contended(judgement, governed.attempts), case, now_ms)
+                return self._contended(governed, judgement, case, name, now_ms)
             grant = self._grant(case, judgement, leg, now_ms)
             observation = _observation(judgement, case, name)
             return self._on_state(governed, plan.symbol, judgement, case, grant, observation, fence, now_ms)
         name = observed_as(governed.fields)
-        observation = self._observe(governed, name, now_ms)
+        observation = None
+        if governed.attempts < MOST_ATTEMPTS and failed < _LAST_FAILURES:
+            observation = self._observe(governed, name, now_ms)
+        stats = None if observation is None else observation.stats
         refusal = None
-        if isinstance(plan, MalformedPlan):
-            refusal = refuse_malformed(plan, name, None if observation is None else observation.stats)
-            if observation is None:
-                return self._refusal(governed, refusal, None, now_ms)
-        symbol = governed.symbol or Symbol("")
-        return self._on_state(governed, symbol, refusal, None, None, observation, fence, now_ms)
+        if failed:
+            refusal = evaluation_failed(failed, name, stats)
+        elif isinstance(plan, MalformedPlan):
+            refusal = refuse_malformed(plan, name, stats)
+        return self._observed_alone(governed, refusal, None, observation, now_ms)
 
     def _observe(self, governed: GovernedPlan, name: str, now_ms: int) -> _Observation | None:
         """Return the statistics with the score of a plan that is not judged; None where it has none."""
@@ -97,53 +108,83 @@ class PlanJudging:
         stats = observe(before, score, alpha=self._rules.rules.z_alpha, ts_ms=at_ms)
         return _Observation((name, *stats_texts(stats)), stats)
 
-    def _refusal(
-        self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase | None, now_ms: int
+    def _contended(
+        self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase, name: str, now_ms: int
     ) -> Proposal:
-        """Propose a refusal that rests on no state, and changes none."""
-        texts = self._texts
+        """Propose a refusal that rests on its statistics alone, and, where those change too, on nothing."""
+        observation = None
+        if governed.attempts < 2 * MOST_ATTEMPTS:
+            observation = self._observe(governed, name, now_ms)
+        stats = None if observation is None else observation.stats
+        refusal = state_contended(judgement, governed.attempts, stats)
+        return self._observed_alone(governed, refusal, case, observation, now_ms)
+
+    def _observed_alone(
+        self,
+        governed: GovernedPlan,
+        judgement: Judgement | None,
+        case: GovernorCase | None,
+        observation: _Observation | None,
+        now_ms: int,
+    ) -> Proposal:
+        """Propose an observation, or a refusal, that rests on no more than the statistics that it changes."""
+        symbol = governed.symbol
+        basis: GovernorBasis | None = None
+        stats: tuple[str, ...] = ()
+        events: tuple[tuple[str, ...], ...] = ()
+        if observation is not None and symbol is not None:
+            stored, stats = self._state.symbols[symbol], observation.texts
+            basis = self._basis(symbol, now_ms, "entry" if stats[0] == "entry" else "exit")
+            events = self._events(symbol, stored, observation, now_ms)
+            self._apply(symbol, stored, observation, None, None, "")
         commit = GovernorCommit(
             entry_id=governed.entry.id,
             plan_id=governed.plan_id,
-            symbol=governed.symbol,
-            basis=None,
+            symbol=symbol,
+            basis=basis,
             deadline_ms=0,
             version="",
-            mark="refused",
+            mark="observed" if judgement is None else "refused",
             mark_ttl_ms=self._mark_ttl_ms,
             permit_ttl_ms=self._permit_ttl_ms,
-            permit=texts.permit(governed, judgement, case, now_ms),
-            block=texts.block(governed, judgement, case, now_ms),
-            audit=texts.audit(governed, judgement, case, now_ms),
+            stats=stats,
+            events=events,
             dead_fields=dead_fields(governed),
+            was_observed=governed.was_observed,
+            **self._texts_of(governed, judgement, case, now_ms),
         )
         return Proposal(governed, judgement, case, commit)
+
+    def _texts_of(
+        self, governed: GovernedPlan, judgement: Judgement | None, case: GovernorCase | None, now_ms: int
+    ) -> _Texts:
+        if judgement is None:
+            return {}
+        texts = self._texts
+        return {
+            "permit": texts.permit(governed, judgement, case, now_ms),
+            "block": texts.block(governed, judgement, case, now_ms),
+            "audit": texts.audit(governed, judgement, case, now_ms),
+        }
 
     def _on_state(
         self,
         governed: GovernedPlan,
         symbol: Symbol,
-        judgement: Judgement | None,
-        case: GovernorCase | None,
+        judgement: Judgement,
+        case: GovernorCase,
         grant: Grant | None,
         observation: _Observation | None,
         fence: FencingToken,
         now_ms: int,
     ) -> Proposal:
-        """Propose what rests on the state and may change it: a judgement, or an observation alone."""
-        texts = self._texts
-        basis = self._basis(symbol, now_ms)
+        """Propose a judgement on the state, which it may change."""
+        basis = self._basis(symbol, now_ms, "" if is_entry(case.kind) else "close")
         stored = basis.symbol
         granted = None
-        if judgement is not None and judgement.granted:
+        if judgement.granted:
             granted = _counted(grant, stored, now_ms)
         version = "" if grant is None else self._state.next_version(fence, now_ms)
-        permit = block = ""
-        audit: tuple[str, ...] = ()
-        if judgement is not None:
-            permit = texts.permit(governed, judgement, case, now_ms)
-            block = texts.block(governed, judgement, case, now_ms)
-            audit = texts.audit(governed, judgement, case, now_ms)
         commit = GovernorCommit(
             entry_id=governed.entry.id,
             plan_id=governed.plan_id,
@@ -151,21 +192,20 @@ class PlanJudging:
             basis=basis,
             deadline_ms=0 if granted is None else self._deadline_ms(governed, judgement, now_ms),
             version=version,
-            mark="observed" if judgement is None else "refused" if granted is None else "granted",
+            mark="refused" if granted is None else "granted",
             mark_ttl_ms=self._mark_ttl_ms,
             permit_ttl_ms=self._permit_ttl_ms,
-            permit=permit,
-            block=block,
             granted=granted,
             stats=() if observation is None else observation.texts,
-            disarm=None if judgement is None else disarm_of(judgement, governed),
-            audit=audit,
+            disarm=disarm_of(judgement, governed),
             events=self._events(symbol, stored, observation, now_ms),
+            was_observed=governed.was_observed,
+            **self._texts_of(governed, judgement, case, now_ms),
         )
         self._apply(symbol, stored, observation, grant, granted, version)
         return Proposal(governed, judgement, case, commit)
 
-    def _basis(self, symbol: Symbol, now_ms: int) -> GovernorBasis:
+    def _basis(self, symbol: Symbol, now_ms: int, part: BasisPart) -> GovernorBasis:
         state, from_ms = self._state, now_ms - _HOUR_MS + 1
         stored = state.symbols[symbol]
         if stored.window and stored.window[0] < from_ms:
@@ -176,6 +216,7 @@ class PlanJudging:
             symbol=stored,
             window_from_ms=from_ms,
             date=state.date,
+            part=part,
         )
 
     def _grant(self, case: GovernorCase, judgement: Judgement, leg: Leg | None, now_ms: int) -> Grant | None:
@@ -191,11 +232,11 @@ class PlanJudging:
             executed_before_sec=executed_before(case.counts.last_exec_sec, newest_first),
         )
 
-    def _deadline_ms(self, governed: GovernedPlan, judgement: Judgement | None, now_ms: int) -> int:
+    def _deadline_ms(self, governed: GovernedPlan, judgement: Judgement, now_ms: int) -> int:
         """Return the last moment for a grant: the plan's age limit, and of opens 1 s from now."""
         published_ms = governed.entry.published_ms
         expires_ms = (now_ms if published_ms is None else published_ms) + self._plan_max_age_ms
-        if judgement is not None and judgement.eval_type == "ENTRY":
+        if judgement.eval_type == "ENTRY":
             return min(expires_ms, now_ms + _COMMIT_WITHIN_MS)
         return expires_ms
 

@@ -12,7 +12,7 @@ from actors.governor.proposals import Proposal
 from actors.governor.rules import GovernorActorRules
 from brain.execution.switches import TradingState
 from brain.governor.case import GovernorCase
-from brain.governor.efficiency import efficiency_hint
+from brain.governor.efficiency import MISSING, efficiency_hint
 from brain.governor.facts import is_entry
 from brain.governor.inputs import enforced_target
 from brain.governor.judgement import Judgement
@@ -132,7 +132,9 @@ class GovernorReports:
         if not judgement.granted:
             yield f"{symbol}: BLOCKED plan {plan_id} - {judgement.reason}"
             return
-        hint = efficiency_hint(None if case is None else case.neighbours.efficiency, self._rules.rules)
+        hint = MISSING
+        if case is not None and is_entry(case.kind):
+            hint = efficiency_hint(case.neighbours.efficiency, self._rules.rules)
         notional = "-" if judgement.notional is None else f"{judgement.notional:.2f}"
         yield (
             f"{symbol}: ALLOW plan {plan_id} (qty={plain(judgement.quantity)}, notional=${notional}) "

@@ -140,6 +140,7 @@ class GovernedState:
     def granted(self, grant: Grant, text: str) -> None:
         """Add a grant, or replace it."""
         self.grants[grant.plan_id] = grant
+        self.unreadable.pop(grant.plan_id, None)
         self._texts[grant.plan_id] = text
         if grant.filled_ms is None:
             heapq.heappush(self._ends, (grant.ends_ms, grant.plan_id))

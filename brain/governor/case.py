@@ -14,12 +14,19 @@ from brain.plans.plan import Plan
 
 
 class EquityView(msgspec.Struct, frozen=True):
-    """Equity of the account (USDT), its peak, the day's first, and the age of the last read (seconds)."""
+    """Equity of the account (USDT), its peak, the day's first, and the age of the last read (seconds).
+
+    `read`: the equity of that read, with transfers since; an auto-disarm rests on it, too. `missed`: what may
+    have been withdrawn while no process was there, so that it disarms nothing; `missed_today`: on this day.
+    """
 
     equity: Decimal
     peak: Decimal
     day_open: Decimal
     age_sec: float
+    read: Decimal | None = None
+    missed: Decimal = Decimal(0)
+    missed_today: Decimal = Decimal(0)
 
 
 class ExposureView(msgspec.Struct, frozen=True):
@@ -84,6 +91,7 @@ class GovernorCase(msgspec.Struct, frozen=True, kw_only=True):
     position gives, 0 while unknown. `mark_price` is None while unknown. `kill_score` is None where the plan
     has none; `kill_score_problem` is not empty where it cannot be read. `stats`: before this observation.
     `observed`: the observation belongs to this judgement (False: the symbol is not one of the exchange).
+    `was_observed`: `stats` have it already, since the plan was published with another decision before.
     `redis_changed_ms`, `evicted_ms`: first sight of a new run of Redis and of evicted keys, 0 if never.
     `book_trusted`: positions of the account are known and proven. `exposure` and `equity` are None while
     unknown. `errors_5min`: results of errors in 300 s. `disarmed_today`: the day has had its auto-disarm.
@@ -114,3 +122,4 @@ class GovernorCase(msgspec.Struct, frozen=True, kw_only=True):
     disarmed_today: bool
     rules: GovernorRules
     key_prefix: str = "quantum"
+    was_observed: bool = False

@@ -76,11 +76,13 @@ class Facts:
         self.z: float | None = None
         self.cutoff: float | None = None
         self.warm = is_warm(case.stats, case.now_ms, rules)
-        if score is not None and case.observed:
-            at_ms = case.now_ms if case.entry_ms is None else case.entry_ms
-            self.stats = observe(case.stats, score, alpha=rules.z_alpha, ts_ms=at_ms)
-            if self.warm:
-                self.z = z_of(self.stats, score)
+        if score is not None and (case.observed or case.was_observed):
+            observed = case.stats
+            if case.observed:
+                at_ms = case.now_ms if case.entry_ms is None else case.entry_ms
+                self.stats = observed = observe(case.stats, score, alpha=rules.z_alpha, ts_ms=at_ms)
+            if self.warm and observed is not None:
+                self.z = z_of(observed, score)
                 if self.entry or rules.z_exit_base is not None:
                     both = account_cutoffs(rules, case.equity, case.exposure, case.neighbours)
                     if both is not None:

@@ -10,7 +10,7 @@ import msgspec
 from brain.governor.case import GovernorCase
 from brain.governor.facts import is_entry
 from brain.governor.judgement import Judgement
-from brain.identifiers import PlanId, Symbol
+from brain.identifiers import PlanId, Symbol, plan_id_text
 from brain.json_text import lenient_scalar, read_json
 from brain.numbers import ZERO, NotANumberError, parse_decimal, plain
 from brain.plans.permit import Kind
@@ -130,6 +130,8 @@ def grant_text(grant: Grant) -> str:
 
 def read_grant(plan_id: PlanId, text: bytes) -> Grant:
     """Read an entry of `governor:reserved`. Raises UnreadableGrantError."""
+    if plan_id_text(plan_id.encode(errors="surrogateescape")) is None:
+        raise UnreadableGrantError(f"{plan_id!a}: not the id of a plan")
     try:
         stored = read_json(_STORED, text)
         quantity, notional = _decimal(stored.qty), _decimal(stored.notional)

@@ -22,6 +22,9 @@ _GRANTED, _GRANTED_SCALED, _GRANTED_CLOSE = R.GRANTED, R.GRANTED_SCALED, R.GRANT
 #: The table in a faster form: None for a check that concerns all plans.
 _WALK = tuple((None if check.concerns is all_plans else check.concerns, check.judge) for check in CHECKS)
 
+#: Kinds of plans without a case, by their evaluation type.
+_KINDS = {"entry": Kind.OPEN, "exit": Kind.CLOSE}
+
 
 def judge(case: GovernorCase) -> Judgement:
     """Judge a plan: the first check that refuses answers; if none does, it is granted."""
@@ -64,18 +67,17 @@ def refuse_malformed(malformed: MalformedPlan, observed_as: str, stats: KillStat
 
     `observed_as` is its evaluation type, `entry` or `exit`; `stats` those with its observation, if any.
     """
-    kind = Kind.OPEN if observed_as == "entry" else Kind.CLOSE
-    return _without_case(R.MALFORMED_PLAN, kind, dict(malformed.problems), stats)
+    return _without_case(R.MALFORMED_PLAN, _KINDS[observed_as], dict(malformed.problems), stats)
 
 
-def evaluation_failed(attempts: int, kind: Kind = Kind.NONE) -> Judgement:
-    """Refuse a plan whose judgement failed `attempts` times. Nothing was observed."""
-    return _without_case(R.EVALUATION_FAILED, kind, {"attempts": attempts}, None)
+def evaluation_failed(attempts: int, observed_as: str, stats: KillStats | None) -> Judgement:
+    """Refuse a plan whose judgement failed `attempts` times. For the others see `refuse_malformed`."""
+    return _without_case(R.EVALUATION_FAILED, _KINDS[observed_as], {"attempts": attempts}, stats)
 
 
-def state_contended(judgement: Judgement, attempts: int) -> Judgement:
-    """Refuse a plan whose state changed `attempts` times before the write. Nothing was observed."""
-    return _without_case(R.STATE_CONTENDED, judgement.kind, {"attempts": attempts}, None)
+def state_contended(judgement: Judgement, attempts: int, stats: KillStats | None) -> Judgement:
+    """Refuse a plan whose state changed `attempts` times before the write."""
+    return _without_case(R.STATE_CONTENDED, judgement.kind, {"attempts": attempts}, stats)
 
 
 def _judgement(facts: Facts, refusal: GovernorReason | None, details: Details) -> Judgement:

@@ -23,6 +23,7 @@ from store.governor_values import (
     PackedJudgement,
     disarm_mark,
     packed_judgement,
+    part_of,
     stored_version,
 )
 from store.keys import ExecutorKeys, GovernorKeys, Keys
@@ -60,7 +61,7 @@ class GovernorSteps:
         verdicts: list[str] = []
         for each in packed:
             verdicts.append(self._judge(each))
-            if verdicts[-1] in ("changed", "late"):
+            if verdicts[-1] not in ("committed", "decided"):
                 break
         written = [
             each.entry_id
@@ -73,9 +74,12 @@ class GovernorSteps:
     def _judge(self, judgement: PackedJudgement) -> str:
         redis, governor, plans = self._redis, self._governor, self._governor.plans
         mark_key = governor.plan_mark(judgement.plan_id)
-        if redis.kind(mark_key) == "string":
+        found = string_at(redis, mark_key) if redis.kind(mark_key) == "string" else None
+        if found is not None and (judgement.mark == "observed" or found != b"observed"):
             acknowledge_one(redis, plans.key, judgement.entry_id, plans.group)
             return "decided"
+        if found is not None and not judgement.was_observed:
+            return "observed"
         if judgement.basis is not None and not self._holds(judgement.symbol, judgement.basis):
             return "changed"
         if 0 < judgement.deadline_ms < self._now_ms:
@@ -101,15 +105,21 @@ class GovernorSteps:
 
     def _holds(self, symbol: str, basis: PackedBasis) -> bool:
         redis, governor = self._redis, self._governor
+        texts = part_of(symbol_texts(redis, governor, symbol, self._date), basis.part)
+        if part_of(basis.of_symbol, basis.part) != texts:
+            return False
+        if basis.part in ("entry", "exit"):
+            return True
+        if basis.date != self._date or basis.own != own_texts(redis, self._keys, governor, self._date):
+            return False
+        if basis.part == "close":
+            return True
         window = window_at(redis, governor, symbol)
         granted = -1 if window is None else len(window.scores(basis.window_from_ms, LATEST_MS))
         return (
-            basis.date == self._date
-            and basis.own == own_texts(redis, self._keys, governor, self._date)
-            and basis.neighbours == neighbours_texts(redis, self._keys, governor)
+            basis.neighbours == neighbours_texts(redis, self._keys, governor)
             and basis.grants == self._live
             and basis.granted == granted
-            and basis.of_symbol == symbol_texts(redis, governor, symbol, self._date)
         )
 
     def _observe(self, symbol: str, stats: Sequence[str]) -> None:

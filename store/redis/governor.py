@@ -14,6 +14,7 @@ from store.governor_values import (
     Texts,
     packed_change,
     packed_judgement,
+    part_of,
     read_account,
     read_symbol,
     stored_version,
@@ -112,13 +113,17 @@ def _packed(judgements: Sequence[GovernorCommit]) -> bytes:
 def _wire(judgement: PackedJudgement, others: dict[Texts, msgspec.Raw]) -> tuple[object, ...]:
     entry_id, plan_id, symbol, basis, *rest = msgspec.structs.astuple(judgement)
     if basis is not None:
-        own, neighbours, grants, of_symbol, *counts = msgspec.structs.astuple(basis)
+        own, neighbours, grants, of_symbol, *counts, part = msgspec.structs.astuple(basis)
+        if part:
+            of_part = _joined(part_of(of_symbol, part))
+            basis = (_joined(own), None, None, of_part, None, None, None, counts[-1], part)
+            return (entry_id, plan_id, symbol, basis, *rest)
         for texts in (neighbours, about_symbol := of_symbol[_OWN_TEXTS:]):
             if texts not in others:
                 others[texts] = _joined(texts)
         basis = (
             _joined(own), others[neighbours], grants, _joined(of_symbol[:_OWN_TEXTS]), others[about_symbol],
-            *counts,
+            *counts, part,
         )  # fmt: skip
     return (entry_id, plan_id, symbol, basis, *rest)
 

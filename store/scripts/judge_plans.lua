@@ -1,8 +1,8 @@
 -- Writes judgements of the Governor, each whole or not at all, up to the first whose basis has changed.
 -- ARGV: prefix, fence, msgpack of names that are unpacked below, msgpack of judgements (`store/governor_values.py`).
 -- Returns Redis's clock (ms) and a verdict for each judgement up to the first that was not written.
--- Each is compared with what is found here, not with what was read: the plan's mark, every text of the account
--- and the symbol, the number of live grants and of the symbol's grants in its window, and the UTC day. Each of these
+-- Each is compared with what is found here, not with what was read: the plan's mark, the texts of the account
+-- and the symbol that it rests on, the number of live grants and of the symbol's grants in its window, and the UTC day. Each of these
 -- is read once a batch, and followed through the batch's own writes.
 -- The version comes first: if a later write fails, what was read before holds no more. The permit comes last: no
 -- reader sees one that is not counted.
@@ -27,10 +27,11 @@ for _, key in ipairs({ plans, dead, events, audit }) do
 end
 -- Counts of a wrong type stop no close: what rests on them is not written, and nothing is opened meanwhile.
 local counts_grants, counts_window = is_free_for('hash', reserved), {}
--- By plan: whether it was decided before. Another service's key in the place of a mark is replaced.
+-- By plan: its mark, if it was decided or observed before. Another service's key in the place of a mark is replaced.
 local decided = {}
 for _, j in ipairs(judgements) do
-  decided[j[2]] = redis.call('TYPE', base .. ':plan:' .. j[2]).ok == 'string'
+  local key = base .. ':plan:' .. j[2]
+  decided[j[2]] = redis.call('TYPE', key).ok == 'string' and redis.call('GET', key)
   if j[3] ~= '' and counts_window[j[3]] == nil then
     counts_window[j[3]] = is_free_for('zset', base .. ':window:' .. j[3])
   end
@@ -126,8 +127,14 @@ local function granted_since(symbol, from)
 end
 
 local function holds(symbol, basis)
-  local of_account, others, grants, of_symbol, about_symbol, granted, from, on = unpack(basis, 1, 8)
+  local of_account, others, grants, of_symbol, about_symbol, granted, from, on, part = unpack(basis, 1, 9)
   local found = texts_of(symbol)
+  if part == 'entry' then return joined(found, 4, 7) == of_symbol end
+  if part == 'exit' then return joined(found, 8, 12) == of_symbol end
+  if part == 'close' then
+    return on == date and joined(own, 1, 3) == of_account
+      and joined(found, 2, 2) .. joined(found, 8, 12) == of_symbol
+  end
   counts_of[symbol] = counts_of[symbol] or joined(found, 1, 12)
   return on == date and joined(own, 1, 3) == of_account and neighbours == others and live == grants
     and granted_since(symbol, from) == granted and counts_of[symbol] == of_symbol
@@ -194,12 +201,14 @@ end
 
 local function judge(j)
   local entry_id, plan_id, symbol, basis, deadline, version, mark, mark_ttl = unpack(j, 1, 8)
-  local permit, permit_ttl, block, granted, stats, disarms, record, more, dead_fields = unpack(j, 9, 17)
-  local mark_key = base .. ':plan:' .. plan_id
-  if decided[plan_id] then
+  local permit, permit_ttl, block, granted, stats, disarms, record, more, dead_fields, was_observed = unpack(j, 9, 18)
+  local mark_key, found = base .. ':plan:' .. plan_id, decided[plan_id]
+  -- An observation does not decide a judgement that comes later.
+  if found and (mark == 'observed' or found ~= 'observed') then
     redis.call('XACK', plans, group, entry_id)
     return 'decided'
   end
+  if found and not was_observed then return 'observed' end
   if basis and not holds(symbol, basis) then return 'changed' end
   if deadline > 0 and now > deadline then return 'late' end
   if version ~= '' then
@@ -209,7 +218,7 @@ local function judge(j)
   if #stats > 0 then observe(symbol, stats) end
   if granted then count(plan_id, symbol, granted) end
   redis.call('SET', mark_key, mark, 'PX', mark_ttl)
-  decided[plan_id] = true
+  decided[plan_id] = mark
   for _, event in ipairs(more) do redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end
   if #record > 0 then redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(record)) end
   if #dead_fields > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(dead_fields)) end
@@ -223,7 +232,7 @@ end
 local reply, acknowledged = { now }, {}
 for i, j in ipairs(judgements) do
   reply[i + 1] = judge(j)
-  if reply[i + 1] == 'changed' or reply[i + 1] == 'late' then break end
+  if reply[i + 1] ~= 'committed' and reply[i + 1] ~= 'decided' then break end
   acknowledged[i] = j[1]
 end
 -- Once a symbol: the list is for readers, and no limit rests on it.

@@ -41,7 +41,7 @@ GOVERNOR_MUTATIONS = (
         (
             Edit(
                 _STEPS,
-                "        if found != before or not _are_stored(stored, changes):\n",
+                "        if found != before or stored is None or not _are_stored(stored, changes):\n",
                 "        if not changes and found != before and not _are_stored(stored, changes):\n",
             ),
             # The script would find what this process has settled before.
@@ -62,8 +62,8 @@ GOVERNOR_MUTATIONS = (
         (
             Edit(
                 _STEPS,
-                '        if redis.kind(mark_key) != "none":\n',
-                '        if redis.kind(mark_key) != "none":\n'
+                '        if redis.kind(mark_key) == "string":\n',
+                '        if redis.kind(mark_key) == "string":\n'
                 "            if judgement.stats:\n"
                 "                self._observe(judgement.symbol, judgement.stats)\n",
             ),

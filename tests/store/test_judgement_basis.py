@@ -9,6 +9,7 @@ import pytest
 
 from brain.identifiers import PlanId, Symbol
 from store.errors import StoreUnavailableError, WrongTypeError
+from store.governor_records import BasisPart
 from store.keys import ExecutorKeys
 from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, everything
 from tests.store.governed import (
@@ -25,6 +26,7 @@ from tests.store.governed import (
     granted,
     granted_now,
     judged,
+    refused,
     state_of,
 )
 
@@ -90,6 +92,33 @@ async def test_a_judgement_on_a_state_that_has_changed_since_writes_nothing(
     again = await state_of(leased)
     assert (again.account, again.symbols) != (state.account, state.symbols)
     assert (await judged(leased, granted(again))).verdicts == ("committed",)
+
+
+#: What the parts of a basis leave out, by the beginnings of the names of `CHANGES`.
+OF_PART: dict[BasisPart, tuple[str, ...]] = {
+    "close": ("version", "trading_state", "an auto-disarm", "reduced", "exit_", "statistics"),
+    "entry": ("entry_", "statistics"),
+    "exit": ("exit_", "statistics"),
+}
+
+
+@pytest.mark.parametrize("part", OF_PART)
+@pytest.mark.parametrize("name", CHANGES)
+async def test_a_part_of_a_basis_holds_while_what_it_names_is_the_same(
+    leased: Backend, name: str, part: BasisPart
+) -> None:
+    state = await state_of(leased)
+    CHANGES[name](leased, date_of(state.now_ms))
+    one = refused(state, basis=msgspec.structs.replace(basis(state), part=part))
+    changed = name.startswith(OF_PART[part])
+    assert (await judged(leased, one)).verdicts == ("changed" if changed else "committed",)
+
+
+@pytest.mark.parametrize(("part", "holds"), [("close", False), ("entry", True), ("exit", True)])
+async def test_statistics_alone_rest_on_no_day(leased: Backend, part: BasisPart, holds: bool) -> None:
+    state = await state_of(leased)
+    one = refused(state, basis=msgspec.structs.replace(basis(state), date="2001-01-01", part=part))
+    assert (await judged(leased, one)).verdicts == ("committed" if holds else "changed",)
 
 
 async def test_another_symbols_state_changes_nothing(leased: Backend) -> None:

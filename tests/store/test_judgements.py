@@ -122,6 +122,22 @@ async def test_a_plan_with_a_mark_is_acknowledged_and_changes_nothing_else(lease
     assert leased.outside.get(GOVERNOR.plans.last_id) == second.encode()
 
 
+async def test_an_observation_decides_no_judgement_behind_it(leased: Backend) -> None:
+    first, again, late, last = await deliver(leased, PLAN, PLAN, PLAN, PLAN)
+    seen = free(entry_id=first, mark="observed", permit="", block="", audit=(), dead_fields=(), events=())
+    twice = msgspec.structs.replace(seen, entry_id=again)
+    one = granted(await state_of(leased), entry_id=late)
+    assert (await judged(leased, seen, twice, one)).verdicts == ("committed", "decided", "observed")
+    assert leased.outside.get(GOVERNOR.permit(PLAN)) is None
+    assert list(leased.outside.xpending(GOVERNOR.plans.key, "governor")) == [late, last]
+    known = msgspec.structs.replace(one, stats=(), was_observed=True)
+    behind = msgspec.structs.replace(twice, entry_id=last)
+    assert (await judged(leased, known, behind)).verdicts == ("committed", "decided")
+    assert leased.outside.get(GOVERNOR.plan_mark(PLAN)) == b"granted"
+    assert leased.outside.get(GOVERNOR.permit(PLAN)) == PERMIT.encode()
+    assert leased.outside.xpending(GOVERNOR.plans.key, "governor") == {}
+
+
 async def test_a_batch_stops_at_the_first_whose_basis_has_changed(leased: Backend) -> None:
     ids = await deliver(leased, "a", "b", "c")
     state = await state_of(leased)

@@ -182,7 +182,12 @@ def test_a_block_names_reason_and_numbers() -> None:
 
 def test_a_block_without_a_case_has_null_for_what_is_not_known() -> None:
     text = block_json(
-        evaluation_failed(3), None, plan_id=PlanId("p"), symbol=None, created_at_sec=1.0, issued_by="test"
+        evaluation_failed(3, "exit", None),
+        None,
+        plan_id=PlanId("p"),
+        symbol=None,
+        created_at_sec=1.0,
+        issued_by="test",
     )
     block = json.loads(text)
     assert (block["symbol"], block["kind"], block["eval_type"]) == (None, None, None)
@@ -216,7 +221,7 @@ def test_a_record_of_another_outcome_is_not_the_same() -> None:
 
 def test_an_outcome_that_did_not_come_from_the_case_is_not_judged_again() -> None:
     flat = audit_fields(
-        evaluation_failed(3),
+        evaluation_failed(3, "exit", None),
         opening(),
         **NAMES,
         entry_id=EntryId("1-1"),

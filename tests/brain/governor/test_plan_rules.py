@@ -265,8 +265,8 @@ def test_an_answer_without_a_case_says_so() -> None:
     refused = refuse_malformed(malformed, "exit", WARM)
     assert (refused.reason, refused.eval_type, refused.stats) == ("malformed_plan", "EXIT", WARM)
     assert refused.details == {"qty": "missing"}
-    assert evaluation_failed(3).details == {"attempts": 3}
-    contended = state_contended(judge(opening()), 5)
+    assert evaluation_failed(3, "exit", None).details == {"attempts": 3}
+    contended = state_contended(judge(opening()), 5, None)
     assert (contended.granted, contended.reason, contended.stats) == (False, "state_contended", None)
 
 

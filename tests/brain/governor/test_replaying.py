@@ -110,8 +110,8 @@ def test_each_rule_can_be_replaced(name: str) -> None:
             refuse_malformed(MalformedPlan(PlanId("p"), None, {"symbol": "missing"}), "entry", None),
             "malformed_plan",
         ),
-        (None, evaluation_failed(3), "evaluation_failed"),
-        (opening(), state_contended(judge(opening()), 5), "state_contended"),
+        (None, evaluation_failed(3, "exit", None), "evaluation_failed"),
+        (opening(), state_contended(judge(opening()), 5, None), "state_contended"),
     ],
 )
 def test_an_outcome_without_a_case_is_named(

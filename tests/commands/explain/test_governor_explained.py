@@ -95,7 +95,7 @@ async def test_a_plan_that_the_governor_alone_knows_is_explained(service: Record
 
 async def test_an_outcome_without_a_case_has_no_checks(service: Recording) -> None:
     await service.decide(PLAN_ID, case())
-    service.judge(PLAN_ID, None, evaluation_failed(3))
+    service.judge(PLAN_ID, None, evaluation_failed(3, "exit", None))
     shown = json_of(service)["governor"]
     assert (shown["checks"], shown["judgement"]["reason"]) == ([], "evaluation_failed")
 

@@ -61,7 +61,7 @@ async def test_settings_shared_with_p33_can_be_tried_out_on_judgements(service: 
 
 async def test_outcomes_without_a_case_and_unreadable_records_are_counted(service: Recording) -> None:
     service.judge("plan-1", opening())
-    service.judge("plan-2", None, evaluation_failed(3))
+    service.judge("plan-2", None, evaluation_failed(3, "exit", None))
     audit_id = service.append("governor.audit", {"plan_id": "x", "record": "{}"})
     text = output_of(service, exit_code=1, governor=True)
     assert "1 not decided on a case, so not replayed: evaluation_failed" in text
