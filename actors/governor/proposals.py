@@ -68,6 +68,8 @@ class PlanJudging:
         self._cases = cases
         self._texts = JudgementTexts(rules)
         self._rules = rules
+        self._grant_life_ms = rules.grant_life_ms
+        self._mark_ttl_ms, self._permit_ttl_ms = rules.mark_ttl_ms, rules.permit_ttl_ms
         self._plan_max_age_ms = round(rules.rules.plan_max_age_sec * 1000)
 
     def propose(
@@ -126,7 +128,7 @@ class PlanJudging:
         now_ms: int,
     ) -> Proposal:
         """Propose an observation, or a refusal, that rests on no more than the statistics that it changes."""
-        rules, symbol = self._rules, governed.symbol
+        symbol = governed.symbol
         basis: GovernorBasis | None = None
         stats: tuple[str, ...] = ()
         events: tuple[tuple[str, ...], ...] = ()
@@ -143,8 +145,8 @@ class PlanJudging:
             deadline_ms=0,
             version="",
             mark="observed" if judgement is None else "refused",
-            mark_ttl_ms=rules.mark_ttl_ms,
-            permit_ttl_ms=rules.permit_ttl_ms,
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit_ttl_ms=self._permit_ttl_ms,
             stats=stats,
             events=events,
             dead_fields=dead_fields(governed),
@@ -177,7 +179,6 @@ class PlanJudging:
         now_ms: int,
     ) -> Proposal:
         """Propose a judgement on the state, which it may change."""
-        rules = self._rules
         basis = self._basis(symbol, now_ms, "" if is_entry(case.kind) else "close")
         stored = basis.symbol
         granted = None
@@ -192,8 +193,8 @@ class PlanJudging:
             deadline_ms=0 if granted is None else self._deadline_ms(governed, judgement, now_ms),
             version=version,
             mark="refused" if granted is None else "granted",
-            mark_ttl_ms=rules.mark_ttl_ms,
-            permit_ttl_ms=rules.permit_ttl_ms,
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit_ttl_ms=self._permit_ttl_ms,
             granted=granted,
             stats=() if observation is None else observation.texts,
             disarm=disarm_of(judgement, governed),
@@ -227,7 +228,7 @@ class PlanJudging:
             judgement,
             leg=leg,
             granted_ms=now_ms,
-            life_ms=self._rules.grant_life_ms,
+            life_ms=self._grant_life_ms,
             executed_before_sec=executed_before(case.counts.last_exec_sec, newest_first),
         )
 
@@ -262,7 +263,7 @@ class PlanJudging:
         entry, leave = stored.entry, stored.exit
         if observation is not None:
             name, *written = observation.texts
-            texts = tuple(text.encode() if text else None for text in written)
+            texts = tuple([text.encode() if text else None for text in written])
             if name == "entry":
                 entry = texts
             else:
