@@ -113,10 +113,17 @@ async def all_is_well(real: RedisBackend, account: Account, fence: FencingToken)
         await write(account.store, fence)
 
 
+def skip_all_but_first_part(part: int, account: Account) -> None:
+    """Where a script cannot see its rights, the messages alone are looked at."""
+    if part and not account.can_be_asked:
+        pytest.skip("Redis 6.2 shows a script no rights")
+
+
 @pytest.mark.parametrize("part", range(_PARTS))
 async def test_a_command_that_is_taken_away_leaves_no_write_half_done(
     part: int, real: RedisBackend, account: Account
 ) -> None:
+    skip_all_but_first_part(part, account)
     noticed = set()
     for command in CALLED[part::_PARTS]:
         real.outside.flushall()
@@ -136,6 +143,7 @@ async def test_a_command_that_is_taken_away_leaves_no_write_half_done(
 async def test_a_key_that_is_taken_away_leaves_no_write_half_done(
     part: int, real: RedisBackend, account: Account
 ) -> None:
+    skip_all_but_first_part(part, account)
     for key in OWN_KEYS[part::_PARTS]:
         real.outside.flushall()
         fence = await prepared(real)
