@@ -17,9 +17,9 @@ class GovernedAccount(NamedTuple):
     """State of the account, as stored; a value of a wrong type is the text `!`.
 
     `version` changes with each change of the Governor's own keys; empty: there is none. `reserved`: the
-    JSON of each live grant, for a key of a wrong type one grant with name and text `!`. `frozen`: whether
-    `churn:global_freeze` exists. `guards`: the texts of `risk:guard_active:<TYPE>` in the order of
-    `GUARDS`. `disarmed`: today's mark of an auto-disarm.
+    JSON of each live grant. `frozen`: whether `churn:global_freeze` exists. `guards`: the texts of
+    `risk:guard_active:<TYPE>` in the order of `GUARDS`. `disarmed`: today's mark of an auto-disarm.
+    `countable`: False where `reserved` has a wrong type.
     """
 
     version: str
@@ -28,19 +28,21 @@ class GovernedAccount(NamedTuple):
     frozen: bool
     guards: tuple[bytes | None, ...]
     disarmed: bytes | None
+    countable: bool = True
 
 
 class GovernedSymbol(NamedTuple):
     """State of one symbol, as stored; a value of a wrong type is the text `!`.
 
-    `window`: the times (epoch ms, ascending) of its grants in the last hour, None for a key of a wrong
-    type. `opened`, `reduced`: today's notionals. `entry`, `exit`: n, mean, var and time of the kill
-    score's statistics, for an exit also the time since which its score blocks it. `blacklisted`: whether
-    `churn:blacklist:<symbol>` exists. `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`:
-    mode, target_usd, confidence, timestamp; `efficiency`: efficiency_score, confidence, ts.
+    `window`: the times (epoch ms, ascending) of its grants in the last hour. `opened`, `reduced`: today's
+    notionals. `entry`, `exit`: n, mean, var and time of the kill score's statistics, for an exit also the
+    time since which its score blocks it. `blacklisted`: whether `churn:blacklist:<symbol>` exists.
+    `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`: mode, target_usd, confidence,
+    timestamp; `efficiency`: efficiency_score, confidence, ts. `countable`: False where the window has a
+    wrong type.
     """
 
-    window: tuple[int, ...] | None
+    window: tuple[int, ...]
     opened: bytes | None
     reduced: bytes | None
     last_exec: bytes | None
@@ -50,6 +52,7 @@ class GovernedSymbol(NamedTuple):
     budget: tuple[bytes | None, ...]
     allocation: tuple[bytes | None, ...]
     efficiency: tuple[bytes | None, ...]
+    countable: bool = True
 
 
 class GovernorState(NamedTuple):
@@ -67,8 +70,9 @@ class GovernorState(NamedTuple):
 class GovernorBasis(msgspec.Struct, frozen=True, kw_only=True):
     """All that must still hold when a judgement is written.
 
-    Live grants are compared by their number `grants` and by `account.version`, and `account.reserved` is not
-    read; `symbol.window` by the number of grants from `window_from_ms` on; everything else by its text.
+    Live grants are compared by their number `grants` (-1: not countable) and by `account.version`, and
+    `account.reserved` is not read; `symbol.window` by the number of grants from `window_from_ms` on;
+    everything else by its text.
     `date`: the UTC day of the sums (YYYY-MM-DD); Redis's clock must still show it.
     `part` limits the comparison: `close` to version, auto-disarm, trading state, day, `reduced` and `exit`;
     `entry` and `exit` to those statistics; empty: nothing is left out.

@@ -92,24 +92,25 @@ def part_of(texts: Texts, part: BasisPart) -> Texts:
             return texts
 
 
-def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes]) -> GovernedAccount:
+def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes] | None) -> GovernedAccount:
     """Return the account of `own_texts`, `neighbours_texts` and the live grants."""
     version, disarmed, trading_state = own
     kill, global_kill, mode, lockdown, frozen = neighbours[:5]
     return GovernedAccount(
         version=(version or b"").decode(errors=_LOSSLESS),
-        reserved={PlanId(plan.decode(errors=_LOSSLESS)): text for plan, text in reserved.items()},
+        reserved={PlanId(plan.decode(errors=_LOSSLESS)): text for plan, text in (reserved or {}).items()},
         switches=Switches(trading_state, kill, global_kill, mode, lockdown is not None),
         frozen=frozen is not None,
         guards=neighbours[5 : 5 + len(GUARDS)],
         disarmed=disarmed,
+        countable=reserved is not None,
     )
 
 
 def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
     """Return the symbol of `symbol_texts` and its window."""
     return GovernedSymbol(
-        window=None if window is None else tuple(window),
+        window=tuple(window or ()),
         opened=texts[0],
         reduced=texts[1],
         last_exec=texts[2],
@@ -119,6 +120,7 @@ def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
         budget=texts[13:17],
         allocation=texts[17:21],
         efficiency=texts[21:24],
+        countable=window is not None,
     )
 
 
@@ -213,7 +215,7 @@ def _packed_basis(basis: GovernorBasis) -> PackedBasis:
         neighbours=neighbours_texts(basis.account),
         grants=basis.grants,
         of_symbol=symbol_texts(basis.symbol),
-        granted=-1 if basis.symbol.window is None else len(basis.symbol.window),
+        granted=len(basis.symbol.window) if basis.symbol.countable else -1,
         window_from_ms=basis.window_from_ms,
         date=basis.date,
         part=basis.part,

@@ -113,7 +113,7 @@ def _after(
     stored: GovernedSymbol, grant: Grant, effect: GrantEffect, opened: str | None, reduced: str | None
 ) -> GovernedSymbol:
     window = stored.window
-    if effect.uncount and window and grant.granted_ms in window:
+    if effect.uncount and grant.granted_ms in window:
         place = window.index(grant.granted_ms)
         window = window[:place] + window[place + 1 :]
     last_exec = stored.last_exec

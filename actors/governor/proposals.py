@@ -270,7 +270,7 @@ class PlanJudging:
             self._cases.observed(symbol, name, texts, observation.stats)
         counts = granted or _NOTHING
         state.symbols[symbol] = GovernedSymbol(
-            (*(stored.window or ()), counts.granted_ms) if counts.counts else stored.window,
+            (*stored.window, counts.granted_ms) if counts.counts else stored.window,
             stored.opened if counts.opened is None else counts.opened.encode(),
             stored.reduced if counts.reduced is None else counts.reduced.encode(),
             stored.last_exec if counts.last_exec_sec is None else counts.last_exec_sec.encode(),
@@ -280,6 +280,7 @@ class PlanJudging:
             stored.budget,
             stored.allocation,
             stored.efficiency,
+            stored.countable,
         )
         if grant is not None:
             state.granted(grant, counts.reservation)

@@ -45,6 +45,7 @@ class GovernorReports:
         self._recent = recent
         self._rules = rules
         self._log = log
+        self._unreadable: tuple[str, ...] = ()
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
         #: Quantity that closes of a symbol have been granted today, by symbol, and that day.
         self._reduced: tuple[str, dict[Symbol, Decimal]] = ("", {})
@@ -84,6 +85,12 @@ class GovernorReports:
     def expired(self, symbol: Symbol, plan_id: str) -> None:
         """Log a grant that ended without a word on it."""
         self._log.info(f"{symbol}: GRANT EXPIRED plan {plan_id[:_PLAN_ID_SHOWN]}: no result came in time")
+
+    def unreadable(self, counts: tuple[str, ...]) -> None:
+        """Log counts that cannot be read, when others than before."""
+        if counts and counts != self._unreadable:
+            self._log.warning("Counts cannot be read: nothing is opened by them", keys=", ".join(counts))
+        self._unreadable = counts
 
     def state(self, now: GovernorNow, grants: int, ages_sec: Mapping[str, float]) -> None:
         """Show the state of the account."""

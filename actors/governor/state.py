@@ -75,8 +75,27 @@ class GovernedState:
 
     @property
     def live(self) -> int:
-        """Number of grants in Redis."""
-        return len(self._texts) + len(self.unreadable)
+        """Number of grants in Redis, -1 while their key has a wrong type."""
+        return len(self._texts) + len(self.unreadable) if self.account.countable else -1
+
+    @property
+    def countable(self) -> bool:
+        """True if each grant can be read."""
+        return self.account.countable and not self.unreadable
+
+    @property
+    def unreadable_counts(self) -> tuple[str, ...]:
+        """Names of own keys without which nothing is opened, and that cannot be read."""
+        windows = (f"window:{name}" for name, stored in self.symbols.items() if not stored.countable)
+        return (*self.unreadable_grants, *sorted(windows))
+
+    @property
+    def unreadable_grants(self) -> tuple[str, ...]:
+        """Name of the key of the grants, where it cannot be read, with the first grant that cannot."""
+        first = next(iter(self.unreadable.values()), "")
+        if self.account.countable and not first:
+            return ()
+        return (f"reserved ({first})" if first else "reserved",)
 
     def drop(self) -> None:
         """Forget it: Redis may hold another one."""
@@ -146,7 +165,13 @@ class GovernedState:
         """Note the version that the latest write leaves."""
         known = self.account
         self._account = GovernedAccount(
-            version, known.reserved, known.switches, known.frozen, known.guards, known.disarmed
+            version,
+            known.reserved,
+            known.switches,
+            known.frozen,
+            known.guards,
+            known.disarmed,
+            known.countable,
         )
 
     def confirmed(self) -> None:

@@ -126,12 +126,13 @@ class GovernorSweep:
             self._reports.executions(symbol, 0, 0)
         self._counted = counted
         self._reports.state(governor, state.live, self._ages_sec(account, now))
+        self._reports.unreadable(state.unreadable_counts)
 
     def _now(self, account: AccountView, now_ms: int) -> GovernorNow:
         state, rules = self._state, self._rules.rules
         held = account.held
         exposure = None
-        if held is not None and not state.unreadable:
+        if held is not None and state.countable:
             exposure = state.entries.exposure(held, Symbol(""), now_ms)
         heat = inputs.read_heat(state.heat) if self._rules.external_heat else None
         cutoffs = account_cutoffs(rules, account.equity, exposure, NeighbourView(external_heat=heat))
@@ -150,6 +151,7 @@ class GovernorSweep:
             z_entry=None if cutoffs is None else cutoffs.entry,
             z_exit=None if cutoffs is None else cutoffs.exit,
             counts=self._counts(now_ms),
+            unreadable=state.unreadable_counts,
         )
 
     def _counts(self, now_ms: int) -> tuple[SymbolCounts, ...]:
@@ -157,7 +159,7 @@ class GovernorSweep:
         for symbol, stored in self._state.symbols.items():
             if not stored.window and not stored.opened:
                 continue
-            seen = inputs.counts_of(stored.window or (), stored.opened, None, None, now_ms)
+            seen = inputs.counts_of(stored.window, stored.opened, None, None, now_ms)
             if seen.granted_hour or seen.opened_today:
                 found.append(SymbolCounts(symbol, seen.granted_hour, seen.granted_5min, seen.opened_today))
                 if len(found) == _MOST_COUNTS:

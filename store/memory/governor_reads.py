@@ -78,7 +78,7 @@ def governor_state(
         account=read_account(
             own_texts(redis, keys, governor, date),
             neighbours_texts(redis, keys, governor),
-            {WRONG_TYPE: WRONG_TYPE} if reserved is None else reserved,
+            reserved,
         ),
         symbols={
             symbol: read_symbol(

@@ -57,7 +57,7 @@ class GovernorSteps:
         for stream in (governor.plans.key, governor.plans.dead, governor.events, governor.audit):
             redis.stream(stream)
         grants = grants_at(redis, governor)
-        self._live = 1 if grants is None else len(grants)
+        self._live = -1 if grants is None else len(grants)
         verdicts: list[str] = []
         for each in packed:
             verdicts.append(self._judge(each))
@@ -153,8 +153,8 @@ class GovernorSteps:
     def _reserve(self, plan_id: PlanId, reservation: str) -> None:
         grants = grants_at(self._redis, self._governor)
         if grants is not None:
+            self._live += plan_id.encode() not in grants
             self._redis.hset(self._governor.reserved, (plan_id, reservation))
-        self._live += 1 if grants is None or plan_id.encode() not in grants else 0
 
     def _sum(
         self, symbol: str, date: str, opened: str | None, reduced: str | None, last_exec_sec: str | None

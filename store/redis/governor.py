@@ -54,7 +54,7 @@ class RedisGovernor:
         now_ms, own, neighbours, reserved, heat, *found = await self._scripts.run(
             "governor_state", self._keys.prefix, keys.base, *symbols
         )
-        grants = dict(zip(reserved[::2], reserved[1::2], strict=True))
+        grants = None if reserved is None else dict(zip(reserved[::2], reserved[1::2], strict=True))
         return GovernorState(
             now_ms=now_ms,
             account=read_account(tuple(own), tuple(neighbours), grants),

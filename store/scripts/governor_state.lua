@@ -1,12 +1,12 @@
 -- Reads what judgements of the Governor rest on. ARGV: prefix, beginning of its own keys, symbols.
 -- Returns Redis's clock (ms), the texts of the account, the live grants, the heat, and for each symbol its
--- texts and its window of the last hour, false for one of a wrong type. Grants of a wrong type are one grant, `!`.
+-- texts and its window of the last hour. Grants and windows are false where their key has a wrong type.
 local prefix, base = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local date = date_of(now)
 
-local reserved, grants = base .. ':reserved', { '!', '!' }
+local reserved, grants = base .. ':reserved', false
 if is_free_for('hash', reserved) then grants = redis.call('HGETALL', reserved) end
 local reply = { now, own_texts(prefix, base, date), neighbours_texts(prefix), grants, text_of(prefix .. ':capital:heat') }
 for i = 3, #ARGV do

@@ -75,7 +75,7 @@ end
 
 local own = own_texts(prefix, base, date)
 local neighbours = joined(neighbours_texts(prefix), 1, 9)
-local live = counts_grants and redis.call('HLEN', reserved) or 1
+local live = counts_grants and redis.call('HLEN', reserved) or -1
 -- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of
 -- other services; and from which time on its window was counted, with the number.
 local texts, counts_of, others_of, windows = {}, {}, {}, {}
@@ -139,9 +139,7 @@ end
 local function count(plan_id, symbol, granted)
   local reservation, at, counts, opened, reduced, executed = unpack(granted, 1, 6)
   local window, found, counted = base .. ':window:' .. symbol, texts_of(symbol), windows[symbol]
-  if reservation ~= '' then
-    live = live + (counts_grants and redis.call('HSET', reserved, plan_id, reservation) or 1)
-  end
+  if reservation ~= '' and counts_grants then live = live + redis.call('HSET', reserved, plan_id, reservation) end
   if counts and counts_window[symbol] then
     local added = redis.call('ZADD', window, at, plan_id)
     if counted and at >= counted[1] then counted[2] = counted[2] + added end

@@ -75,12 +75,15 @@ class GovernedBooks:
     def __init__(self, limits: Limits) -> None:
         self.published: dict[str, Fields] = {}
         self.judged: list[tuple[str, str]] = []
+        #: The instance of each judgement.
+        self.issuers: list[str] = []
         self.grants: dict[str, GrantOf] = {}
         self._limits = limits
 
     def judgement(self, written_ms: int, row: Mapping[str, str]) -> GrantOf | None:
         """Take in an entry of the audit; its grant, if it is one of an order."""
         self.judged.append((row["plan_id"], row["reason"]))
+        self.issuers.append(row["issued_by"].split()[-1])
         if row["granted"] != "true" or row["plan_id"] in self.grants:
             return None
         judgement = msgspec.json.decode(row["record"], type=_Record).judgement

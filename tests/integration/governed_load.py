@@ -69,12 +69,11 @@ class GovernedLoad:
     async def governor_reads(self, url: str) -> None:
         """Wait until the Governor knows the account, and all marks of prices."""
         await knows_the_account(url)
-        for symbol in SYMBOLS:
-            await until(
-                lambda symbol=symbol: self._redis.hget(f"quantum:position:snapshot:{symbol}", "mark_price"),
-                f"a mark price of {symbol}",
-                10,
-            )
+        await until(self._all_have_prices, "mark prices", 10)
+
+    def _all_have_prices(self) -> bool:
+        keys = [f"quantum:position:snapshot:{symbol}" for symbol in SYMBOLS]
+        return all(self._redis.hget(key, "mark_price") for key in keys)
 
     async def more_is_granted(self, plans: int, within_sec: float) -> None:
         """Wait until so many orders more are granted."""

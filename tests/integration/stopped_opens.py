@@ -111,6 +111,8 @@ COUNTS = tuple(
     for symbol in HELD
     for name in (KEYS.kill_stats(symbol), KEYS.last_exec(symbol), KEYS.executions(symbol))
 )
+#: Counts that nothing may be opened without.
+GRANTS = (KEYS.reserved, KEYS.plans.last_id, *map(KEYS.window, HELD))
 GARBAGE = {"entry_n": "many", "entry_mean": "\x00", "exit_n": "-1", "exit_mean": "nan", "exit_ts": "soon"}
 
 
@@ -154,5 +156,6 @@ CONDITIONS = (
     Condition("day", day_full, "daily_limit_exceeded"),
     Condition("neighbours of wrong types", lists(*NEIGHBOURS), "kill_switch_active"),
     Condition("counts of wrong types", lists(*COUNTS), "symbol_cooldown"),
+    Condition("grants and windows of wrong types", lists(*GRANTS), "no_portfolio_state"),
     Condition("garbage", garbage, "governor_granted"),
 )  # fmt: skip

@@ -39,7 +39,7 @@ def basis(state: GovernorState, symbol: Symbol = SYMBOL) -> GovernorBasis:
     """Return the whole state as the basis of a judgement."""
     return GovernorBasis(
         account=state.account,
-        grants=len(state.account.reserved),
+        grants=len(state.account.reserved) if state.account.countable else -1,
         symbol=state.symbols[symbol],
         window_from_ms=state.now_ms - HOUR_MS,
         date=date_of(state.now_ms),

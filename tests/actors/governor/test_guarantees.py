@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from brain.identifiers import FencingToken
 from channels import Lease
@@ -68,6 +69,34 @@ async def test_every_close_is_granted_within_100_ms_whatever_else_is_missing(tro
         rig.publish_close("bye", **fields)
         await trio.sleep(0.1)
     assert rig.reason("bye") == "governor_granted_close"
+
+
+@pytest.mark.parametrize(("key", "named"), [("reserved", "reserved"), ("window", "window:BTCUSDT")])
+async def test_a_count_of_a_wrong_type_is_named_and_stops_opens_alone(key: str, named: str) -> None:
+    rig = GovernorRig(actor_rules(**FREE))
+    rig.position("BTCUSDT", "2")
+    stored = rig.own.reserved if key == "reserved" else rig.own.window("BTCUSDT")
+    with capture_logs() as logs:
+        async with running_governor(rig):
+            rig.publish_close("before")
+            await trio.sleep(0.1)
+            rig.redis.delete(stored)
+            rig.redis.set(stored, "x")
+            for name in ("first", "second"):
+                rig.publish_close(name)
+            rig.publish("open")
+            await trio.sleep(0.1)
+            rig.publish_close("third")
+            await trio.sleep(2.0)
+            reasons = [rig.reason(name) for name in ("first", "second", "open", "third")]
+            rig.redis.delete(stored)
+            rig.publish("later")
+            await trio.sleep(0.1)
+            assert rig.reason("later") == "governor_granted"
+    assert reasons == [
+        "governor_granted_close", "governor_granted_close", "no_portfolio_state", "governor_granted_close",
+    ]  # fmt: skip
+    assert [row["keys"] for row in logs if row["event"].startswith("Counts cannot be read")] == [named]
 
 
 async def test_an_operators_halt_stops_closes_and_an_unreadable_state_is_one(rig: GovernorRig) -> None:
