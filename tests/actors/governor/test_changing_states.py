@@ -16,7 +16,6 @@ from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
 
-FREE = {"symbol_cooldown_sec": 0.0, "max_exec_per_hour": 0, "max_exec_per_5min": 0}
 _NUMBERS = count()
 
 
@@ -66,7 +65,7 @@ async def test_a_plan_that_was_observed_is_judged_once_it_is_to_be_executed(
 
 
 async def test_the_score_of_a_plan_that_was_observed_before_is_judged_by_the_statistics_as_they_are() -> None:
-    rig = GovernorRig(actor_rules(**FREE))
+    rig = GovernorRig(actor_rules(symbol_cooldown_sec=0.0, max_exec_per_hour=0, max_exec_per_5min=0))
     async with running_governor(rig):
         for number in range(20):
             rig.publish(f"usual-{number}", decision="SKIP", kill_score="0.3")
@@ -117,7 +116,8 @@ async def test_a_grant_that_cannot_be_read_is_named_where_operators_look(rig: Go
         async with running_governor(rig):
             rig.redis.hset(rig.own.reserved, {"gone": "{}"})
             await trio.sleep(2)
-    now = rig.governor and rig.governor.value
+    assert rig.governor is not None
+    now = rig.governor.value
     assert now is not None
     (named,) = now.unreadable
     assert named.startswith("reserved (gone: ")
@@ -144,7 +144,7 @@ async def test_a_plan_that_failed_too_often_is_observed_with_its_refusal() -> No
 async def test_the_line_of_a_granted_close_shows_no_hint_for_opens(rig: GovernorRig) -> None:
     rig.position("BTCUSDT", "2")
     now_sec = str(rig.clock.now().wall_ms // 1000)
-    fields = {"efficiency_score": "0.1", "confidence": "0.9", "ts": now_sec}
+    fields: dict[str | bytes, str | bytes] = {"efficiency_score": "0.1", "confidence": "0.9", "ts": now_sec}
     rig.redis.hset(f"{PREFIX}:capital:efficiency:BTCUSDT", fields)
     with capture_logs() as logs:
         async with running_governor(rig):
