@@ -15,7 +15,7 @@ from exchange.exact import finite
 
 
 class AccountTotals(msgspec.Struct, frozen=True):
-    """Totals of the account: equity, what of it is unrealised profit, and each asset's wallet balance."""
+    """Equity of the account, the unrealised profit of its positions in USDT, and each asset's wallet balance."""
 
     margin_balance: Decimal
     unrealized_profit: Decimal
@@ -25,18 +25,18 @@ class AccountTotals(msgspec.Struct, frozen=True):
 class _Asset(msgspec.Struct, frozen=True, rename="camel"):
     asset: str
     wallet_balance: Decimal
+    unrealized_profit: Decimal
 
 
 class AccountBody(msgspec.Struct, frozen=True, rename="camel"):
     total_margin_balance: Decimal
-    total_unrealized_profit: Decimal
     assets: tuple[_Asset, ...] = ()
 
     def totals(self) -> AccountTotals:
         """Return the totals. Raises ValueError for a number of an impossible size."""
         return AccountTotals(
             finite(self.total_margin_balance),
-            finite(self.total_unrealized_profit),
+            sum((finite(each.unrealized_profit) for each in self.assets if each.asset == "USDT"), Decimal(0)),
             {each.asset: finite(each.wallet_balance) for each in self.assets},
         )
 

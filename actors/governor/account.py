@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from actors.governor.equity_keeper import EquityKeeper
 from actors.governor.positions import AccountPositions
 from brain.governor.case import EquityView
-from brain.governor.equity import EquityBook
 from brain.governor.exposure import Holdings
 from brain.moment import Moment
 
@@ -19,8 +19,12 @@ class AccountView(NamedTuple):
     believed: bool
 
 
-def account_view(positions: AccountPositions, equity: EquityBook, now: Moment, now_ms: int) -> AccountView:
-    """Return the account at `now`, which is `now_ms` by Redis's clock."""
+def account_view(positions: AccountPositions, equity: EquityKeeper, now: Moment, now_ms: int) -> AccountView:
+    """Return the account at `now`, which is `now_ms` by Redis's clock.
+
+    The equity follows the profit while all positions are proven, and no balance waits for those of its event.
+    """
     held, profit = positions.holdings(now)
-    equity.marked(profit)
-    return AccountView(held, equity.view(now_ms), positions.believed(now))
+    believed = positions.believed(now)
+    equity.book.marked(profit if believed and not equity.settling else None)
+    return AccountView(held, equity.book.view(now_ms), believed)

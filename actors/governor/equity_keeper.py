@@ -50,29 +50,42 @@ class EquityKeeper:
         self._every_sec = every_sec
         self._clocks = clocks
         self._log = log
+        self._applying = False
+        #: Arrival of the newest balance that was applied.
+        self._applied: Moment | None = None
+        self._transferred = trio.Event()
+        self._stored_transfers = 0
         self._trouble = RedisTrouble(f"Redis at {store.address}", log)
         self._logged = ""
+
+    @property
+    def settling(self) -> bool:
+        """True while a balance that has arrived does not count yet."""
+        return self._applying or self._balances.depth > 0
 
     async def read(self, heartbeat: Heartbeat) -> None:
         """Read the account under the lease until cancelled, from what Redis holds of it on.
 
-        It begins when it is known whether the exchange has banned this address.
+        It begins when it is known whether the exchange has banned this address. A transfer is stored at once.
         """
         await present(self._ban_recalled, f"Redis at {self._store.address}", heartbeat)
         recalled: FencingToken | None = None
+        due_sec, banned = 0.0, ""
         while True:
             fence = await lease_fence(self._lease, heartbeat, self._trouble)
             try:
                 if recalled != fence:
                     await self._recall()
-                    recalled = fence
-                await self._read_once(fence, heartbeat)
-                self._failed("")
+                    recalled, due_sec = fence, due_sec if banned else 0.0
+                await self._store_transfers(fence)
+                if trio.current_time() >= due_sec:
+                    taken = await self._read_once(fence, heartbeat)
+                    due_sec = trio.current_time() + (self._every_sec if taken else _PAUSE_SEC)
+                    banned = ""
+                    self._failed("")
             except AskLater as error:
+                due_sec, banned = error.until.monotonic_sec, f"the exchange: {error}"
                 self._failed(str(error))
-                with heartbeat.waiting_for(f"the exchange: {error}"):
-                    await trio.sleep_until(error.until.monotonic_sec)
-                continue
             except (ExchangeError, StoreError) as error:
                 if isinstance(error, FencedError):
                     recalled = None
@@ -80,18 +93,24 @@ class EquityKeeper:
                 with heartbeat.idle():
                     await trio.sleep(_PAUSE_SEC)
                 continue
-            with heartbeat.idle():
-                await trio.sleep(self._every_sec)
+            with heartbeat.waiting_for(banned) if banned else heartbeat.idle():
+                with trio.move_on_at(due_sec):
+                    await self._transferred.wait()
 
     async def follow(self, heartbeat: Heartbeat) -> None:
         """Apply the balances of the private stream until cancelled."""
         while True:
             with heartbeat.idle():
                 observed = await self._balances.receive_all()
+            self._applying = True
             for each in observed:
                 await self._settle(each.received, heartbeat)
                 for change in each.changes:
                     self.book.wallet_changed(change.asset, change.wallet, change.change, each.reason)
+                self._applied = each.received
+                if self.book.transfers != self._stored_transfers:
+                    self._transferred.set()
+            self._applying = False
 
     async def _settle(self, received: Moment, heartbeat: Heartbeat) -> None:
         left_sec = SETTLING_SEC - received.age_sec(self._clocks.now())
@@ -106,20 +125,34 @@ class EquityKeeper:
         if problem:
             self._log.warning("The stored equity cannot be read: its peak begins anew", error=problem)
         self.book = EquityBook(state)
+        self._stored_transfers = 0
 
-    async def _read_once(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
+    async def _store_transfers(self, fence: FencingToken) -> None:
+        """Store what transfers have moved, before a read that may fail."""
+        self._transferred = trio.Event()
+        transfers, state = self.book.transfers, self.book.state
+        if transfers != self._stored_transfers and state is not None:
+            await self._store.write_equity(fence, equity_fields(state))
+        self._stored_transfers = transfers
+
+    async def _read_once(self, fence: FencingToken, heartbeat: Heartbeat) -> bool:
+        """Read the account; False where a transfer has overtaken the read."""
         transfers = self.book.transfers
         with heartbeat.waiting_for("the account's equity"):
             answer = await self._exchange.account_totals()
-        now_ms = self._clocks.redis.now_ms(answer.sent)
-        _, unrealised = self._positions.holdings(self._clocks.now())
         totals = answer.totals
-        if self.book.read(
-            totals.margin_balance, totals.wallets, unrealised=unrealised, at_ms=now_ms, transfers=transfers
-        ):
-            state = self.book.state
-            if state is not None:
-                await self._store.write_equity(fence, equity_fields(state))
+        taken = self.book.read(
+            totals.margin_balance,
+            totals.wallets,
+            unrealised=totals.unrealized_profit,
+            at_ms=self._clocks.redis.now_ms(answer.sent),
+            transfers=transfers,
+            overtaken=self._applied is not None and self._applied > answer.sent,
+        )
+        state = self.book.state
+        if taken and state is not None:
+            await self._store.write_equity(fence, equity_fields(state))
+        return taken
 
     def _failed(self, error: str) -> None:
         """Log a new reason why the equity is not read."""

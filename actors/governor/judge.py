@@ -105,7 +105,7 @@ class PlanJudge(StreamConsumer):
         await self._state.provide(symbols, self._clocks.redis_now_ms())
         now = self._clocks.now()
         now_ms = self._clocks.redis.now_ms(now)
-        account = account_view(self._positions, self._equity.book, now, now_ms)
+        account = account_view(self._positions, self._equity, now, now_ms)
         self._discount_shown()
         proposals: list[Proposal] = []
         proposed: set[PlanId] = set()

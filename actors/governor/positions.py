@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import trio
 
+from brain.governor.equity import ASSET
 from brain.governor.exposure import Holdings
 from brain.moment import Moment
 from brain.numbers import EXACT, ZERO
@@ -73,7 +74,7 @@ class AccountPositions:
         return lost_at is None or oldest > lost_at
 
     def holdings(self, now: Moment) -> tuple[Holdings | None, Decimal | None]:
-        """Return the notionals of all positions, and their profit; None where a price is not known."""
+        """Return the notionals of all positions, and the profit in USDT; None where a price is not known."""
         book = self._book
         if book.published != self._published:
             symbols, self._published = set(book.published_since(self._published)), book.published
@@ -131,7 +132,7 @@ class AccountPositions:
             self._notionals[symbol] = after
         self._total = EXACT.add(EXACT.subtract(self._total, before), after)
         _set(self._unpriced, symbol, present=bool(size) and price is None)
-        profit = snapshot.unrealized_pnl if snapshot is not None and size else ZERO
+        profit = snapshot.unrealized_pnl if snapshot is not None and size and settles(symbol) else ZERO
         _set(self._unvalued, symbol, present=profit is None)
         lost, won = self._profits.pop(symbol, ZERO), profit or ZERO
         if won:
@@ -145,6 +146,11 @@ def mark_of(snapshot: Snapshot | None, now: Moment) -> Decimal | None:
         return None
     old = now.wall_ms - snapshot.mark_ts_ms > MARK_MAX_AGE_SEC * 1000
     return None if old else snapshot.mark_price
+
+
+def settles(symbol: str) -> bool:
+    """Return True if a symbol's profit is of the asset that the equity follows; a date may be behind `_`."""
+    return symbol.partition("_")[0].endswith(ASSET)
 
 
 def _set(symbols: set[str], symbol: str, *, present: bool) -> None:

@@ -12,7 +12,7 @@ from actors.governor.errors import ErrorCount
 from actors.governor.rules import GovernorActorRules
 from actors.governor.state import GovernedState
 from actors.one_player import OnePlayer
-from actors.stream_consumer import MOST_FAILURES, Batch, FailureCounter, StreamConsumer
+from actors.stream_consumer import MOST_FAILURES, Batch, FailureCounter, Session, StreamConsumer
 from brain.governor.settling import average_price, settle
 from brain.identifiers import EntryId, FencingToken, PlanId
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
@@ -88,6 +88,11 @@ class ResultSettler(StreamConsumer):
         self._life_ms = rules.grant_life_ms
         self._early = EarlyResults(self._life_ms)
 
+    async def begin(self, session: Session) -> None:
+        """Forget the state of another lease: a result without a grant in it is acknowledged uncompared."""
+        async with self._state.lock:
+            self._state.drop()
+
     async def handle(self, batch: Batch) -> None:
         """Settle the batch's results in their order."""
         if not batch.entries:
@@ -110,13 +115,14 @@ class ResultSettler(StreamConsumer):
     def _sort(self, entries: list[Entry]) -> tuple[list[_Result], list[EntryId]]:
         """Return the results, and the entries that say nothing of a grant.
 
-        P3.3 makes those dead letters that cannot be read.
+        P3.3 makes those dead letters that cannot be read. Deliveries from before this process do not count as
+        failures: each session delivers what is pending once more.
         """
         results: list[_Result] = []
         done: list[EntryId] = []
         for entry in entries:
             read = None if entry.fields is None else read_result(entry.fields)
-            failed = self.failures.of(entry.id, entry.deliveries) >= MOST_FAILURES
+            failed = self.failures.of(entry.id) >= MOST_FAILURES
             if read is None or isinstance(read, DeadResult) or failed:
                 done.append(entry.id)
                 if failed:

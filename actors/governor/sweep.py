@@ -116,7 +116,7 @@ class GovernorSweep:
     def _show(self, now_ms: int) -> None:
         """Publish the state, for page and metrics."""
         state, now = self._state, self._clocks.now()
-        account = account_view(self._positions, self._equity.book, now, now_ms)
+        account = account_view(self._positions, self._equity, now, now_ms)
         governor = self._now(account, now_ms)
         self._shown.send(governor)
         counted = {each.symbol for each in governor.counts}

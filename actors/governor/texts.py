@@ -15,7 +15,7 @@ from brain.governor.case import GovernorCase
 from brain.governor.grants import epoch_sec
 from brain.governor.judgement import Judgement
 from brain.governor.permit_text import block_json, permit_json
-from brain.governor.record import audit_fields
+from brain.governor.record import audit_fields, recorded_rules
 from brain.identifiers import Symbol
 from brain.numbers import plain
 from brain.text_fields import text_fields
@@ -29,6 +29,7 @@ class JudgementTexts:
 
     def __init__(self, rules: GovernorActorRules) -> None:
         self._rules = rules
+        self._recorded_rules = recorded_rules(rules.rules)
 
     def permit(
         self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase | None, now_ms: int
@@ -72,7 +73,7 @@ class JudgementTexts:
     def audit(
         self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase | None, now_ms: int
     ) -> tuple[str, ...]:
-        """Return the fields of the audit record."""
+        """Return the fields of the audit record. A case has all that was read of the plan."""
         return audit_fields(
             judgement,
             case,
@@ -81,7 +82,8 @@ class JudgementTexts:
             entry_id=governed.entry.id,
             decided_ms=now_ms,
             issued_by=self._rules.issued_by,
-            fields=text_fields(governed.fields),
+            fields=text_fields(governed.fields) if case is None else None,
+            rules=self._recorded_rules,
             shadow=self._rules.shadow,
         )
 

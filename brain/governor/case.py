@@ -14,12 +14,19 @@ from brain.plans.plan import Plan
 
 
 class EquityView(msgspec.Struct, frozen=True):
-    """Equity of the account (USDT), its peak, the day's first, and the age of the last read (seconds)."""
+    """Equity of the account (USDT), its peak, the day's first, and the age of the last read (seconds).
+
+    `read`: the equity of that read, with transfers since; an auto-disarm rests on it, too. `missed`: what may
+    have been withdrawn while no process was there, so that it disarms nothing; `missed_today`: on this day.
+    """
 
     equity: Decimal
     peak: Decimal
     day_open: Decimal
     age_sec: float
+    read: Decimal | None = None
+    missed: Decimal = Decimal(0)
+    missed_today: Decimal = Decimal(0)
 
 
 class ExposureView(msgspec.Struct, frozen=True):

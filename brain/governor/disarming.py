@@ -11,10 +11,13 @@ from brain.plans.permit import Details
 _ONE = 1
 
 
-def lost_too_much(facts: Facts, guard: DisarmReason) -> tuple[bool, Details]:
+def lost_too_much(
+    facts: Facts, guard: DisarmReason, *, certainly: bool = False
+) -> tuple[bool, Details]:
     """Return whether equity is below the limit of the day's loss or of the drawdown, with both numbers.
 
-    False while equity is unknown, and where the limit is off.
+    False while equity is unknown, and where the limit is off. `certainly`: a read has shown the loss, and it
+    is none that may have been a withdrawal.
     """
     equity, rules = facts.equity, facts.rules
     daily = guard is DisarmReason.DAILY_LOSS
@@ -22,8 +25,10 @@ def lost_too_much(facts: Facts, guard: DisarmReason) -> tuple[bool, Details]:
     if equity is None or fraction <= ZERO:
         return False, {}
     name, start = ("day_open", equity.day_open) if daily else ("peak", equity.peak)
-    least = start * (_ONE - fraction)
-    return equity.equity < least, {"equity": equity.equity, name: start, f"least_of_{name}": least}
+    least, amount = start * (_ONE - fraction), equity.equity
+    if certainly and equity.read is not None:
+        amount = max(amount, equity.read) + (equity.missed_today if daily else equity.missed)
+    return amount < least, {"equity": amount, name: start, f"least_of_{name}": least}
 
 
 def repeated_errors(facts: Facts) -> Details | None:
@@ -47,7 +52,7 @@ def disarms(facts: Facts, reason: GovernorReason | None, compared: Details) -> t
     if errors is not None:
         return DisarmReason.ERRORS, errors
     for guard in (DisarmReason.DAILY_LOSS, DisarmReason.DRAWDOWN):
-        lost, numbers = lost_too_much(facts, guard)
+        lost, numbers = lost_too_much(facts, guard, certainly=True)
         if lost:
             return guard, numbers
     return "", {}

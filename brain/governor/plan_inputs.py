@@ -12,6 +12,7 @@ from brain.numbers import EXACT, ZERO
 from brain.plans.kinds import closes_by_name, is_closing, percent_of, row_for
 from brain.plans.permit import Kind
 from brain.plans.plan import Plan
+from brain.plans.plan_fields import number_of
 from brain.positions.position import Leg, LegPosition
 
 _NUMBER = re.compile(
@@ -60,9 +61,10 @@ def read_score(fields: Mapping[bytes, bytes], name: bytes) -> Score:
 
 
 def read_leverage(fields: Mapping[bytes, bytes]) -> Decimal | None:
-    """Read `leverage`; None where it is missing or, which makes a plan malformed, unreadable."""
+    """Read `leverage` as plans are read; None where it is missing or, which makes one malformed, unreadable."""
     text = lenient_text(fields, b"leverage")
-    return Decimal(text) if text is not None and _NUMBER.fullmatch(text) else None
+    number = None if text is None else number_of(text)
+    return None if number is None else Decimal(repr(number))
 
 
 def observed_as(fields: Mapping[bytes, bytes]) -> str:

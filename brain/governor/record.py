@@ -10,6 +10,7 @@ from brain.governor.case import GovernorCase
 from brain.governor.judgement import Judgement
 from brain.governor.kill_score import KillStats
 from brain.governor.reasons import GovernorReason
+from brain.governor.rules import GovernorRules
 from brain.identifiers import EntryId, PlanId, Symbol
 from brain.json_text import read_json
 from brain.plans.permit import Kind
@@ -26,8 +27,8 @@ class UnreadableRecordError(ValueError):
 class GovernorRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Audit record. A new field here, or in a struct inside it, needs a default: older records lack it.
 
-    `case` is None where the plan could not be read, or judging failed. `judgement` is the exact text of the
-    outcome, `fields` the plan as published (escaped and truncated, see `brain/text_fields.py`).
+    `case` is None where the plan could not be read, or judging failed: `fields` has the plan as published then
+    (escaped and truncated, see `brain/text_fields.py`). `judgement` is the exact text of the outcome.
     """
 
     plan_id: PlanId
@@ -37,7 +38,7 @@ class GovernorRecord(msgspec.Struct, frozen=True, kw_only=True):
     decided_ms: int
     case: GovernorCase | None
     judgement: msgspec.Raw
-    fields: dict[str, str] = {}
+    fields: Mapping[str, str] = {}
     v: int = 1
 
 
@@ -73,10 +74,16 @@ def audit_fields(
     entry_id: EntryId,
     decided_ms: int,
     issued_by: str,
-    fields: Mapping[str, str],
+    fields: Mapping[str, str] | None = None,
+    rules: msgspec.Raw | None = None,
     shadow: bool = False,
 ) -> tuple[str, ...]:
-    """Return the names and values of one entry of `governor.audit`; what is not known is empty."""
+    """Return the names and values of one entry of `governor.audit`; what is not known is empty.
+
+    `rules`: those of the case as JSON, which are the same for many.
+    """
+    if case is not None and rules is not None:
+        case = msgspec.structs.replace(case, rules=rules)
     record = GovernorRecord(
         plan_id=plan_id,
         symbol=symbol,
@@ -85,7 +92,7 @@ def audit_fields(
         decided_ms=decided_ms,
         case=case,
         judgement=msgspec.Raw(_JSON.encode(judgement)),
-        fields=dict(fields),
+        fields=fields or {},
     )
     return (
         "plan_id", plan_id,
@@ -104,6 +111,11 @@ def audit_fields(
         *(("shadow", "true") if shadow else ()),
         "record", _JSON.encode(record).decode(),
     )  # fmt: skip
+
+
+def recorded_rules(rules: GovernorRules) -> msgspec.Raw:
+    """Return rules as records have them."""
+    return msgspec.Raw(_JSON.encode(rules))
 
 
 def read_record(text: bytes | str) -> GovernorRecord:

@@ -47,7 +47,8 @@ def entry(facts: Facts) -> Verdict:
 def leave(facts: Facts) -> Verdict:
     """Refuse an exit whose kill score deviates too far, for a limited time.
 
-    The time runs from the first exit that was blocked, with none below the cut-off since.
+    The time runs from the first exit that was blocked, with none below the cut-off since. Where it lies ahead,
+    as behind a clock that was set back, it is over.
     """
     now_ms, limit_sec = facts.case.now_ms, facts.rules.exit_block_max_sec
     compared: Details = {"kill_z": facts.z, "z_cutoff": facts.cutoff}
@@ -58,7 +59,7 @@ def leave(facts: Facts) -> Verdict:
         facts.exit_blocked_since_ms = now_ms
     blocked_sec = (now_ms - facts.exit_blocked_since_ms) / 1000
     compared |= {"blocked_for_sec": blocked_sec, "limit_sec": limit_sec}
-    if blocked_sec >= limit_sec:
+    if not 0 <= blocked_sec < limit_sec:
         facts.exit_block_expired = True
         return None, compared
     return R.KILL_SCORE_EXIT, compared

@@ -42,6 +42,9 @@ async def test_the_log_has_the_lines_of_the_contract_and_every_metric_has_its_la
                 rig.publish(f"plan-{number}", kill_score="0.4")
             rig.publish_close("close-1", "ETHUSDT")
             await trio.sleep(95)
+            rig.redis.delete(rig.own.reserved)
+            rig.redis.set(rig.own.reserved, "x")
+            await trio.sleep(2)
     lines = [line for each in logs for line in str(each["event"]).splitlines()]
     for template in documented(LINES):
         pattern = matching(template, r"\S+", limits=".+")

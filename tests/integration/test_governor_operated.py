@@ -16,9 +16,10 @@ from commands.switches.changes import Order
 from simulator import RunningSimulator
 from tests.commands.deployment import run_command
 from tests.integration.daemon_process import daemon_process
+from tests.integration.governed_plans import asked, governor, knows_the_account
 from tests.integration.pipeline import Pipeline, entry, full_close
 from tests.integration.surroundings import environment
-from tests.integration.test_governor_role import BOTH, asked, governor, knows_the_account, result_of, settled
+from tests.integration.test_governor_role import BOTH, result_of, settled
 from tests.integration.waiting import until, until_async
 
 SOL = Symbol("SOLUSDT")

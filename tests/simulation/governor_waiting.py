@@ -105,6 +105,11 @@ class WaitingCloses:
             plan_id
             for plan_id in waiting
             if plan_id not in side.kept.judged
-            and any(side.world.in_stream(stream, each) for each in side.books.published[plan_id].entry_ids)
+            and any(
+                side.world.in_stream(stream, each)
+                # Redis gives an id that it has lost again.
+                and side.books.plan_of_entry[each] == plan_id
+                for each in side.books.published[plan_id].entry_ids
+            )
         ]
         require(not left, "g1", f"without a judgement: {left[:5]}")

@@ -7,6 +7,7 @@ from decimal import Decimal
 import trio
 
 from channels import BalanceChange, BalancesObserved
+from exchange.account import AccountTotals
 from exchange.errors import ExchangeUnavailable, RateLimited
 from tests.actors.governor_rig import GovernorRig, actor_rules, running_governor
 from tests.virtual_time import virtual_time
@@ -92,6 +93,83 @@ async def test_a_days_loss_stops_opens_disarms_and_lets_closes_go_on(rig: Govern
         assert rig.reason("bye") == "governor_granted_close"
     (event,) = rig.entries(rig.own.events)
     assert event["reason"] == "daily_loss"
+
+
+async def test_a_profitable_close_is_no_loss_while_its_profit_moves_to_the_wallet(rig: GovernorRig) -> None:
+    rig.account.totals = AccountTotals(Decimal(1000), Decimal(30), {"USDT": Decimal(970)})
+    rig.price = Decimal(130)
+    rig.position("BTCUSDT", "1")
+    async with running_governor(rig):
+        await trio.sleep(1)
+        assert equity(rig) == 1000
+        rig.position("BTCUSDT", "0")
+        observe(rig, "ORDER", "1000")
+        await trio.sleep(0.05)
+        rig.publish("next", "ETHUSDT")
+        await trio.sleep(0.5)
+        assert rig.reason("next") == "governor_granted"
+        await trio.sleep(1)
+        assert equity(rig) == 1000
+    assert rig.text("quantum:governor:trading_state") is None
+
+
+async def test_a_loss_disarms_when_a_read_has_shown_it(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        observe(rig, "ORDER", "9700")
+        await trio.sleep(1)
+        rig.publish("open")
+        await trio.sleep(0.1)
+        assert rig.reason("open") == "risk_guard_daily_loss"
+        assert rig.text("quantum:governor:trading_state") is None
+        rig.account.set("9700")
+        await trio.sleep(10)
+        rig.publish("again")
+        await trio.sleep(0.1)
+        assert rig.text("quantum:governor:trading_state") == "REDUCING"
+
+
+async def test_what_was_withdrawn_while_no_governor_ran_stops_opens_and_disarms_nothing(
+    rig: GovernorRig,
+) -> None:
+    async with running_governor(rig):
+        await trio.sleep(1)
+    rig.account.set("9000")
+    async with running_governor(rig, rig.make()):
+        rig.publish("open")
+        await trio.sleep(0.1)
+        assert rig.reason("open") == "risk_guard_daily_loss"
+        assert rig.text("quantum:governor:trading_state") is None
+        # Lost since.
+        rig.account.set("8700")
+        await trio.sleep(11)
+        rig.publish("again")
+        await trio.sleep(0.1)
+        assert rig.text("quantum:governor:trading_state") == "REDUCING"
+
+
+async def test_a_transfer_is_stored_even_while_the_exchange_does_not_answer(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.account.error = RateLimited(rig.clock.now().earlier_by(-600), "429")
+        await trio.sleep(11)
+        observe(rig, "WITHDRAW", "9000", "-1000")
+        await trio.sleep(0.5)
+        assert stored(rig)["peak"] == "9000"
+        # The ban is waited for.
+        assert rig.account.reads == 2
+
+
+async def test_a_read_that_a_transfer_has_overtaken_is_repeated_within_a_second(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        await trio.sleep(9.4)
+        assert rig.account.reads == 1
+        # Its event counts while the second read is under way.
+        await trio.sleep(10 - trio.current_time() - 0.185)
+        observe(rig, "DEPOSIT", "15000", "5000")
+        rig.account.set("15000")
+        await trio.sleep(1.5)
+        assert rig.account.reads >= 3
+        assert equity(rig) == 15_000
+        assert stored(rig)["equity"] == "15000"
 
 
 async def test_an_equity_that_grows_old_opens_nothing_until_it_is_read_again(rig: GovernorRig) -> None:

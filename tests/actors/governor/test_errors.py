@@ -29,6 +29,13 @@ def result(plan_id: str, error: str) -> tuple[RefusedResult, dict[bytes, bytes]]
         ("permit_denied (P3.3: stale_exchange_state)", 0),
         ("below_min_qty", 0),
         ("source_not_allowed:x", 0),
+        ("symbol_not_in_allowlist:XUSDT", 0),
+        ("recovering", 0),
+        ("position_too_large", 0),
+        ("nothing_to_execute", 0),
+        ("duplicate_plan", 0),
+        ("leverage_refused:-4028", 1),
+        ("order_not_found", 1),
         ("", 0),
     ],
 )

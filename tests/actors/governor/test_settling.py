@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
-from tests.actors.governor_rig import EPOCH_MS, GovernorRig, actor_rules, running_governor
+from store.keys import Keys
+from store.memory.store import MemoryStore
+from store.records import RedisRun
+from tests.actors.governor_rig import (
+    EPOCH_MS,
+    PREFIX,
+    GovernorRig,
+    GovernorWorld,
+    actor_rules,
+    running_governor,
+)
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -86,6 +97,55 @@ async def test_an_executor_without_a_permit_of_p33_frees_the_grant_with_its_perm
         await trio.sleep(0.1)
         assert rig.permit("one") is None
         assert (rig.reserved(), rig.window()) == ({}, [])
+
+
+async def test_a_result_that_was_delivered_often_before_this_process_is_settled(rig: GovernorRig) -> None:
+    async with running_governor(rig):
+        rig.publish("one")
+        await trio.sleep(0.3)
+    rig.result("one")
+    group, lease = rig.store.settled_results, rig.lease.value
+    assert lease is not None
+    await group.read_new(count=10, block_ms=1)
+    for _ in range(3):
+        await group.recover(fence=lease.fence, after="0", idle_ms=0, count=10)
+    async with running_governor(rig, rig.make()):
+        await trio.sleep(120)
+    assert rig.window() == ["one"]
+
+
+async def test_a_result_of_anothers_grant_counts_after_the_lease_came_back(
+    rig: GovernorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_governor(rig):
+        first = rig.lease.value
+        assert first is not None
+        rig.publish("mine", "ETHUSDT")
+        await trio.sleep(2)
+        await rig.store.release_lease(first.fence)
+        rig.lease.withdraw()
+        await trio.sleep(3)
+        other = MemoryStore(rig.redis, keys=Keys(PREFIX), consumer="other")
+        world = GovernorWorld(other, rig.redis, rig.clock)
+        async with running_governor(world):
+            held = world.lease.value
+            assert held is not None
+            world.publish("theirs")
+            await trio.sleep(0.5)
+        assert rig.is_granted("theirs")
+        await other.release_lease(held.fence)
+        rig.result("theirs")
+        await other.settled_results.read_new(count=10, block_ms=1)
+        asked = rig.store.governor_run
+
+        async def asked_slowly(known: str | None) -> RedisRun:
+            await trio.sleep(0.005)
+            return await asked(known)
+
+        monkeypatch.setattr(rig.store, "governor_run", asked_slowly)
+        await rig.take_lease()
+        await trio.sleep(120)
+    assert rig.window() == ["theirs"]
 
 
 async def test_a_result_that_came_before_its_grant_ends_it_within_a_second(rig: GovernorRig) -> None:

@@ -28,7 +28,14 @@ def read(book: EquityBook, margin: int, *, at_ms: int = MORNING_MS, wallet: int 
     return book.read(D(margin), wallets, unrealised=D(0), at_ms=at_ms, transfers=book.transfers)
 
 
-def seen(book: EquityBook, at_ms: int = MORNING_MS) -> list[Any]:
+def restarted(margin: int = 1000) -> EquityBook:
+    """The book of a process behind one that stored its read."""
+    return EquityBook(book_of(margin).state)
+
+
+def seen(book: EquityBook, at_ms: int = MORNING_MS, profit: int | None = 0) -> list[Any]:
+    """Equity, peak and the day's first at this unrealised profit."""
+    book.marked(None if profit is None else D(profit))
     view = book.view(at_ms)
     assert view is not None
     return [view.equity, view.peak, view.day_open]
@@ -44,19 +51,16 @@ def test_nothing_is_known_before_the_first_read() -> None:
 def test_a_read_is_the_equity_and_its_age_counts_from_it() -> None:
     view = book_of().view(MORNING_MS + 2500)
     assert view is not None
-    assert view == EquityView(D(1000), D(1000), D(1000), 2.5)
+    assert view == EquityView(D(1000), D(1000), D(1000), 2.5, read=D(1000))
 
 
 def test_between_reads_wallet_and_unrealised_profit_are_added() -> None:
     book = book_of()
     book.wallet_changed("USDT", D(990), D(0), "ORDER")
-    book.marked(D(-25))
-    assert seen(book) == [965, 1000, 1000]
-    book.marked(None)
-    assert seen(book)[0] == 965
+    assert seen(book, profit=-25) == [965, 1000, 1000]
+    assert seen(book, profit=None)[0] == 965
     read(book, 970, wallet=990)
-    book.marked(D(5))
-    assert seen(book)[0] == 975
+    assert seen(book, profit=5)[0] == 975
 
 
 def test_the_same_balance_twice_counts_once() -> None:
@@ -74,8 +78,7 @@ def test_another_asset_waits_for_the_next_read() -> None:
 
 def test_the_peak_rises_with_reads_alone() -> None:
     book = book_of()
-    book.marked(D(50))
-    assert seen(book)[1] == 1000
+    assert seen(book, profit=50)[1] == 1000
     read(book, 1040)
     read(book, 1010)
     assert seen(book) == [1010, 1040, 1000]
@@ -147,7 +150,7 @@ def test_a_transfer_behind_a_change_that_was_never_pushed_is_not_taken_for_shown
 
 def test_a_read_without_the_asset_shows_no_transfer() -> None:
     book = EquityBook()
-    book.read(D(0), {}, unrealised=None, at_ms=MORNING_MS, transfers=0)
+    book.read(D(0), {}, unrealised=D(0), at_ms=MORNING_MS, transfers=0)
     for wallet in (300, 500):
         book.wallet_changed("USDT", D(wallet), D(wallet), "DEPOSIT")
     assert seen(book)[1] == 800
@@ -156,13 +159,101 @@ def test_a_read_without_the_asset_shows_no_transfer() -> None:
 def test_the_unrealised_profit_of_a_read_counts_once() -> None:
     book = EquityBook()
     book.read(D(1000), {"USDT": D(950)}, unrealised=D(50), at_ms=MORNING_MS, transfers=0)
-    book.marked(D(80))
-    assert seen(book)[0] == 1030
-    unknown = EquityBook()
-    unknown.read(D(1000), {"USDT": D(950)}, unrealised=None, at_ms=MORNING_MS, transfers=0)
-    unknown.marked(D(80))
-    unknown.marked(D(60))
-    assert seen(unknown)[0] == 980
+    assert seen(book, profit=None)[0] == 1000
+    assert seen(book, profit=80)[0] == 1030
+
+
+def test_wallet_and_profit_of_one_close_count_together() -> None:
+    book = EquityBook()
+    book.read(D(1000), {"USDT": D(970)}, unrealised=D(30), at_ms=MORNING_MS, transfers=0)
+    book.wallet_changed("USDT", D(1000), D(0), "ORDER")
+    assert seen(book, profit=None)[0] == 1000
+    assert seen(book, profit=0)[0] == 1000
+
+
+def test_a_read_that_outruns_the_events_of_a_close_is_no_loss_behind_them() -> None:
+    book = EquityBook()
+    book.read(D(1000), {"USDT": D(970)}, unrealised=D(30), at_ms=MORNING_MS, transfers=0)
+    book.read(D(1000), {"USDT": D(1000)}, unrealised=D(0), at_ms=MORNING_MS, transfers=0)
+    book.wallet_changed("USDT", D(1000), D(0), "ORDER")
+    assert seen(book, profit=0)[0] == 1000
+
+
+def test_a_read_that_a_balance_has_overtaken_keeps_the_balance() -> None:
+    book = EquityBook()
+    book.read(D(1000), {"USDT": D(970)}, unrealised=D(30), at_ms=MORNING_MS, transfers=0)
+    book.wallet_changed("USDT", D(1000), D(0), "ORDER")
+    wallets = {"USDT": D(970)}
+    book.read(D(1000), wallets, unrealised=D(30), at_ms=MORNING_MS, transfers=0, overtaken=True)
+    assert seen(book, profit=0)[0] == 1000
+    book.read(D(1000), wallets, unrealised=D(30), at_ms=MORNING_MS, transfers=0)
+    assert seen(book, profit=30)[0] == 1000
+
+
+def test_a_deposit_before_the_first_read_of_a_process_is_no_loss() -> None:
+    book = restarted()
+    book.wallet_changed("USDT", D(2000), D(1000), "DEPOSIT")
+    assert seen(book, profit=None) == [2000, 2000, 2000]
+    read(book, 2000)
+    assert seen(book) == [2000, 2000, 2000]
+
+
+def test_a_deposit_into_an_account_whose_read_names_no_usdt_is_no_loss() -> None:
+    book = EquityBook()
+    book.read(D(500), {"BNB": D(1)}, unrealised=D(0), at_ms=MORNING_MS, transfers=0)
+    book.wallet_changed("USDT", D(1000), D(1000), "DEPOSIT")
+    assert seen(book) == [1500, 1500, 1500]
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["event first", "read first"])
+@pytest.mark.parametrize(("after", "peak"), [(900, 1000), (400, 500)], ids=["all assets count", "USDT counts"])
+def test_a_swap_of_assets_keeps_the_distance_to_peak_and_day(after: int, peak: int, *, shown: bool) -> None:
+    book = book_of()
+    read(book, 900)
+    swapped = {"USDT": D(400), "BNB": D(1)}
+    if shown:
+        assert book.read(D(after), swapped, unrealised=D(0), at_ms=MORNING_MS, transfers=book.transfers)
+    book.wallet_changed("USDT", D(400), D(-500), "COIN_SWAP_WITHDRAW")
+    book.wallet_changed("BNB", D(1), D(1), "COIN_SWAP_DEPOSIT")
+    if not shown:
+        assert seen(book) == [900, 1000, 1000]
+    assert book.read(D(after), swapped, unrealised=D(0), at_ms=MORNING_MS, transfers=book.transfers)
+    assert seen(book) == [after, peak, peak]
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["event first", "read first"])
+def test_a_withdrawal_of_another_asset_is_no_loss(*, shown: bool) -> None:
+    book = EquityBook()
+    both, one = {"USDT": D(500), "USDC": D(500)}, {"USDT": D(500)}
+    book.read(D(1000), both, unrealised=D(0), at_ms=MORNING_MS, transfers=0)
+    if shown:
+        book.read(D(500), one, unrealised=D(0), at_ms=MORNING_MS, transfers=0)
+    book.wallet_changed("USDC", D(0), D(-500), "WITHDRAW")
+    book.read(D(500), one, unrealised=D(0), at_ms=MORNING_MS, transfers=book.transfers)
+    assert seen(book) == [500, 500, 500]
+
+
+def test_what_is_lost_while_no_process_was_there_may_be_a_withdrawal() -> None:
+    book = restarted()
+    read(book, 700)
+    view = book.view(MORNING_MS)
+    assert view is not None
+    assert (view.equity, view.peak, view.read, view.missed, view.missed_today) == (700, 1000, 700, 300, 300)
+    tomorrow = book.view(MORNING_MS + DAY_MS)
+    assert tomorrow is not None
+    assert (tomorrow.missed, tomorrow.missed_today) == (300, 0)
+    book.wallet_changed("USDT", D(700), D(-200), "WITHDRAW")  # shown by that read
+    view = book.view(MORNING_MS)
+    assert view is not None
+    assert (view.equity, view.peak, view.missed) == (700, 1000 - 200, 100)
+
+
+def test_a_transfer_behind_a_read_belongs_to_it() -> None:
+    book = book_of()
+    book.wallet_changed("USDT", D(700), D(-300), "WITHDRAW")
+    view = book.view(MORNING_MS)
+    assert view is not None
+    assert (view.equity, view.read) == (700, 700)
 
 
 def test_the_peak_keeps_its_time_while_it_is_only_reached() -> None:
@@ -196,11 +287,11 @@ def test_a_restart_keeps_peak_and_day() -> None:
     texts = [text.encode() for text in equity_fields(book.state).values()]
     state, problem = read_equity(texts)
     assert problem == ""
-    restarted = EquityBook(state)
-    assert seen(restarted) == [930, 1000, 1000]
-    restarted.wallet_changed("USDT", D(700), D(-230), "WITHDRAW")
-    read(restarted, 700)
-    assert seen(restarted) == [700, 770, 770]
+    again = EquityBook(state)
+    assert seen(again) == [930, 1000, 1000]
+    again.wallet_changed("USDT", D(700), D(-230), "WITHDRAW")
+    read(again, 700)
+    assert seen(again) == [700, 770, 770]
 
 
 def test_the_stored_form_has_the_fields_of_the_contract() -> None:

@@ -59,6 +59,9 @@ def test_any_bytes_are_read_without_an_error(fields: dict[bytes, bytes]) -> None
 
 def test_leverage_is_exact() -> None:
     assert read_leverage({b"leverage": b"12.5"}) == Decimal("12.5")
+    assert read_leverage({b"leverage": b"5e0001"}) == 50
+    assert read_leverage({b"leverage": b"1" + b"0" * 41}) == Decimal("1e41")
+    assert read_leverage({b"leverage": b"1e-99999999999999999999"}) == 0
     assert read_leverage({b"leverage": b"much"}) is None
     assert read_leverage({}) is None
 
