@@ -15,7 +15,7 @@ from exchange.exact import finite
 
 
 class AccountTotals(msgspec.Struct, frozen=True):
-    """Equity of the account, the unrealised profit of its positions in USDT, and each asset's wallet balance."""
+    """Equity of the account, unrealised profit of its positions in USDT, and each asset's wallet balance."""
 
     margin_balance: Decimal
     unrealized_profit: Decimal

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from structlog.typing import FilteringBoundLogger
 
 from actors.governor.actor import Governor
@@ -19,6 +21,7 @@ from actors.governor.state import GovernedState
 from actors.governor.sweep import GovernorSweep
 from actors.one_player import OnePlayer
 from actors.stream_consumer import FailureCounter
+from brain.identifiers import PlanId
 from brain.plans.shared_plans import SharedPlans
 from channels import Channels
 from clocks.clocks import Clocks
@@ -67,7 +70,7 @@ class GovernorMaking:
         channels, store, rules, clocks, log = (
             self._channels, self._store, self._rules, self._clocks, self._log,
         )  # fmt: skip
-        state = GovernedState(store)
+        state = GovernedState(store, shadow=rules.shadow)
         changes = GrantChanges(store, state)
         positions = AccountPositions(
             channels.book,
@@ -81,7 +84,6 @@ class GovernorMaking:
             store,
             self._exchange,
             self._balances,
-            positions,
             channels.lease,
             channels.ban_recalled,
             every_sec=rules.equity_sec,
@@ -125,13 +127,31 @@ class GovernorMaking:
             equity,
             positions,
             GovernorSweep(
-                state, changes, judge, settler, positions, equity, self._shown, reports, rules, clocks=clocks
+                state,
+                changes,
+                judge,
+                settler,
+                positions,
+                equity,
+                self._shown,
+                reports,
+                rules,
+                undecided=self._undecided,
+                clocks=clocks,
             ),
             self._redis_changes,
             reports,
             tag=build_tag(),
             clocks=clocks,
         )
+
+    def _undecided(self) -> Iterator[PlanId]:
+        """Yield plans of which neither the own executor nor a result says whether they were executed."""
+        own = self._channels.open_executions
+        for each in (own.value if own is not None else None) or ():
+            yield each.plan_id
+        for outcome in self._channels.unknown_executions.value or ():
+            yield outcome.plan_id
 
     def _one_player(self, group: ConsumerGroup) -> OnePlayer | None:
         """Return the wait for another player; a shadow works beside one, in a group of its own."""

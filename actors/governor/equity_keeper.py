@@ -5,7 +5,6 @@ from __future__ import annotations
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.governor.positions import AccountPositions
 from actors.waiting import RedisTrouble, lease_fence, present
 from brain.governor.equity import EquityBook, equity_fields, read_equity
 from brain.identifiers import FencingToken
@@ -32,7 +31,6 @@ class EquityKeeper:
         store: GovernorStore,
         exchange: AccountLookup,
         balances: DropOldest[BalancesObserved],
-        positions: AccountPositions,
         lease: LatestValue[Lease],
         ban_recalled: LatestValue[bool],
         *,
@@ -43,7 +41,6 @@ class EquityKeeper:
         self._store = store
         self._exchange = exchange
         self._balances = balances
-        self._positions = positions
         self.book = EquityBook()
         self._lease = lease
         self._ban_recalled = ban_recalled

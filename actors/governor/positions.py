@@ -96,9 +96,21 @@ class AccountPositions:
         return (snapshot.legs if usable else None), snapshot
 
     def verified_at(self, symbol: str) -> Moment | None:
-        """Return the moment at which a symbol's trusted snapshot was last true; None without one."""
+        """Return the moment at which a symbol's snapshot was last true.
+
+        None without a trusted one with the fills of all results that have arrived.
+        """
         snapshot = self._book.get(symbol)
-        return snapshot.verified_at if snapshot is not None and self._book.is_trusted(snapshot) else None
+        if snapshot is None or not self._book.is_trusted(snapshot) or not self._results.all_in(snapshot):
+            return None
+        return snapshot.verified_at
+
+    def gone(self, symbol: str) -> bool:
+        """Return True if a symbol trades no longer and has no position: no snapshot of it may come again."""
+        rules = self._symbol_rules.value
+        if not rules or self._book.holds(symbol):
+            return False
+        return symbol not in rules or not rules[symbol].trading
 
     async def _look(self) -> Moment | None:
         """Value all positions; return the oldest proof of all snapshots that count.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -51,13 +51,17 @@ class EarlyResults:
                 del self._results[next(iter(self._results))]
 
     def of(self, grants: Container[PlanId], now_ms: int) -> list[_Result]:
-        """Return those of grants, once, and forget old ones."""
+        """Return those of grants, and forget old ones."""
         for plan_id, (at_ms, _) in list(self._results.items()):
             if now_ms - at_ms <= self._life_ms:
                 break
             del self._results[plan_id]
-        found = [plan_id for plan_id in self._results if plan_id in grants]
-        return [self._results.pop(plan_id)[1] for plan_id in found]
+        return [result for plan_id, (_, result) in self._results.items() if plan_id in grants]
+
+    def settled(self, results: Iterable[_Result]) -> None:
+        """Forget results that are dealt with."""
+        for result in results:
+            self._results.pop(result.read.plan_id, None)
 
 
 class ResultSettler(StreamConsumer):
@@ -88,7 +92,7 @@ class ResultSettler(StreamConsumer):
         self._life_ms = rules.grant_life_ms
         self._early = EarlyResults(self._life_ms)
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, _session: Session) -> None:
         """Forget the state of another lease: a result without a grant in it is acknowledged uncompared."""
         async with self._state.lock:
             self._state.drop()
@@ -135,7 +139,8 @@ class ResultSettler(StreamConsumer):
         """Settle grants whose result came before them. Used under the state's lock."""
         early = self._early.of(self._state.grants, now_ms)
         if early:
-            await self._settle(early, fence)
+            count, _ = await self._settle(early, fence)
+            self._early.settled(early[:count])
 
     async def _settle(self, results: list[_Result], fence: FencingToken) -> tuple[int, list[EntryId]]:
         """Settle the first results in one write; return their number, and those still to be acknowledged.
@@ -152,7 +157,7 @@ class ResultSettler(StreamConsumer):
         self._changes.begin()
         try:
             for place, result in enumerate(results[:MOST_CHANGES]):
-                with self.failures.attributed_to((result.entry_id,)):
+                with self.failures.attributed_to((result.entry_id,) if result.entry_id else ()):
                     (taken if self._take(result, now_ms) else idle).append(place)
         except BaseException:
             self._state.drop()

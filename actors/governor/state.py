@@ -42,7 +42,8 @@ class GovernedState:
     to the answer of the write. What is not known to be as it is in Redis is dropped, and read again.
     """
 
-    def __init__(self, store: GovernorStore) -> None:
+    def __init__(self, store: GovernorStore, *, shadow: bool = False) -> None:
+        """`shadow`: its own auto-disarm counts for the day, since it writes no trading state."""
         self.lock = trio.Lock()
         self.grants: dict[PlanId, Grant] = {}
         #: Those of opens and adds among them.
@@ -55,6 +56,7 @@ class GovernedState:
         #: The UTC day of the sums, and of the mark of an auto-disarm.
         self.date = ""
         self._store = store
+        self._shadow = shadow
         self._account: GovernedAccount | None = None
         self._texts: dict[PlanId, str] = {}
         self._versions = 0
@@ -195,7 +197,7 @@ class GovernedState:
         self._account = account = state.account._replace(reserved={})
         switches = account.switches
         self.facts = AccountFacts(
-            read_trading_state(switches.trading_state),
+            self._trading_state(account),
             kill_switch_is_on(switches.kill, switches.global_kill, switches.mode, lockdown=switches.lockdown),
             account.frozen,
             tuple(name for name, text in zip(GUARDS, account.guards, strict=True) if text is not None),
@@ -203,6 +205,11 @@ class GovernedState:
         )
         self.symbols |= state.symbols
         self._shown_sec = trio.current_time()
+
+    def _trading_state(self, account: GovernedAccount) -> TradingState:
+        stored = read_trading_state(account.switches.trading_state)
+        disarmed = self._shadow and account.disarmed is not None and stored is TradingState.ACTIVE
+        return TradingState.REDUCING if disarmed else stored
 
     def _learn_grants(self, reserved: dict[PlanId, bytes]) -> None:
         known = self._texts

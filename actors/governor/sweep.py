@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -22,13 +22,15 @@ from brain.governor.case import NeighbourView
 from brain.governor.facts import account_cutoffs
 from brain.governor.grants import Grant, utc_day
 from brain.governor.settling import GrantEffect, expire
-from brain.identifiers import FencingToken, Symbol
+from brain.identifiers import FencingToken, PlanId, Symbol
 from brain.json_text import read_json
 from brain.moment import Moment
 from channels import GovernorNow, LatestValue, SymbolCounts
 from clocks.clocks import Clocks
 
 _MOST_COUNTS = 200
+#: A settled fill of a symbol that trades no longer counts so long.
+_GONE_MS = 3_600_000
 _JSON = msgspec.json.Encoder()
 
 
@@ -54,8 +56,10 @@ class GovernorSweep:
         reports: GovernorReports,
         rules: GovernorActorRules,
         *,
+        undecided: Callable[[], Iterable[PlanId]],
         clocks: Clocks,
     ) -> None:
+        """`undecided`: plans of which it is not known whether they have been executed."""
         self._state = state
         self._changes = changes
         self._judge = judge
@@ -65,6 +69,7 @@ class GovernorSweep:
         self._shown = shown
         self._reports = reports
         self._rules = rules
+        self._undecided = undecided
         self._clocks = clocks
         self._counted: set[Symbol] = set()
 
@@ -76,12 +81,35 @@ class GovernorSweep:
             # Judgements find what others have changed; where there is none, it is looked for here.
             await state.refresh(now_ms, at_once=self._rules.external_heat)
             await self._settler.settle_early(fence, now_ms)
-            while ended := self._ended(now_ms):
-                await state.provide({grant.symbol for grant in ended}, now_ms)
-                if not await self._end(ended, fence, now_ms):
-                    break
+            await self._keep_undecided(fence, now_ms)
+        while await self._end_some(fence):
+            pass
+        async with state.lock:
             if state.known:
-                self._show(now_ms)
+                self._show(self._clocks.redis_now_ms())
+
+    async def _keep_undecided(self, fence: FencingToken, now_ms: int) -> None:
+        """Lengthen the life of grants whose plans may have been executed, while that is not known."""
+        state, life_ms = self._state, self._rules.grant_life_ms
+        await state.provide((), now_ms)
+        found = [state.grants[plan_id] for plan_id in self._undecided() if plan_id in state.grants]
+        kept = [each for each in found if each.filled_ms is None and each.ends_ms - now_ms <= life_ms // 2]
+        await state.provide({each.symbol for each in kept}, now_ms)
+        self._changes.begin()
+        for grant in kept[:MOST_CHANGES]:
+            longer = msgspec.structs.replace(grant, ends_ms=now_ms + life_ms)
+            self._changes.add(grant, GrantEffect(becomes=longer, date=utc_day(grant.granted_ms)))
+        await self._changes.write(fence, now_ms)
+
+    async def _end_some(self, fence: FencingToken) -> bool:
+        """End as many grants as one write takes; False where none is left. Judgements go on in between."""
+        state = self._state
+        async with state.lock:
+            now_ms = self._clocks.redis_now_ms()
+            await state.provide((), now_ms)
+            ended = self._ended(now_ms)
+            await state.provide({grant.symbol for grant in ended}, now_ms)
+            return bool(ended) and await self._end(ended, fence, now_ms)
 
     def _ended(self, now_ms: int) -> list[Grant]:
         """Return grants that end now, as many as one write takes."""
@@ -90,7 +118,10 @@ class GovernorSweep:
         for grant in state.entries.filled.values():
             if len(found) >= MOST_CHANGES:
                 break
-            if grant.filled_ms is not None and self._judge.is_shown(grant.symbol, grant.filled_ms):
+            if grant.filled_ms is None:
+                continue
+            gone = now_ms - grant.filled_ms >= _GONE_MS and self._positions.gone(grant.symbol)
+            if gone or self._judge.is_shown(grant.symbol, grant.filled_ms):
                 found.append(grant)
         return found
 

@@ -1,8 +1,8 @@
 """Equity of the account between reads, its peak, and the day's first.
 
 A read of the account is the truth. Between reads, changes of the wallet and of the unrealised profit by mark
-prices are added, both against what the read shows of them. Peak and the day's first rest on reads alone, and so
-does an auto-disarm: wallet and profit change one after the other.
+prices are added, both against what the read shows of them. They arrive one after the other, so peak, the
+day's first and an auto-disarm rest on reads alone.
 """
 
 from __future__ import annotations

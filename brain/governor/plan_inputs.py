@@ -63,7 +63,7 @@ def read_score(fields: Mapping[bytes, bytes], name: bytes) -> Score:
 
 
 def read_leverage(fields: Mapping[bytes, bytes]) -> Decimal | None:
-    """Read `leverage` as plans are read; None where it is missing or, which makes one malformed, unreadable."""
+    """Read `leverage` as plans are read; None where it is missing or, in a malformed plan, unreadable."""
     text = lenient_text(fields, b"leverage")
     number = None if text is None else number_of(text)
     return None if number is None else Decimal(repr(number))

@@ -47,8 +47,8 @@ def entry(facts: Facts) -> Verdict:
 def leave(facts: Facts) -> Verdict:
     """Refuse an exit whose kill score deviates too far, for a limited time.
 
-    The time runs from the first exit that was blocked, with none below the cut-off since. Where it lies ahead,
-    as behind a clock that was set back, it is over.
+    The time runs from the first exit that was blocked, with none below the cut-off since. Where that lies
+    ahead, as behind a clock that was set back, it is over.
     """
     now_ms, limit_sec = facts.case.now_ms, facts.rules.exit_block_max_sec
     compared: Details = {"kill_z": facts.z, "z_cutoff": facts.cutoff}

@@ -231,10 +231,11 @@ class GovernorSteps:
         return tuple(written)
 
     def _may_settle(self, change: GrantChange) -> bool:
-        """Return False where the plan's permit, which is deleted else, is consumed."""
-        if not change.only_if_unconsumed or self._governor.shadow:
+        """Delete the permit of a grant that ends; return False where it had to be there, and is consumed."""
+        if change.becomes or self._governor.shadow:
             return True
-        return self._redis.delete(self._governor.permit(change.plan_id))
+        deleted = self._redis.delete(self._governor.permit(change.plan_id))
+        return deleted or not change.only_if_unconsumed
 
     def _settle(self, change: GrantChange) -> None:
         redis, governor = self._redis, self._governor

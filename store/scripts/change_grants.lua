@@ -78,7 +78,11 @@ if after ~= before then redis.call('SET', version, after) end
 local written = {}
 for i, c in ipairs(changes) do
   written[i] = 1
-  if c[13] and acts then written[i] = redis.call('DEL', prefix .. ':permit:' .. c[2]) end
+  if acts and c[5] == '' then
+    -- A permit behind a grant that ends would count nowhere.
+    local deleted = redis.call('DEL', prefix .. ':permit:' .. c[2])
+    if c[13] then written[i] = deleted end
+  end
   if written[i] == 1 then
     settle(unpack(c, 2, 10))
     for _, event in ipairs(c[12]) do redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end

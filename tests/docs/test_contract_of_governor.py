@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from brain.governor.equity import TRANSFERS
+from brain.governor.equity import SWAPS, TRANSFERS
 from brain.governor.judging import judge
 from brain.governor.permit_text import block_json, permit_json
 from brain.governor.reasons import GUARDS, DisarmReason, GovernorReason
@@ -90,6 +90,5 @@ def test_an_audit_entry_has_the_fields_of_the_table() -> None:
 
 
 def test_transfers_are_those_of_the_service() -> None:
-    sentence = re.search(r"transfers \((.*?)\)", SECTION, flags=re.S)
-    assert sentence is not None
-    assert set(re.findall(r"`(\w+)`", sentence[1])) == TRANSFERS
+    sentences = re.findall(r"(?:Transfers|swaps) \((.*?)\)", SECTION, flags=re.S)
+    assert [set(re.findall(r"`(\w+)`", each)) for each in sentences] == [TRANSFERS, SWAPS]

@@ -152,6 +152,13 @@ async def test_a_permit_that_is_still_there_is_taken_back_with_its_grant(leased:
     assert (await state_of(leased)).account.reserved == {}
 
 
+async def test_no_permit_is_left_behind_a_grant_that_ends(leased: Backend) -> None:
+    change, version = await unfilled(leased)
+    assert leased.outside.get(GOVERNOR.permit(PLAN)) is not None
+    assert await leased.store.change_grants(leased.fence, version, [change]) == (True,)
+    assert leased.outside.get(GOVERNOR.permit(PLAN)) is None
+
+
 async def test_a_grant_whose_permit_is_consumed_stays_until_its_time_ends(leased: Backend) -> None:
     (entry_id,) = await deliver(leased, PLAN, results=True)
     change, version = await unfilled(leased, only_if_unconsumed=True, entry_id=entry_id)

@@ -128,7 +128,7 @@ async def test_a_loss_disarms_when_a_read_has_shown_it(rig: GovernorRig) -> None
         assert rig.text("quantum:governor:trading_state") == "REDUCING"
 
 
-async def test_what_was_withdrawn_while_no_governor_ran_stops_opens_and_disarms_nothing(
+async def test_a_withdrawal_while_no_governor_ran_stops_opens_and_disarms_nothing(
     rig: GovernorRig,
 ) -> None:
     async with running_governor(rig):
@@ -230,3 +230,25 @@ async def test_the_externally_computed_heat_counts_where_it_is_the_source() -> N
         await trio.sleep(2)
         assert rig.governor is not None and rig.governor.value is not None
         assert rig.governor.value.z_entry == 1.0 + 0.5 * 0.5 - 0.3
+
+
+async def test_the_shadow_goes_on_as_if_its_own_disarm_counted() -> None:
+    rig = GovernorRig(actor_rules({"P33_GOVERNOR": "shadow"}))
+    rig.position("BTCUSDT", "2")
+    async with running_governor(rig):
+        rig.account.set("9700")
+        await trio.sleep(11)
+        rig.publish("open", "ETHUSDT")
+        await trio.sleep(0.1)
+        rig.account.set("10000")
+        await trio.sleep(11)
+        rig.publish("again", "ETHUSDT")
+        rig.publish_close("bye")
+        await trio.sleep(0.1)
+    reasons = {row["plan_id"]: row["reason"] for row in rig.entries(rig.own.audit)}
+    assert reasons == {
+        "open": "risk_guard_daily_loss",
+        "again": "kill_switch_active",
+        "bye": "governor_granted_close",
+    }
+    assert rig.text("quantum:governor:trading_state") is None

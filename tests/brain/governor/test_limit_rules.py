@@ -156,6 +156,12 @@ def test_an_exit_above_its_cut_off_is_blocked_for_a_limited_time() -> None:
     assert let_go.exit_blocked_since_ms == NOW_MS - 60_000
 
 
+def test_an_exit_passes_whose_time_of_blocks_lies_ahead() -> None:
+    let_go = judge(high_exit(counts=counts(exit_blocked_since_ms=NOW_MS + 3_600_000)))
+    assert let_go.granted
+    assert let_go.exit_block_expired
+
+
 def test_an_exit_at_its_cut_off_passes() -> None:
     z = judge(high_exit()).z
     assert z is not None
