@@ -26,7 +26,7 @@ class GovernorNow(msgspec.Struct, frozen=True, kw_only=True):
     `state_readable`: the stored trading state is missing or one of the three. `disarmed`: the reason of
     today's auto-disarm, empty for none. `heat`: notional of all positions by equity. `symbols`: those with a
     position or a live grant of an open. Notionals are in USDT. `z_exit` is None where no exit is judged by
-    its score. `counts`: the symbols that have any.
+    its score. `counts`: the symbols that have any. `unreadable`: own keys without which nothing is opened.
     """
 
     trading_state: TradingState
@@ -42,3 +42,4 @@ class GovernorNow(msgspec.Struct, frozen=True, kw_only=True):
     z_entry: float | None
     z_exit: float | None
     counts: tuple[SymbolCounts, ...] = ()
+    unreadable: tuple[str, ...] = ()

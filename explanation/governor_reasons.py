@@ -44,8 +44,10 @@ GOVERNOR_REASON_TEXTS: Final[Mapping[GovernorReason, ReasonText]] = {
         "It ends by itself; closes are not affected.",
     ),
     R.NO_PORTFOLIO_STATE: ReasonText(
-        "Positions, the plan's mark price or the account's equity are not known, or the equity is too old.",
-        "Look at /readyz, at bans and at the log for reads of the account that fail.",
+        "Positions, the plan's mark price or the account's equity are not known, or the equity is too old; "
+        "or a count of the Governor cannot be read (`unreadable` names its key).",
+        "Look at /readyz, at bans and at the log for reads of the account that fail; repair or delete a key "
+        "that is named.",
     ),
     R.CHURN_GLOBAL_FREEZE: ReasonText("Another service has frozen all opens (churn:global_freeze).", _ENDS),
     R.CHURN_BLACKLIST: ReasonText(

@@ -8,6 +8,8 @@ from settings.variables import Settings
 
 #: A jump after a flat history deviates by 1/√α standard deviations at most.
 _MOST_Z_MARGIN = 0.01
+#: Life of `governor:last_exec:<symbol>`.
+_LONGEST_COOLDOWN_SEC = 3_600
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
@@ -44,6 +46,12 @@ def contradictions(settings: Settings) -> Iterator[str]:
         yield (
             f"GOV_EQUITY_SEC={settings.equity_sec} is not below "
             f"GOV_EQUITY_MAX_AGE_SEC={settings.equity_max_age_sec}: nothing is opened between two reads"
+        )
+    cooldown, extra = settings.symbol_cooldown_sec, settings.efficiency_max_extra_cooldown_sec
+    if cooldown + extra > _LONGEST_COOLDOWN_SEC:
+        yield (
+            f"GOV_SYMBOL_COOLDOWN_SECONDS={cooldown} with up to P31_MAX_EXTRA_COOLDOWN_SEC={extra} ends "
+            f"after {_LONGEST_COOLDOWN_SEC} seconds: an execution is remembered for no longer"
         )
     if settings.z_exit_base is None and (settings.z_exit_heat or settings.z_exit_drawdown):
         yield "GOV_Z_EXIT_HEAT and GOV_Z_EXIT_DRAWDOWN have no effect: GOV_Z_EXIT_BASE is off"

@@ -22,6 +22,7 @@ from actors.governor.sweep import GovernorSweep
 from actors.one_player import OnePlayer
 from actors.stream_consumer import FailureCounter
 from brain.identifiers import PlanId
+from brain.plans.shared_plans import SharedPlans
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.protocol import AccountLookup
@@ -47,6 +48,7 @@ class GovernorMaking:
         clocks: Clocks,
         rules: GovernorActorRules,
         log: FilteringBoundLogger,
+        shared: SharedPlans | None = None,
     ) -> None:
         """`channels` are those of a service with a Governor. Raises ValueError for others."""
         if channels.governor is None or channels.balances is None:
@@ -59,6 +61,7 @@ class GovernorMaking:
         self._clocks = clocks
         self._rules = rules
         self._log = log
+        self._shared = shared
         self._plan_failures, self._result_failures = FailureCounter(), FailureCounter()
         self._errors, self._redis_changes = ErrorCount(), RedisChanges()
 
@@ -102,6 +105,7 @@ class GovernorMaking:
             clocks=clocks,
             one_player=self._one_player(store.judged_plans),
             log=log,
+            shared=self._shared,
         )
         settler = ResultSettler(
             store,

@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.universe_publisher.actor import UniversePublisher
 from actors.universe_publisher.publications import PublisherRules
+from brain.plans.shared_plans import SharedPlans
 from channels import Channels
 from clock import Clock
 from clocks.clocks import Clocks
@@ -60,14 +61,16 @@ def role_children(
     log: FilteringBoundLogger,
     *,
     before_requests: Callable[[Heartbeat], Awaitable[object]],
+    shared_plans: SharedPlans | None,
 ) -> list[ChildSpec]:
     """Return the roles that are switched on, none where all are off.
 
+    `shared_plans`: those of the permit evaluator, which the Governor judges, too.
     What sends requests to the exchange waits for `before_requests` first.
     """
     return [
         *_universe(settings, channels, edges, clocks, log),
-        *_governor(settings, channels, edges, monitor, clocks, log),
+        *_governor(settings, channels, edges, monitor, clocks, log, shared_plans),
         *_executor(settings, channels, edges, clocks, log, before_requests),
     ]
 
@@ -110,6 +113,7 @@ def _governor(
     monitor: Monitor,
     clocks: Clocks,
     log: FilteringBoundLogger,
+    shared_plans: SharedPlans | None,
 ) -> Iterator[ChildSpec]:
     """Yield the Governor. Its reads of the account alone wait for what requests wait for."""
     if settings.governor == "off" or edges.account is None:
@@ -122,6 +126,7 @@ def _governor(
         clocks=clocks,
         rules=governor_actor_rules(settings),
         log=log,
+        shared=shared_plans,
     )
     yield actor("governor", making.governor, grace_sec=GOVERNOR_GRACE_SEC)
 

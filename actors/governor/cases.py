@@ -94,6 +94,7 @@ class CaseMaking:
             stats=self.stats(plan.symbol, stored, observed_as)[0],
             observed=governed.observed and not governed.was_observed,
             was_observed=governed.observed and governed.was_observed,
+            unreadable=self._unreadable(plan.symbol, stored) if enters else (),
             # The estimate of Redis's clock may be a round trip behind.
             entry_ms=None if entry_ms is None else min(entry_ms, now_ms),
             now_ms=now_ms,
@@ -112,6 +113,10 @@ class CaseMaking:
             key_prefix=self._key_prefix,
         )
         return PlanCase(case, order.leg, observed_as)
+
+    def _unreadable(self, symbol: Symbol, stored: GovernedSymbol) -> tuple[str, ...]:
+        window = () if stored.countable else (f"window:{symbol}",)
+        return (*self._state.unreadable_grants, *window)
 
     def stats(self, symbol: Symbol, stored: GovernedSymbol, name: str) -> tuple[KillStats | None, bool]:
         """Return a symbol's statistics, `entry` or `exit`, and whether there are some that cannot be read."""

@@ -18,7 +18,8 @@ from actors.one_player import OnePlayer
 from actors.stream_consumer import Batch, FailureCounter, Session, StreamConsumer
 from brain.governor import inputs
 from brain.governor.facts import is_entry
-from brain.identifiers import FencingToken, PlanId
+from brain.identifiers import EntryId, FencingToken, PlanId
+from brain.plans.shared_plans import SharedPlans, read_alone
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks
@@ -50,8 +51,9 @@ class PlanJudge(StreamConsumer):
         clocks: Clocks,
         one_player: OnePlayer | None,
         log: FilteringBoundLogger,
+        shared: SharedPlans | None = None,
     ) -> None:
-        """`failures` outlives the actor."""
+        """`failures` outlives the actor. `shared`: plans that another role reads, too."""
         super().__init__(
             store.judged_plans, store, lease, failures, clocks=clocks, log=log,
             batch=BATCH, readers=_READERS, one_player=one_player,
@@ -63,6 +65,7 @@ class PlanJudge(StreamConsumer):
         self._equity = equity
         self._symbol_rules = symbol_rules
         self._reports = reports
+        self._plan_of = read_alone if shared is None else shared.read
         self._ages_sec: dict[str, float] = {}
 
     async def begin(self, session: Session) -> None:
@@ -79,7 +82,7 @@ class PlanJudge(StreamConsumer):
             return
         async with self._state.lock:
             batch.read_on()
-            entries = sort_entries(batch.entries, self.failures, self._symbol_rules.value)
+            entries = sort_entries(batch.entries, self.failures, self._symbol_rules.value, self._plan_of)
             for entry_id, error in entries.unanswerable:
                 self._log.warning("Plan without a usable id", entry_id=entry_id, error=error)
             try:
@@ -109,12 +112,14 @@ class PlanJudge(StreamConsumer):
         self._discount_shown()
         proposals: list[Proposal] = []
         proposed: set[PlanId] = set()
-        for governed in pending:
-            # A plan that was published twice is judged once: the second finds its mark.
-            if governed.plan_id in proposed:
-                break
-            proposed.add(governed.plan_id)
-            with self.failures.attributed_to((governed.entry.id,)):
+        judged: list[EntryId] = []
+        with self.failures.attributed_to(judged):
+            for governed in pending:
+                # A plan that was published twice is judged once: the second finds its mark.
+                if governed.plan_id in proposed:
+                    break
+                proposed.add(governed.plan_id)
+                judged[:] = (governed.entry.id,)
                 proposals.append(self._judging.propose(governed, account, fence, now, now_ms))
         commits = [each.commit for each in proposals]
         sent = self._clocks.now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from brain.governor.plan_inputs import Score, read_kill_score
 from brain.identifiers import EntryId, PlanId, Symbol, is_symbol, lenient_text
 from brain.plans.plan import MalformedPlan, Plan, PlanDecision, UnanswerablePlan
-from brain.plans.plan_fields import read_plan
+from brain.plans.shared_plans import AnyPlan, read_alone
 from brain.symbols.symbol_rules import SymbolRules
 from store.records import Entry
 
@@ -50,7 +50,10 @@ class SortedEntries(msgspec.Struct):
 
 
 def sort_entries(
-    entries: Sequence[Entry], failures: FailureCounter, rules: Mapping[str, SymbolRules] | None
+    entries: Sequence[Entry],
+    failures: FailureCounter,
+    rules: Mapping[str, SymbolRules] | None,
+    read: Callable[[EntryId, Mapping[bytes, bytes]], AnyPlan] = read_alone,
 ) -> SortedEntries:
     """Read each entry. Never raises. `rules`: the symbols of the exchange, None while they are not known.
 
@@ -63,7 +66,7 @@ def sort_entries(
         if entry.fields is None:
             batch.done.append(entry.id)
             continue
-        plan = read_plan(entry.fields)
+        plan = read(entry.id, entry.fields)
         if isinstance(plan, UnanswerablePlan):
             batch.done.append(entry.id)
             batch.unanswerable.append((entry.id, plan.error))

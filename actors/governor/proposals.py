@@ -9,10 +9,11 @@ import msgspec
 
 from actors.governor.account import AccountView
 from actors.governor.cases import CaseMaking
+from actors.governor.observations import Observation, Observations, of_judgement
 from actors.governor.plans import GovernedPlan
 from actors.governor.rules import GovernorActorRules
 from actors.governor.state import GovernedState
-from actors.governor.texts import JudgementTexts, dead_fields, disarm_of, stats_reset
+from actors.governor.texts import JudgementTexts, dead_fields, disarm_of
 from actors.stream_consumer import MOST_FAILURES
 from brain.governor import inputs
 from brain.governor.case import GovernorCase
@@ -20,7 +21,6 @@ from brain.governor.facts import is_entry
 from brain.governor.grants import Grant, grant_of, grant_text
 from brain.governor.judgement import Judgement
 from brain.governor.judging import evaluation_failed, judge, refuse_malformed, state_contended
-from brain.governor.kill_score import KillStats, observe, stats_texts
 from brain.governor.plan_inputs import observed_as
 from brain.governor.settling import executed_before
 from brain.identifiers import FencingToken, Symbol
@@ -47,13 +47,6 @@ class Proposal(msgspec.Struct, frozen=True):
     commit: GovernorCommit
 
 
-class _Observation(msgspec.Struct, frozen=True):
-    """What is written of a symbol's statistics of one evaluation type, and those statistics."""
-
-    texts: tuple[str, ...]
-    stats: KillStats
-
-
 class _Texts(TypedDict, total=False):
     permit: str
     block: str
@@ -66,8 +59,11 @@ class PlanJudging:
     def __init__(self, state: GovernedState, cases: CaseMaking, rules: GovernorActorRules) -> None:
         self._state = state
         self._cases = cases
+        self._observations = Observations(state, cases, rules.rules.z_alpha)
         self._texts = JudgementTexts(rules)
         self._rules = rules
+        self._grant_life_ms = rules.grant_life_ms
+        self._mark_ttl_ms, self._permit_ttl_ms = rules.mark_ttl_ms, rules.permit_ttl_ms
         self._plan_max_age_ms = round(rules.rules.plan_max_age_sec * 1000)
 
     def propose(
@@ -81,12 +77,12 @@ class PlanJudging:
             if governed.attempts >= MOST_ATTEMPTS:
                 return self._contended(governed, judgement, case, name, now_ms)
             grant = self._grant(case, judgement, leg, now_ms)
-            observation = _observation(judgement, case, name)
+            observation = of_judgement(judgement, case, name)
             return self._on_state(governed, plan.symbol, judgement, case, grant, observation, fence, now_ms)
         name = observed_as(governed.fields)
         observation = None
         if governed.attempts < MOST_ATTEMPTS and failed < _LAST_FAILURES:
-            observation = self._observe(governed, name, now_ms)
+            observation = self._observations.of_score(governed, name, now_ms)
         stats = None if observation is None else observation.stats
         refusal = None
         if failed:
@@ -95,24 +91,13 @@ class PlanJudging:
             refusal = refuse_malformed(plan, name, stats)
         return self._observed_alone(governed, refusal, None, observation, now_ms)
 
-    def _observe(self, governed: GovernedPlan, name: str, now_ms: int) -> _Observation | None:
-        """Return the statistics with the score of a plan that is not judged; None where it has none."""
-        symbol, score = governed.symbol, governed.score.value
-        if symbol is None or score is None or not governed.observed:
-            return None
-        before, _ = self._cases.stats(symbol, self._state.symbols[symbol], name)
-        entry_ms = governed.entry.published_ms
-        at_ms = now_ms if entry_ms is None else min(entry_ms, now_ms)
-        stats = observe(before, score, alpha=self._rules.rules.z_alpha, ts_ms=at_ms)
-        return _Observation((name, *stats_texts(stats)), stats)
-
     def _contended(
         self, governed: GovernedPlan, judgement: Judgement, case: GovernorCase, name: str, now_ms: int
     ) -> Proposal:
         """Propose a refusal that rests on its statistics alone, and, where those change too, on nothing."""
         observation = None
         if governed.attempts < 2 * MOST_ATTEMPTS:
-            observation = self._observe(governed, name, now_ms)
+            observation = self._observations.of_score(governed, name, now_ms)
         stats = None if observation is None else observation.stats
         refusal = state_contended(judgement, governed.attempts, stats)
         return self._observed_alone(governed, refusal, case, observation, now_ms)
@@ -122,18 +107,18 @@ class PlanJudging:
         governed: GovernedPlan,
         judgement: Judgement | None,
         case: GovernorCase | None,
-        observation: _Observation | None,
+        observation: Observation | None,
         now_ms: int,
     ) -> Proposal:
         """Propose an observation, or a refusal, that rests on no more than the statistics that it changes."""
-        rules, symbol = self._rules, governed.symbol
+        symbol = governed.symbol
         basis: GovernorBasis | None = None
         stats: tuple[str, ...] = ()
         events: tuple[tuple[str, ...], ...] = ()
         if observation is not None and symbol is not None:
             stored, stats = self._state.symbols[symbol], observation.texts
             basis = self._basis(symbol, now_ms, "entry" if stats[0] == "entry" else "exit")
-            events = self._events(symbol, stored, observation, now_ms)
+            events = self._observations.events(symbol, stored, observation, now_ms)
             self._apply(symbol, stored, observation, None, None, "")
         commit = GovernorCommit(
             entry_id=governed.entry.id,
@@ -143,8 +128,8 @@ class PlanJudging:
             deadline_ms=0,
             version="",
             mark="observed" if judgement is None else "refused",
-            mark_ttl_ms=rules.mark_ttl_ms,
-            permit_ttl_ms=rules.permit_ttl_ms,
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit_ttl_ms=self._permit_ttl_ms,
             stats=stats,
             events=events,
             dead_fields=dead_fields(governed),
@@ -172,12 +157,11 @@ class PlanJudging:
         judgement: Judgement,
         case: GovernorCase,
         grant: Grant | None,
-        observation: _Observation | None,
+        observation: Observation | None,
         fence: FencingToken,
         now_ms: int,
     ) -> Proposal:
         """Propose a judgement on the state, which it may change."""
-        rules = self._rules
         basis = self._basis(symbol, now_ms, "" if is_entry(case.kind) else "close")
         stored = basis.symbol
         granted = None
@@ -192,12 +176,12 @@ class PlanJudging:
             deadline_ms=0 if granted is None else self._deadline_ms(governed, judgement, now_ms),
             version=version,
             mark="refused" if granted is None else "granted",
-            mark_ttl_ms=rules.mark_ttl_ms,
-            permit_ttl_ms=rules.permit_ttl_ms,
+            mark_ttl_ms=self._mark_ttl_ms,
+            permit_ttl_ms=self._permit_ttl_ms,
             granted=granted,
             stats=() if observation is None else observation.texts,
             disarm=disarm_of(judgement, governed),
-            events=self._events(symbol, stored, observation, now_ms),
+            events=self._observations.events(symbol, stored, observation, now_ms),
             was_observed=governed.was_observed,
             **self._texts_of(governed, judgement, case, now_ms),
         )
@@ -227,7 +211,7 @@ class PlanJudging:
             judgement,
             leg=leg,
             granted_ms=now_ms,
-            life_ms=self._rules.grant_life_ms,
+            life_ms=self._grant_life_ms,
             executed_before_sec=executed_before(case.counts.last_exec_sec, newest_first),
         )
 
@@ -239,20 +223,11 @@ class PlanJudging:
             return min(expires_ms, now_ms + _COMMIT_WITHIN_MS)
         return expires_ms
 
-    def _events(
-        self, symbol: Symbol, stored: GovernedSymbol, observation: _Observation | None, now_ms: int
-    ) -> tuple[tuple[str, ...], ...]:
-        if observation is None:
-            return ()
-        name = observation.texts[0]
-        unreadable = self._cases.stats(symbol, stored, name)[1]
-        return (stats_reset(symbol, name, now_ms),) if unreadable else ()
-
     def _apply(
         self,
         symbol: Symbol,
         stored: GovernedSymbol,
-        observation: _Observation | None,
+        observation: Observation | None,
         grant: Grant | None,
         granted: Granted | None,
         version: str,
@@ -262,7 +237,7 @@ class PlanJudging:
         entry, leave = stored.entry, stored.exit
         if observation is not None:
             name, *written = observation.texts
-            texts = tuple(text.encode() if text else None for text in written)
+            texts = tuple([text.encode() if text else None for text in written])
             if name == "entry":
                 entry = texts
             else:
@@ -310,18 +285,3 @@ def _counted(grant: Grant | None, stored: GovernedSymbol, now_ms: int) -> Grante
 def _sum(text: bytes | None) -> Decimal:
     """Return a sum of the day; one that cannot be read begins anew."""
     return inputs.read_sum(text) or ZERO
-
-
-def _observation(judgement: Judgement, case: GovernorCase, name: str) -> _Observation | None:
-    """Return what a judgement changes of the statistics: its score, and since when exits are blocked."""
-    stats = judgement.stats
-    if name == "entry":
-        return None if stats is None else _Observation((name, *stats_texts(stats)), stats)
-    since_ms = judgement.exit_blocked_since_ms
-    if stats is None:
-        # No score, and so no block: the end of one is written with the statistics as they are.
-        stats = case.stats
-        if stats is None or since_ms == case.counts.exit_blocked_since_ms:
-            return None
-    since = "" if since_ms is None else str(since_ms)
-    return _Observation((name, *stats_texts(stats), since), stats)

@@ -89,7 +89,15 @@ class GovernedState:
     def unreadable_counts(self) -> tuple[str, ...]:
         """Names of own keys without which nothing is opened, and that cannot be read."""
         windows = (f"window:{name}" for name, stored in self.symbols.items() if not stored.countable)
-        return (*(() if self.countable else ("reserved",)), *sorted(windows))
+        return (*self.unreadable_grants, *sorted(windows))
+
+    @property
+    def unreadable_grants(self) -> tuple[str, ...]:
+        """Name of the key of the grants, where it cannot be read, with the first grant that cannot."""
+        first = next(iter(self.unreadable.values()), "")
+        if self.account.countable and not first:
+            return ()
+        return (f"reserved ({first})" if first else "reserved",)
 
     def drop(self) -> None:
         """Forget it: Redis may hold another one."""

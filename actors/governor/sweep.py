@@ -182,6 +182,7 @@ class GovernorSweep:
             z_entry=None if cutoffs is None else cutoffs.entry,
             z_exit=None if cutoffs is None else cutoffs.exit,
             counts=self._counts(now_ms),
+            unreadable=state.unreadable_counts,
         )
 
     def _counts(self, now_ms: int) -> tuple[SymbolCounts, ...]:

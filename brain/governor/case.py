@@ -95,6 +95,7 @@ class GovernorCase(msgspec.Struct, frozen=True, kw_only=True):
     `redis_changed_ms`, `evicted_ms`: first sight of a new run of Redis and of evicted keys, 0 if never.
     `book_trusted`: positions of the account are known and proven. `exposure` and `equity` are None while
     unknown. `errors_5min`: results of errors in 300 s. `disarmed_today`: the day has had its auto-disarm.
+    `unreadable`: of an entry, keys of the Governor's own counts that cannot be read; `exposure` is None then.
     """
 
     plan: Plan
@@ -123,3 +124,4 @@ class GovernorCase(msgspec.Struct, frozen=True, kw_only=True):
     rules: GovernorRules
     key_prefix: str = "quantum"
     was_observed: bool = False
+    unreadable: tuple[str, ...] = ()

@@ -9,6 +9,9 @@ from brain.numbers import ZERO
 from brain.plans.permit import Details
 
 _ONE = 1
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
+_ACTIVE, _BURST_LIMIT = TradingState.ACTIVE, GovernorReason.BURST_LIMIT_EXCEEDED
+_ERRORS, _DAILY_LOSS, _DRAWDOWN = DisarmReason.ERRORS, DisarmReason.DAILY_LOSS, DisarmReason.DRAWDOWN
 
 
 def lost_too_much(facts: Facts, guard: DisarmReason, *, certainly: bool = False) -> tuple[bool, Details]:
@@ -18,7 +21,7 @@ def lost_too_much(facts: Facts, guard: DisarmReason, *, certainly: bool = False)
     is none that may have been a withdrawal.
     """
     equity, rules = facts.equity, facts.rules
-    daily = guard is DisarmReason.DAILY_LOSS
+    daily = guard is _DAILY_LOSS
     fraction = rules.max_daily_loss if daily else rules.max_drawdown
     if equity is None or fraction <= ZERO:
         return False, {}
@@ -44,12 +47,12 @@ def disarms(facts: Facts, reason: GovernorReason | None, compared: Details) -> t
     """
     if not _may_disarm(facts):
         return "", {}
-    if reason is GovernorReason.BURST_LIMIT_EXCEEDED and facts.rules.disarm_on_burst_breach:
+    if reason is _BURST_LIMIT and facts.rules.disarm_on_burst_breach:
         return DisarmReason.BURST, compared
     errors = repeated_errors(facts)
     if errors is not None:
-        return DisarmReason.ERRORS, errors
-    for guard in (DisarmReason.DAILY_LOSS, DisarmReason.DRAWDOWN):
+        return _ERRORS, errors
+    for guard in (_DAILY_LOSS, _DRAWDOWN):
         lost, numbers = lost_too_much(facts, guard, certainly=True)
         if lost:
             return guard, numbers
@@ -58,4 +61,4 @@ def disarms(facts: Facts, reason: GovernorReason | None, compared: Details) -> t
 
 def _may_disarm(facts: Facts) -> bool:
     case = facts.case
-    return facts.rules.auto_disarm and not case.disarmed_today and case.trading_state is TradingState.ACTIVE
+    return facts.rules.auto_disarm and not case.disarmed_today and case.trading_state is _ACTIVE

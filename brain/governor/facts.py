@@ -83,9 +83,10 @@ class Facts:
                 self.stats = observed = observe(case.stats, score, alpha=rules.z_alpha, ts_ms=at_ms)
             if self.warm and observed is not None:
                 self.z = z_of(observed, score)
-                both = account_cutoffs(rules, case.equity, case.exposure, case.neighbours)
-                if both is not None:
-                    self.cutoff = both.entry if self.entry else both.exit
+                if self.entry or rules.z_exit_base is not None:
+                    both = account_cutoffs(rules, case.equity, case.exposure, case.neighbours)
+                    if both is not None:
+                        self.cutoff = both.entry if self.entry else both.exit
         self.exit_blocked_since_ms = case.counts.exit_blocked_since_ms
         self.exit_block_expired = False
         self.warnings: tuple[str, ...] = ()

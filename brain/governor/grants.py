@@ -17,6 +17,7 @@ from brain.plans.permit import Kind
 from brain.positions.position import Leg
 
 _JSON = msgspec.json.Encoder()
+_NO_ORDER = Kind.NONE
 _NULL = msgspec.Raw(b"null")
 _LEAST = Decimal("0.00000001")
 _ROUNDING = Context(prec=80)
@@ -92,7 +93,7 @@ def grant_of(
 
     `leg` is None while the plan's is not known. For `executed_before_sec` see `executed_before`.
     """
-    if not judgement.granted or judgement.kind is Kind.NONE:
+    if not judgement.granted or judgement.kind is _NO_ORDER:
         return None
     return Grant(
         plan_id=case.plan.plan_id,

@@ -111,6 +111,8 @@ def enforced_target(texts: Texts, now_ms: int) -> Enforced:
 
 def read_efficiency(texts: Texts, now_ms: int) -> Efficiency | None:
     """Return the efficiency of efficiency_score, confidence and ts (P3.1)."""
+    if texts[0] is None:
+        return None
     score, confidence, age_sec = _number(texts[0]), _number(texts[1]), _age_sec(texts[2], now_ms)
     if score is None or confidence is None or age_sec is None:
         return None

@@ -103,6 +103,8 @@ def portfolio_known(facts: Facts) -> Verdict:
         "equity_age_sec": age_sec,
         "equity_max_age_sec": facts.rules.equity_max_age_sec,
     }
+    if case.unreadable:
+        compared["unreadable"] = "; ".join(case.unreadable)
     known = (
         case.book_trusted
         and case.exposure is not None

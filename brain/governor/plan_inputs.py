@@ -20,6 +20,8 @@ _NUMBER = re.compile(
 )
 _TRUE = frozenset({"true", "1"})
 _HUNDRED = Decimal(100)
+#: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
+_BOTH, _CLOSE = Leg.BOTH, Kind.CLOSE
 
 
 class Score(NamedTuple):
@@ -86,14 +88,14 @@ def planned_order(
     A kind that the position does not give is taken from the plan's name. `hedge_mode` is None while unknown.
     """
     by_name = _kind_by_name(plan)
-    hedged = hedge_mode is True or any(row.leg is not Leg.BOTH for row in legs or ())
-    leg = (None if plan.leg is Leg.BOTH else plan.leg) if hedged else Leg.BOTH
+    hedged = hedge_mode is True or bool([row for row in legs or () if row.leg is not _BOTH])
+    leg = (None if plan.leg is _BOTH else plan.leg) if hedged else _BOTH
     quantity = plan.quantity or ZERO
     if legs is None or leg is None:
         return PlannedOrder(by_name, False, leg, quantity)
-    amount = next((row.amount for row in legs if row.leg is leg), ZERO)
+    amount = next(iter([row.amount for row in legs if row.leg is leg]), ZERO)
     outcome = row_for(plan, leg, amount).outcome
-    if plan.quantity is None and by_name is Kind.CLOSE:
+    if plan.quantity is None and by_name is _CLOSE:
         with localcontext(EXACT):
             quantity = amount.copy_abs() * (percent_of(plan.action) or 0) / _HUNDRED
     if isinstance(outcome, Kind):

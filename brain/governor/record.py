@@ -27,8 +27,8 @@ class UnreadableRecordError(ValueError):
 class GovernorRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Audit record. A new field here, or in a struct inside it, needs a default: older records lack it.
 
-    `case` is None where the plan could not be read, or judging failed: `fields` has the plan as published then
-    (escaped and truncated, see `brain/text_fields.py`). `judgement` is the exact text of the outcome.
+    `case` is None where the plan could not be read, or judging failed: `fields` has the plan as published
+    then (escaped and truncated, see `brain/text_fields.py`). `judgement` is the exact text of the outcome.
     """
 
     plan_id: PlanId

@@ -206,8 +206,8 @@ def closes_by_name(plan: Plan) -> bool:
     """Return True if a plan can open nothing at any position."""
     return (
         plan.reduce_only is True
-        or plan.side is Side.CLOSE
-        or plan.decision is PlanDecision.RECONCILE_CLOSE
+        or plan.side is _CLOSE
+        or plan.decision is _RECONCILE_CLOSE
         or is_closing(plan.action)
     )
 

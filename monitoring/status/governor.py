@@ -61,6 +61,7 @@ class GovernorShown(msgspec.Struct, frozen=True, kw_only=True):
     z_cutoff_entry: float | None = None
     z_cutoff_exit: float | None = None
     limits: list[LimitShown] = []
+    unreadable: list[str] = []
 
 
 def governor_shown(
@@ -97,6 +98,7 @@ def governor_shown(
         z_cutoff_entry=now.z_entry,
         z_cutoff_exit=now.z_exit,
         limits=[*_account_limits(settings, now), *_symbol_limits(settings, now)],
+        unreadable=list(now.unreadable),
     )
 
 
@@ -110,13 +112,15 @@ def governor_sentences(channels: Channels) -> list[str] | msgspec.UnsetType:
 
 
 def governor_problems(shown: GovernorShown | msgspec.UnsetType) -> Iterator[str]:
-    """Yield what the page warns of: a trading state that stops orders, and a kill switch."""
+    """Yield what the page warns of: a state that stops orders, a kill switch, unreadable counts."""
     if isinstance(shown, msgspec.UnsetType) or shown.mode != "on" or shown.trading_state is None:
         return
     if not shown.state_readable:
         yield UNREADABLE
     elif shown.trading_state != TradingState.ACTIVE or shown.kill_switch:
         yield shown.doing
+    if shown.unreadable:
+        yield f"counts of the Governor cannot be read, opens are stopped: {'; '.join(shown.unreadable)}"
 
 
 def _doing(mode: str, now: GovernorNow) -> str:

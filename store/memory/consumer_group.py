@@ -36,7 +36,7 @@ def note_acknowledged(
     if not entry_ids:
         return
     stored, known = redis.stream(stream), redis.text(last_id) if redis.kind(last_id) == "string" else None
-    known = known or b"0-0"
+    known = b"0-0" if known is None else known
     found = None if stored is None else stored.groups.get(group)
     oldest = None if found is None else min(found.pending, default=None)
     for entry_id in entry_ids:

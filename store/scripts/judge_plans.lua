@@ -41,27 +41,54 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local date = date_of(now)
 
-if #judgements > 0 then
+-- Returns the commands that these judgements may run, with the keys of the last symbol and plan among them.
+local function needed()
+  local permit, block, observed, reserves, counts, opened, reduced, executed, disarms, audited, has_events, dies
+  for _, j in ipairs(judgements) do
+    local granted = j[12]
+    permit, block, observed = permit or j[9] ~= '', block or j[11] ~= '', observed or #j[13] > 0
+    if granted then
+      reserves, counts, opened = reserves or granted[1] ~= '', counts or granted[3], opened or granted[4]
+      reduced, executed = reduced or granted[5], executed or granted[6]
+    end
+    disarms, audited, has_events = disarms or j[14], audited or #j[15] > 0, has_events or #j[16] > 0
+    dies = dies or #j[17] > 0
+  end
   local stats, list = base .. ':kill_stats:' .. symbol, base .. ':exec:' .. symbol
   local window, day = base .. ':window:' .. symbol, symbol .. ':' .. date
-  local needed = {
-    { 'SET', base .. ':version', '' }, { 'DEL', stats }, { 'HSET', stats, 'f', '' }, { 'HDEL', stats, 'f' },
-    { 'PEXPIRE', stats, 1 }, { 'HSET', reserved, 'f', '' }, { 'ZADD', window, 1, 'f' },
-    { 'ZREMRANGEBYSCORE', window, 0, 0 }, { 'ZREVRANGEBYSCORE', window, 0, 0 }, { 'PEXPIRE', window, 1 },
-    { 'DEL', list }, { 'RPUSH', list, '' }, { 'PEXPIRE', list, 1 }, { 'SET', base .. ':daily:' .. day, '' },
-    { 'SET', base .. ':daily_reduced:' .. day, '' }, { 'SET', base .. ':last_exec:' .. symbol, '' },
-    { 'DEL', base .. ':last_exec:' .. symbol }, { 'SET', base .. ':plan:' .. plan_id, '' },
-    { 'XADD', events, '*', 'f', '' }, { 'XADD', audit, '*', 'f', '' }, { 'XADD', dead, '*', 'f', '' },
-    { 'SET', base .. ':disarm:' .. date, '' }, { 'SET', last, '' }, { 'XACK', plans, group, '0-1' },
-  }
-  if acts then
-    for _, key in ipairs({ prefix .. ':governor:block:' .. plan_id, state_key, prefix .. ':permit:' .. plan_id }) do
-      needed[#needed + 1] = { 'SET', key, '' }
-    end
+  local commands = { { 'SET', base .. ':version', '' }, { 'SET', base .. ':plan:' .. plan_id, '' },
+    { 'SET', last, '' }, { 'XACK', plans, group, '0-1' } }
+  local function add(wanted, ...)
+    if wanted then commands[#commands + 1] = { ... } end
   end
-  local refusal = refused(needed)
-  if refusal then return refusal end
+  add(permit and acts, 'SET', prefix .. ':permit:' .. plan_id, '')
+  add(block and acts, 'SET', prefix .. ':governor:block:' .. plan_id, '')
+  add(observed, 'HSET', stats, 'f', '')
+  add(observed, 'HDEL', stats, 'f')
+  add(observed, 'PEXPIRE', stats, 1)
+  add(observed, 'DEL', stats)
+  add(reserves, 'HSET', reserved, 'f', '')
+  add(counts, 'ZADD', window, 1, 'f')
+  add(counts, 'ZREMRANGEBYSCORE', window, 0, 0)
+  add(counts, 'ZREVRANGEBYSCORE', window, 0, 0)
+  add(counts, 'PEXPIRE', window, 1)
+  add(counts, 'DEL', list)
+  add(counts, 'RPUSH', list, '')
+  add(counts, 'PEXPIRE', list, 1)
+  add(opened, 'SET', base .. ':daily:' .. day, '')
+  add(reduced, 'SET', base .. ':daily_reduced:' .. day, '')
+  add(executed, 'SET', base .. ':last_exec:' .. symbol, '')
+  add(executed, 'DEL', base .. ':last_exec:' .. symbol)
+  add(disarms, 'SET', base .. ':disarm:' .. date, '')
+  add(disarms and acts, 'SET', state_key, '')
+  add(disarms or has_events, 'XADD', events, '*', 'f', '')
+  add(audited, 'XADD', audit, '*', 'f', '')
+  add(dies, 'XADD', dead, '*', 'f', '')
+  return commands
 end
+
+local refusal = #judgements > 0 and refused(needed())
+if refusal then return refusal end
 
 -- Joins texts from one place to another, so that equal texts alone are equal.
 local function joined(texts, from, to)
@@ -79,7 +106,8 @@ local live = counts_grants and redis.call('HLEN', reserved) or -1
 -- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of
 -- other services; and from which time on its window was counted, with the number.
 local texts, counts_of, others_of, windows = {}, {}, {}, {}
-local renewed = {}
+-- Keys of statistics that live on from now, and by symbol whose window has grown the time of its latest grant.
+local renewed, grown = {}, {}
 
 local function texts_of(symbol)
   if not texts[symbol] then
@@ -143,9 +171,7 @@ local function count(plan_id, symbol, granted)
   if counts and counts_window[symbol] then
     local added = redis.call('ZADD', window, at, plan_id)
     if counted and at >= counted[1] then counted[2] = counted[2] + added end
-    redis.call('ZREMRANGEBYSCORE', window, '-inf', at - 90000000)
-    redis.call('PEXPIRE', window, 90000000)
-    list_executions(base, symbol)
+    grown[symbol] = math.max(at, grown[symbol] or 0)
   end
   if opened then redis.call('SET', base .. ':daily:' .. symbol .. ':' .. date, opened, 'PX', 172800000) end
   if reduced then redis.call('SET', base .. ':daily_reduced:' .. symbol .. ':' .. date, reduced, 'PX', 172800000) end
@@ -208,6 +234,13 @@ for i, j in ipairs(judgements) do
   reply[i + 1] = judge(j)
   if reply[i + 1] ~= 'committed' and reply[i + 1] ~= 'decided' then break end
   acknowledged[i] = j[1]
+end
+-- Once a symbol: the list is for readers, and no limit rests on it.
+for symbol, at in pairs(grown) do
+  local window = base .. ':window:' .. symbol
+  redis.call('ZREMRANGEBYSCORE', window, '-inf', at - 90000000)
+  redis.call('PEXPIRE', window, 90000000)
+  list_executions(base, symbol)
 end
 note_acknowledged(plans, group, last, acknowledged)
 return reply

@@ -186,6 +186,15 @@ def test_readiness_names_a_trading_state_that_cannot_be_read(readable: bool, hel
     assert shown == ([UNREADABLE] if said else msgspec.UNSET)
 
 
+def test_counts_that_cannot_be_read_are_shown_and_warned_of() -> None:
+    shown = governor(changed(unreadable=("reserved (x: odd)", "window:BTCUSDT")))
+    assert shown.unreadable == ["reserved (x: odd)", "window:BTCUSDT"]
+    assert list(governor_problems(shown)) == [
+        "counts of the Governor cannot be read, opens are stopped: reserved (x: odd); window:BTCUSDT"
+    ]
+    assert (governor().unreadable, list(governor_problems(governor()))) == ([], [])
+
+
 def test_the_page_warns_of_what_stops_orders_and_not_of_a_shadow() -> None:
     halted = changed(trading_state=TradingState.HALTED)
     assert list(governor_problems(governor(halted))) == ["trading HALTED: no order is permitted"]

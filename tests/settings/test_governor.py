@@ -86,6 +86,7 @@ def test_the_signing_key_is_a_secret() -> None:
         ({"GOV_MAX_OPEN_NOTIONAL_PER_DAY_USD": "199"}, "GOV_MAX_NOTIONAL_PER_TRADE_USDT=200 is never"),
         ({"GOV_KILL_SCORE_OPEN_THRESHOLD": "0.8"}, "GOV_KILL_SCORE_OPEN_THRESHOLD=0.8 is never passed"),
         ({"GOV_EQUITY_SEC": "60"}, "GOV_EQUITY_SEC=60.0 is not below GOV_EQUITY_MAX_AGE_SEC=60.0"),
+        ({"GOV_SYMBOL_COOLDOWN_SECONDS": "3481"}, "GOV_SYMBOL_COOLDOWN_SECONDS=3481.0 with up to"),
         ({"GOV_Z_EXIT_HEAT": "0.1"}, "GOV_Z_EXIT_HEAT and GOV_Z_EXIT_DRAWDOWN have no effect"),
         ({"GOV_Z_ENTRY_BASE": "3.5"}, "GOV_Z_ENTRY_BASE=3.5 never stops an entry after a quiet history"),
     ],

@@ -9,10 +9,9 @@ _HOLDS = """\
         if judgement.basis is not None and not self._holds(judgement.symbol, judgement.basis):
 """
 _COMPARES = """\
-        return (
-            basis.date == self._date
-            and basis.own == own_texts(redis, self._keys, governor, self._date)
-            and basis.neighbours == neighbours_texts(redis, self._keys, governor)
+        texts = part_of(symbol_texts(redis, governor, symbol, self._date), basis.part)
+        if part_of(basis.of_symbol, basis.part) != texts:
+            return False
 """
 
 GOVERNOR_MUTATIONS = (
@@ -42,7 +41,7 @@ GOVERNOR_MUTATIONS = (
             Edit(
                 _STEPS,
                 "        if found != before or stored is None or not _are_stored(stored, changes):\n",
-                "        if not changes and found != before and not _are_stored(stored, changes):\n",
+                "        if stored is None or not changes:\n",
             ),
             # The script would find what this process has settled before.
             Edit(
@@ -62,8 +61,8 @@ GOVERNOR_MUTATIONS = (
         (
             Edit(
                 _STEPS,
-                '        if redis.kind(mark_key) == "string":\n',
-                '        if redis.kind(mark_key) == "string":\n'
+                '        if found is not None and (judgement.mark == "observed" or found != b"observed"):\n',
+                '        if found is not None and (judgement.mark == "observed" or found != b"observed"):\n'
                 "            if judgement.stats:\n"
                 "                self._observe(judgement.symbol, judgement.stats)\n",
             ),
@@ -115,9 +114,7 @@ GOVERNOR_MUTATIONS = (
             Edit(
                 _STEPS,
                 _COMPARES,
-                "        return basis.date == self._date or (\n"
-                "            basis.own == own_texts(redis, self._keys, governor, self._date)\n"
-                "            and basis.neighbours == neighbours_texts(redis, self._keys, governor)\n",
+                "        if basis.date == self._date:\n            return True\n",
             ),
         ),
         governor=True,

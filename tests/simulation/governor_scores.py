@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from brain.governor.record import read_record, recorded_judgement
 from store.memory.streams import parse_id
 from tests.simulation.books import Published
 from tests.simulation.governor_look import GovernorLook
@@ -55,6 +56,8 @@ class GovernorScores:
         """Check a judgement's z, and what it was compared with."""
         side, eval_type = self._side, audit["eval_type"].lower()
         if audit["reason"] in ("evaluation_failed", "state_contended"):
+            if recorded_judgement(read_record(audit["record"])).stats is not None:
+                self.observe(plan, entry_id, eval_type or None)
             return
         before = side.kept.observed.get((plan.symbol, eval_type))
         z = self.observe(plan, entry_id, eval_type or None)

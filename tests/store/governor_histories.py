@@ -101,7 +101,7 @@ class GovernorHistory:
 
     async def _judge(self) -> object:
         state = await self._store.governor_state(_SYMBOLS)
-        made = [self._judgement(state) for _ in range(self._random.randint(1, 3))]
+        made = [self._changed(self._judgement(state)) for _ in range(self._random.randint(1, 3))]
         if self._random.random() < 0.2:
             await self._interfere()
         reply = await self._store.judge_plans(self._fence(), made)
@@ -116,6 +116,20 @@ class GovernorHistory:
             state.account._replace(reserved=dict(sorted(state.account.reserved.items()))),
             found,
             state.heat,
+        )
+
+    def _changed(self, made: GovernorCommit) -> GovernorCommit:
+        """Let a judgement rest on a part of its basis, be an observation alone, or know of an earlier one."""
+        basis = made.basis
+        if basis is not None:
+            part = self._random.choice(("", "", "close", "entry", "exit"))
+            basis = msgspec.structs.replace(basis, part=part)
+        observes = made.granted is None and self._random.random() < 0.3
+        return msgspec.structs.replace(
+            made,
+            basis=basis,
+            mark="observed" if observes else made.mark,
+            was_observed=self._random.random() < 0.3,
         )
 
     def _judgement(self, state: GovernorState) -> GovernorCommit:
