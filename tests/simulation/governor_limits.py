@@ -125,7 +125,7 @@ class GovernorLimits:
         """Check that no rule speaks against an open or add that is granted."""
         side, name, symbol = self._side, plan.plan_id, plan.symbol
         state = f"{name} is granted, and the trading state is {switched.state!r}"
-        require(not switched.killed, "g2", f"{state}, or a kill switch is on")
+        require(not (switched.killed or switched.disarmed), "g2", f"{state}, or a kill switch is on")
         require(not switched.frozen, "g2", f"{name} is granted while all is frozen")
         require(symbol not in switched.blacklisted, "g2", f"{name}: {symbol} is on the blacklist")
         require(not switched.guards, "g2", f"{name} is granted while guards stand: {switched.guards}")
@@ -234,7 +234,7 @@ class GovernorLimits:
         kept, score = side.kept, score_of(plan.fields)
         match reason:
             case "kill_switch_active":
-                require(switched.killed, "g3", f"{says}, and no kill switch is on")
+                require(switched.killed or switched.disarmed, "g3", f"{says}, and no kill switch is on")
             case "churn_global_freeze":
                 require(switched.frozen, "g3", f"{says}, and nothing is frozen")
             case "churn_blacklist":

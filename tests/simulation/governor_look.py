@@ -27,6 +27,8 @@ class Switched(msgspec.Struct, frozen=True):
     blacklisted: frozenset[str]
     guards: tuple[str, ...]
     caps: dict[str, Decimal]
+    #: The Governor in the shadow has disarmed the account for itself today.
+    disarmed: bool
 
     @property
     def halted(self) -> bool:
@@ -38,6 +40,7 @@ class GovernorKeys:
     """Names of the keys, those of the shadow included."""
 
     def __init__(self, *, shadow: bool) -> None:
+        self.shadow = shadow
         self.base = "quantum:governor:shadow" if shadow else "quantum:governor"
         self.audit = f"{self.base}:audit" if shadow else "quantum:stream:governor.audit"
         self.events = f"{self.base}:events" if shadow else "quantum:stream:governor.events"
@@ -95,7 +98,12 @@ class GovernorLook:
             frozenset(each for each in self.symbols if kinds(f"quantum:churn:blacklist:{each}") != "none"),
             tuple(each for each in GUARDS if redis.kind(f"quantum:risk:guard_active:{each}") != "none"),
             {each: cap for each in self.symbols if (cap := self._cap(each)) is not None},
+            state in (None, b"ACTIVE") and self._disarmed(),
         )
+
+    def _disarmed(self) -> bool:
+        date = datetime.fromtimestamp(self._redis.now_ms() / 1000, UTC).date().isoformat()
+        return self.keys.shadow and self._redis.kind(f"{self.keys.base}:disarm:{date}") != "none"
 
     def text(self, key: str) -> bytes | None:
         """Read a STRING; None where there is none."""
