@@ -3,7 +3,7 @@
 
 SECONDS ?= 20
 # Roles that the daemon of the demo has; `make demo ROLES=` plays them all.
-ROLES ?= universe,executor
+ROLES ?= universe,governor,executor
 HOURS ?= 100
 MINUTES ?= 10
 SINCE ?= main

@@ -94,7 +94,10 @@ async def serve(
     say_how_we_start(loaded, log)
     async with (
         open_redis_store(
-            settings.redis.url(), prefix=settings.key_prefix, consumer=settings.instance
+            settings.redis.url(),
+            prefix=settings.key_prefix,
+            consumer=settings.instance,
+            governor_shadow=settings.governor == "shadow",
         ) as store,
         open_names() as names,
         BinanceRest(
@@ -123,6 +126,7 @@ async def serve(
             ),
             budget=budget,
             order_entry=order_entry_of(settings, exchange, clock, server_time),
+            account=None if settings.governor == "off" else exchange,
         )
         service = Service(
             loaded, channels, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped

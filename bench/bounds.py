@@ -1,4 +1,4 @@
-"""Bounds for the daemon, and their check against a run."""
+"""Bounds for the daemon, alone and with its Governor, and their check against a run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.figures import BRIDGE, FLOOR, Row
+from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, Row
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """Limit of one measure: at most, or (`least`) at least. `over`: of its ratio to that contender.
+    """Limit of one measure of one contender: at most, or (`least`) at least.
 
-    `predecessor`: the predecessor's figure in production.
+    `over`: of its ratio to that contender. `predecessor`: the predecessor's figure in production.
     """
 
     case: str
@@ -22,6 +22,7 @@ class Bound(msgspec.Struct, frozen=True):
     over: str | None = None
     least: bool = False
     predecessor: str = ""
+    of: str = DAEMON
 
     @property
     def limit_text(self) -> str:
@@ -31,13 +32,18 @@ class Bound(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """Return the bound in words."""
-        return f"{self.case}, {self.measure} {self.limit_text}"
+        return f"{self.what} {self.limit_text}"
 
-    def measured(self, row: Row | None, daemon: str) -> float | None:
+    @property
+    def what(self) -> str:
+        """Case and measure, with the contender where it is not the daemon alone."""
+        return f"{self.case}, {self.measure}" + ("" if self.of == DAEMON else f" ({self.of})")
+
+    def measured(self, row: Row | None) -> float | None:
         """Return the value to compare with the limit; None when it was not measured."""
         if row is None:
             return None
-        return row.values.get(daemon) if self.over is None else row.ratio_to(self.over)
+        return row.values.get(self.of) if self.over is None else row.ratio_to(self.over, self.of)
 
     def keeps(self, measured: float | None) -> bool:
         """Return True if a value keeps the bound; None does not."""
@@ -64,6 +70,9 @@ BOUNDS = (
     Bound(_FEW, _ANSWERED, 0.6, over=BRIDGE, least=True),
     Bound(_ALL, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),
     Bound(_ALL, _ANSWERED, 0.6, over=BRIDGE, least=True),
+    Bound(_ONE, "p50", 2.5, over=DAEMON, of=GOVERNED),
+    Bound(_FEW, _ANSWERED, 0.6, over=DAEMON, of=GOVERNED, least=True),
+    Bound(_ALL, _ANSWERED, 0.6, over=DAEMON, of=GOVERNED, least=True),
     Bound("fill → ledger, one at a time", "p99", 5, " ms", predecessor="1–10 s"),
     Bound("results of one symbol", "pending at a start", 2_000, " /s", least=True),
     Bound("event → snapshot in Redis", "p99", 5, " ms", predecessor="never pushed"),
@@ -77,11 +86,11 @@ BOUNDS = (
 )
 
 
-def verdicts(table: Sequence[Row], daemon: str) -> list[Verdict]:
+def verdicts(table: Sequence[Row]) -> list[Verdict]:
     """Check each bound against `table`, rows for the number of symbols of the bounds."""
     by_name = {(row.case, row.measure): row for row in table}
     found: list[Verdict] = []
     for bound in BOUNDS:
-        measured = bound.measured(by_name.get((bound.case, bound.measure)), daemon)
+        measured = bound.measured(by_name.get((bound.case, bound.measure)))
         found.append(Verdict(bound.text(), measured, bound.keeps(measured)))
     return found

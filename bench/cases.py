@@ -15,9 +15,11 @@ from bench import (
     snapshot_cases,
 )
 from bench.contenders import Session
-from bench.figures import BRIDGE, CONTENDERS, DAEMON, FLOOR, Figure
+from bench.figures import BRIDGE, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
 
 _WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
+_WITHOUT_GOVERNOR = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
+_OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, GOVERNED)
 _WITHOUT_BRIDGE = (FLOOR, DAEMON)
 
 _PLAN_FLOOR = (
@@ -60,7 +62,7 @@ CASES: Mapping[str, Case] = {
     ),
     "open-loop": Case(
         plan_cases.open_loops,
-        _WITHOUT_PREDECESSOR,
+        _OPEN_LOOPS,
         "the same at fixed rates, counted from when a plan was due to be published (coordinated omission)",
         _PLAN_FLOOR,
     ),

@@ -13,9 +13,9 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
-from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR
+from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR
 from bench.key_watch import KeyWatch
-from bench.plans import GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
+from bench.plans import BOTH_PERMITS_PREFIX, GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child
 from bench.redis_socket import BlockingRedis
 from bench.sizes import Sizes
@@ -29,6 +29,18 @@ CANDIDATES = 20
 
 _LONGEST_BURST_SEC = 60.0
 _LOOK_SEC = 0.002
+#: The limits let all plans pass, and each has a permit of the Governor, or its refusal.
+_GOVERNED = {
+    "P33_GOVERNOR": "on",
+    "GOV_DENY_PERMITS": "true",
+    "GOV_MAX_EXEC_PER_HOUR": "0",
+    "GOV_MAX_EXEC_PER_5MIN": "0",
+    "GOV_SYMBOL_COOLDOWN_SECONDS": "0",
+    "GOV_MAX_OPEN_POSITIONS": "5000",
+    "GOV_MAX_NOTIONAL_PER_TRADE_USDT": "1000000000",
+    "GOV_MAX_TOTAL_NOTIONAL_USDT": "100000000000",
+    "RISK_MAX_LEVERAGE": "0",
+}
 _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
 
 
@@ -70,8 +82,10 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         redis.command("FLUSHALL")
         for stream in (PLANS, RESULTS):
             redis.command("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+        if contender == GOVERNED:
+            redis.command("XGROUP", "CREATE", PLANS, "governor", "0")
         redis.pipeline(ledger_commands(stage.held))
-        watch = running.enter_context(KeyWatch(stage.redis_url, PERMIT_PREFIX))
+        watch = running.enter_context(permit_watch(stage, contender))
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())
         redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
         begun_sec = time.perf_counter()
@@ -86,6 +100,13 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         if contender in _MODULES:
             working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
         yield Session(stage, contender, redis, process, working, cold_start_sec)
+
+
+def permit_watch(stage: Stage, contender: str) -> KeyWatch:
+    """Return a watch for permits by plan id: of P3.3, with a Governor those of both."""
+    if contender == GOVERNED:
+        return KeyWatch(stage.redis_url, BOTH_PERMITS_PREFIX, ("p33:", ""))
+    return KeyWatch(stage.redis_url, PERMIT_PREFIX)
 
 
 def wait_until_answered(session: Session, stream: str) -> None:
@@ -107,9 +128,9 @@ def _started(
     running: ExitStack, stage: Stage, contender: str, *, instrumented: bool
 ) -> tuple[Child, str | None]:
     """Start a contender; return its process, and its HTTP address if it has one."""
-    if contender == DAEMON:
+    if contender in {DAEMON, GOVERNED}:
         port = free_port()
-        settings = _settings(stage, port)
+        settings = _settings(stage, port) | (_GOVERNED if contender == GOVERNED else {})
         arguments = ["commands", "run"]
         if instrumented:
             socket_path = daemon_path(stage.folder)

@@ -13,7 +13,9 @@ DAEMON = "daemon"
 FLOOR = "floor"
 BRIDGE = "bridge"
 PREDECESSOR = "predecessor"
-CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
+#: The daemon with its own Governor.
+GOVERNED = "governed"
+CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED)
 
 _FOR_P99 = 100
 _FOR_P999 = 1000
@@ -55,9 +57,9 @@ class Row(msgspec.Struct, frozen=True):
     unit: str
     values: Mapping[str, float]
 
-    def ratio_to(self, contender: str) -> float | None:
-        """Return the daemon's value as a multiple of the contender's; None where either is missing or 0."""
-        ours, theirs = self.values.get(DAEMON), self.values.get(contender)
+    def ratio_to(self, contender: str, of: str = DAEMON) -> float | None:
+        """Return the value `of` one as a multiple of the contender's; None where either is missing or 0."""
+        ours, theirs = self.values.get(of), self.values.get(contender)
         return ours / theirs if ours is not None and theirs else None
 
 

@@ -14,9 +14,13 @@ from bench.redis_socket import BlockingRedis, Command
 class KeyWatch:
     """Connection that sends commands and receives changed keys. Times out after a minute of silence."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, forms: tuple[str, ...] = ("",)) -> None:
+        """Take `forms`, begins of a name behind `prefix`, longer ones first: a name changes with the last of
+        its forms."""
         self._redis = BlockingRedis(url)
         self._prefix = prefix
+        self._forms = forms
+        self._seen: dict[str, set[str]] = {}
         self._redis.command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix)
 
     def __enter__(self) -> KeyWatch:
@@ -44,14 +48,14 @@ class KeyWatch:
         return latencies_sec
 
     def wait_for(self, name: str) -> None:
-        """Wait until the key `prefix + name` has changed. Raises TimeoutError."""
+        """Wait until `name` has changed in each of its forms. Raises TimeoutError."""
         while True:
             self._redis.wait_for_push()
             if name in self._take():
                 return
 
     def changed_within(self, wait_sec: float) -> list[str]:
-        """Return the changed keys without the prefix; empty when there were none within `wait_sec`."""
+        """Return the changed names; empty when there were none within `wait_sec`."""
         if not self._redis.pushed:
             self._redis.drain(wait_sec)
         return self._take()
@@ -61,5 +65,19 @@ class KeyWatch:
         while self._redis.pushed:
             kind, keys = self._redis.pushed.popleft()
             if kind == b"invalidate" and keys is not None:
-                names += [key.decode().removeprefix(self._prefix) for key in keys]
+                names += [name for key in keys if (name := self._completed(key.decode()))]
         return names
+
+    def _completed(self, key: str) -> str:
+        """Return the name of a changed key, empty while another of its forms has not changed."""
+        found = key.removeprefix(self._prefix)
+        form = next(form for form in self._forms if found.startswith(form))
+        name = found.removeprefix(form)
+        if len(self._forms) == 1:
+            return name
+        seen = self._seen.setdefault(name, set())
+        seen.add(form)
+        if len(seen) < len(self._forms):
+            return ""
+        del self._seen[name]
+        return name

@@ -46,8 +46,8 @@ def _bounds(document: Document) -> str:
     before = ""
     for bound in BOUNDS:
         row = rows.get((bound.case, bound.measure))
-        what = f"{bound.case}, {bound.measure}"
-        measured = bound.measured(row, DAEMON)
+        what = bound.what
+        measured = bound.measured(row)
         kept = _NOT_MEASURED if measured is None else "yes" if bound.keeps(measured) else "**no**"
         lines.append(
             (
@@ -72,7 +72,7 @@ def _bounds(document: Document) -> str:
 
 
 def _measured(bound: Bound, row: Row | None) -> str:
-    value, measured = None if row is None else row.values.get(DAEMON), bound.measured(row, DAEMON)
+    value, measured = None if row is None else row.values.get(bound.of), bound.measured(row)
     if row is None or value is None or measured is None:
         return _NOT_MEASURED
     shown = _with_unit(value, row)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from itertools import count
 
 from bench.account import Holding
-from bench.contenders import CANDIDATES, Session, wait_until_answered
-from bench.figures import DAEMON, PREDECESSOR, Figure, latency_figures
+from bench.contenders import CANDIDATES, Session, permit_watch, wait_until_answered
+from bench.figures import DAEMON, GOVERNED, PREDECESSOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
 from bench.latency import intended_sec, open_loop_latencies
-from bench.plans import PERMIT_PREFIX, PLANS, check_answers, publish_burst, series
+from bench.plans import PLANS, check_answers, publish_burst, series
 from bench.predecessor import POLL_SEC
 from bench.redis_socket import BlockingRedis
 
@@ -33,7 +33,7 @@ def one_at_a_time(session: Session) -> list[Figure]:
     _clear_permits(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
     session.redis.command("CONFIG", "RESETSTAT")
-    with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
+    with permit_watch(session.stage, session.contender) as watch:
         latencies_sec = watch.latencies_sec(published)
     calls, _ = _round_trips(session.redis)
     _check(session, [plan_id for plan_id, _ in published])
@@ -52,7 +52,7 @@ def open_loops(session: Session) -> list[Figure]:
         sizes = session.stage.sizes
         plans = max(round(rate * sizes.open_loop_sec), sizes.open_loop_plans)
         published = series(_name("open"), session.stage.held, plans)
-        with KeyWatch(session.stage.redis_url, PERMIT_PREFIX) as watch:
+        with permit_watch(session.stage, session.contender) as watch:
             latencies_sec = _open_loop(watch, published, rate)
         # A contender that fell behind has counted as late, and may catch up.
         wait_until_answered(session, PLANS)
@@ -118,7 +118,7 @@ def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Fi
     if session.contender != PREDECESSOR:
         # It sends plain commands, about five a plan.
         figures.append(Figure(case, "reads and scripts a plan", "", calls / plans))
-    if session.contender == DAEMON:
+    if session.contender in {DAEMON, GOVERNED}:
         figures.append(Figure(case, "scripts' time a plan", "µs", script_sec / plans * 1e6))
     return figures
 

@@ -19,6 +19,8 @@ from bench.redis_socket import BlockingRedis, Command, pack
 
 PLANS = "quantum:stream:apply.plan"
 PERMIT_PREFIX = "quantum:permit:p33:"
+#: Permits of the Governor have their plan id behind it, those of P3.3 `p33:` before that.
+BOTH_PERMITS_PREFIX = "quantum:permit:"
 GROUP = "p33"
 
 #: Most allowed plans of a symbol; until then every fourth is one.
@@ -87,9 +89,10 @@ def publish_burst(redis: BlockingRedis, name: str, held: Sequence[Holding], coun
 
 
 def all_answered(redis: BlockingRedis, stream: str = PLANS) -> bool:
-    """Return True if every entry was delivered and acknowledged."""
-    ((group,), entries) = redis.pipeline([("XINFO", "GROUPS", stream), ("XINFO", "STREAM", stream)])
-    return bool(group[b"last-delivered-id"] == entries[b"last-generated-id"] and group[b"pending"] == 0)
+    """Return True if every entry was delivered and acknowledged, by every group."""
+    groups, entries = redis.pipeline([("XINFO", "GROUPS", stream), ("XINFO", "STREAM", stream)])
+    last_id = entries[b"last-generated-id"]
+    return all(group[b"last-delivered-id"] == last_id and group[b"pending"] == 0 for group in groups)
 
 
 def check_answers(redis: BlockingRedis, plan_ids: Sequence[str]) -> None:

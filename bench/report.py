@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.bounds import verdicts
 from bench.cases import CASES
-from bench.figures import BRIDGE, DAEMON, FLOOR, PREDECESSOR, Failure, Row
+from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Failure, Row
 
 _MANY = 1000
 _TENS = 10
@@ -70,7 +70,7 @@ def as_json(report: Report) -> bytes:
             name: {"measures": CASES[name].measures, "floor": CASES[name].floor} for name in report.names
         },
         "rows": [_row(row) for row in report.rows],
-        "bounds": verdicts(_first(report), DAEMON),
+        "bounds": verdicts(_first(report)),
         "failures": report.failures,
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
@@ -83,7 +83,7 @@ def print_report(console: Console, report: Report) -> None:
     for line in _legend(report.names):
         console.print(line, markup=False)
     console.print()
-    for verdict in verdicts(_first(report), DAEMON):
+    for verdict in verdicts(_first(report)):
         if verdict.measured is not None:
             word = "kept    " if verdict.kept else "NOT kept"
             console.print(f"{word}  {verdict.bound}: {number(verdict.measured)}", markup=False)
@@ -98,7 +98,7 @@ def _table(report: Report) -> Table:
     first, *others = report.circumstances.symbols
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column(f"{first:,} symbols", no_wrap=True)
-    headings = ["daemon", FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
+    headings = ["daemon", GOVERNED, FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
     for heading in headings + [f"daemon, {count:,}" for count in others]:
         shown.add_column(heading, justify="right", no_wrap=True)
     grown = {(row.symbols, row.case, row.measure): row.values.get(DAEMON) for row in report.rows}
@@ -107,7 +107,7 @@ def _table(report: Report) -> Table:
         if row.case != case:
             case = row.case
             shown.add_row(f"[bold]{case}")
-        values = [row.values.get(name) for name in (DAEMON, FLOOR, BRIDGE, PREDECESSOR)]
+        values = [row.values.get(name) for name in (DAEMON, GOVERNED, FLOOR, BRIDGE, PREDECESSOR)]
         ratios = [row.ratio_to(name) for name in (FLOOR, BRIDGE)]
         growth = [grown.get((count, row.case, row.measure)) for count in others]
         shown.add_row(

@@ -9,9 +9,12 @@ from channels.channel import Channel
 from channels.channels import Channels
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
+from channels.governor import GovernorNow, SymbolCounts
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
+    BalanceChange,
+    BalancesObserved,
     Count,
     FillObserved,
     Lease,
@@ -45,6 +48,8 @@ from channels.universe import ListingFailed, ListingRead, UniverseChannels, Univ
 __all__ = [
     "RULES_AT_MOST_EVERY_SEC",
     "UNCOVERED_NOTICED_SEC",
+    "BalanceChange",
+    "BalancesObserved",
     "BookEntry",
     "Channel",
     "Channels",
@@ -52,6 +57,7 @@ __all__ = [
     "Count",
     "DropOldest",
     "FillObserved",
+    "GovernorNow",
     "LatestValue",
     "Lease",
     "LedgerWanted",
@@ -79,6 +85,7 @@ __all__ = [
     "StreamLost",
     "StreamProven",
     "StreamStatus",
+    "SymbolCounts",
     "Uncovered",
     "UniverseChannels",
     "UniverseState",

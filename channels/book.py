@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import trio
@@ -17,6 +18,8 @@ from channels.messages import MarkPrice
 UNCOVERED_NOTICED_SEC = 3.0
 #: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
 _STREAM = VerifiedBy.STREAM
+#: Symbols of the latest snapshots, several reads of all of them.
+_MOST_REMEMBERED = 4_096
 
 
 class BookEntry(msgspec.Struct, frozen=True):
@@ -49,6 +52,9 @@ class SnapshotBook:
     def __init__(self, name: str) -> None:
         self.name = name
         self.trust_lost_at: Moment | None = None
+        #: Number of snapshots published so far.
+        self.published = 0
+        self._newest: deque[str] = deque(maxlen=_MOST_REMEMBERED)
         self._entries: dict[str, BookEntry] = {}
         self._proofs: dict[int, StreamProof] = {}
         self._shard_of: dict[str, int] = {}
@@ -67,7 +73,16 @@ class SnapshotBook:
         """Put a symbol's newest snapshot into the book."""
         self._entries[entry.snapshot.symbol] = entry
         self._shard_of[entry.snapshot.symbol] = shard
+        self.published += 1
+        self._newest.append(entry.snapshot.symbol)
         self._readers.unpark_all()
+
+    def published_since(self, published: int) -> Iterable[str]:
+        """Return the symbols of the snapshots behind the first `published`; all where that is long ago."""
+        count = self.published - published
+        if count > len(self._newest):
+            return list(self._entries)
+        return [self._newest[-number] for number in range(1, count + 1)]
 
     def prove(self, shard: int, proof: StreamProof) -> None:
         """Extend the entries of `shard` that were synced in the session of `proof` to its end."""

@@ -16,8 +16,10 @@ from channels.book import SnapshotBook
 from channels.channel import Channel
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
+from channels.governor import GovernorNow
 from channels.latest import LatestValue
 from channels.messages import (
+    BalancesObserved,
     FillObserved,
     Lease,
     LedgerWanted,
@@ -48,8 +50,10 @@ class Channels:
     oldest and counts it. A channel that is added here is in `/metrics`, `/status` and on the page.
     """
 
-    def __init__(self, shards: int, *, universe: bool = False, executor: bool = False) -> None:
-        """`universe`, `executor`: make the channels of that role; without it they are None."""
+    def __init__(
+        self, shards: int, *, universe: bool = False, executor: bool = False, governor: bool = False
+    ) -> None:
+        """`universe`, `executor`, `governor`: make the channels of that role; without it they are None."""
         self.book = SnapshotBook("snapshot_book")
         self.shards = [
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
@@ -61,6 +65,8 @@ class Channels:
         self.own_orders = own_order_channel() if executor else None
         #: Plans of our own executor of which it is not known whether they have an order.
         self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
+        self.governor = LatestValue[GovernorNow]("governor") if governor else None
+        self.balances = DropOldest[BalancesObserved]("balances", 10_000) if governor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)
         self.symbol_rules = LatestValue[Mapping[str, SymbolRules]]("symbol_rules")

@@ -29,6 +29,22 @@ class PositionObserved(msgspec.Struct, frozen=True):
     out_of_order: PositionObserved | None = None
 
 
+class BalanceChange(msgspec.Struct, frozen=True):
+    """An asset's wallet balance by now (`wb`), and its change but for profit and commission (`bc`)."""
+
+    asset: str
+    wallet: Decimal
+    change: Decimal
+
+
+class BalancesObserved(msgspec.Struct, frozen=True):
+    """Wallet balances, on the private stream (`ACCOUNT_UPDATE`'s `B`); `reason` is the event's `m`."""
+
+    reason: str
+    changes: tuple[BalanceChange, ...]
+    received: Moment
+
+
 class UnknownExecution(msgspec.Struct, frozen=True):
     """A plan whose order may have been filled: its executor does not know.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import help_texts
+from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
 #: As argparse ends a command line that it cannot read.
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--roles",
         type=_roles,
         metavar="NAMES",
-        help="roles of the daemon, with commas: universe, executor (default: both); the rest is played",
+        help="roles of the daemon, of universe,governor,executor (default: all); others are played",
     )
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument(
         "--watch",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         metavar="SECONDS",
         help="how long to look for another writer of the ledger (default: 2)",
@@ -100,13 +101,33 @@ def parser() -> argparse.ArgumentParser:
         "replay", _replay, "replays recorded decisions, with the same or other settings", help_texts.REPLAY
     )
     what = replay.add_mutually_exclusive_group()
-    what.add_argument("--last", type=_count, metavar="N", help="only the newest N records")
-    what.add_argument("--since", type=_seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    what.add_argument("--last", type=count, metavar="N", help="only the newest N records")
+    what.add_argument("--since", type=seconds, metavar="SECONDS", help="only those of the last SECONDS")
     _file(what, "--file", "an exported file instead of Redis")
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
     )
+    replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
     _file(replay, "--export", "also write the records to a new file")
+
+    state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
+    state.add_argument(
+        "state",
+        nargs="?",
+        type=str.lower,
+        choices=("active", "reducing", "halted"),
+        help="the state to set (default: show it)",
+    )
+    _order(state, required=False)
+
+    hold = add("hold", _hold, "holds a symbol until it is released", help_texts.HOLD)
+    hold.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    _order(hold)
+
+    release = add("release", _release, "releases a symbol that is held", help_texts.RELEASE)
+    release.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    release.add_argument("--force", action="store_true", help="also a hold that no operator has set")
+    _order(release)
 
     simulate = add(
         "simulate-exchange",
@@ -147,20 +168,11 @@ def _file(command: Any, name: str, text: str) -> None:
     command.add_argument(name, type=Path, metavar="FILE", help=text)
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 up is expected, not {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"seconds above zero are expected, not {text!r}")
-    return seconds
+def _order(command: argparse.ArgumentParser, *, required: bool = True) -> None:
+    command.add_argument(
+        "--reason", type=reason, required=required, metavar="TEXT", help="why; it is stored with the change"
+    )
+    command.add_argument("--yes", action="store_true", help="do not ask")
 
 
 # Imported when they run: `demo` must not pay for the daemon, nor the daemon for the demo.
@@ -197,7 +209,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     from commands.check.measure import MeasureOptions, measure
-    from commands.check.measure.questions import ask_at_terminal
+    from commands.console.questions import ask_at_terminal
 
     chosen = MeasureOptions(as_json=options.json, delete_key=options.delete_key, order_symbol=options.order)
     return measure(os.environ, chosen, ask=ask_at_terminal())
@@ -228,8 +240,40 @@ def _replay(options: argparse.Namespace) -> int:
 
     return replay(
         os.environ,
-        ReplayOptions(options.set, options.last, options.since, options.file, options.export),
+        ReplayOptions(
+            options.set, options.last, options.since, options.file, options.export, options.governor
+        ),
     )
+
+
+def _trading_state(options: argparse.Namespace) -> int:
+    if options.state is not None and options.reason is None:
+        print("position-state-brain: a change of the trading state needs --reason TEXT", file=sys.stderr)
+        return EXIT_USAGE
+    from brain.execution.switches import TradingState
+    from commands.switches import trading_state
+
+    wanted = None if options.state is None else TradingState(options.state.upper())
+    return trading_state(os.environ, wanted, _order_of(options))
+
+
+def _hold(options: argparse.Namespace) -> int:
+    from commands.switches import hold
+
+    return hold(os.environ, options.symbol, _order_of(options))
+
+
+def _release(options: argparse.Namespace) -> int:
+    from commands.switches import release
+
+    return release(os.environ, options.symbol, _order_of(options), force=options.force)
+
+
+def _order_of(options: argparse.Namespace) -> Any:
+    from commands.console.questions import ask_at_terminal
+    from commands.switches.changes import Order
+
+    return Order(options.reason or "", options.yes, ask_at_terminal())
 
 
 def _simulate_exchange(options: argparse.Namespace) -> int:

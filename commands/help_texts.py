@@ -41,11 +41,11 @@ starts it again. 78: a setting is wrong."""
 DEMO = """\
 Runs everything on this machine: an exchange stand-in with the full list of
 symbols, a private Redis, the daemon exactly as `run` starts it, and a
-pipeline that publishes plans and grants the Governor's permits. The daemon
-publishes the universe and executes the plans itself; roles that are left out
-of --roles are played, and `--roles ""` plays all of them. It touches neither a
-Redis nor a Binance account that the environment names, and leaves nothing
-behind.
+pipeline that publishes plans with kill scores. The daemon publishes the
+universe, judges the plans as Governor and executes them itself; roles that are
+left out of --roles are played, and `--roles ""` plays all of them. It touches
+neither a Redis nor a Binance account that the environment names, and leaves
+nothing behind.
 
   position-state-brain demo
   position-state-brain demo --seconds 20 --export decisions.jsonl
@@ -143,8 +143,54 @@ shows which answers other settings would have changed:
   position-state-brain replay --last 10000 --export decisions.jsonl
   position-state-brain replay --file decisions.jsonl
 
+--governor replays the Governor's judgements instead: statistics, z and cut-off
+must come out the same to the last bit. A GOV_, RISK_ or P31_ setting chooses
+them by itself:
+
+  position-state-brain replay --governor --last 1000
+  position-state-brain replay --set GOV_MAX_EXEC_PER_HOUR=1 GOV_Z_ALPHA=0.2
+
 Exit code 1: a decision differs though no setting was changed, a record cannot
 be read, or there are none."""
+
+TRADING_STATE = """\
+Shows the trading state, the kill switches that are on, and today's
+auto-disarm; with a state, sets it. Governor and executor obey the state:
+
+  active    every order that the other checks let pass
+  reducing  no opens and adds; closes go on
+  halted    no order at all, closes included
+
+Shows what it is about to do and asks, unless --yes is given. Each change is an
+event of governor.events with its reason and who made it. An auto-disarm sets
+reducing, once a day at most; only this command leads back to active.
+
+  position-state-brain trading-state
+  position-state-brain trading-state reducing --reason "news at 14:00"
+  position-state-brain trading-state active --reason "looked at, all well"
+
+Exit code 1: nothing was changed, and one line says why. 2: no --reason."""
+
+HOLD = """\
+Holds a symbol: none of its plans is permitted and none is executed, closes
+included, until the symbol is released. The hold has no expiry, and replaces
+one that stands. Shows the present hold and asks, unless --yes is given. Leaves
+an event HOLD_SET on reconcile.events.
+
+  position-state-brain hold BTCUSDT --reason "contract change on Friday"
+
+Exit code 1: nothing was changed, and one line says why."""
+
+RELEASE = """\
+Releases a symbol that an operator holds. A hold of the executor or the
+reconcile engine is lifted by its owner; --force lifts it all the same, after
+showing what it is for. Asks, unless --yes is given. Leaves an event
+HOLD_CLEARED on reconcile.events.
+
+  position-state-brain release BTCUSDT --reason "the change is over"
+  position-state-brain release BTCUSDT --force --reason "order looked up"
+
+Exit code 1: nothing was changed, and one line says why."""
 
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The

@@ -39,6 +39,8 @@ NEW_ORDER = Endpoint("newOrder", "POST", "/fapi/v1/order", 0, signed=True)
 QUERY_ORDER = Endpoint("order", "GET", "/fapi/v1/order", 1, signed=True)
 ALL_ORDERS = Endpoint("allOrders", "GET", "/fapi/v1/allOrders", 5, signed=True)
 SET_LEVERAGE = Endpoint("leverage", "POST", "/fapi/v1/leverage", 1, signed=True)
+#: Totals of the account; its weight is not documented by the exchange itself.
+ACCOUNT = Endpoint("account", "GET", "/fapi/v3/account", 5, signed=True)
 PING = Endpoint("ping", "GET", "/fapi/v1/ping", 1, signed=False)
 ACCOUNT_CONFIG = Endpoint("accountConfig", "GET", "/fapi/v1/accountConfig", 5, signed=True)
 #: On the wallet's own host (`https://api.binance.com`), which the testnet does not have.

@@ -16,6 +16,7 @@ from brain.moment import Moment
 from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
 from brain.symbols.universe import ListedContract
+from exchange.account import AccountTotals
 
 
 class Priority(IntEnum):
@@ -138,6 +139,21 @@ class OrderLookup(Protocol):
 
         `GET /fapi/v1/userTrades`; raises as `Exchange` does.
         """
+
+
+class AccountRead(msgspec.Struct, frozen=True):
+    """Totals of the account, which were true at some moment between `sent` and `received`."""
+
+    totals: AccountTotals
+    sent: Moment
+    received: Moment
+
+
+class AccountLookup(Protocol):
+    """Reads of the account's totals, for the Governor."""
+
+    async def account_totals(self) -> AccountRead:
+        """Read equity and wallets (weight 5). `GET /fapi/v3/account`; raises as `Exchange` does."""
 
 
 class OrderEntry(Protocol):

@@ -28,7 +28,7 @@ from exchange.names import NameResolver
 from exchange.order_counts import OrderCounts
 from exchange.order_requests import OrderRequests
 from exchange.order_sender import OrderSender
-from exchange.protocol import OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
+from exchange.protocol import AccountRead, OrderTrade, PositionRow, PositionsRead, Priority, SymbolsRead
 from exchange.retried_requests import RetriedRequests
 from exchange.server_time import ServerTime
 from exchange.signing import Signer
@@ -250,6 +250,13 @@ class BinanceRest:
             )
         except ValueError as error:
             raise ExchangeUnavailable(f"unreadable answer: trades: {error}") from None
+
+    async def account_totals(self) -> AccountRead:
+        body, sent, received = await self._ask(endpoints.ACCOUNT, account.ACCOUNT)
+        try:
+            return AccountRead(body.totals(), sent, received)
+        except ValueError as error:
+            raise ExchangeUnavailable(f"unreadable answer: account: {error}") from None
 
     async def account_config(self) -> AccountConfig:
         """Read account rights (weight 5). `GET /fapi/v1/accountConfig`."""

@@ -16,7 +16,13 @@ from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.json_text import read_json
 from brain.numbers import ZERO
 from brain.positions.position import Leg, LegPosition
-from channels import FillObserved, LeverageObserved, OrderEndObserved, OwnOrderObserved, PositionObserved
+from channels import (
+    FillObserved,
+    LeverageObserved,
+    OrderEndObserved,
+    OwnOrderObserved,
+    PositionObserved,
+)
 from exchange.errors import UnreadableEvent
 from exchange.exact import finite, finite_or_none
 from exchange.orders_wire import price_or_none
@@ -144,7 +150,7 @@ _LEVERAGE = msgspec.json.Decoder(_Leverage)
 
 def read_event(frame: Frame) -> tuple[str, UserEvent]:
     """Return the event's type, for counting, and the event. Raises UnreadableEvent."""
-    event_type, raw = _unwrap(frame.raw)
+    event_type, raw = unwrap(frame.raw)
     label = event_type if event_type in _DOCUMENTED else "other"
     match event_type:
         case "ACCOUNT_UPDATE":
@@ -159,7 +165,8 @@ def read_event(frame: Frame) -> tuple[str, UserEvent]:
             return label, OtherEvent()
 
 
-def _unwrap(raw: str | bytes) -> tuple[str, str | bytes | msgspec.Raw]:
+def unwrap(raw: str | bytes) -> tuple[str, str | bytes | msgspec.Raw]:
+    """Return the event's type and JSON. Raises UnreadableEvent."""
     envelope = _decode(_ENVELOPE, raw, "frame")
     if envelope.e:
         return envelope.e, raw
@@ -258,7 +265,7 @@ def read_own_order(frame: Frame) -> OwnOrderObserved | None:
     for the order.
     """
     try:
-        event_type, raw = _unwrap(frame.raw)
+        event_type, raw = unwrap(frame.raw)
         if event_type != "ORDER_TRADE_UPDATE":
             return None
         event = read_json(_OWN_ORDER_UPDATE, raw)

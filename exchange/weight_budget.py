@@ -190,7 +190,8 @@ class WeightBudget:
         return until
 
     def _forget(self, now: Moment) -> None:
-        while self._sent and self._sent[0][0] <= now.monotonic_sec - _WINDOW_SEC:
+        # As `_room_in_sec` has it: rounded otherwise, a request could wait for this very moment.
+        while self._sent and self._sent[0][0] + _WINDOW_SEC <= now.monotonic_sec:
             _, weight, priority = self._sent.popleft()
             self._own_used -= weight
             self._periodic_used -= weight if priority in _PERIODIC else 0

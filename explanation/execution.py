@@ -1,4 +1,4 @@
-"""The execution of a plan by the service's own executor, on one time line."""
+"""One time line of a plan: decision, judgement, and its execution by the service's own executor."""
 
 from __future__ import annotations
 
@@ -75,15 +75,18 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain_execution(
-    traces: ExecutionTraces, *, published_ms: int | None, decided: tuple[int, str] | None
+    traces: ExecutionTraces,
+    *,
+    published_ms: int | None,
+    decided: tuple[int, str] | None,
+    judged: tuple[int, str] | None = None,
 ) -> Execution:
-    """Explain it; `decided`: time and text of the decision."""
+    """Explain it. `decided`, `judged`: time and text of P3.3's decision, and of our Governor's judgement."""
     happened: list[tuple[int, int, str]] = []
     if published_ms is not None:
         happened.append((published_ms, -2, "The plan was published."))
-    if decided is not None:
-        happened.append((decided[0], -1, decided[1]))
-    if traces.block is not None:
+    happened += [(each[0], -1, each[1]) for each in (judged, decided) if each is not None]
+    if traces.block is not None and judged is None:
         happened.append(_block(traces.block, published_ms or 0))
     for step in traces.steps:
         happened += [(_ms(step.entry_id), _AUDIT, text) for text in _step(step.fields)]

@@ -9,7 +9,7 @@ import msgspec
 
 from brain.decisions.case import Case
 from brain.decisions.checks import CHECKS
-from brain.decisions.decision import CheckResult, Outcome, decide, trail
+from brain.decisions.decision import decide, trail
 from brain.decisions.facts import LEGS_DO_NOT_ADD_UP, LEGS_UNKNOWN
 from brain.decisions.permit_text import (
     AuditRecord,
@@ -24,10 +24,12 @@ from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import SET_THE_LEGS
 from brain.ledger.plan_mark import PlanMark
 from brain.moment import iso_utc
+from brain.plans.check_results import CheckResult, Outcome
 from brain.plans.permit import OpenPermit, Reason
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.positions.position import Leg
 from explanation.execution import Execution, explain_execution
+from explanation.governing import Governing, explain_judgement, judgement_happened
 from explanation.traces import PlanTraces, Published
 
 _FAILED_ADVICE = "Look at /readyz and the service's log: the entry is answered once the service is ready."
@@ -46,6 +48,7 @@ class State(StrEnum):
     DEAD_LETTERED = "dead-lettered"
     ACKNOWLEDGED = "acknowledged, no record"
     EXECUTION_ALONE = "known to the executor alone"
+    JUDGED_ALONE = "known to the Governor alone"
 
 
 class PermitNow(msgspec.Struct, frozen=True):
@@ -81,8 +84,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     reservation: OpenPermit | None = None
     unknown_since: str | None = None
     dead_letters: list[str] = []
-    #: Of the service's own executor; no member where it has not dealt with the plan.
+    #: The time line; no member where neither our executor nor our Governor has dealt with the plan.
     execution: Execution | msgspec.UnsetType = msgspec.UNSET
+    #: Of the service's own Governor; no member where it has not judged the plan.
+    governor: Governing | msgspec.UnsetType = msgspec.UNSET
 
 
 def symbol_of(traces: PlanTraces) -> Symbol | None:
@@ -100,7 +105,12 @@ def symbol_of(traces: PlanTraces) -> Symbol | None:
 def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) -> Explanation:
     """Explain a plan that left some trace; `reservation` is what its permit still covers."""
     explained = _explain_decision(traces, reservation)
-    if not traces.execution.found:
+    governor, judged = traces.governor, None
+    if governor is not None:
+        governing = explain_judgement(governor)
+        judged = judgement_happened(governor, governing)
+        explained = msgspec.structs.replace(explained, governor=governing)
+    elif not traces.execution.found:
         return explained
     decided = None
     if explained.decision is not None and traces.recorded is not None:
@@ -110,7 +120,10 @@ def explain_traces(traces: PlanTraces, reservation: OpenPermit | None = None) ->
     if traces.published is not None:
         entry_id = traces.published.entry_id
     execution = explain_execution(
-        traces.execution, published_ms=_ms(entry_id) if entry_id else None, decided=decided
+        traces.execution,
+        published_ms=_ms(entry_id) if entry_id else None,
+        decided=decided,
+        judged=judged,
     )
     return msgspec.structs.replace(explained, execution=execution)
 
@@ -164,6 +177,8 @@ def _without_record(traces: PlanTraces) -> tuple[State, str, str]:
             "found without a record, or it was published long ago or on another stream."
         )
         return State.EXECUTION_ALONE, finding, ""
+    if published is None and traces.governor is not None:
+        return State.JUDGED_ALONE, "The Governor has judged the plan; nothing else is left of it.", ""
     finding = (
         "The plan was read and is not recorded: its record is gone, or it was decided before "
         "under the same plan id."

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from brain.decisions.case import Case
-from brain.decisions.decision import CheckResult, Outcome
 from brain.moment import iso_utc
 from brain.numbers import plain
+from brain.plans.check_results import CheckResult, Outcome
 from brain.plans.permit import OpenPermit
 from explanation.compared_numbers import in_words, value_text
 from explanation.explaining import Explanation
+from explanation.governing import Governing
 from explanation.printable import printable
 from permit_gate.sources import P33
 
@@ -40,6 +41,20 @@ class CheckRow(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class GovernorSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The Governor's judgement; `answer` is GRANT or REFUSE, empty where its record cannot be read."""
+
+    answer: str
+    granted: bool
+    reason: str
+    finding: str
+    advice: str
+    notes: tuple[str, ...]
+    facts: tuple[Row, ...]
+    checks: tuple[CheckRow, ...]
+    not_reached: tuple[str, ...]
+
+
 class Sections(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of an explanation; some may be empty. All of it is printable.
 
@@ -63,7 +78,8 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True):
     not_reached: tuple[str, ...]
     based_on: tuple[Row, ...]
     permit: tuple[Row, ...]
-    execution: tuple[Row, ...] = ()
+    timeline: tuple[Row, ...] = ()
+    governor: GovernorSection | None = None
 
 
 def sections_of(explained: Explanation) -> Sections:
@@ -89,7 +105,8 @@ def sections_of(explained: Explanation) -> Sections:
         not_reached=tuple(check.name for check in explained.checks if check.outcome is Outcome.NOT_REACHED),
         based_on=() if explained.case is None else _rows(_facts(explained.case)),
         permit=_rows(_permit(explained)),
-        execution=_rows(_execution(explained)),
+        timeline=_rows(_execution(explained)),
+        governor=None if isinstance(explained.governor, msgspec.UnsetType) else _governor(explained.governor),
     )
 
 
@@ -117,8 +134,54 @@ def _reached(checks: list[CheckResult]) -> Iterator[CheckRow]:
             check.outcome,
             _OUTCOMES[check.outcome],
             printable(in_words(check.compared)),
-            "" if check.reason is None else check.reason.value,
+            check.reason or "",
         )
+
+
+def _governor(governing: Governing) -> GovernorSection:
+    judgement = governing.judgement
+    granted = judgement is not None and judgement.granted
+    return GovernorSection(
+        answer="" if judgement is None else "GRANT" if granted else "REFUSE",
+        granted=granted,
+        reason="" if judgement is None else printable(judgement.reason),
+        finding=printable(governing.finding),
+        advice=printable(governing.advice),
+        notes=tuple(map(printable, governing.notes)),
+        facts=_rows(_judged(governing)),
+        checks=tuple(_reached(governing.checks)),
+        not_reached=tuple(check.name for check in governing.checks if check.outcome is Outcome.NOT_REACHED),
+    )
+
+
+def _judged(governing: Governing) -> Iterator[Row]:
+    shadow = ", in its shadow: it permits nothing" if governing.shadow else ""
+    yield "judged", f"{governing.judged_at}, by {governing.issued_by or 'unknown'}{shadow}"
+    judgement = governing.judgement
+    if judgement is not None:
+        yield "kind", f"{judgement.kind} ({judgement.eval_type})"
+        yield "kill score", "none" if governing.kill_score is None else repr(governing.kill_score)
+        if judgement.z is not None:
+            cutoff = "none" if judgement.cutoff is None else repr(judgement.cutoff)
+            yield "z, cut-off", f"{judgement.z!r}, {cutoff}"
+        if judgement.stats is not None:
+            stats = judgement.stats
+            yield "statistics", f"{stats.n} kill scores, mean {stats.mean:.6g}, variance {stats.var:.6g}"
+        if judgement.qty_scale < 1:
+            yield "qty_scale", f"{judgement.qty_scale:.6g}"
+        if judgement.disarms:
+            yield "auto-disarm", judgement.disarms
+        yield "trading", governing.trading_state or "unknown"
+    yield "permit now", _spaced(governing.permit_now or "gone: consumed or expired, or there was none")
+    yield "live grant", governing.grant_now or "none"
+
+
+def _spaced(permit: str) -> str:
+    """Return JSON with a space between its members, for lines to break at; other text as it is."""
+    try:
+        return msgspec.json.format(permit, indent=0)
+    except msgspec.DecodeError:
+        return permit
 
 
 def _facts(case: Case) -> Iterator[Row]:

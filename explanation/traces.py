@@ -11,6 +11,7 @@ from brain.ledger.plan_mark import PlanMark, Settled
 from brain.ledger.unknown_outcomes import UnknownOutcome
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
 from explanation.execution import ExecutionTraces
+from explanation.governing import GovernorTraces
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -70,9 +71,10 @@ class PlanTraces(msgspec.Struct, frozen=True):
     waiting_result: WaitingResult | None = None
     unknown_permits: tuple[UnknownOutcome, ...] = ()
     execution: ExecutionTraces = ExecutionTraces()
+    governor: GovernorTraces | None = None
 
     @property
     def found(self) -> bool:
         """True if there is any trace."""
-        traces = (self.recorded, self.mark, self.permit, self.published, self.dead_letters)
+        traces = (self.recorded, self.mark, self.permit, self.published, self.dead_letters, self.governor)
         return any(traces) or self.execution.found

@@ -17,6 +17,7 @@ from monitoring.metrics.universe import universe_gauges
 from monitoring.page_view.cache import PageCache
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
+from monitoring.recent_judgements import RecentJudgements
 from monitoring.status.roles import RolesSource
 from monitoring.status.source import RunningTree, StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
@@ -44,6 +45,7 @@ class Monitor:
         self.registry = MetricRegistry(channels, clocks, log)
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
+        self.judgements = RecentJudgements()
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
         roles = RolesSource(loaded.settings, channels, clocks, self.registry)
@@ -69,6 +71,7 @@ class Monitor:
             registry=self.registry,
             gates=self.gates,
             recent=self.recent,
+            judgements=self.judgements,
             comparison=comparison,
         )
         self.page = PageCache(page_source, clocks)

@@ -193,6 +193,46 @@ class Role(msgspec.Struct, frozen=True):
     doing: str
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """A limit of the Governor, by its setting: `full` is the used part (None: not known)."""
+
+    name: str
+    symbol: str | None
+    used: str | None
+    limit: str
+    full: float | None
+
+
+class KillPoint(msgspec.Struct, frozen=True):
+    """A kill score: `z` and `cutoff` where there was a verdict; `granted` is None for one observed alone."""
+
+    at_ms: int
+    kill_score: float
+    z: float | None
+    cutoff: float | None
+    granted: bool | None
+    reason: str
+
+
+class KillHistory(msgspec.Struct, frozen=True):
+    """The latest kill scores of a symbol and evaluation type (`entry`, `exit`), oldest first."""
+
+    symbol: str
+    eval_type: str
+    points: tuple[KillPoint, ...]
+
+
+class Governor(msgspec.Struct, frozen=True, kw_only=True):
+    """The Governor: trading state with its tone, the account's figures by name, limits, kill scores."""
+
+    state: str
+    tone: Tone
+    doing: str
+    figures: tuple[tuple[str, str], ...]
+    limits: tuple[Limit, ...]
+    kill_scores: tuple[KillHistory, ...]
+
+
 class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     """The content of one page."""
 
@@ -222,3 +262,5 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[Setting, ...]
     unknown_executions: tuple[UnknownExecution, ...] = ()
     roles: tuple[Role, ...] = ()
+    #: None where this role is off.
+    governor: Governor | None = None

@@ -16,6 +16,7 @@ from page import words
 from page.content import PageContent
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
 from page.heat_map import heat_map
+from page.kill_chart import kill_charts
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ ASSETS: Final = {
 }
 _SECTIONS = (
     "gates",
+    "governor",
     "ages",
     "decisions",
     "holdings",
@@ -77,8 +79,12 @@ class Page:
         ages = yield from _parts(heat_map(content.ages))
         yield self._head.render(content=content, ages=ages, latency=_latency(content.latencies_ms))
         charts = yield from _parts(gate_charts(content.gates))
+        kill_scores = () if content.governor is None else content.governor.kill_scores
+        lines = yield from _parts(kill_charts(kill_scores, content.as_of_ms))
         for section in self._sections:
-            yield section.render(content=content, ages=ages, gates=charts, width=WIDTH, height=HEIGHT)
+            yield section.render(
+                content=content, ages=ages, gates=charts, kill_charts=lines, width=WIDTH, height=HEIGHT
+            )
         yield self._foot.render()
 
     def explanation(self, explained: Sections) -> str:

@@ -20,6 +20,7 @@ Word = TypeVar("Word", bound=str)
 
 # No signs, exponents, underscores, infinities or digits of other scripts, all of which Python would accept.
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+_SIGNED_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 _TRUE = ("true", "1", "yes", "on")
 _EXTRA_PERMIT = re.compile(r"[A-Za-z0-9_.-]{1,32}=[A-Za-z0-9_:-]{1,200}\{plan_id\}[A-Za-z0-9_:-]{0,200}")
@@ -77,6 +78,23 @@ def amount(low: int, high: int) -> Kind[Decimal]:
     return Kind(
         f"an amount from {low} to {high}, such as 2.5", lambda text: _between(text, _NUMBER, low, high)
     )
+
+
+def fraction() -> Kind[Decimal]:
+    """Return the kind of an exact fraction from 0 to 1."""
+    return Kind("a fraction from 0 to 1, such as 0.025", lambda text: _between(text, _NUMBER, 0, 1))
+
+
+def number(low: float, high: float) -> Kind[float]:
+    """Return the kind of a number from `low` to `high`, which may be negative."""
+    allowed = f"a number from {low:.10g} to {high:.10g}, such as 0.5"
+    return Kind(allowed, lambda text: float(_between(text, _SIGNED_NUMBER, low, high)))
+
+
+def number_or_off(low: float, high: float) -> Kind[float | None]:
+    """Return the kind of a number from `low` to `high`, or `off`, which is None."""
+    some = number(low, high)
+    return Kind(f"off, or {some.allowed}", lambda text: None if text.lower() == "off" else some.parse(text))
 
 
 def flag() -> Kind[bool]:

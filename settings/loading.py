@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from settings.error import SettingsError, quoted
+from settings.governor import is_carried_over
 from settings.rules import hold_rules, risky_combinations
 from settings.secret import MASK
 from settings.show import shown
@@ -125,5 +126,9 @@ def _unknown_names(environ: Mapping[str, str]) -> Iterator[str]:
     known = [*FIELD_OF, *(variable.name + _FILE for variable in VARIABLES if variable.kind.is_secret)]
     for name in sorted(environ):
         begin = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
-        if begin is not None and name not in known:
+        if begin is None or name in known:
+            continue
+        if not is_carried_over(name):
+            yield f"{quoted(name)} is of the predecessor, has no counterpart here and is ignored"
+        else:
             yield f"{quoted(name)} is not a setting and is ignored{did_you_mean(name, known, begin=begin)}"

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from settings.error import SettingsError
+from settings.governor_limits import contradictions
 from settings.hosts import is_loopback, venue_of
 from settings.show import shown
 from settings.universe import universe_mode
@@ -112,6 +113,7 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
         )
     if settings.allowlist_source == "env" and not settings.allowlist:
         yield "P33_ALLOWLIST is empty and P33_ALLOWLIST_SOURCE=env: nothing will be opened"
+    yield from contradictions(settings)
 
 
 def _not_below(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
+from settings.governor import GovernorSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
 from settings.universe import UniverseSettings
@@ -17,7 +18,7 @@ __all__ = ["FIELD_OF", "VARIABLES", "Credentials", "Settings"]
 
 # Fields are in the order of the bases, the last one first: those of the guard come before all others.
 @dataclass(frozen=True, kw_only=True)
-class Settings(ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings):
+class Settings(GovernorSettings, ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings):
     """All settings, parsed. Durations are seconds.
 
     `settings.load` returns them, and checks the rules between variables; `Settings()` has every default.
@@ -40,7 +41,11 @@ FIELD_OF: Final[Mapping[str, str]] = {item.metadata["variable"].name: item.name 
 VARIABLES: Final[tuple[Variable, ...]] = tuple(item.metadata["variable"] for item in fields(Settings))
 """All variables, in the order of declaration."""
 
-_OF_ROLES: Final = {"P33_UNIVERSE": UniverseSettings, "P33_EXECUTOR": ExecutorSettings}
+_OF_ROLES: Final = {
+    "P33_UNIVERSE": UniverseSettings,
+    "P33_EXECUTOR": ExecutorSettings,
+    "P33_GOVERNOR": GovernorSettings,
+}
 
 
 def switched_off(name: str, known: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,8 @@ from store.execution_records import (
     PermitLook,
     PlanRefusal,
 )
+from store.governor_protocol import GovernorStore
+from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.records import RedisRun
 
@@ -129,5 +131,5 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(Store, ExecutorStore, Protocol):
+class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, Protocol):
     """All protocols of the store, with those of the other roles."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 GROUP = "p33"
+#: Types of `risk:guard_active:<TYPE>`, each read by its name.
+GUARDS = ("DAILY_LOSS", "DRAWDOWN", "EMERGENCY_FLATTEN", "CONSEC_LOSS")
 
 
 class Keys:
@@ -87,7 +89,7 @@ class UniverseNames:
 
 
 class PlanStream(NamedTuple):
-    """Stream of plans as the executor reads it.
+    """Stream of plans or results, as a role reads it.
 
     `last_id` is the STRING of the last entry that was dealt with and had none pending before it; empty where
     none is kept.
@@ -152,3 +154,79 @@ class ExecutorKeys:
             if stream.key == key:
                 return stream
         raise ValueError(f"the executor reads no plans from {key!r}")
+
+
+class GovernorKeys:
+    """Key names of the Governor, or of its shadow; docs/contract.md, "Governor"."""
+
+    def __init__(self, keys: Keys, *, shadow: bool) -> None:
+        prefix = keys.prefix
+        self.prefix = prefix
+        self.shadow = shadow
+        self.base = base = f"{prefix}:governor:shadow" if shadow else f"{prefix}:governor"
+        suffix = "_shadow" if shadow else ""
+        self.plans = PlanStream(
+            keys.plans, f"{base}:dead" if shadow else keys.dead_plans, f"governor{suffix}",
+            f"{base}:last_plan_id",
+        )  # fmt: skip
+        self.results = PlanStream(
+            keys.results, f"{base}:dead" if shadow else keys.dead_results, f"governor_result_monitor{suffix}",
+            f"{base}:last_result_id",
+        )  # fmt: skip
+        #: STRING: another text after each change of the Governor's own keys.
+        self.version = f"{base}:version"
+        #: HASH: plan id → JSON of its live grant.
+        self.reserved = f"{base}:reserved"
+        self.equity = f"{base}:equity"
+        self.events = f"{base}:events" if shadow else f"{prefix}:stream:governor.events"
+        self.audit = f"{base}:audit" if shadow else f"{prefix}:stream:governor.audit"
+        self.frozen = f"{prefix}:churn:global_freeze"
+        self.guards = tuple(f"{prefix}:risk:guard_active:{name}" for name in GUARDS)
+        self.heat = f"{prefix}:capital:heat"
+
+    def permit(self, plan_id: str) -> str:
+        return f"{self.prefix}:permit:{plan_id}"
+
+    def block(self, plan_id: str) -> str:
+        return f"{self.prefix}:governor:block:{plan_id}"
+
+    def plan_mark(self, plan_id: str) -> str:
+        """STRING: mark of a plan that was judged or observed."""
+        return f"{self.base}:plan:{plan_id}"
+
+    def disarm(self, date: str) -> str:
+        """STRING, JSON: the auto-disarm of a UTC day."""
+        return f"{self.base}:disarm:{date}"
+
+    def window(self, symbol: str) -> str:
+        """ZSET: plan ids of the grants that count, by their time (epoch ms)."""
+        return f"{self.base}:window:{symbol}"
+
+    def executions(self, symbol: str) -> str:
+        """LIST: the same times in epoch seconds, newest first, for its present readers."""
+        return f"{self.base}:exec:{symbol}"
+
+    def opened(self, symbol: str, date: str) -> str:
+        return f"{self.base}:daily:{symbol}:{date}"
+
+    def reduced(self, symbol: str, date: str) -> str:
+        return f"{self.base}:daily_reduced:{symbol}:{date}"
+
+    def last_exec(self, symbol: str) -> str:
+        return f"{self.base}:last_exec:{symbol}"
+
+    def kill_stats(self, symbol: str) -> str:
+        """HASH: statistics of the kill score."""
+        return f"{self.base}:kill_stats:{symbol}"
+
+    def blacklisted(self, symbol: str) -> str:
+        return f"{self.prefix}:churn:blacklist:{symbol}"
+
+    def budget(self, symbol: str) -> str:
+        return f"{self.prefix}:portfolio:budget:{symbol}"
+
+    def allocation(self, symbol: str) -> str:
+        return f"{self.prefix}:allocation:target:{symbol}"
+
+    def efficiency(self, symbol: str) -> str:
+        return f"{self.prefix}:capital:efficiency:{symbol}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from brain.identifiers import FencingToken, PlanId
@@ -130,6 +131,11 @@ def read_lease(lease: bytes, *, held: bool, replaced: bytes = b"", unbroken: boo
     owner, _, holder = fence.partition(":")
     before = replaced.decode(errors="backslashreplace")
     return LeaseReply(held, fence, holder, owner.partition("@")[2], before, unbroken)
+
+
+def utc_date(now_ms: int) -> str:
+    """Return the UTC date (YYYY-MM-DD) of a time (epoch ms)."""
+    return datetime.fromtimestamp(now_ms // 1000, UTC).date().isoformat()
 
 
 def read_moment(stored: bytes | None) -> int | None:

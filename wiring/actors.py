@@ -26,6 +26,7 @@ from actors.stream_consumer import FailureCounter
 from actors.user_stream.actor import UserStream
 from actors.waiting import present
 from brain.ledger.fill_memory import FillMemory
+from brain.plans.shared_plans import SharedPlans
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.connection_limit import ConnectionLimit
@@ -84,6 +85,7 @@ class ServiceActors:
         )
         self._booking_failures, self._decision_failures = FailureCounter(), FailureCounter()
         self._fill_memory = FillMemory()
+        self._shared_plans = None if settings.governor == "off" else SharedPlans()
         self._connections = ConnectionLimit()
 
     def tree(self) -> SupervisorSpec:
@@ -136,8 +138,9 @@ class ServiceActors:
             ),
         )
         roles = role_children(
-            self._settings, channels, self._edges, self._clocks, log, before_requests=ban_known
-        )
+            self._settings, channels, self._edges, self._monitor, self._clocks, log,
+            before_requests=ban_known, shared_plans=self._shared_plans,
+        )  # fmt: skip
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",
@@ -209,6 +212,7 @@ class ServiceActors:
             rng=self._rng,
             log=self._log,
             own_orders=self._channels.own_orders,
+            balances=self._channels.balances,
         )
 
     def _mark_prices(self, connector: MarkPriceConnector) -> MarkPriceFeed:
@@ -293,4 +297,5 @@ class ServiceActors:
             ),
             key_prefix=settings.key_prefix,
             log=self._log,
+            shared=self._shared_plans,
         )

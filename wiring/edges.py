@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from exchange.protocol import Exchange, MarkPriceConnector, OrderEntry, OrderLookup, StreamConnector
+from exchange.protocol import (
+    AccountLookup,
+    Exchange,
+    MarkPriceConnector,
+    OrderEntry,
+    OrderLookup,
+    StreamConnector,
+)
 from exchange.weight_budget import WeightBudget
 from store.execution_protocol import ServiceStore
 
@@ -12,7 +19,7 @@ from store.execution_protocol import ServiceStore
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
     """A service runs on these. Without `mark_prices`, mark prices come with REST reads alone.
 
-    `order_entry` is there where the executor's role is not off.
+    `order_entry` is there where the executor's role is not off, `account` where the Governor's is not.
     """
 
     store: ServiceStore
@@ -22,3 +29,4 @@ class Edges(msgspec.Struct, frozen=True, kw_only=True):
     mark_prices: MarkPriceConnector | None
     budget: WeightBudget
     order_entry: OrderEntry | None = None
+    account: AccountLookup | None = None

@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.universe_publisher.actor import UniversePublisher
 from actors.universe_publisher.publications import PublisherRules
+from brain.plans.shared_plans import SharedPlans
 from channels import Channels
 from clock import Clock
 from clocks.clocks import Clocks
@@ -15,19 +16,24 @@ from exchange.order_counts import OrderCounts
 from exchange.order_requests import OrderRequests
 from exchange.rest import BinanceRest
 from exchange.server_time import ServerTime
+from monitoring.monitor import Monitor
 from settings import Settings
 from store.keys import UniverseNames
 from supervision import ChildSpec, Heartbeat
 from wiring.edges import Edges
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
+from wiring.governor import GOVERNOR_GRACE_SEC, GovernorMaking
 from wiring.groups import actor
-from wiring.rules import executor_rules, planner_rules, universe_rules
+from wiring.rules import executor_rules, governor_actor_rules, planner_rules, universe_rules
 
 
 def channels_of(settings: Settings) -> Channels:
     """Make the channels of a service with the roles that are switched on."""
     return Channels(
-        settings.shards, universe=settings.universe != "off", executor=settings.executing != "off"
+        settings.shards,
+        universe=settings.universe != "off",
+        executor=settings.executing != "off",
+        governor=settings.governor != "off",
     )
 
 
@@ -50,17 +56,21 @@ def role_children(
     settings: Settings,
     channels: Channels,
     edges: Edges,
+    monitor: Monitor,
     clocks: Clocks,
     log: FilteringBoundLogger,
     *,
     before_requests: Callable[[Heartbeat], Awaitable[object]],
+    shared_plans: SharedPlans | None,
 ) -> list[ChildSpec]:
     """Return the roles that are switched on, none where all are off.
 
+    `shared_plans`: those of the permit evaluator, which the Governor judges, too.
     What sends requests to the exchange waits for `before_requests` first.
     """
     return [
         *_universe(settings, channels, edges, clocks, log),
+        *_governor(settings, channels, edges, monitor, clocks, log, shared_plans),
         *_executor(settings, channels, edges, clocks, log, before_requests),
     ]
 
@@ -94,6 +104,31 @@ def _universe(
             log=log,
         ),
     )
+
+
+def _governor(
+    settings: Settings,
+    channels: Channels,
+    edges: Edges,
+    monitor: Monitor,
+    clocks: Clocks,
+    log: FilteringBoundLogger,
+    shared_plans: SharedPlans | None,
+) -> Iterator[ChildSpec]:
+    """Yield the Governor. Its reads of the account alone wait for what requests wait for."""
+    if settings.governor == "off" or edges.account is None:
+        return
+    making = GovernorMaking(
+        channels,
+        edges.store,
+        edges.account,
+        monitor.judgements,
+        clocks=clocks,
+        rules=governor_actor_rules(settings),
+        log=log,
+        shared=shared_plans,
+    )
+    yield actor("governor", making.governor, grace_sec=GOVERNOR_GRACE_SEC)
 
 
 def _executor(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
 from actors.executor.rules import ExecutorRules
+from actors.governor.rules import GovernorActorRules
 from brain.decisions.case import Rules
 from brain.execution.sizing import SizeLimits
+from brain.governor.rules import GovernorRules
 from brain.symbols.universe import UniverseRules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
+from monitoring.service_log import issuer
 from permit_gate.rules import REMEMBERED_SEC, GateRules
 from permit_gate.sources import PermitSource
 from settings import Settings
@@ -99,6 +102,72 @@ def executor_rules(settings: Settings) -> ExecutorRules:
         max_parallel=settings.max_parallel,
         set_leverage=settings.set_leverage,
         manual_lane=settings.manual_lane,
+    )
+
+
+def governor_rules(settings: Settings) -> GovernorRules:
+    """Return the settings that judgements of the Governor rest on."""
+    return GovernorRules(
+        max_exec_per_hour=settings.max_exec_per_hour,
+        max_exec_per_5min=settings.max_exec_per_5min,
+        max_open_positions=settings.max_open_positions,
+        max_notional_per_trade=settings.max_notional_per_trade,
+        max_total_notional=settings.max_total_notional,
+        symbol_cooldown_sec=settings.symbol_cooldown_sec,
+        max_open_notional_per_day=settings.max_open_notional_per_day,
+        kill_score_critical=float(settings.kill_score_critical),
+        kill_score_open_threshold=float(settings.kill_score_open_threshold),
+        kill_score_open_qty_scale_alpha=settings.kill_score_open_qty_scale_alpha,
+        kill_score_open_min_scale=float(settings.kill_score_open_min_scale),
+        z_alpha=settings.z_alpha,
+        z_warmup=settings.z_warmup,
+        z_max_age_sec=settings.z_max_age_sec,
+        z_entry_base=settings.z_entry_base,
+        z_entry_heat=settings.z_entry_heat,
+        z_entry_drawdown=settings.z_entry_drawdown,
+        z_exit_base=settings.z_exit_base,
+        z_exit_heat=settings.z_exit_heat,
+        z_exit_drawdown=settings.z_exit_drawdown,
+        exit_block_max_sec=settings.exit_block_max_sec,
+        max_heat=settings.max_heat,
+        warmup_blocks_entries=settings.z_warmup_blocks_entries,
+        require_kill_score=settings.require_kill_score,
+        max_daily_loss=settings.max_daily_loss,
+        max_drawdown=settings.max_drawdown,
+        max_leverage=settings.max_leverage,
+        equity_max_age_sec=settings.equity_max_age_sec,
+        auto_disarm=settings.auto_disarm,
+        disarm_on_burst_breach=settings.disarm_on_burst_breach,
+        disarm_on_error_count=settings.disarm_on_error_count,
+        min_confidence=float(settings.efficiency_min_confidence),
+        downsize_threshold=float(settings.efficiency_downsize_threshold),
+        min_factor=float(settings.efficiency_min_factor),
+        max_extra_cooldown_sec=settings.efficiency_max_extra_cooldown_sec,
+        efficiency_ttl_sec=settings.efficiency_ttl_sec,
+        plan_max_age_sec=settings.plan_max_age_sec,
+        stale_threshold_sec=settings.stale_threshold_sec,
+        permit_ttl_sec=settings.governor_permit_ttl_sec,
+        p33_permit_ttl_sec=settings.permit_ttl_sec,
+        decision_ttl_sec=settings.decision_ttl_sec,
+        execution_grace_sec=settings.execution_grace_sec,
+    )
+
+
+def governor_actor_rules(settings: Settings) -> GovernorActorRules:
+    """Return the settings of the Governor as an actor."""
+    return GovernorActorRules(
+        rules=governor_rules(settings),
+        shadow=settings.governor == "shadow",
+        issued_by=issuer(settings),
+        key_prefix=settings.key_prefix,
+        signing_key=settings.governor_signing_key,
+        deny_permits=settings.deny_permits,
+        equity_sec=settings.equity_sec,
+        stale_threshold_sec=settings.stale_threshold_sec,
+        external_heat=settings.heat_source == "capital:heat",
+        max_reduce_notional=settings.max_reduce_notional_per_day,
+        max_reduce_quantity=settings.max_reduce_qty_per_day,
+        take_over=settings.take_over,
     )
 
 

@@ -18,6 +18,7 @@ from actors.stream_consumer import Batch, FailureCounter, Session, StreamConsume
 from brain.decisions.case import Rules
 from brain.decisions.dead_letter import dead_letter
 from brain.identifiers import FencingToken, Symbol
+from brain.plans.shared_plans import SharedPlans, read_alone
 from channels import LedgerWanted, OnDemandRead, PushBack
 from clocks.clocks import Clocks
 from store.protocol import PlanStore
@@ -56,15 +57,18 @@ class PermitEvaluator(StreamConsumer):
         reports: DecisionReports,
         key_prefix: str,
         log: FilteringBoundLogger,
+        shared: SharedPlans | None = None,
     ) -> None:
         """`on_demand` gives the channel of a symbol's snapshot fetcher; None when on-demand reads are off.
-        `failures` outlives this actor. `key_prefix` is for people to read."""
+        `failures` outlives this actor. `key_prefix` is for people to read. `shared`: plans that another role
+        reads, too."""
         super().__init__(
             store.plans, store, known.lease, failures, clocks=clocks, log=log,
             batch=_BATCH, readers=_BATCHES_IN_HAND,
         )  # fmt: skip
         self._store = store
         self._known = known
+        self._plan_of = read_alone if shared is None else shared.read
         self._patience_ms = rules.plan_max_age_sec * 1000 * _PATIENT_SHARE
         self._permit_ttl_ms = rules.permit_ttl_sec * 1000
         self._reports = reports
@@ -110,7 +114,7 @@ class PermitEvaluator(StreamConsumer):
         if not self._known.complete:
             await self._hold_back(batch.entries[0], batch.heartbeat)
         await self._take_over(batch.fence)
-        plans = sort_entries(batch.entries, self.failures)
+        plans = sort_entries(batch.entries, self.failures, self._plan_of)
         await self._locks.acquire(plans.symbols)
         batch.read_on()
         try:

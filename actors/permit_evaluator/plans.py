@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 
 import msgspec
@@ -17,7 +17,7 @@ from brain.ledger.reported_fills import may_precede_takeover
 from brain.moment import Moment
 from brain.plans.permit import Decision
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
-from brain.plans.plan_fields import read_plan
+from brain.plans.shared_plans import AnyPlan, read_alone
 from brain.positions.position import Snapshot
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
@@ -171,7 +171,11 @@ class PlanBatch(msgspec.Struct):
     unanswerable: list[tuple[Entry, str]] = []
 
 
-def sort_entries(entries: Sequence[Entry], failures: FailureCounter) -> PlanBatch:
+def sort_entries(
+    entries: Sequence[Entry],
+    failures: FailureCounter,
+    read: Callable[[EntryId, Mapping[bytes, bytes]], AnyPlan] = read_alone,
+) -> PlanBatch:
     """Read each entry. Never raises.
 
     A plan whose decision has raised `MOST_FAILURES` times, those of earlier processes included, is refused as
@@ -183,7 +187,7 @@ def sort_entries(entries: Sequence[Entry], failures: FailureCounter) -> PlanBatc
             batch.done.append(entry.id)
             continue
         failed = failures.of(entry.id, entry.deliveries)
-        plan = read_plan(entry.fields)
+        plan = read(entry.id, entry.fields)
         match plan:
             case Plan() if failed < MOST_FAILURES:
                 batch.pending.append(PendingPlan(entry, plan))

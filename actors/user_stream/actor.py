@@ -21,10 +21,12 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.user_stream.clock_sync import ClockSync
 from actors.user_stream.connection import StreamConnection
+from actors.user_stream.events_for_roles import EventsForRoles
 from actors.user_stream.reconnect_pauses import ReconnectPauses
 from actors.user_stream.repeated_updates import RepeatedUpdates
 from brain.moment import Moment
 from channels import (
+    BalancesObserved,
     Conflating,
     Count,
     DropOldest,
@@ -49,7 +51,7 @@ from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable, UnreadableEvent
 from exchange.protocol import Exchange, Frame, Priority, StreamConnector
 from exchange.push_delay import PushDelay
-from exchange.user_data import AccountUpdate, ListenKeyExpired, read_event, read_own_order
+from exchange.user_data import AccountUpdate, ListenKeyExpired, read_event
 from supervision import Heartbeat
 
 ROTATE_AFTER_SEC = 23 * 3600.0
@@ -78,9 +80,11 @@ class UserStream:
         rng: Random,
         log: FilteringBoundLogger,
         own_orders: Conflating[OwnOrderObserved] | None = None,
+        balances: DropOldest[BalancesObserved] | None = None,
     ) -> None:
         """`status` and `limit` outlive the actor: sessions and connections are counted on from there.
-        `proof_sec`: seconds between pings. `own_orders`: None without an executor."""
+        `proof_sec`: seconds between pings. `own_orders`: None without an executor, `balances`: None without
+        a Governor."""
         self._exchange = exchange
         self._connector = connector
         self._clock = clock
@@ -95,7 +99,7 @@ class UserStream:
         self._proof_sec = proof_sec
         self._rng = rng
         self._log = log
-        self._own_orders = own_orders
+        self._for_roles = EventsForRoles(own_orders, balances)
         self._push_delay = PushDelay(exchange.exchange_ms)
         self._clock_sync = ClockSync(exchange, log)
         self._pauses = ReconnectPauses(clock, rng)
@@ -232,8 +236,7 @@ class UserStream:
             self._metrics.send(Count("p33_stream_events_total", ("unreadable",)))
             raise
         self._metrics.send(Count("p33_stream_events_total", (event_type,)))
-        if self._own_orders is not None and (own := read_own_order(frame)) is not None:
-            self._own_orders.send(own)
+        self._for_roles.any_event(frame)
         match event:
             case AccountUpdate() if self._updates.has(frame.raw):
                 pass
@@ -241,6 +244,7 @@ class UserStream:
                 self._time_push(event.transaction_ms, frame)
                 for position in event.positions:
                     self._shards[self._shard_of(position.symbol)].send(position)
+                self._for_roles.account_update(frame)
             case FillObserved():
                 self._time_push(event.transaction_ms, frame)
                 self._shards[self._shard_of(event.symbol)].send(event)

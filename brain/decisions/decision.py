@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
-from enum import StrEnum
-
-import msgspec
 
 from brain.decisions.case import Case
 from brain.decisions.checks import CHECKS, all_plans
 from brain.decisions.facts import Facts
 from brain.numbers import EXACT, ZERO
+from brain.plans.check_results import CheckResult, Outcome
 from brain.plans.permit import Decision, Details, Kind, Reason
 from brain.plans.plan import MalformedPlan
 from brain.positions.position import Leg, side_of
-
-
-class Outcome(StrEnum):
-    """Outcome of one check. SKIPPED: it does not concern the plan; NOT_REACHED: an earlier one denied."""
-
-    PASSED = "passed"
-    DENIED = "denied"
-    SKIPPED = "skipped"
-    NOT_REACHED = "not reached"
-
-
-class CheckResult(msgspec.Struct, frozen=True):
-    """Result of one check, with the numbers it compared; `reason` when it denied."""
-
-    name: str
-    outcome: Outcome
-    compared: Details
-    reason: Reason | None = None
-
 
 #: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _CLOSE, _NONE = Kind.CLOSE, Kind.NONE

@@ -206,11 +206,15 @@ def closes_by_name(plan: Plan) -> bool:
     """Return True if a plan can open nothing at any position."""
     return (
         plan.reduce_only is True
-        or plan.side is Side.CLOSE
-        or plan.decision is PlanDecision.RECONCILE_CLOSE
-        or plan.action == "UPDATE_SL"
-        or plan.action.startswith(_CLOSING_PREFIXES)
+        or plan.side is _CLOSE
+        or plan.decision is _RECONCILE_CLOSE
+        or is_closing(plan.action)
     )
+
+
+def is_closing(action: str) -> bool:
+    """Return True for the name of an action that can open nothing."""
+    return action == "UPDATE_SL" or action.startswith(_CLOSING_PREFIXES)
 
 
 def percent_of(action: str) -> int | None:

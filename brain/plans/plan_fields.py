@@ -163,13 +163,19 @@ def _contracts(fields: Mapping[bytes, bytes], name: bytes, problems: Problems) -
     return number if number > 0 else None
 
 
+def number_of(text: str) -> float | None:
+    """Return a finite number from 0 up; None for any other text."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return number if math.isfinite(number) and number >= 0 else None
+
+
 def _not_negative(fields: Mapping[bytes, bytes], name: bytes, problems: Problems) -> float | None:
     """Parse a number that is passed on only: a time, a price, a leverage."""
     text = _given(fields, name)
     if text is None:
         return None
-    number = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if math.isfinite(number) and number >= 0:
+    number = number_of(text)
+    if number is not None:
         return number
     problems[name.decode()] = f"not a number from 0 up: {_shown(fields[name], 40)}"
     return None

@@ -13,7 +13,7 @@ from brain.symbols.universe_text import read_list
 from commands.check.findings import Finding, failed, ok, warning
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
-from store.keys import ExecutorKeys, UniverseNames
+from store.keys import ExecutorKeys, GovernorKeys, UniverseNames
 
 _STOP_IT = (
     "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"
@@ -24,11 +24,45 @@ def role_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
     """Yield the findings on each role that is not off. Raises redis.exceptions.RedisError."""
     if own.universe != "off":
         yield _universe(redis, own)
+    if own.governor != "off":
+        yield from _governor(redis, own)
     if own.executing == "on":
         keys = ExecutorKeys(redis.keys)
         streams = (keys.plans, keys.manual_plans) if own.manual_lane else (keys.plans,)
         for stream in streams:
             yield player_finding(redis, own, "executor", stream.key, stream.group)
+
+
+def _governor(redis: RedisReading, own: Settings) -> Iterator[Finding]:
+    keys = GovernorKeys(redis.keys, shadow=own.governor == "shadow")
+    if own.governor == "on":
+        for stream in (keys.plans, keys.results):
+            yield player_finding(redis, own, "Governor", stream.key, stream.group)
+    kinds = {keys.reserved: "hash", keys.equity: "hash", keys.events: "stream", keys.audit: "stream"}
+    wrong = [
+        f"{key} is a {kind}, not a {wanted}"
+        for key, wanted in kinds.items()
+        if (kind := text_of(redis.client.type(key))) not in (wanted, "none")
+    ]
+    name = f"role governor ({own.governor})"
+    if loosened := _loosened(own):
+        yield warning(
+            "kill score cut-off",
+            f"{loosened}: the more is at risk, the larger a jump of the kill score passes",
+            "turn the sign of the weight to tighten the gate instead, or leave it as the first report has it",
+        )
+    if wrong:
+        yield failed(
+            name, "; ".join(wrong), "find out who wrote it, and rename it: nothing is judged until then"
+        )
+    else:
+        yield ok(name, "its grants, equity, events and audit have their types, or are not there yet")
+
+
+def _loosened(own: Settings) -> str:
+    """Return the weights of the entry gate that are above 0: heat or drawdown loosens it."""
+    weights = {"GOV_Z_ENTRY_HEAT": own.z_entry_heat, "GOV_Z_ENTRY_DRAWDOWN": own.z_entry_drawdown}
+    return " and ".join(f"{name}={weight:g}" for name, weight in weights.items() if weight > 0)
 
 
 def player_finding(redis: RedisReading, own: Settings, role: str, stream: str, group: str) -> Finding:

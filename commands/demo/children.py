@@ -144,12 +144,15 @@ class Child:
 
 
 async def _lacking(http: httpx.AsyncClient, url: str) -> str:
-    """Return why the daemon cannot answer plans yet; empty when it can. Raises httpx.TransportError."""
+    """Return why the daemon cannot permit plans yet; empty when it can. Raises httpx.TransportError."""
     answer = await http.get(f"{url}/readyz")
     if answer.status_code != httpx.codes.OK:
         return "; ".join(_READINESS.decode(answer.content).reasons)
-    allowlist = _STATUS.decode((await http.get(f"{url}/status")).content).allowlist
-    return "" if allowlist is not None and allowlist.count else "the universe is not published yet"
+    status = _STATUS.decode((await http.get(f"{url}/status")).content)
+    if status.allowlist is None or not status.allowlist.count:
+        return "the universe is not published yet"
+    governor = status.roles.get("governor")
+    return "the account's equity is not known yet" if governor is not None and governor.equity is None else ""
 
 
 @asynccontextmanager

@@ -44,7 +44,8 @@ async def check_final_state(
 ) -> FinalCheck:
     """Compare every symbol's ledger and snapshot with the exchange, once all is acknowledged or after 5 s.
 
-    With the daemon's executor its results are compared with the exchange's orders, too. On a busy machine it
+    With the daemon's executor its results are compared with the exchange's orders, too, and no grant of an
+    executed plan may be left. On a busy machine it
     waits for longer; a difference that stays is a difference.
     """
     patience = Patience(_WITHIN_SEC, meter)
@@ -73,5 +74,6 @@ async def _compare(
     if executor is not None:
         log = await exchange.request_log()
         differences += executor.differences(log.orders(), all_of_them=log.total == len(log.records))
+        differences += executor.unsettled(await services.live_grants())
     twice = tuple(await services.decided_twice())
     return FinalCheck(len(symbols), len(positions), tuple(differences), unacknowledged, twice)

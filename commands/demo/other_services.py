@@ -14,7 +14,7 @@ import trio
 
 from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.plans import Fields
-from store.keys import Keys
+from store.keys import GovernorKeys, Keys
 from store.redis.client import RedisLink
 
 KEYS = Keys("quantum")
@@ -166,6 +166,11 @@ class OtherServices:
                 unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
                 left += int(group[b"pending"]) + len(unread)
         return left
+
+    async def live_grants(self) -> list[str]:
+        """Return the plans with a grant of the Governor that is not settled."""
+        plans = await self._redis.command("HKEYS", GovernorKeys(KEYS, shadow=False).reserved)
+        return [plan.decode() for plan in plans]
 
     async def decided_twice(self) -> list[str]:
         """Return the plans among the last 10 000 decisions that were decided more than once."""

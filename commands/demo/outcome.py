@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from brain.execution.reasons import NOTHING_TO_EXECUTE
+from brain.governor.reasons import GovernorReason
 from brain.plans.permit import Reason
 from permit_gate import P33, Granted, Refusal, Refused, Terms
 
@@ -26,8 +27,23 @@ _LATE_DENIALS = frozenset(
         Reason.STATE_CONTENDED,
     }
 )
-#: Refusals of the gate that a late permit, or a late answer of Redis, can cause.
-_LATE_REFUSALS = (Refusal.PERMIT_TIMEOUT, Refusal.PERMIT_TOO_OLD, Refusal.REDIS_ERROR, "source_not_allowed")
+#: Refusals of the gate that a late permit, or a late answer of Redis, can cause; and of the Governor, that a
+#: late judgement or a late read of account or positions can.
+_LATE_REFUSALS = (
+    Refusal.PERMIT_TIMEOUT,
+    Refusal.PERMIT_TOO_OLD,
+    Refusal.REDIS_ERROR,
+    "source_not_allowed",
+    *(
+        f"permit_denied (Governor: {reason})"
+        for reason in (
+            GovernorReason.PLAN_EXPIRED,
+            GovernorReason.NO_PORTFOLIO_STATE,
+            GovernorReason.RECOVERING,
+            GovernorReason.STATE_CONTENDED,
+        )
+    ),
+)
 _DENIED = f"{Refusal.PERMIT_DENIED} ({P33.name}: "
 
 
@@ -78,6 +94,10 @@ def denied(reason: str) -> Outcome:
 
 def refused(answer: str) -> Outcome:
     return Outcome(Verdict.REFUSED, answer)
+
+
+def refused_by_governor(reason: GovernorReason) -> Outcome:
+    return refused(f"permit_denied (Governor: {reason})")
 
 
 #: Of a plan that asks for nothing and gets no permit.

@@ -11,6 +11,10 @@ from commands.demo.exchange_client import TradedSymbol
 
 Fields = dict[str, str]
 
+_USUAL_KILL_SCORE, _KILL_SCORE_SPREAD = 0.3, 0.08
+#: Of what is proposed: below the one from which on a Governor scales the quantity.
+_HIGHEST_KILL_SCORE = 0.58
+
 #: One for each symbol, in the texts that are seen.
 _LEVERAGES = ("5", "10", "10.0")
 
@@ -33,9 +37,15 @@ def entry(symbol: TradedSymbol, side: str, quantity: Decimal | None, rng: Random
         "stop_loss": f"{symbol.price * away:f}",
         "take_profit": f"{symbol.price / away:f}"[:12],
         "confidence": f"{rng.uniform(0.5, 1):.3f}",
+        "kill_score": f"{_kill_score(rng):.4f}",
         "regime": rng.choice(("trend", "range", "unknown")),
         "timestamp": f"{now_sec:.3f}",
     }
+
+
+def _kill_score(rng: Random) -> float:
+    usual = rng.gauss(_USUAL_KILL_SCORE, _KILL_SCORE_SPREAD)
+    return min(max(usual, 0.0), _HIGHEST_KILL_SCORE)
 
 
 def harvest_exit(symbol: TradedSymbol, action: str, rng: Random, now_sec: float) -> Fields:

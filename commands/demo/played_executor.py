@@ -71,7 +71,7 @@ class PlayedExecutor:
         outcome = outcome_of(answer)
         kind = str(answer.terms.kind) if isinstance(answer, Granted) and answer.terms else None
         self._tally.decided(
-            Decided(time.time(), symbol, scenario, outcome, latency_ms, outcome == plan.expected),
+            Decided(time.time(), symbol, scenario, outcome, latency_ms, plan.expects(outcome)),
             plan.expected,
             kind=kind,
         )

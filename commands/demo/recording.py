@@ -40,7 +40,7 @@ def record_decisions(redis_url: str, file: BinaryIO) -> None:
     """Write all records of the audit stream. Blocks. Raises RecordingFailedError."""
     try:
         with reading({"REDIS_URL": redis_url}) as redis:
-            for _ in exported(from_stream(redis), file):
+            for _ in exported(from_stream(redis, redis.keys.audit), file):
                 pass
     except (RedisError, OSError) as error:
         raise RecordingFailedError(f"{file.name}: {error}") from error

@@ -11,10 +11,24 @@ class Role(StrEnum):
     """A role that the daemon can have."""
 
     UNIVERSE = "universe"
+    GOVERNOR = "governor"
     EXECUTOR = "executor"
 
 
 ALL_ROLES = frozenset(Role)
+#: Limits that the demo's 56 symbols fill in part and never reach: their plans come many times a minute.
+_GOVERNOR = {
+    "P33_GOVERNOR": "on",
+    "GOV_MAX_EXEC_PER_HOUR": "1000",
+    "GOV_MAX_EXEC_PER_5MIN": "200",
+    "GOV_MAX_OPEN_POSITIONS": "100",
+    "GOV_MAX_NOTIONAL_PER_TRADE_USDT": "5000",
+    "GOV_MAX_TOTAL_NOTIONAL_USDT": "500000",
+    "GOV_SYMBOL_COOLDOWN_SECONDS": "0",
+    "GOV_Z_WARMUP": "5",
+    # Also for executors that are played: they would wait for a permit in vain.
+    "GOV_DENY_PERMITS": "true",
+}
 #: As `--roles` takes them.
 NAMES = ",".join(Role)
 
@@ -40,6 +54,8 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
             # Else its first list would be read a minute after the start.
             "P33_ALLOWLIST_REFRESH_S": "1",
         }
+    if Role.GOVERNOR in roles:
+        switches |= _GOVERNOR
     if Role.EXECUTOR in roles:
         # The dearest order of the scenarios; 500 USDT by default.
         switches |= {"P33_EXECUTOR": "on", "EXEC_MAX_NOTIONAL_USDT": "5000"}
@@ -49,11 +65,14 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
 def roles_text(roles: frozenset[Role]) -> str:
     """Name the roles in their order, as in `roles universe and executor`."""
     names = [role for role in Role if role in roles]
-    return f"role{'s' if len(names) > 1 else ''} {' and '.join(names)}"
+    if len(names) == 1:
+        return f"role {names[0]}"
+    return f"roles {', '.join(names[:-1])} and {names[-1]}"
 
 
 def played_text(roles: frozenset[Role]) -> str:
     """Name the services that the demo plays."""
     universe = [] if Role.UNIVERSE in roles else ["universe"]
+    governor = [] if Role.GOVERNOR in roles else ["Governor"]
     executors = [] if Role.EXECUTOR in roles else ["executors"]
-    return ", ".join([*universe, "publishers", "Governor", "reconcile engine", *executors])
+    return ", ".join([*universe, "publishers", *governor, "reconcile engine", *executors])

@@ -170,7 +170,7 @@ async def _run(
             )
             executor = played = PlayedExecutor(services, gate, exchange, tally, rng, meter)
             await played.warm_up(NOT_LISTED.name)
-        desk = Desk(services, executor, exchange, tally, rng, meter)
+        desk = Desk(services, executor, exchange, tally, rng, meter, own_governor=Role.GOVERNOR in roles)
         traders = make_traders(desk, symbols, universe)
         for trader in traders.all():
             if trader.amount:
@@ -185,7 +185,7 @@ async def _run(
         await stack.enter_async_context(watched(daemon))
         await daemon.wait_until_ready(http, daemon_url, Waiting(meter, screen.say))
         names = [row.name for row in symbols]
-        if own_executor is not None:
+        if roles & {Role.EXECUTOR, Role.GOVERNOR}:
             try:
                 await services.wait_for_prices(names)
             except NotInTimeError as error:

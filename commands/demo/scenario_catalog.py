@@ -10,7 +10,16 @@ from decimal import Decimal
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from commands.demo.outcome import UNANSWERED, Outcome, allowed, denied, refused
+from brain.governor.reasons import GovernorReason
+from commands.demo.outcome import (
+    UNANSWERED,
+    Outcome,
+    allowed,
+    denied,
+    refused,
+    refused_by_governor,
+)
+from commands.demo.own_governor import with_refusals
 from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
 from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState, share_of
 
@@ -53,7 +62,10 @@ _When: TypeAlias = Callable[[SymbolState], bool]
 
 
 class Case(NamedTuple):
-    """One line of the catalog: weight, fitting states (`cooling` None: in any), and plans."""
+    """One line of the catalog: weight, fitting states (`cooling` None: in any), and plans.
+
+    `played`: with the demo's Governor alone (True), with the daemon's alone (False), or with both.
+    """
 
     name: str
     weight: int
@@ -61,13 +73,26 @@ class Case(NamedTuple):
     build: _Build
     hold: bool = False
     cooling: Cooling | None = None
+    played: bool | None = None
 
 
-def choose(state: SymbolState, rng: Random, now_sec: float) -> Scenario:
-    """Choose a scenario that fits the state; `now_sec` is the wall clock (epoch seconds)."""
-    fitting = [case for case in CASES if case.when(state) and case.cooling in (None, state.cooling)]
+def choose(state: SymbolState, rng: Random, now_sec: float, *, own_governor: bool = False) -> Scenario:
+    """Choose a scenario that fits the state; `now_sec` is the wall clock (epoch seconds).
+
+    `own_governor`: the daemon's judges the plans.
+    """
+    fitting = [
+        case
+        for case in CASES
+        if case.when(state)
+        and case.cooling in (None, state.cooling)
+        and case.played in (None, not own_governor)
+    ]
     case = rng.choices(fitting, [case.weight for case in fitting])[0]
-    return Scenario(case.name, case.build(_Draft(state, rng, now_sec)), case.hold)
+    plans = case.build(_Draft(state, rng, now_sec))
+    if own_governor:
+        plans = tuple(with_refusals(plan, listed=state.listed) for plan in plans)
+    return Scenario(case.name, plans, case.hold)
 
 
 def _any(_: SymbolState) -> bool:
@@ -166,6 +191,14 @@ def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
     return (*_open(draft, opening), *_open(draft, denied("in_flight_permit")))
 
 
+def _critical(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Open with a kill score that is critical in itself."""
+    side = draft.rng.choice(("BUY", "SELL"))
+    score = f"{draft.rng.uniform(0.8, 1):.4f}"
+    fields = draft.entry(side, draft.some_quantity(), eval_type="ENTRY", kill_score=score)
+    return _one(fields, refused_by_governor(GovernorReason.KILL_SCORE_CRITICAL_OPEN))
+
+
 def _full_close(expected: Outcome) -> _Build:
     return lambda draft: _one(draft.exit("FULL_CLOSE_PROPOSED"), expected)
 
@@ -228,8 +261,11 @@ _NO_GOVERNOR = refused("permit_timeout (missing: Governor)")
 # fmt: off
 CASES: tuple[Case, ...] = (
     Case("open", 24, _flat, _opening(_GRANTED), cooling=Cooling.NO),
-    Case("open, the Governor denies", 2, _flat, _opening(_VETO, Governor.DENIES), cooling=Cooling.NO),
-    Case("open, no Governor", 1, _flat, _opening(_NO_GOVERNOR, Governor.IS_SILENT), cooling=Cooling.NO),
+    Case("open, the Governor denies", 2, _flat, _opening(_VETO, Governor.DENIES), cooling=Cooling.NO,
+         played=True),
+    Case("open, no Governor", 1, _flat, _opening(_NO_GOVERNOR, Governor.IS_SILENT), cooling=Cooling.NO,
+         played=True),
+    Case("open at a critical kill score", 2, _flat, _critical, cooling=Cooling.NO, played=False),
     Case("two opens at once", 2, _flat, _two_opens, cooling=Cooling.NO),
     Case("open below the step", 2, _flat, _too_small, cooling=Cooling.NO),
     Case("open while cooling", 8, _flat, _opening(denied("cooldown_in_flight")), cooling=Cooling.YES),

@@ -39,12 +39,17 @@ class SymbolState(msgspec.Struct, frozen=True):
 
 
 class PlanToPublish(msgspec.Struct, frozen=True):
-    """A plan's fields and its expected outcome."""
+    """A plan's fields and its expected outcome; `also`: refusals of the Governor that are expected, too."""
 
     fields: Fields
     expected: Outcome
     governor: Governor = Governor.GRANTS
     from_intent: bool = False
+    also: tuple[Outcome, ...] = ()
+
+    def expects(self, outcome: Outcome) -> bool:
+        """Return True for an outcome that is as expected."""
+        return outcome == self.expected or outcome in self.also
 
 
 class Scenario(msgspec.Struct, frozen=True):

@@ -116,6 +116,14 @@ class ServiceExecutor:
             ]
         return found
 
+    def unsettled(self, grants: Iterable[str]) -> list[str]:
+        """Name the plans among `grants` that are executed: their grants should have been settled.
+
+        A plan that its executor gave up before the Governor had judged it keeps its grant until that expires.
+        """
+        executed = [plan for plan in grants if self._trace(plan).result.get("executed") == "true"]
+        return [f"the Governor's grant of plan {plan} is not settled" for plan in executed]
+
     def _count(
         self, plan: PlanToPublish, symbol: str, scenario: str, published_sec: float, trace: _Trace
     ) -> None:
@@ -126,10 +134,18 @@ class ServiceExecutor:
         if expected == UNANSWERED:
             # It asks for no order, and its executor says why.
             expected = refused(plan.fields["reason_codes"])
+        as_expected = outcome == expected or outcome in plan.also
         decided_sec = now_sec if trace.decided_sec is None else trace.decided_sec
         latency_ms = (decided_sec - published_sec) * 1000
         tally.decided(
-            Decided(time.time(), symbol, scenario, outcome, latency_ms, outcome == expected),
+            Decided(
+                time.time(),
+                symbol,
+                scenario,
+                outcome,
+                latency_ms,
+                as_expected,
+            ),
             expected,
             kind=None if terms is None else str(terms.kind),
         )

@@ -16,6 +16,7 @@ from brain.plans.plan_fields import read_plan
 from brain.text_fields import text_fields
 from commands.clients.redis_reading import Fields, RedisReading, text_of
 from commands.explain.execution_lookup import look_for_execution
+from commands.explain.governor_lookup import look_for_judgement
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP
 from store.records import id_order
@@ -70,6 +71,7 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
         unknown_permits=tuple(outcome for other, outcome in unknown.items() if other != plan_id),
         waiting_result=_waiting_result(redis, wanted),
         execution=look_for_execution(plan_id, published_ms, redis),
+        governor=look_for_judgement(plan_id, published_ms, redis),
     )
 
 

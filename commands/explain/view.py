@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from brain.decisions.decision import Outcome
-from explanation.sections import CheckRow, Row, Sections
+from brain.plans.check_results import Outcome
+from explanation.sections import CheckRow, GovernorSection, Row, Sections
 
 _STYLES = {Outcome.PASSED: "green", Outcome.DENIED: "bold red", Outcome.SKIPPED: "dim"}
 
@@ -37,8 +37,27 @@ def _sections(explained: Sections) -> Iterator[RenderableType]:
     if explained.based_on:
         yield _section("What they were based on", _rows(explained.based_on))
     yield _section("Permit", _rows(explained.permit))
-    if explained.execution:
-        yield _section("Execution", _rows(explained.execution))
+    if explained.governor is not None:
+        yield from _governor(explained.governor)
+    if explained.timeline:
+        yield _section("Time line", _rows(explained.timeline))
+
+
+def _governor(governor: GovernorSection) -> Iterator[RenderableType]:
+    style = "bold green" if governor.granted else "bold red" if governor.answer else "bold yellow"
+    line = Text("Governor", style="bold")
+    if governor.answer:
+        line.append(f"  {governor.answer} {governor.reason}", style=style)
+    yield Group(Text(), line, _indented(Text(governor.finding)))
+    if governor.advice:
+        yield _indented(Text(governor.advice, style="dim"))
+    for note in governor.notes:
+        yield _indented(Text(note, style="yellow"))
+    yield _indented(_rows(governor.facts))
+    if governor.checks:
+        yield _section("Its checks, in order", _checks(governor.checks))
+        if governor.not_reached:
+            yield _indented(Text(f"not reached: {', '.join(governor.not_reached)}", style="dim"))
 
 
 def _headline(explained: Sections) -> Text:

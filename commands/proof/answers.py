@@ -59,7 +59,7 @@ def decisions_replay(redis: RedisReading) -> Finding:
     """Check that the latest records give the same decisions again. Raises redis.exceptions.RedisError."""
     count, unanswered = 0, 0
     newest_ms = None
-    for entry in from_stream(redis, last=_MOST_DECISIONS):
+    for entry in from_stream(redis, redis.keys.audit, last=_MOST_DECISIONS):
         newest_ms = newest_ms or id_order(entry.id)[0]
         count += 1
         try:

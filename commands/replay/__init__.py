@@ -11,13 +11,12 @@ import msgspec
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from brain.decisions.permit_text import NotReplayableError
-from brain.decisions.replaying import decide_again
 from commands.clients.redis_reading import RedisReading, reading
 from commands.console.progress import with_progress
 from commands.console.terminal import show
 from commands.replay.overrides import parse_changes
 from commands.replay.records import NotExportedError, RecordedEntry, exported, from_file, from_stream
+from commands.replay.subjects import GOVERNOR, GOVERNOR_PREFIXES, P33, NotReplayedError, Subject
 from commands.replay.tally import ReplayTally
 from commands.replay.view import replay_view
 
@@ -26,13 +25,22 @@ _EXIT_FAILURE = 1
 
 class ReplayOptions(msgspec.Struct, frozen=True):
     """Source (`file`, else the audit stream: the newest `last`, the last `since_sec`, or all of it), changed
-    settings, and file for the export."""
+    settings, and file for the export.
+
+    `governor`: the Governor's judgements instead of decisions; so, too, with a setting of the Governor's.
+    """
 
     changes: Sequence[str] = ()
     last: int | None = None
     since_sec: float | None = None
     file: Path | None = None
     export: Path | None = None
+    governor: bool = False
+
+    def subject(self) -> Subject:
+        """Return the decider whose records are asked for."""
+        names = (text.startswith(GOVERNOR_PREFIXES) for text in self.changes)
+        return GOVERNOR if self.governor or any(names) else P33
 
 
 def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
@@ -40,7 +48,8 @@ def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
 
     Exit code 1: a decision differs though no setting was changed, a record cannot be read, or there are none.
     """
-    changes = parse_changes(options.changes)
+    subject = options.subject()
+    changes = parse_changes(options.changes, subject)
     tally = ReplayTally(changed_settings=bool(changes))
     where = ""
     try:
@@ -51,34 +60,40 @@ def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
             else:
                 redis = resources.enter_context(reading(environ))
                 where = f"Redis at {redis.address}"
-                entries, total = _recorded(redis, options)
-                where = f"{redis.keys.audit} of {where}"
+                stream = subject.stream(redis.keys)
+                entries, total = _recorded(redis, stream, options)
+                where = f"{stream} of {where}"
             if options.export is not None:
                 entries = exported(entries, resources.enter_context(options.export.open("xb")))
-            _replay_all(with_progress(entries, "Replaying", total, Console(stderr=True)), changes, tally)
+            shown = with_progress(entries, "Replaying", total, Console(stderr=True))
+            _replay_all(shown, subject, changes, tally)
     except (RedisError, NotExportedError) as error:
         print(f"position-state-brain: {where}: {error}", file=sys.stderr)
         return _EXIT_FAILURE
     except OSError as error:
         print(f"position-state-brain: {error.filename}: {error.strerror}", file=sys.stderr)
         return _EXIT_FAILURE
-    show(replay_view(tally, where, options.changes, options.export))
+    show(replay_view(tally, subject, where, options.changes, options.export))
     failed = tally.records == 0 or (not changes and (tally.differing > 0 or tally.unreadable > 0))
     return _EXIT_FAILURE if failed else 0
 
 
-def _recorded(redis: RedisReading, options: ReplayOptions) -> tuple[Iterator[RecordedEntry], int | None]:
+def _recorded(
+    redis: RedisReading, stream: str, options: ReplayOptions
+) -> tuple[Iterator[RecordedEntry], int | None]:
     """Return the requested entries, and their number where it is known."""
     if options.since_sec is not None:
         since_ms = redis.now_ms() - round(options.since_sec * 1000)
-        return from_stream(redis, since_ms=since_ms), None
-    length = int(redis.client.xlen(redis.keys.audit))
-    return from_stream(redis, last=options.last), min(length, options.last or length)
+        return from_stream(redis, stream, since_ms=since_ms), None
+    length = int(redis.client.xlen(stream))
+    return from_stream(redis, stream, last=options.last), min(length, options.last or length)
 
 
-def _replay_all(entries: Iterable[RecordedEntry], changes: Mapping[str, object], tally: ReplayTally) -> None:
+def _replay_all(
+    entries: Iterable[RecordedEntry], subject: Subject, changes: Mapping[str, object], tally: ReplayTally
+) -> None:
     for entry in entries:
         try:
-            tally.take(decide_again(entry.record, changes))
-        except NotReplayableError as error:
+            tally.take(subject.again(entry.record, changes))
+        except NotReplayedError as error:
             tally.refused(error, entry.id)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-from brain.decisions.replaying import COMPARED_RULES
+from commands.replay.subjects import GOVERNOR_PREFIXES, Subject
 from settings import VARIABLES, SettingsError
 from settings.error import quoted
 from settings.spelling import did_you_mean
 from settings.variables import FIELD_OF
 
-#: The variables whose values recorded cases hold, by name; a case holds them under the settings' field names.
-CHANGEABLE: Final = tuple(name for name, field in FIELD_OF.items() if field in COMPARED_RULES)
 
-
-def parse_changes(texts: Iterable[str]) -> dict[str, object]:
-    """Parse values by their name in `Rules`, each validated as the variable itself would be.
+def parse_changes(texts: Iterable[str], subject: Subject) -> dict[str, object]:
+    """Parse values by the names that the records have for them, each validated as the variable itself.
 
     Rules between variables do not hold here: what is only tried out may contradict what runs. Raises
     SettingsError for an unknown variable, one that decides nothing, and a value that is not allowed.
@@ -26,19 +22,19 @@ def parse_changes(texts: Iterable[str]) -> dict[str, object]:
         name, equals, value = text.partition("=")
         if not equals:
             raise SettingsError("--set", f" {quoted(text)}: NAME=VALUE is expected")
-        field = _field_of(name)
-        changes[field] = _value(name, value.strip())
+        rule = _rule_of(name, subject)
+        changes[rule] = _value(name, value.strip())
     return changes
 
 
-def _field_of(name: str) -> str:
-    if name in CHANGEABLE:
-        return FIELD_OF[name]
+def _rule_of(name: str, subject: Subject) -> str:
+    if name in subject.changeable:
+        return subject.changeable[name]
     if name in FIELD_OF:
-        raise SettingsError(
-            name, f" cannot be tried out on recorded decisions; these can: {', '.join(CHANGEABLE)}"
-        )
-    hint = did_you_mean(name, CHANGEABLE, begin="P33_")
+        can = ", ".join(subject.changeable)
+        raise SettingsError(name, f" cannot be tried out on recorded {subject.decisions}; these can: {can}")
+    begin = next((each for each in GOVERNOR_PREFIXES if name.startswith(each)), "P33_")
+    hint = did_you_mean(name, subject.changeable, begin=begin)
     raise SettingsError("--set", f" {quoted(name)}: not a setting{hint}")
 
 

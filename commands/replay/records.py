@@ -18,7 +18,7 @@ from commands.clients.redis_reading import RedisReading
 
 
 class RecordedEntry(msgspec.Struct, frozen=True):
-    """An entry of `permit.audit`: its id, and the bytes of its record."""
+    """An entry of an audit stream: its id, and the bytes of its record."""
 
     id: str
     record: bytes
@@ -34,13 +34,13 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def from_stream(
-    redis: RedisReading, *, last: int | None = None, since_ms: int | None = None
+    redis: RedisReading, stream: str, *, last: int | None = None, since_ms: int | None = None
 ) -> Iterator[RecordedEntry]:
     """Yield the newest `last` entries, or those since `since_ms` (Redis's clock), or all; the newest first.
 
     Raises redis.exceptions.RedisError.
     """
-    entries = redis.newest_first(redis.keys.audit, since_ms=since_ms)
+    entries = redis.newest_first(stream, since_ms=since_ms)
     for audit_id, fields in islice(entries, last):
         yield RecordedEntry(audit_id, fields.get(b"record", b""))
 

@@ -4,24 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
-
-from brain.decisions.permit_text import NotReplayableError, RecordedDecision
-from brain.decisions.replaying import Replayed
-from brain.plans.permit import Decision, Reason
+from commands.replay.subjects import Answer, NotReplayedError, ReplayedRecord
 
 _MOST_EXAMPLES = 10
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An answer to a plan: allow or deny, with the reason."""
-
-    allow: bool
-    reason: Reason
-
-
-def answer_of(decision: Decision | RecordedDecision) -> Answer:
-    return Answer(decision.allow, decision.reason)
 
 
 class ReplayTally:
@@ -38,24 +23,25 @@ class ReplayTally:
         self.not_replayable: Counter[str] = Counter()
         self.unreadable = 0
         self.first_unreadable: str | None = None
-        self.examples: list[Replayed] = []
+        self.examples: list[ReplayedRecord] = []
 
-    def take(self, replayed: Replayed) -> None:
+    def take(self, replayed: ReplayedRecord) -> None:
         """Count a replayed decision."""
         self.replayed += 1
-        if replayed.same_answer if self._changed_settings else replayed.identical:
+        again = replayed.again
+        if again.same_answer if self._changed_settings else again.identical:
             return
         self.differing += 1
-        answers = answer_of(replayed.recorded), answer_of(replayed.decided)
+        answers = replayed.before, replayed.after
         self.answers[answers] += 1
         # A few of each kind of change, not many of the first kind.
         if self.answers[answers] <= 2 and len(self.examples) < _MOST_EXAMPLES:
             self.examples.append(replayed)
 
-    def refused(self, error: NotReplayableError, audit_id: str) -> None:
+    def refused(self, error: NotReplayedError, audit_id: str) -> None:
         """Count a record, of entry `audit_id`, that cannot be decided again."""
         if error.reason is not None:
-            self.not_replayable[error.reason.value] += 1
+            self.not_replayable[error.reason] += 1
             return
         self.unreadable += 1
         if self.first_unreadable is None:

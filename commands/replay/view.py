@@ -11,33 +11,33 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from brain.decisions.replaying import Replayed
 from commands.console.terminal import printable
-from commands.replay.tally import Answer, ReplayTally, answer_of
+from commands.replay.subjects import Answer, ReplayedRecord, Subject
+from commands.replay.tally import ReplayTally
 from explanation.compared_numbers import in_words
 
 
 def replay_view(
-    tally: ReplayTally, where: str, changes: Sequence[str], export: Path | None
+    tally: ReplayTally, subject: Subject, where: str, changes: Sequence[str], export: Path | None
 ) -> RenderableType:
     """Return the report. `where` is the source of the records, `changes` the settings as given."""
-    return Group(*_lines(tally, where, changes, export))
+    return Group(*_lines(tally, subject, where, changes, export))
 
 
 def _lines(
-    tally: ReplayTally, where: str, changes: Sequence[str], export: Path | None
+    tally: ReplayTally, subject: Subject, where: str, changes: Sequence[str], export: Path | None
 ) -> Iterator[RenderableType]:
     if tally.records == 0:
-        yield Text(f"There are no recorded decisions in {printable(where)}.", style="yellow")
+        yield Text(f"There are no recorded {subject.decisions} in {printable(where)}.", style="yellow")
         return
-    yield _verdict(tally, changes)
+    yield _verdict(tally, subject, changes)
     if tally.answers:
         yield Text()
-        yield Padding(_table(tally), (0, 0, 0, 2))
+        yield Padding(_table(tally, subject), (0, 0, 0, 2))
     if tally.examples:
         yield Text("\nExamples (`explain PLAN_ID` shows all)", style="bold")
         for example in tally.examples:
-            yield Padding(_example(example), (0, 0, 0, 2))
+            yield Padding(_example(example, subject), (0, 0, 0, 2))
     yield Text()
     yield Text(f"{tally.records} records of {printable(where)}", style="dim")
     for reason, count in tally.not_replayable.most_common():
@@ -51,14 +51,14 @@ def _lines(
         yield Text(f"Written to {printable(str(export))}", style="dim")
     if changes and tally.differing:
         yield Text(
-            "Each decision was replayed on what it was based on. Decisions after it would have found other "
-            "open permits, cooldowns and positions, which a replay cannot know.",
+            f"Each of the {subject.decisions} was replayed on what it was based on. Those after it would "
+            f"have found other {subject.unknowable}, which a replay cannot know.",
             style="dim",
         )
 
 
-def _verdict(tally: ReplayTally, changes: Sequence[str]) -> Text:
-    share = f"{tally.differing} of {tally.replayed} decisions"
+def _verdict(tally: ReplayTally, subject: Subject, changes: Sequence[str]) -> Text:
+    share = f"{tally.differing} of {tally.replayed} {subject.decisions}"
     if tally.replayed == 0:
         return Text("None of the records can be decided again.", style="yellow")
     if changes:
@@ -66,36 +66,36 @@ def _verdict(tally: ReplayTally, changes: Sequence[str]) -> Text:
         return Text(text, style="bold yellow" if tally.differing else "bold green")
     if tally.differing:
         return Text(f"NOT IDENTICAL: {share} differ.", style="bold red")
-    return Text(f"Identical: {tally.replayed} decisions, each the same again.", style="bold green")
+    return Text(f"Identical: {tally.replayed} {subject.decisions}, each the same again.", style="bold green")
 
 
-def _table(tally: ReplayTally) -> Table:
+def _table(tally: ReplayTally, subject: Subject) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("recorded")
     table.add_column("now")
-    table.add_column("decisions", justify="right")
+    table.add_column(subject.decisions, justify="right")
     for (before, after), count in tally.answers.most_common():
-        table.add_row(_answer(before), _answer(after), str(count))
+        table.add_row(_answer(before, subject), _answer(after, subject), str(count))
     return table
 
 
-def _example(replayed: Replayed) -> Text:
-    audit, before, after = replayed.audit, answer_of(replayed.recorded), answer_of(replayed.decided)
-    line = Text(printable(f"{audit.plan_id} {audit.symbol or ''}  "), style="bold")
-    line.append_text(_answer(before)).append(" → ").append_text(_answer(after))
-    for name, recorded, decided in replayed.differences():
-        if name not in ("allow", "reason"):
+def _example(replayed: ReplayedRecord, subject: Subject) -> Text:
+    line = Text(printable(f"{replayed.plan_id} {replayed.symbol or ''}  "), style="bold")
+    before, after = _answer(replayed.before, subject), _answer(replayed.after, subject)
+    line.append_text(before).append(" → ").append_text(after)
+    for name, recorded, decided in replayed.again.differences():
+        if name not in ("allow", "granted", "reason"):
             line.append(f"\n  {printable(name)}: ", style="cyan")
             line.append(printable(f"{_value_text(recorded)} → {_value_text(decided)}"))
     return line
 
 
-def _answer(answer: Answer) -> Text:
+def _answer(answer: Answer, subject: Subject) -> Text:
     if answer.allow:
-        return Text(f"ALLOW {answer.reason}", style="green")
-    return Text(f"DENY {answer.reason}", style="red")
+        return Text(f"{subject.allow} {answer.reason}", style="green")
+    return Text(f"{subject.deny} {answer.reason}", style="red")
 
 
 def _value_text(value: object) -> str:
-    """Return a value as its record has it; the compared numbers of a deny in words."""
+    """Return a value as its record has it; the compared numbers of a refusal in words."""
     return (in_words(value) or "-") if isinstance(value, dict) else msgspec.json.encode(value).decode()

@@ -152,13 +152,29 @@ class Clocks(msgspec.Struct, frozen=True):
     troubles: list[str] = []
 
 
+class Limit(msgspec.Struct, frozen=True):
+    """A limit of the Governor; `symbol` is None for one of the account, `full` the used part."""
+
+    name: str = "?"
+    symbol: str | None = None
+    used: str | None = None
+    limit: str = "?"
+    full: float | None = None
+
+
 class Role(msgspec.Struct, frozen=True):
-    """A role that is switched on."""
+    """A role that is switched on. From `trading_state` on of the Governor alone."""
 
     mode: str = "?"
     doing: str = ""
     stale: bool | None = None
     waits_for: str | None = None
+    trading_state: str | None = None
+    kill_switch: bool | None = None
+    equity: str | None = None
+    heat: float | None = None
+    drawdown: float | None = None
+    limits: list[Limit] = []
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.console.terminal import printable
-from commands.status.document import Gates, Mismatch, Status
+from commands.status.document import Gates, Mismatch, Role, Status
 from commands.status.tree import tree_view
 from page.words import duration, iso_moment
 
@@ -22,6 +22,8 @@ _NARROW = 60
 _MOST_MISMATCHES = 5
 _MOST_REASONS = 12
 _MOST_UNREADABLE = 3
+_MOST_LIMITS = 3
+_NEARLY_FULL = 0.8
 _BAR = 12
 
 
@@ -120,6 +122,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     yield from _unknown(status)
     for name, role in status.roles.items():
         yield name, Text(printable(role.mode), "yellow" if role.stale or role.waits_for else ""), role.doing
+        yield from _governed(role)
     yield _weight(status)
     lease = status.lease
     if lease.held:
@@ -142,6 +145,30 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
         )
     if status.append_only is False:
         yield "Redis", Text("keeps no append-only file", "bold red"), "position-state-brain check shows more"
+
+
+def _governed(role: Role) -> Iterator[tuple[str, Text, str]]:
+    """Yield the account as the Governor knows it, and the limits that are the fullest."""
+    if role.trading_state is None:
+        return
+    stopped = role.trading_state == "HALTED"
+    style = "bold red" if stopped else "bold yellow" if role.trading_state != "ACTIVE" else ""
+    if role.kill_switch and not stopped:
+        style = "bold yellow"
+    equity = "unknown, opens wait" if role.equity is None else f"{role.equity} USDT"
+    aside = f"equity {equity}"
+    if role.drawdown is not None:
+        aside += f", drawdown {role.drawdown:.2%}"
+    if role.heat is not None:
+        aside += f", heat {role.heat:.3f}"
+    yield "trading", Text(printable(role.trading_state), style), aside
+    known = [each for each in role.limits if each.full is not None]
+    known.sort(key=lambda each: -(each.full or 0.0))
+    for number, each in enumerate(known[:_MOST_LIMITS]):
+        part = each.full or 0.0
+        whose = f" {each.symbol}" if each.symbol else ""
+        value = Text(f"{part:.0%}", "bold yellow" if part >= _NEARLY_FULL else "")
+        yield "limits" if not number else "", value, f"{each.name}{whose}: {each.used} of {each.limit}"
 
 
 def _snapshots(status: Status) -> tuple[str, Text, str]:

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX [ROLE…]]` writes
-# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe, executor)
-# gives the service's user what that role needs. Passwords that are there are kept: running it again changes none.
+# FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe, executor,
+# governor) gives the service's user what that role needs, and governor the operator's user the trading state and holds.
+# Passwords that are there are kept: running it again changes none.
 set -euo pipefail
 umask 077
 
 (($# >= 1)) || {
-  sed -n '2,4s/^# //p' "$0" >&2
+  sed -n '2,5s/^# //p' "$0" >&2
   exit 2
 }
 here=$(dirname "${BASH_SOURCE[0]}")
@@ -15,17 +16,18 @@ folder=$1 prefix=${2:-quantum}
   echo "make-users.sh: $prefix cannot be a key prefix" >&2
   exit 2
 }
-rights=
+rights= operators=
 for role in "${@:3}"; do
   [[ $role =~ ^[a-z_]+$ && -f $here/roles/$role.acl ]] || {
     echo "make-users.sh: no role $role; there are: $(cd "$here/roles" && printf '%s ' *.acl | sed 's/\.acl//g')" >&2
     exit 2
   }
   rights+=" $(<"$here/roles/$role.acl")"
+  [[ ! -f $here/roles/$role.operator ]] || operators+=" $(<"$here/roles/$role.operator")"
 done
 users=$(<"$here/users.acl")
 service=${users%%$'\n'*}
-users=$service$rights${users#"$service"}
+users=$service$rights${users#"$service"}$operators
 users=${users//"~quantum:"/"~$prefix:"}
 nobody=$(printf '0%.0s' {1..64})
 

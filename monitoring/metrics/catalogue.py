@@ -129,3 +129,36 @@ EXECUTOR_CATALOGUE = (
         buckets=_ANSWERING_SEC,
     ),
 )
+
+#: Of the Governor; exposed only where that role is switched on.
+GOVERNOR_CATALOGUE = (
+    Declared("counter", "quantum_govern_allow_total", "Plans granted by the Governor", ("symbol",)),
+    Declared("counter", "quantum_govern_block_total", "Plans refused by the Governor", ("symbol", "reason")),
+    Declared("counter", "quantum_govern_disarm_total", "Auto-disarms", ("reason",)),
+    Declared("gauge", "quantum_govern_exec_count_hour", "Grants of opens and adds in 3600 s", ("symbol",)),
+    Declared("gauge", "quantum_govern_exec_count_5min", "Grants of opens and adds in 300 s", ("symbol",)),
+    Declared("counter", "gov_p29_checked_total", "Opens and adds compared with an allocation", ("symbol",)),
+    Declared("counter", "gov_p29_block_total", "Plans refused for the allocation of their symbol"),
+    Declared("counter", "gov_p29_missing_total", "Opens and adds without an allocation"),
+    Declared("counter", "gov_p29_stale_total", "Opens and adds whose allocation was too old"),
+    Declared("counter", "p32_eff_apply_total", "Hints of capital efficiency", ("action", "reason")),
+    Declared("gauge", "p32_eff_factor", "Latest factor of capital efficiency", ("symbol",)),
+    Declared("counter", "gov_reduced_over_limit_total", "Closes above a day's limit", ("symbol", "limit")),
+    Declared("gauge", "gov_kill_z", "Latest deviation of a kill score", ("symbol", "eval_type")),
+    Declared("gauge", "gov_z_cutoff", "Cut-off that deviations are compared with", ("eval_type",)),
+    Declared("gauge", "gov_trading_state", "1 for the present trading state", ("state",)),
+    Declared("gauge", "gov_equity_usd", "Equity of the account (USDT)"),
+    Declared("gauge", "gov_drawdown", "Loss of equity since its peak, as a fraction"),
+    Declared("gauge", "gov_heat", "Notional of all positions by equity"),
+    Declared("gauge", "gov_reserved_notional_usd", "Notional of live grants of opens and adds (USDT)"),
+    Declared("gauge", "gov_open_positions", "Symbols with a position or a live grant of an open"),
+    Declared("gauge", "gov_live_grants", "Grants that are not settled"),
+    Declared("gauge", "gov_input_age_sec", "Age of an input of opens (s)", ("input",)),
+    Declared("gauge", "gov_exit_blocked_seconds", "Time since which a score blocks exits (s)", ("symbol",)),
+    Declared(
+        "histogram",
+        "gov_decision_latency_seconds",
+        "From stream entry to the Governor's answer",
+        buckets=_ANSWERING_SEC,
+    ),
+)

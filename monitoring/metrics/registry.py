@@ -14,6 +14,7 @@ from clock import Clock
 from monitoring.metrics.catalogue import (
     CATALOGUE,
     EXECUTOR_CATALOGUE,
+    GOVERNOR_CATALOGUE,
     REFUSED_EVENTS,
     UNIVERSE_CATALOGUE,
     Declared,
@@ -91,6 +92,8 @@ class MetricRegistry:
             catalogue += UNIVERSE_CATALOGUE
         if channels.open_executions is not None:
             catalogue += EXECUTOR_CATALOGUE
+        if channels.governor is not None:
+            catalogue += GOVERNOR_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)

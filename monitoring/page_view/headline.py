@@ -9,6 +9,7 @@ import msgspec
 from monitoring.ledger_comparison import IN_FLIGHT_SEC
 from monitoring.status.document import StatusDocument
 from monitoring.status.executions import open_executions_problems
+from monitoring.status.governor import governor_problems
 from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Tone, Weight
 from page.words import duration
 from supervision import NodeStatus
@@ -101,6 +102,8 @@ def _warnings(observed: Observed) -> Iterator[str]:
         names = _some([each.symbol for each in status.unknown_executions.executions], unknown)
         yield f"unknown executions: {unknown} ({names})"
     yield from open_executions_problems(status.open_executions)
+    if not isinstance(status.roles, msgspec.UnsetType):
+        yield from governor_problems(status.roles.governor)
     for waiting in status.ledgers.waiting_results:
         yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
     yield from _restarts(observed.tree)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from brain.execution.switches import TradingState
 from monitoring.status.document import RolesShown
+from monitoring.status.governor import GovernorShown
 from page.content import Role, Tone
 
 
@@ -24,3 +26,19 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
         if executor.waits_for is not None:
             tone = Tone.WATCH
         yield Role("executor", executor.mode, tone, executor.doing)
+    governor = shown.governor
+    if not isinstance(governor, msgspec.UnsetType):
+        yield Role("governor", governor.mode, governor_tone(governor), governor.doing)
+
+
+def governor_tone(governor: GovernorShown) -> Tone:
+    """Return the tone of a Governor: WATCH where it stops opens and adds, BAD where it stops all orders."""
+    if governor.waits_for is not None:
+        return Tone.WATCH
+    if governor.trading_state is None:
+        return Tone.ASIDE
+    if governor.trading_state == TradingState.HALTED or not governor.state_readable:
+        return Tone.BAD
+    if governor.trading_state == TradingState.REDUCING or governor.kill_switch:
+        return Tone.WATCH
+    return Tone.GOOD

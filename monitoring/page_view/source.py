@@ -22,9 +22,11 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.governor import page_governor
 from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.page_view.roles import page_roles
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
+from monitoring.recent_judgements import RecentJudgements
 from monitoring.service_log import issuer
 from monitoring.status.document import StatusDocument, UncoveredShown, UnreadableShown
 from monitoring.status.source import StatusSource
@@ -66,6 +68,7 @@ class PageSource:
         registry: MetricRegistry,
         gates: GateDistribution,
         recent: RecentDecisions,
+        judgements: RecentJudgements,
         comparison: LedgerComparison,
     ) -> None:
         self._status = status
@@ -73,6 +76,7 @@ class PageSource:
         self._registry = registry
         self._gates = gates
         self._recent = recent
+        self._judgements = judgements
         self._comparison = comparison
         self._store = store
         self._clock = clock
@@ -123,6 +127,7 @@ class PageSource:
                 for each in status.unknown_executions.executions
             ),
             roles=tuple(page_roles(status.roles)),
+            governor=page_governor(status.roles, self._judgements),
         )
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:

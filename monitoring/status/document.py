@@ -9,6 +9,7 @@ import msgspec
 
 from brain.identifiers import EntryId, PlanId
 from monitoring.gate_distribution import GateCounts
+from monitoring.status.governor import GovernorShown
 from page.content import Queue, Setting, Weight
 from supervision import NodeStatus
 
@@ -20,6 +21,8 @@ class Readiness(msgspec.Struct, frozen=True):
     reasons: list[str]
     #: Plans of the executor of which it is not known whether they have an order; no member without any.
     undecided: list[str] | msgspec.UnsetType = msgspec.UNSET
+    #: A trading state that cannot be read; no member without one.
+    trading_state: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class LeaseShown(msgspec.Struct, frozen=True):
@@ -247,6 +250,7 @@ class RolesShown(msgspec.Struct, frozen=True, kw_only=True):
 
     universe: UniverseShown | msgspec.UnsetType = msgspec.UNSET
     executor: ExecutorShown | msgspec.UnsetType = msgspec.UNSET
+    governor: GovernorShown | msgspec.UnsetType = msgspec.UNSET
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from channels import Channels, UniverseState
 from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
+from monitoring.status.governor import governor_sentences, governor_shown
 from settings import Settings
 
 #: Begin of what an executor waits for while another one reads the plans (`actors/one_player.py`).
@@ -31,12 +32,18 @@ class RolesSource:
         """Return the roles; unset where all are off. `waits`: the tree's, as (path, dependency)."""
         publishes = self._channels.universe_channels is not None
         executes = self._channels.open_executions is not None
-        if not publishes and not executes:
+        governs = self._channels.governor is not None
+        if not publishes and not executes and not governs:
             return msgspec.UNSET
         return RolesShown(
             universe=self._universe_shown() if publishes else msgspec.UNSET,
             executor=self._executor_shown(waits) if executes else msgspec.UNSET,
+            governor=governor_shown(self._settings, self._channels, waits),
         )
+
+    def unreadable(self) -> list[str] | msgspec.UnsetType:
+        """Return what `/readyz` says of the Governor; unset where there is nothing to say."""
+        return governor_sentences(self._channels)
 
     def universe(self) -> UniverseState | None:
         """Return the universe as this instance published it under the lease that it has; None without."""

@@ -103,7 +103,7 @@ class StatusSource:
         """Return the answer of `/readyz`, as of now."""
         tree = self._tree().status()
         reasons = self._unready(tree, self._snapshots(self._clocks.now()))
-        return Readiness(not reasons, reasons, undecided_sentences(self._channels))
+        return Readiness(not reasons, reasons, undecided_sentences(self._channels), self._roles.unreadable())
 
     def status(self) -> StatusDocument:
         """Return the answer of `/status`, as of now."""

@@ -15,6 +15,7 @@ from store.memory.keyspace import Keyspace, paired
 from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import Group, format_id, parse_id
 from store.records import Entry
+from store.stored_values import id_parts
 
 T = TypeVar("T")
 
@@ -26,6 +27,29 @@ def acknowledge_one(redis: Keyspace, stream: str, entry_id: EntryId, group: str 
     stored = redis.stream(stream)
     if stored is not None and group in stored.groups:
         stored.groups[group].pending.pop(parse_id(entry_id), None)
+
+
+def note_acknowledged(
+    redis: Keyspace, stream: str, group: str, last_id: str, entry_ids: Sequence[EntryId]
+) -> None:
+    """As in `_acknowledge.lua`: note the highest of acknowledged ids that no pending entry is before."""
+    if not entry_ids:
+        return
+    stored, known = redis.stream(stream), redis.text(last_id) if redis.kind(last_id) == "string" else None
+    known = b"0-0" if known is None else known
+    found = None if stored is None else stored.groups.get(group)
+    oldest = None if found is None else min(found.pending, default=None)
+    for entry_id in entry_ids:
+        entry = parse_id(entry_id)
+        if id_parts(known) < entry and not (oldest is not None and oldest < entry):
+            known = entry_id.encode()
+    redis.set(last_id, known)
+
+
+def acknowledge_in_order(redis: Keyspace, stream: str, group: str, last_id: str, entry_id: EntryId) -> None:
+    """Acknowledge an entry, and note its id where no pending entry is before."""
+    acknowledge_one(redis, stream, entry_id, group)
+    note_acknowledged(redis, stream, group, last_id, [entry_id])
 
 
 class Call(Protocol):

@@ -8,7 +8,6 @@ from functools import partial
 
 from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
-from store.errors import StoreUnavailableError
 from store.execution_protocol import PermitChanges
 from store.execution_records import (
     BeginReply,
@@ -26,9 +25,8 @@ from store.memory import executions as scripts
 from store.memory.connection import MemoryConnection
 from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.memory_redis import Watch
-from store.memory.runs import compare_run
+from store.memory.runs import ComparedRun
 from store.records import RedisRun
-from store.stored_values import read_group_start
 
 
 class MemoryPermitChanges:
@@ -45,30 +43,15 @@ class MemoryPermitChanges:
 class MemoryExecutions(MemoryConnection):
     """`ExecutorStore` less what it shares with others."""
 
-    def _open_executions(self, group: partial[MemoryConsumerGroup]) -> None:
+    def _open_executions(self, group_of: Callable[[str, PlanStream], MemoryConsumerGroup]) -> None:
         self._executor = ExecutorKeys(self._keys)
-        self._compared_execution: str | None = None
-
-        def group_of(name: str, stream: PlanStream) -> MemoryConsumerGroup:
-            return group(
-                name=name, stream=stream.key, dead=stream.dead, start=partial(self._start, stream),
-                group=stream.group, suspects_alone=True,
-            )  # fmt: skip
-
+        self._execution_run = ComparedRun(self._redis, self._keys)
         self.executions = group_of("executions", self._executor.plans)
         self.dry_runs = group_of("dry_runs", self._executor.dry_runs)
         self.manual_plans = group_of("manual_plans", self._executor.manual_plans)
 
-    def _start(self, stream: PlanStream, lost: bool) -> str:
-        last = self._keyspace.text(stream.last_id) if stream.last_id else None
-        return read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
-
     async def execution_run(self, known_run_id: str | None) -> RedisRun:
-        def compare() -> RedisRun:
-            self._compared_execution = self._redis.run_id
-            return compare_run(self._redis, self._keys, known_run_id)
-
-        return await self._call("execution_run", compare)
+        return await self._call("execution_run", lambda: self._execution_run.compare(known_run_id))
 
     async def manual_lane_open(self) -> bool:
         return await self._run(reads.manual_lane_open)
@@ -99,8 +82,7 @@ class MemoryExecutions(MemoryConnection):
 
     async def begin_order(self, fence: FencingToken, begin: OrderBegin) -> BeginReply:
         def effect() -> BeginReply:
-            if self._compared_execution not in (None, self._redis.run_id):
-                raise StoreUnavailableError("connections to Redis were lost since its run was compared")
+            self._execution_run.check()
             return scripts.begin_order(self._keyspace, self._keys, fence, begin)
 
         return await self._fenced("begin_order", fence, effect)

@@ -17,12 +17,11 @@ from store.execution_values import (
     encode_record,
 )
 from store.keys import ExecutorKeys, Keys
-from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
+from store.memory.consumer_group import LONGEST_DEAD, acknowledge_in_order, acknowledge_one
 from store.memory.execution_reads import string_at, switches_at
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
 from store.memory.streams import parse_id
-from store.stored_values import id_parts
 
 LONGEST_RESULTS = LONGEST_AUDIT = 100_000
 LONGEST_DRY_RUN = 10_000
@@ -106,7 +105,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
         redis.stream(step.dead)
     if step.before == 0 and stored:
         if acknowledges and stored.get(b"state") == OrderPhase.FINAL.encode():
-            _acknowledge(redis, step)
+            acknowledge_in_order(redis, step.stream, step.group, step.last_id, step.entry_id)
         return False
     if step.before != 0 and stored.get(b"version") != str(step.before).encode():
         return False
@@ -129,7 +128,7 @@ def finish_order(redis: Keyspace, keys: Keys, fence: FencingToken, step: Finishe
     if step.releases:
         _release(redis, keys, step)
     if acknowledges:
-        _acknowledge(redis, step)
+        acknowledge_in_order(redis, step.stream, step.group, step.last_id, step.entry_id)
     return True
 
 
@@ -151,17 +150,6 @@ def _release(redis: Keyspace, keys: Keys, step: FinishedOrder) -> None:
         life_ms = redis.ttl_ms(key)
         if life_ms != _NO_KEY:
             redis.set(key, text, ttl_ms=None if life_ms < 0 else life_ms)
-
-
-def _acknowledge(redis: Keyspace, step: FinishedOrder) -> None:
-    """Acknowledge the plan's entry; the last id never passes a pending one."""
-    stream, entry = redis.stream(step.stream), parse_id(step.entry_id)
-    known = redis.text(step.last_id) or b"0-0"
-    group = None if stream is None else stream.groups.get(step.group)
-    passes_one_by = group is not None and any(pending < entry for pending in group.pending)
-    moves_on = id_parts(known) < entry and not passes_one_by
-    redis.set(step.last_id, step.entry_id if moves_on else known)
-    acknowledge_one(redis, step.stream, step.entry_id, step.group)
 
 
 def hold_execution(redis: Keyspace, keys: Keys, fence: FencingToken, hold: ExecutionHold) -> bool:

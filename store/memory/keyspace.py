@@ -1,4 +1,4 @@
-"""Typed keys with expiry: strings, hashes, sorted sets and streams."""
+"""Typed keys with expiry: strings, lists, hashes, sorted sets and streams."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ class Hash(dict[bytes, bytes]):
     """Fields and values."""
 
 
+class List(list[bytes]):
+    """Elements, from the head on."""
+
+
 class SortedSet(dict[bytes, float]):
     """Members and scores."""
 
@@ -22,9 +26,13 @@ class SortedSet(dict[bytes, float]):
         """Return members by score, then by their bytes."""
         return sorted((score, member) for member, score in self.items())
 
+    def scores(self, low: float, high: float) -> list[float]:
+        """Return the scores from `low` to `high`, ascending."""
+        return sorted(score for score in self.values() if low <= score <= high)
 
-Value: TypeAlias = bytes | Hash | SortedSet | Stream
-_KINDS = {bytes: "string", Hash: "hash", SortedSet: "zset", Stream: "stream"}
+
+Value: TypeAlias = bytes | List | Hash | SortedSet | Stream
+_KINDS = {bytes: "string", List: "list", Hash: "hash", SortedSet: "zset", Stream: "stream"}
 
 
 def encoded(text: str | bytes) -> bytes:
@@ -68,6 +76,15 @@ class Keyspace:
             return value
         raise self._wrong_type(key, "string")
 
+    def elements(self, key: str) -> List:
+        """Return a list, empty when missing."""
+        value = self._get(key)
+        if value is None:
+            return List()
+        if isinstance(value, List):
+            return value
+        raise self._wrong_type(key, "list")
+
     def hash(self, key: str) -> Hash:
         """Return a hash, empty when missing."""
         value = self._get(key)
@@ -108,6 +125,12 @@ class Keyspace:
         if value is not None:
             self._on_write(key)
         return value is not None
+
+    def rpush(self, key: str, added: Iterable[str]) -> None:
+        """Append elements at the tail."""
+        stored = self.elements(key)
+        stored += map(encoded, added)
+        self._values[key] = stored
 
     def hset(self, key: str, flat: Sequence[str | bytes]) -> None:
         """Set fields, given as flat names and values; the hash's expiry does not change."""

@@ -149,6 +149,10 @@ class MemoryRedis:
         """Return a hash, empty when missing."""
         return dict(self.keyspace.hash(key))
 
+    def lrange(self, key: str) -> list[bytes]:
+        """Return the elements of a list."""
+        return list(self.keyspace.elements(key))
+
     def zadd(self, key: str, scores: Mapping[str, float]) -> None:
         """Set scores of a sorted set."""
         for member, score in scores.items():

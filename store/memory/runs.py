@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from store.errors import StoreUnavailableError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.records import RedisRun
@@ -27,3 +28,22 @@ def compare_run(redis: MemoryRedis, keys: Keys, known_run_id: str | None) -> Red
     if remember_evictions is not None:
         keyspace.set(keys.evictions, remember_evictions)
     return run
+
+
+class ComparedRun:
+    """The comparison of Redis's run that one role's commits rest on."""
+
+    def __init__(self, redis: MemoryRedis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._run_id: str | None = None
+
+    def compare(self, known_run_id: str | None) -> RedisRun:
+        """As `PlanStore.redis_run`."""
+        self._run_id = self._redis.run_id
+        return compare_run(self._redis, self._keys, known_run_id)
+
+    def check(self) -> None:
+        """Raise StoreUnavailableError where the run is another by now."""
+        if self._run_id not in (None, self._redis.run_id):
+            raise StoreUnavailableError("connections to Redis were lost since its run was compared")

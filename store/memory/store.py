@@ -10,15 +10,17 @@ import trio
 from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import unless_refused
-from store.keys import Keys
+from store.keys import Keys, PlanStream
 from store.memory import diagnostics, reads
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.execution import MemoryExecutions
 from store.memory.fencing import hold_lease, release_lease
+from store.memory.governor import MemoryGovernor
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
+from store.memory.operators import MemoryOperators
 from store.memory.runs import compare_run
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
 from store.memory.universe import publish_universe, published_universe
@@ -43,7 +45,7 @@ from store.stored_values import read_group_start, read_moment
 from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrite
 
 
-class MemoryStore(MemoryExecutions):
+class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 
     A blocking read waits by trio's clock without polling, so virtual time skips over it.
@@ -56,6 +58,7 @@ class MemoryStore(MemoryExecutions):
         keys: Keys,
         consumer: str,
         crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+        governor_shadow: bool = False,
     ) -> None:
         """Take `consumer`, the name in the consumer groups, and `crossing`, the network delay each way."""
         super().__init__(redis, keys=keys, consumer=consumer, crossing=crossing)
@@ -72,7 +75,20 @@ class MemoryStore(MemoryExecutions):
             name="results", stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False,
         )  # fmt: skip
-        self._open_executions(group)
+        self._open_executions(partial(self._role_group, group))
+        self._open_governor(partial(self._role_group, group), shadow=governor_shadow)
+
+    def _role_group(
+        self, group: partial[MemoryConsumerGroup], name: str, stream: PlanStream
+    ) -> MemoryConsumerGroup:
+        return group(
+            name=name, stream=stream.key, dead=stream.dead, start=partial(self._role_group_start, stream),
+            group=stream.group, suspects_alone=True,
+        )  # fmt: skip
+
+    def _role_group_start(self, stream: PlanStream, lost: bool) -> str:
+        last = self._keyspace.text(stream.last_id) if stream.last_id else None
+        return read_group_start(last, lost=lost, now_ms=self._redis.now_ms())
 
     def _plan_group_start(self, lost: bool) -> str:
         was_here = self._keyspace.kind(self._keys.redis_run) != "none"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -28,7 +26,6 @@ from store.execution_values import (
     CLOCK_TOLERANCE_MS,
     CONSUMED_TTL_MS,
     RECORD_TTL_MS,
-    WRONG_TYPE,
     FinishedOrder,
     decode_record,
     encode_record,
@@ -41,10 +38,9 @@ from store.records import RedisRun
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.permit_changes import permit_changes
-from store.redis.replies import read_time
-from store.redis.runs import compare_run
+from store.redis.replies import value_of
+from store.redis.runs import ComparedRun
 from store.redis.scripts import ScriptRunner
-from store.stored_values import read_group_start
 
 _LONGEST_AUDIT, _LONGEST_DRY_RUN = 100_000, 10_000
 _pack = msgspec.msgpack.encode
@@ -57,35 +53,18 @@ class RedisExecutions:
     _writes: RedisLink
     _scripts: ScriptRunner
 
-    def _open_executions(self, group: partial[RedisConsumerGroup], reads: RedisLink) -> None:
-        """Take `reads` for what blocks: reads of plans, and pushes."""
+    def _open_executions(
+        self, group_of: Callable[[PlanStream], RedisConsumerGroup], pushes: RedisLink
+    ) -> None:
         self._executor = ExecutorKeys(self._keys)
-        self._pushes = reads
-        self._compared_execution: int | None = None
-
-        def group_of(stream: PlanStream) -> RedisConsumerGroup:
-            return group(
-                stream=stream.key, dead=stream.dead, start=partial(self._start, stream), group=stream.group,
-                suspects_alone=True, reads=reads,
-            )  # fmt: skip
-
+        self._pushes = pushes
+        self._execution_run = ComparedRun(self._writes, self._keys)
         self.executions = group_of(self._executor.plans)
         self.dry_runs = group_of(self._executor.dry_runs)
         self.manual_plans = group_of(self._executor.manual_plans)
 
-    async def _start(self, stream: PlanStream, lost: bool) -> str:
-        last = None
-        if stream.last_id:
-            with naming(stream.last_id):
-                last = await self._writes.command("GET", stream.last_id)
-        now_ms = read_time(await self._writes.command("TIME"))
-        return read_group_start(last, lost=lost, now_ms=now_ms)
-
     async def execution_run(self, known_run_id: str | None) -> RedisRun:
-        losses = self._writes.losses
-        run = await compare_run(self._writes, self._keys, known_run_id)
-        self._compared_execution = losses
-        return run
+        return await self._execution_run.compare(known_run_id)
 
     async def manual_lane_open(self) -> bool:
         key = self._executor.manual_lane
@@ -100,7 +79,7 @@ class RedisExecutions:
         read = (self._keys.permit_consumer(plan_id), *keys, executor.block(plan_id), *executor.switches)
         commands: list[Command] = [("GET", key) for key in read]
         commands += [("EXISTS", self._keys.hold(symbol)), ("EXISTS", executor.lockdown)]
-        answers = [_value(answer) for answer in await self._writes.pipeline(commands)]
+        answers = [value_of(answer) for answer in await self._writes.pipeline(commands)]
         consumer, *values = answers[: len(read)]
         hold, lockdown = answers[len(read) :]
         *permits, block, trading_state, kill, global_kill, mode = values
@@ -114,7 +93,7 @@ class RedisExecutions:
             switches += [key, b"" if value is None else b"=" + value]
         verdict, value, *permit = await self._scripts.run(
             "begin_order", self._keys.prefix, fence, _pack(_begun(self._executor, begin)),
-            *permits, *switches, losses=self._compared_execution,
+            *permits, *switches, losses=self._execution_run.losses,
         )  # fmt: skip
         return BeginReply(verdict.decode(), value.decode(errors="replace"), *permit)
 
@@ -197,15 +176,6 @@ class RedisExecutions:
     async def write_counts(self, fence: FencingToken, counts: Mapping[str, int]) -> None:
         named = [argument for count in counts.items() for argument in count]
         await self._scripts.run("add_counts", self._keys.prefix, fence, *named)
-
-
-def _value(answer: Any) -> Any:
-    """Return a reply; `!` for a key of a wrong type. Raises StoreRefusedError for any other error."""
-    if isinstance(answer, WrongTypeError):
-        return WRONG_TYPE
-    if isinstance(answer, StoreError):
-        raise answer
-    return answer
 
 
 def _begun(keys: ExecutorKeys, begin: OrderBegin) -> tuple[object, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
-from store.errors import StoreError
+from store.errors import StoreError, WrongTypeError
+from store.execution_values import WRONG_TYPE
 from store.records import (
     AlreadyDecided,
     BookingKeys,
@@ -28,6 +29,15 @@ def read_time(reply: Any) -> int:
     """Parse the reply of TIME: epoch milliseconds."""
     seconds, microseconds = reply
     return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def value_of(answer: Any) -> Any:
+    """Return a reply; `!` for a key of a wrong type. Raises StoreRefusedError for any other error."""
+    if isinstance(answer, WrongTypeError):
+        return WRONG_TYPE
+    if isinstance(answer, StoreError):
+        raise answer
+    return answer
 
 
 def read_entries(reply: Any) -> list[Entry]:

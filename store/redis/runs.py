@@ -38,6 +38,23 @@ async def compare_run(link: RedisLink, keys: Keys, known_run_id: str | None) -> 
     return run
 
 
+class ComparedRun:
+    """The comparison of Redis's run that one role's commits rest on."""
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        #: Losses of connections at the last comparison, None before it: with more the run may be another.
+        self.losses: int | None = None
+
+    async def compare(self, known_run_id: str | None) -> RedisRun:
+        """As `PlanStore.redis_run`."""
+        losses = self._link.losses
+        run = await compare_run(self._link, self._keys, known_run_id)
+        self.losses = losses
+        return run
+
+
 def unrefused(names: Sequence[str], answers: list[Any]) -> list[Any]:
     """Return the replies. Raises the first error among them, with the name of its key."""
     for name, answer in zip(names, answers, strict=True):

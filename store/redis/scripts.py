@@ -11,7 +11,12 @@ from typing import Any
 from store.errors import StoreError, StoreRefusedError, UnknownScriptError, WrongRightsError
 from store.redis.client import RedisLink
 
-_RIGHTS = "_rights"
+#: Texts that are prepended to each script with one of these calls of their functions.
+_PRELUDES = {
+    "_rights": (b" refused(",),
+    "_acknowledge": (b" acknowledge(", b"note_acknowledged("),
+    "_governor": (b"text_of(", b"date_of("),
+}
 
 
 def script_texts() -> dict[str, bytes]:
@@ -20,8 +25,13 @@ def script_texts() -> dict[str, bytes]:
     texts = {
         file.name.removesuffix(".lua"): file.read_bytes() for file in files if file.name.endswith(".lua")
     }
-    rights = texts.pop(_RIGHTS)
-    return {name: rights + text if b" refused(" in text else text for name, text in texts.items()}
+    preludes = [(texts.pop(name), calls) for name, calls in _PRELUDES.items()]
+    return {
+        name: b"".join(
+            [*(prelude for prelude, calls in preludes if any(call in text for call in calls)), text]
+        )
+        for name, text in texts.items()
+    }
 
 
 class ScriptRunner:

@@ -14,7 +14,7 @@ from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.errors import unless_refused
-from store.keys import GROUP, Keys
+from store.keys import GROUP, Keys, PlanStream
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
@@ -38,8 +38,10 @@ from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.execution import RedisExecutions
+from store.redis.governor import RedisGovernor
+from store.redis.operators import RedisOperators
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
-from store.redis.runs import compare_run, unrefused
+from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
 from store.redis.universe import RedisUniverse
 from store.stored_values import (
@@ -57,25 +59,32 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisExecutions):
+class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
     """
 
-    def __init__(self, url: str, *, keys: Keys, consumer: str, timeout_sec: float = 1.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        keys: Keys,
+        consumer: str,
+        timeout_sec: float = 1.0,
+        governor_shadow: bool = False,
+    ) -> None:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self._keys = keys
         reader_sec = LONGEST_BLOCK_MS / 1000 + _BLOCK_MARGIN_SEC
         first = RedisLink(url, timeout_sec=reader_sec)
         # At a move the links end in the order in which they were made: reads first, which wait for long.
         self._readers = [first]
-        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(2)]
+        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(3)]
         self._writes = RedisLink(url, timeout_sec=timeout_sec, beside=first)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
-        #: Losses of connections when the run of Redis was compared last: a commit rests on that run.
-        self._compared: int | None = None
+        self._plan_run = ComparedRun(self._writes, keys)
         group = partial(
             RedisConsumerGroup, consumer=consumer, keys=keys, writes=self._writes, scripts=self._scripts
         )
@@ -87,12 +96,30 @@ class RedisStore(RedisUniverse, RedisExecutions):
             stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False, reads=self._readers[1],
         )  # fmt: skip
-        self._open_executions(group, self._readers[2])
+        executor_reads, governor_reads = self._readers[2:]
+        self._open_executions(partial(self._role_group, group, executor_reads), executor_reads)
+        self._open_governor(partial(self._role_group, group, governor_reads), shadow=governor_shadow)
 
     async def close(self) -> None:
         """Close all connections."""
         for link in (self._writes, *self._readers):
             await link.close()
+
+    def _role_group(
+        self, group: partial[RedisConsumerGroup], reads: RedisLink, stream: PlanStream
+    ) -> RedisConsumerGroup:
+        return group(
+            stream=stream.key, dead=stream.dead, start=partial(self._role_group_start, stream),
+            group=stream.group, suspects_alone=True, reads=reads,
+        )  # fmt: skip
+
+    async def _role_group_start(self, stream: PlanStream, lost: bool) -> str:
+        last = None
+        if stream.last_id:
+            with naming(stream.last_id):
+                last = await self._writes.command("GET", stream.last_id)
+        now_ms = read_time(await self._writes.command("TIME"))
+        return read_group_start(last, lost=lost, now_ms=now_ms)
 
     async def _plan_group_start(self, lost: bool) -> str:
         was_here = bool(await self._writes.command("EXISTS", self._keys.redis_run))
@@ -105,7 +132,12 @@ class RedisStore(RedisUniverse, RedisExecutions):
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         answer = await self._scripts.run(
-            "commit_decisions", self._keys.prefix, fence, GROUP, _pack(decisions), losses=self._compared
+            "commit_decisions",
+            self._keys.prefix,
+            fence,
+            GROUP,
+            _pack(decisions),
+            losses=self._plan_run.losses,
         )
         return read_commit_reply(answer)
 
@@ -126,10 +158,7 @@ class RedisStore(RedisUniverse, RedisExecutions):
         return read_time(await self._writes.command("TIME"))
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
-        losses = self._writes.losses
-        run = await compare_run(self._writes, self._keys, known_run_id)
-        self._compared = losses
-        return run
+        return await self._plan_run.compare(known_run_id)
 
     async def booking_state(
         self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
@@ -268,10 +297,12 @@ class RedisStore(RedisUniverse, RedisExecutions):
 
 
 @asynccontextmanager
-async def open_redis_store(url: str, *, prefix: str, consumer: str) -> AsyncIterator[RedisStore]:
+async def open_redis_store(
+    url: str, *, prefix: str, consumer: str, governor_shadow: bool = False
+) -> AsyncIterator[RedisStore]:
     """Open a store with an asyncio loop of its own; it connects at the first call, not here."""
     async with open_bridge():
-        store = RedisStore(url, keys=Keys(prefix), consumer=consumer)
+        store = RedisStore(url, keys=Keys(prefix), consumer=consumer, governor_shadow=governor_shadow)
         try:
             yield store
         finally:

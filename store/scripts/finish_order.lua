@@ -58,29 +58,6 @@ end
 local refusal = refused(needed)
 if refusal then return refusal end
 
-local function parts(id)
-  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return tonumber(ms or 0), tonumber(seq or 0)
-end
-
-local function is_before(id, other)
-  local ms, seq = parts(id)
-  local other_ms, other_seq = parts(other)
-  return ms < other_ms or (ms == other_ms and seq < other_seq)
-end
-
--- As in commit_result.lua: a lost group is created again behind the last id, which never passes a pending entry.
-local function acknowledge()
-  local known = redis.call('GET', last) or '0-0'
-  local moves_on = is_before(known, entry_id)
-  local pending = redis.pcall('XPENDING', stream, group, '-', '+', 2)
-  for _, each in ipairs(pending.err and {} or pending) do
-    if is_before(each[1], entry_id) then moves_on = false end
-  end
-  redis.call('SET', last, moves_on and entry_id or known)
-  redis.call('XACK', stream, group, entry_id)
-end
-
 local function release()
   if redis.call('TYPE', sig_key).ok ~= 'string' or redis.call('GET', sig_key) ~= 'exec:' .. client_id then return end
   if heir_client ~= '' then
@@ -95,7 +72,7 @@ end
 
 if before == 0 then
   if redis.call('EXISTS', record) == 1 then
-    if acknowledges and redis.call('HGET', record, 'state') == 'final' then acknowledge() end
+    if acknowledges and redis.call('HGET', record, 'state') == 'final' then acknowledge(stream, group, last, entry_id) end
     return 0
   end
 elseif redis.call('HGET', record, 'version') ~= string.format('%.0f', before) then
@@ -116,5 +93,5 @@ if cooldown ~= '' then redis.call('SET', cooldown_key, cooldown, 'PX', 3600000) 
 if #audit_fields > 0 then redis.call('XADD', audit, 'MAXLEN', '~', 100000, '*', unpack(audit_fields)) end
 if #dead_fields > 0 then redis.call('XADD', dead, 'MAXLEN', '~', 10000, '*', unpack(dead_fields)) end
 if releases then release() end
-if acknowledges then acknowledge() end
+if acknowledges then acknowledge(stream, group, last, entry_id) end
 return 1

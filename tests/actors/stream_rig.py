@@ -13,6 +13,7 @@ import trio
 
 from actors.user_stream.actor import UserStream
 from channels import (
+    BalancesObserved,
     Conflating,
     DropOldest,
     LatestValue,
@@ -61,6 +62,7 @@ class StreamRig:
         self.fills: DropOldest[OrderObserved] = DropOldest("fills", 1000)
         #: Set by a test before the stream runs.
         self.own_orders: Conflating[OwnOrderObserved] | None = None
+        self.balances: DropOldest[BalancesObserved] | None = None
         self.metrics: DropOldest[MetricEvent] = DropOldest("metrics", 100_000)
         self.status: LatestValue[StreamStatus] = LatestValue("stream status")
         self.limit = ConnectionLimit()
@@ -91,6 +93,7 @@ class StreamRig:
             rng=Random(self._seed),  # noqa: S311 - jitter
             log=structlog.get_logger(),
             own_orders=self.own_orders,
+            balances=self.balances,
         )
         with trio.fail_after(self._within_sec):
             async with trio.open_nursery() as nursery:

@@ -106,7 +106,7 @@ def test_a_bound_is_of_the_value_or_of_the_ratio_and_is_not_kept_by_what_was_not
         Row(569, "throughput, five symbols", "plans answered", "/s", {DAEMON: 9500.0, BRIDGE: 20000.0}),
         Row(569, "idle", "CPU", "% of a core", {DAEMON: 3.5}),
     ]
-    kept = {verdict.bound: verdict.kept for verdict in verdicts(table, DAEMON)}
+    kept = {verdict.bound: verdict.kept for verdict in verdicts(table)}
     assert kept["plan → permit, one at a time, p50 ≤ 2 × floor"]
     assert not kept["plan → permit, one at a time, p50 ≤ 1.2 × bridge"]
     assert kept["throughput, five symbols, plans answered ≥ 9,000 /s"]

@@ -20,7 +20,7 @@ from bench import snapshot_cases
 from bench.bounds import BOUNDS
 from bench.cases import CASES
 from bench.contenders import Session
-from bench.figures import DAEMON, FLOOR, Figure
+from bench.figures import FLOOR, Figure
 from bench.markdown import markdown
 from bench.plans import WrongAnswersError
 from bench.report import Report, print_report
@@ -89,7 +89,7 @@ def test_every_case_runs_and_measures_what_has_a_bound(bench: Bench) -> None:
     assert all(name in shown for name in CASES)
     measured = {(row["case"], row["measure"]): row["values"].keys() for row in found["rows"]}
     for bound in BOUNDS:
-        assert measured[bound.case, bound.measure] >= {DAEMON, *([bound.over] if bound.over else [])}
+        assert measured[bound.case, bound.measure] >= {bound.of, *([bound.over] if bound.over else [])}
     rendered = markdown(bench.file.read_bytes())
     assert rendered.count("| yes |") + rendered.count("| **no** |") == len(BOUNDS)
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from brain.decisions.decision import Outcome, decide, trail
+from brain.decisions.decision import decide, trail
+from brain.plans.check_results import Outcome
 from brain.plans.permit import Kind, Reason
 from tests.brain.cases import NOW_MS, case, entry, ledger, open_permit, reconcile_close, snapshot
 

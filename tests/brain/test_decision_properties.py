@@ -10,9 +10,10 @@ from hypothesis import Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from brain.decisions.case import Case
-from brain.decisions.decision import Outcome, decide, trail
+from brain.decisions.decision import decide, trail
 from brain.decisions.permit_text import audit_record, case_of, read_audit, same_outcome
 from brain.identifiers import PlanId, Symbol
+from brain.plans.check_results import Outcome
 from brain.plans.permit import Decision, Kind, OpenPermit, Reason
 from brain.plans.plan import PlanDecision
 from brain.positions.position import Leg

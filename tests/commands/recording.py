@@ -13,12 +13,16 @@ from brain.decisions.answer import Answer
 from brain.decisions.case import Case
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide
-from brain.identifiers import FencingToken, PlanId, Symbol
+from brain.governor.case import GovernorCase
+from brain.governor.judgement import Judgement
+from brain.governor.judging import judge
+from brain.governor.record import audit_fields
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from brain.plans.permit import Decision
 from settings import Secret
 from store.records import Committed, DecisionCommit, Entry
 from store.redis.store import RedisStore, open_redis_store
-from tests.brain.cases import RULES
+from tests.brain.cases import NOW_MS, RULES
 from tests.commands.deployment import Capture
 
 PLAN = {"symbol": "BTCUSDT", "decision": "EXECUTE", "action": "PARTIAL_75", "side": "SELL", "k_heat": "0.31"}
@@ -74,6 +78,30 @@ class Recording:
             )
         reply = await self._store.commit_decisions(self._fence, commits)
         assert all(isinstance(verdict, Committed) for verdict in reply.verdicts)
+
+    def judge(
+        self,
+        plan_id: str,
+        the_case: GovernorCase | None,
+        judgement: Judgement | None = None,
+        *,
+        stream: str = "quantum:stream:governor.audit",
+    ) -> None:
+        """Append a judgement to the Governor's audit, as the Governor does; by default that of `the_case`."""
+        if judgement is None:
+            assert the_case is not None
+            judgement = judge(the_case)
+        flat = audit_fields(
+            judgement,
+            the_case,
+            plan_id=PlanId(plan_id),
+            symbol=Symbol("BTCUSDT"),
+            entry_id=EntryId("1-0"),
+            decided_ms=NOW_MS,
+            issued_by="build here:8045",
+            fields={},
+        )
+        self.redis.xadd(stream, dict(zip(flat[::2], flat[1::2], strict=True)))
 
     async def acknowledge(self, entry: Entry) -> None:
         await self._store.plans.acknowledge(self._fence, [entry.id])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from commands.cli import SHELLS, completion_script, parser
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "position-state-brain"
 COMMANDS = (
-    "run", "demo", "check", "status", "proof", "explain", "replay", "simulate-exchange", "completion",
+    "run", "demo", "check", "status", "proof", "explain", "replay", "trading-state", "hold", "release",
+    "simulate-exchange", "completion",
 )  # fmt: skip
 
 
@@ -55,7 +57,7 @@ def test_help_shows_examples_that_the_command_line_takes(
     examples = re.findall(rf"{NAME} ({name}(?: [^|>#\\\n]*?)?)(?:  +\S.*|[ ]*[|>\\\n].*|$)", description)
     assert examples
     for example in examples:
-        words = example.replace("PLAN_ID", "7f3a90c1").split()
+        words = shlex.split(example.replace("PLAN_ID", "7f3a90c1"))
         assert parser().parse_args(words).command, words
 
 

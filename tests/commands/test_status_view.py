@@ -257,3 +257,37 @@ def test_a_symbol_that_cannot_be_read_and_a_refusal_of_the_exchange_are_shown() 
     # Where it is why nothing is decided, the reasons say so already.
     assert "the key is refused" not in words(drawn(document(exchange=exchange)))
     assert "unreadable" not in words(drawn(document()))
+
+
+def governed(**changes: Any) -> str:
+    usual = {
+        "mode": "on",
+        "doing": "trading ACTIVE",
+        "trading_state": "ACTIVE",
+        "kill_switch": False,
+        "equity": "980",
+        "heat": 0.5,
+        "drawdown": 0.02,
+        "limits": [
+            {"name": "GOV_MAX_OPEN_POSITIONS", "symbol": None, "used": "4", "limit": "10", "full": 0.4},
+            {"name": "GOV_MAX_EXEC_PER_HOUR", "symbol": "ETHUSDT", "used": "3", "limit": "3", "full": 1.0},
+            {"name": "RISK_MAX_LEVERAGE", "symbol": None, "used": None, "limit": "10", "full": None},
+            {"name": "A", "symbol": None, "used": "1", "limit": "10", "full": 0.1},
+            {"name": "B", "symbol": None, "used": "0", "limit": "10", "full": 0.0},
+        ],
+    }
+    return words(drawn(document(roles={"governor": {**usual, **changes}}), width=100))
+
+
+def test_the_governors_account_and_its_fullest_limits_are_shown() -> None:
+    text = governed()
+    assert "governor on trading ACTIVE trading ACTIVE equity 980 USDT, drawdown 2.00%, heat 0.500" in text
+    assert "limits 100% GOV_MAX_EXEC_PER_HOUR ETHUSDT: 3 of 3" in text
+    assert "40% GOV_MAX_OPEN_POSITIONS: 4 of 10" in text and "10% A: 1 of 10" in text
+    assert "RISK_MAX_LEVERAGE" not in text and "B: 0" not in text
+
+
+def test_a_governor_without_an_equity_says_that_opens_wait_and_a_standby_shows_none() -> None:
+    assert "equity unknown, opens wait" in governed(equity=None, drawdown=None, heat=None)
+    standby = governed(trading_state=None, doing="waits for the lease", limits=[])
+    assert "waits for the lease" in standby and "equity" not in standby

@@ -30,7 +30,9 @@ def asked(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["run", "check", "proof", "explain x", "replay"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "proof", "explain x", "replay", "trading-state", "hold X", "release X"]
+)
 def test_the_command_asks_for_root_where_it_may_not_read_the_settings(host: Host, command: str) -> None:
     done = asked(host, *command.split())
     assert done.returncode == 77

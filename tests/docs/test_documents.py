@@ -8,6 +8,7 @@ import shlex
 import pytest
 import yaml
 
+from brain.governor.reasons import GovernorReason
 from brain.plans.permit import Reason
 from channels import Channels
 from commands.cli import parser
@@ -34,6 +35,7 @@ _NO_SETTINGS = {
     "P33_TEST_EXECUTOR_STOPS",
     "P33_TEST_EXECUTOR_UNKNOWN",
     "P33_TEST_FAILOVERS",
+    "P33_TEST_GOVERNOR_KILLS",
     "P33_TESTS_NEED_BROWSER",
     "P33_TESTS_NEED_EVERY_REDIS",
     "P33_TESTS_NEED_SYSTEMD",
@@ -94,6 +96,12 @@ def test_every_reason_to_deny_has_something_to_do_about_it() -> None:
     assert all(len(advice) > 40 for (advice,) in documented.values())
 
 
+def test_every_refusal_of_the_governor_has_something_to_do_about_it() -> None:
+    documented = table(section(OPERATIONS, "Why did the Governor refuse?"))
+    assert set(documented) == {str(reason) for reason in GovernorReason if not reason.startswith("governor_")}
+    assert all(len(advice) > 40 for (advice,) in documented.values())
+
+
 def test_every_alert_has_something_to_do_about_it() -> None:
     rules = yaml.safe_load((ROOT / "deploy/prometheus/position-state-brain.rules.yml").read_text())
     names = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
@@ -131,7 +139,7 @@ def test_every_reason_not_to_be_ready_is_documented() -> None:
 def test_the_architecture_names_every_actor_and_every_channel() -> None:
     actors = table(section(ARCHITECTURE, "Actors"))
     assert {re.sub(r"_\d$", "_N", name) for name in ACTORS} == set(actors)
-    every = Channels(1, universe=True, executor=True).all()
+    every = Channels(1, universe=True, executor=True, governor=True).all()
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in every}
     names = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert names == channels

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from brain.identifiers import ClientOrderId, OrderId, Symbol
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition
-from channels import FillObserved, LeverageObserved, OrderEndObserved, PositionObserved
+from channels import (
+    FillObserved,
+    LeverageObserved,
+    OrderEndObserved,
+    PositionObserved,
+)
 from exchange.errors import UnreadableEvent
 from exchange.protocol import Frame
 from exchange.user_data import (

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from random import Random
+
 import pytest
 
 from exchange.errors import BudgetExhausted, RateLimited
@@ -40,6 +43,22 @@ def test_periodic_reads_leave_room_for_decisions_and_those_for_the_listen_key(cl
     spend(budget, 5, VITAL)
     refusal(budget, 1, VITAL)
     assert budget.own_used == 100
+
+
+def test_a_request_that_waits_until_there_is_room_does_not_wait_for_that_very_moment() -> None:
+    """Times are binary fractions: 60 s after a moment, that moment may not be 60 s ago."""
+    rng = Random(1)  # noqa: S311 - no secret
+    for _ in range(2_000):
+        clock = HandClock()
+        clock.monotonic_sec = rng.uniform(1.0, 5_000.0)
+        budget = WeightBudget(clock, 5)
+        budget.reserve(5, VITAL)
+        clock.monotonic_sec += rng.uniform(1.0, 59.0)
+        clock.monotonic_sec = refusal(budget, 5, VITAL).until.monotonic_sec
+        with suppress(BudgetExhausted):
+            budget.reserve(5, VITAL)
+            continue
+        assert refusal(budget, 5, VITAL).until.monotonic_sec > clock.monotonic_sec
 
 
 @pytest.mark.parametrize(("steady", "kept"), [(PERIODIC, 30), (PACED, 80)], ids=["bulk", "per symbol"])

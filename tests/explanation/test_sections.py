@@ -5,10 +5,11 @@ from math import isnan
 import pytest
 
 from brain.decisions.case import Case
-from brain.decisions.decision import Outcome, decide, evaluation_failed, state_contended
+from brain.decisions.decision import decide, evaluation_failed, state_contended
 from brain.decisions.permit_text import audit_record
 from brain.decisions.reason_texts import REASON_TEXTS
 from brain.identifiers import EntryId, PlanId, Symbol
+from brain.plans.check_results import Outcome
 from brain.plans.permit import Decision, Reason
 from explanation.explaining import explain_traces
 from explanation.printable import printable

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 import msgspec
-import trio
 
 from simulator.history import PositionSide
+from tests.integration.monitored_redis import monitored, words_of
 
 _SNAPSHOT = "quantum:position:snapshot:"
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -36,8 +33,8 @@ class SnapshotClaims:
         self._hashes: dict[str, dict[str, str]] = {}
 
     def take(self, line: bytes) -> None:
-        """Parse a line of MONITOR: `+<time> [<db> <client>] "<command>" "<argument>" …`."""
-        words = [word.decode() for word in _QUOTED.findall(line)]
+        """Take in a line of MONITOR."""
+        words = words_of(line)
         if len(words) < 2 or not words[1].startswith(_SNAPSHOT):
             return
         symbol = words[1].removeprefix(_SNAPSHOT)
@@ -78,22 +75,5 @@ class SnapshotClaims:
 async def watched_claims(redis_url: str) -> AsyncIterator[SnapshotClaims]:
     """Watch a Redis for the length of the block."""
     claims = SnapshotClaims()
-    address = urlsplit(redis_url)
-    stream: trio.SocketStream = (
-        await trio.open_unix_socket(address.path)
-        if address.scheme == "unix"
-        else await trio.open_tcp_stream(address.hostname or "", address.port or 0)
-    )
-    async with stream, trio.open_nursery() as nursery:
-        await stream.send_all(b"MONITOR\r\n")
-
-        async def follow() -> None:
-            rest = b""
-            async for chunk in stream:
-                *lines, rest = (rest + chunk).split(b"\r\n")
-                for line in lines:
-                    claims.take(line)
-
-        nursery.start_soon(follow)
+    async with monitored(redis_url, claims.take):
         yield claims
-        nursery.cancel_scope.cancel()

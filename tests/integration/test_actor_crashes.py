@@ -17,7 +17,11 @@ ACTORS = tuple(child.name for group in groups(the_tree(shards=2)) for child in g
 #: Who is ended with whom: only who has the HTTP port may hold the lease.
 DEPENDENT = {"metrics": ("lease_holder",)}
 #: Settings by which a role is there and changes nothing for the others.
-SWITCHES = {"universe_publisher": {"P33_UNIVERSE": "shadow"}, "executor": {"P33_EXECUTOR": "dry_run"}}
+SWITCHES = {
+    "universe_publisher": {"P33_UNIVERSE": "shadow"},
+    "executor": {"P33_EXECUTOR": "dry_run"},
+    "governor": {"P33_GOVERNOR": "shadow"},
+}
 
 
 @pytest.mark.parametrize("actor", ACTORS)

@@ -78,7 +78,7 @@ async def test_the_page_follows_the_plans_as_they_flow(site: Site, window: Windo
         await window.comes_true("document.querySelector('.heat li[title^=\"BTCUSDT \"].held') !== null")
 
         site.redis.set("quantum:reconcile:hold:SOLUSDT", "drift", ex=300)
-        await window.shows("SOLUSDT", "held by P3.4", selector="#holds-and-cooldowns")
+        await window.shows("SOLUSDT", "held", selector="#holds-and-cooldowns")
         assert await window.run("return window.loadedOnce") is True
         assert await window.complaints() == []
         assert {requested.split("?")[0] for requested in await window.requested()} == {
@@ -139,7 +139,7 @@ async def test_hostile_symbols_and_plans_do_no_harm(redis_server: str, window: W
             assert "Checks, in order" in reported
             assert all(character.isprintable() or character in "\n\t" for character in reported)
             await window.click("#why-close")
-        await window.shows(*HOSTILE_SYMBOLS, "held by P3.4", selector="#holds-and-cooldowns")
+        await window.shows(*HOSTILE_SYMBOLS, "held", selector="#holds-and-cooldowns")
         # Each element is focused and pointed at, for handlers that might have got in.
         await window.run(
             "for (const e of document.querySelectorAll('*')) {"

@@ -52,7 +52,7 @@ async def test_the_page_shows_what_the_service_knows(rig: StatusRig) -> None:
     assert "ETHUSDT ✕ deny reconcile_hold_active 7 ms plan-2" in text
     assert "BTCUSDT ✓ allow sanity_checks_passed SELL 0.028 4 ms plan-1" in text
     assert "BTCUSDT -0.038 -0.038 none" in text
-    assert "BTCUSDT held by P3.4 5 min" in text
+    assert "BTCUSDT held 5 min" in text
     assert "BINANCE_API_SECRET *** env" in text
     assert "as of 2026-09-21 14:13:20 UTC" in text
 

@@ -13,9 +13,13 @@ from page.content import (
     Decided,
     GateHistory,
     GateStep,
+    Governor,
     Holding,
     Holdings,
     HoldsAndCooldowns,
+    KillHistory,
+    KillPoint,
+    Limit,
     Overall,
     PageContent,
     Queue,
@@ -84,6 +88,38 @@ def decided(plan_id: str, **changes: Any) -> Decided:
         order="SELL 0.028",
         decided_ms=NOW_MS,
         latency_ms=4,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def kill_point(seconds_ago: float, **changes: Any) -> KillPoint:
+    """Return a granted entry."""
+    usual = KillPoint(NOW_MS - round(seconds_ago * 1000), 0.3, 0.4, 0.7, True, "governor_granted")
+    return msgspec.structs.replace(usual, **changes)
+
+
+def governor(**changes: Any) -> Governor:
+    """Return a Governor that trades, with one history."""
+    usual = Governor(
+        state="ACTIVE",
+        tone=Tone.GOOD,
+        doing="trading ACTIVE",
+        figures=(("equity", "980 USDT"),),
+        limits=(
+            Limit("GOV_MAX_OPEN_POSITIONS", None, "4", "10", 0.4),
+            Limit("GOV_MAX_EXEC_PER_HOUR", "ETHUSDT", "3", "3", 1.0),
+            Limit("RISK_MAX_DRAWDOWN_PCT", None, None, "0.08", None),
+        ),
+        kill_scores=(
+            KillHistory(
+                "BTCUSDT",
+                "entry",
+                (
+                    kill_point(20),
+                    kill_point(10, kill_score=0.9, z=3.1, granted=False, reason="kill_score_entry"),
+                ),
+            ),
+        ),
     )
     return msgspec.structs.replace(usual, **changes)
 
@@ -193,5 +229,13 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
         settings=tuple(Setting(text, text, text) for text in texts),
         unknown_executions=tuple(
             UnknownExecution(text, text, "2026-09-21T13:00:00.000Z", 61.0) for text in texts
+        ),
+        governor=governor(
+            doing=texts[0],
+            figures=tuple((text, text) for text in texts),
+            limits=tuple(Limit(text, text, text, text, 0.5) for text in texts),
+            kill_scores=tuple(
+                KillHistory(text, text, (kill_point(3, granted=False, reason=text),)) for text in texts
+            ),
         ),
     )

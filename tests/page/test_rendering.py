@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from brain.decisions.decision import Outcome
+from brain.plans.check_results import Outcome
 from explanation.sections import CheckRow, Sections
 from page.content import (
     Actor,
@@ -20,7 +20,7 @@ from page.content import (
     UnknownExecution,
 )
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
-from tests.page.contents import HOSTILE, INVISIBLE, content, decided, hostile_content
+from tests.page.contents import HOSTILE, INVISIBLE, content, decided, governor, hostile_content
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -130,6 +130,25 @@ def test_unknown_executions_are_counted_and_named() -> None:
     assert "unknown execution" not in page_of().text
 
 
+def test_the_governor_is_shown_with_its_state_and_how_full_its_limits_are() -> None:
+    reading = page_of(governor=governor())
+    assert reading.unbalanced == []
+    text = reading.text
+    assert "ACTIVE trading ACTIVE equity 980 USDT" in text
+    assert "GOV_MAX_OPEN_POSITIONS all 4 10 40 %" in text
+    assert "GOV_MAX_EXEC_PER_HOUR ETHUSDT 3 3 100 %" in text
+    assert "RISK_MAX_DRAWDOWN_PCT all – 0.08 –" in text
+    full = [attributes["value"] for tag, attributes in reading.elements if tag == "meter"]
+    assert full.count("0.4") == full.count("1.0") == 1
+    assert "Kill score of BTCUSDT entry: 2 plans, 1 refused" in text
+    assert "The latest: " in text and "cut-off 0.70: refused, kill_score_entry" in text
+
+
+def test_without_the_role_there_is_nothing_of_a_governor_on_the_page() -> None:
+    document = "".join(Page().document(content()))
+    assert "governor" not in document.lower()
+
+
 def test_hostile_text_makes_no_element_and_no_attribute() -> None:
     """Whatever the texts are, the document has the very elements and attributes that harmless ones give."""
     harmless = hostile_content(tuple(f"harmless{number}" for number in range(len(HOSTILE + INVISIBLE))))
@@ -212,8 +231,8 @@ def test_holds_cooldowns_and_what_could_not_be_read_are_reported() -> None:
     )
     text = page_of(holds_and_cooldowns=holds_and_cooldowns).text
     assert "quantum:reconcile:hold:ETHUSDT holds a <hash>, not a string" in text
-    assert "BTCUSDT held by P3.4 4 min 50 s" in text
-    assert "ETHUSDT held by P3.4 never" in text
+    assert "BTCUSDT held 4 min 50 s" in text
+    assert "ETHUSDT held never" in text
     assert "SOLUSDT cooldown 3.2 s" in text
     unread = HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread="Redis: no answer")
     assert "Redis: no answer" in page_of(holds_and_cooldowns=unread).text

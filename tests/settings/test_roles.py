@@ -15,7 +15,6 @@ from tests.settings.refusal import refusal
 from wiring.rules import executor_rules
 
 ROLES = {
-    "P33_GOVERNOR": "Governor",
     "P33_RECONCILE": "reconcile engine",
     "P33_INTENT_BRIDGE": "Intent Bridge",
     "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
@@ -24,7 +23,7 @@ ROLES = {
 
 def test_every_role_is_off_unless_it_is_switched_on() -> None:
     settings = load({}).settings
-    for switch_name in (*ROLES, "P33_EXECUTOR", "P33_UNIVERSE"):
+    for switch_name in (*ROLES, "P33_EXECUTOR", "P33_GOVERNOR", "P33_UNIVERSE"):
         assert getattr(settings, FIELD_OF[switch_name]) == "off"
     assert settings.executing == "off"
 

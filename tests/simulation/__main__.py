@@ -18,7 +18,7 @@ from tests.simulation.faults import FAULTY_SEC, ROUND_SEC, draw_faults
 from tests.simulation.search import rerun_command, search
 from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
-_EXECUTOR = {"on": True, "off": False, "seed": None}
+_CHOICES = {"on": True, "off": False, "seed": None}
 
 
 def main() -> int:
@@ -34,7 +34,8 @@ def main() -> int:
         stop_at_first=not asked.keep_going,
         shrinks=not asked.json,
         quiet=asked.quiet,
-        executor=_EXECUTOR[asked.executor],
+        executor=_CHOICES[asked.executor],
+        governor=_CHOICES[asked.governor],
     )
     if asked.json:
         print(msgspec.json.encode(_as_json(found.outcomes)).decode())
@@ -55,11 +56,20 @@ def main() -> int:
 
 
 def _one(asked: argparse.Namespace) -> int:
-    seed, rounds, executor = asked.seed, asked.rounds, _EXECUTOR[asked.executor]
-    faults = draw_faults(seed, rounds, executor=executor)
+    seed, rounds = asked.seed, asked.rounds
+    executor, governor = _CHOICES[asked.executor], _CHOICES[asked.governor]
+    faults = draw_faults(seed, rounds, executor=executor, governor=governor)
     numbers = range(len(faults)) if asked.faults == "all" else _numbers(asked.faults)
     kept = [faults[number] for number in numbers]
-    outcome = simulate(seed, rounds, kept, executor=executor, log_to_trace=asked.log, story_lines=asked.story)
+    outcome = simulate(
+        seed,
+        rounds,
+        kept,
+        executor=executor,
+        governor=governor,
+        log_to_trace=asked.log,
+        story_lines=asked.story,
+    )
     for number, fault in enumerate(faults):
         if number in numbers and fault.at_sec < outcome.at_sec:
             print(f"fault {number}: {fault.kind} at {fault.at_sec} s for {fault.for_sec} s")
@@ -105,9 +115,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", default="all", help="numbers of its faults, `all` or `none`")
     parser.add_argument(
         "--executor",
-        choices=tuple(_EXECUTOR),
+        choices=tuple(_CHOICES),
         default="seed",
         help="on: the service's own executor sends the orders; off: played consumers do",
+    )
+    parser.add_argument(
+        "--governor",
+        choices=tuple(_CHOICES),
+        default="seed",
+        help="on: the service's own Governor judges, or does so in the shadow; off: a played one, or none",
     )
     parser.add_argument("--story", type=int, default=60, help="how many of the last lines to print")
     parser.add_argument("--log", action="store_true", help="print the service's log lines, too")

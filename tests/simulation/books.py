@@ -13,6 +13,7 @@ import msgspec
 
 from simulator.history import PositionSide
 from simulator.orders import Order
+from tests.simulation.governor_books import GovernorKept
 from tests.simulation.venue import ZERO, Leg
 
 
@@ -99,6 +100,7 @@ class Kept(msgspec.Struct):
     it was adopted at `adopted_ms` (true time). `reports`: results by entry id; `settled`: plans whose result
     was taken in. `dead`: entries that are dead letters. `booked_ms`: by symbol, when an order last moved its
     ledger, by Redis's clock. `finals`: how many last results of a plan the executor published.
+    `governor`: what the Governor counts.
     """
 
     decided: dict[str, bool] = {}
@@ -111,6 +113,7 @@ class Kept(msgspec.Struct):
     dead: set[str] = set()
     booked_ms: dict[str, int] = {}
     finals: dict[str, int] = {}
+    governor: GovernorKept = msgspec.field(default_factory=GovernorKept)
 
 
 class Books:

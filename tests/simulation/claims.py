@@ -17,7 +17,7 @@ from brain.moment import Moment
 from simulator.history import PositionSide
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
+from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.venue import Venue
 from tests.simulation.verdicts import ViolationError, require
@@ -109,9 +109,9 @@ class Claims:
             held = self._possible(writer, symbol, leg, at_ms, by)
             if amount in held:
                 return
-            wrong.append(f"{sorted(held)} at {at_ms - EPOCH_MS} ms, {now_ms - at_ms} ms ago")
+            wrong.append(f"{sorted(held)} at {at_ms - true_ms(0.0)} ms, {now_ms - at_ms} ms ago")
         last = [
-            f"{change.at_ms - EPOCH_MS}: {change.amount} (T {change.transaction_ms - EPOCH_MS})"
+            f"{change.at_ms - true_ms(0.0)}: {change.amount} (T {change.transaction_ms - true_ms(0.0)})"
             for change in self._venue.changes[symbol, leg][-6:]
         ]
         raise ViolationError("a", f"{symbol} {leg} claimed {amount} by {by}, was {wrong}; changes {last}")

@@ -6,16 +6,28 @@ any moment; what offsets a clock had is remembered, so that what it showed can b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
 import trio
 
 from brain.moment import Moment
 
+#: True time when a run begins (epoch ms).
 EPOCH_MS = 1_760_000_000_000
 
 
-def true_ms() -> int:
-    """True time, epoch milliseconds."""
-    return EPOCH_MS + round(trio.current_time() * 1000)
+@contextmanager
+def beginning_at(epoch_ms: int) -> Iterator[None]:
+    """Begin the run of a block at another moment."""
+    with patch("tests.simulation.clocks.EPOCH_MS", epoch_ms):
+        yield
+
+
+def true_ms(at_sec: float | None = None) -> int:
+    """True time, epoch milliseconds: now, or at a moment of trio's clock."""
+    return EPOCH_MS + round((trio.current_time() if at_sec is None else at_sec) * 1000)
 
 
 class SteppedClock:

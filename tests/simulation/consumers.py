@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
 from random import Random
 
@@ -54,6 +55,8 @@ class Consumers:
         #: The share of orders of which their executors learn nothing.
         self.unknown_share = 0.0
         self._sending: Grant | None = None
+        #: Take the Governor's permit, where it gives any; answers whether the plan may be executed.
+        self.may_take: Callable[[Published], bool] = lambda _plan: True
         venue.on_change = self._on_change
 
     def on_decided(self, plan_id: str) -> None:
@@ -92,6 +95,9 @@ class Consumers:
             return  # No consumer takes it.
         grant = self._books.grants.get(plan_id)
         if grant is not None and grant.taken:
+            return
+        if not self.may_take(plan):
+            self.report_refusal(plan_id, plan.symbol, "permit_timeout (missing: Governor)")
             return
         text = self._redis.take(key)
         if text is None:

@@ -56,7 +56,7 @@ class ExecutorSide:
         if world.scene.executor:
             world.venue.on_order, world.venue.ends_orders = self.judge.taken, True
             world.neighbours.consume = False
-        if world.scene.executor or world.scene.dry_run:
+        if (world.scene.executor or world.scene.dry_run) and world.scene.governor != "on":
             world.neighbours.governor = Governor(
                 world.redis,
                 world.keys,
@@ -72,7 +72,7 @@ class ExecutorSide:
             nursery.start_soon(self.rest.watch)
             nursery.start_soon(self._operate)
         if self.manual_lane is not None:
-            self._world.neighbours.publisher.on_publish = self.manual_lane.beside
+            self._world.neighbours.publisher.on_publish.append(self.manual_lane.beside)
             nursery.start_soon(self.manual_lane.operate)
 
     def of(self, name: str) -> OrderSide:

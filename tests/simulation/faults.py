@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from tests.simulation.scene import has_executor
+from tests.simulation.scene import governor_of, has_executor
 
 #: Faults strike in the first part of a round; then all must come right.
 FAULTY_SEC = 300.0
@@ -93,7 +93,25 @@ ORDER_KINDS: dict[str, tuple[int, float, float]] = {
     "trading_state": (2, 2.0, 15.0),
     "kill_switch": (2, 2.0, 15.0),
 }
+#: Of seeds in which the service's own Governor judges, or does so in the shadow: what becomes of its steps,
+#: of the account that it reads, and of what operators and its neighbours say.
+GOVERNOR_KINDS: dict[str, tuple[int, float, float]] = {
+    "failing_account": (3, 5.0, 90.0),
+    "governor_point": (8, 0.2, 9.0),
+    "governor_calls": (4, 0.0, 0.0),
+    "gain_or_loss": (6, 0.0, 0.0),
+    "transfer": (3, 0.0, 0.0),
+    "churn": (3, 5.0, 40.0),
+    "risk_guard": (2, 5.0, 40.0),
+    "budget": (5, 5.0, 120.0),
+    "efficiency": (3, 5.0, 120.0),
+    "unreadable_stats": (2, 0.0, 0.0),
+    "governor_eviction": (2, 0.0, 0.0),
+    "trading_state": (2, 2.0, 15.0),
+    "kill_switch": (2, 2.0, 15.0),
+}
 _ORDER_PAUSE_SEC = 12.0
+_GOVERNOR_PAUSE_SEC = 9.0
 
 #: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
 #: (seconds): there must be so much left of the faulty part, and before a kind of `KINDS_ALONE`.
@@ -137,27 +155,41 @@ def draw_faults(
     kinds: dict[str, tuple[int, float, float]] | None = None,
     *,
     executor: bool | None = None,
+    governor: bool | None = None,
 ) -> list[Fault]:
-    """Return the faults of a run of so many rounds; `executor`: see `scene.has_executor`."""
+    """Return the faults of a run of so many rounds.
+
+    `executor` and `governor`: see `scene.has_executor` and `scene.governor_of`.
+    """
     faults = _draw_faults(seed, rounds, kinds)
-    if not has_executor(seed, executor):
-        return faults
-    return sorted([*faults, *_order_faults(seed, rounds, faults)], key=lambda fault: fault.at_sec)
+    found = list(faults)
+    if has_executor(seed, executor):
+        rng = Random(f"{seed}:order faults")
+        found += _faults_beside(rng, rounds, faults, ORDER_KINDS, _ORDER_PAUSE_SEC)
+    if governor_of(seed, governor) != "off":
+        rng = Random(f"{seed}:governor faults")
+        found += _faults_beside(rng, rounds, faults, GOVERNOR_KINDS, _GOVERNOR_PAUSE_SEC)
+    return sorted(found, key=lambda fault: fault.at_sec)
 
 
-def _order_faults(seed: str, rounds: int, others: list[Fault]) -> list[Fault]:
-    """Return what goes wrong with orders, beside these faults, and away from those that strike alone."""
-    rng = Random(f"{seed}:order faults")
-    names, weights = list(ORDER_KINDS), [weight for weight, _, _ in ORDER_KINDS.values()]
+def _faults_beside(
+    rng: Random,
+    rounds: int,
+    others: list[Fault],
+    kinds: dict[str, tuple[int, float, float]],
+    mean_pause_sec: float,
+) -> list[Fault]:
+    """Return what goes wrong with a role, beside these faults, and away from those that strike alone."""
+    names, weights = list(kinds), [weight for weight, _, _ in kinds.values()]
     alone = [fault for fault in others if fault.kind in KINDS_ALONE]
     faults: list[Fault] = []
     for number in range(rounds):
         begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
-        pause_sec = _ORDER_PAUSE_SEC * rng.choice((0.5, 1.0, 2.0))
+        pause_sec = mean_pause_sec * rng.choice((0.5, 1.0, 2.0))
         at_sec = begin_sec + rng.expovariate(1 / pause_sec)
         while at_sec < begin_sec + FAULTY_SEC - 1:
             kind = rng.choices(names, weights)[0]
-            for_sec = rng.uniform(*ORDER_KINDS[kind][1:])
+            for_sec = rng.uniform(*kinds[kind][1:])
             fault = Fault(kind, round(at_sec, 3), round(for_sec, 3), rng.random(), rng.randrange(1024))
             over_sec = _over_sec(fault)
             free = over_sec < begin_sec + FAULTY_SEC and not any(

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.governor.live_entries import LiveEntries
+from actors.governor.settler import EarlyResults
+from actors.governor.state import GovernedState
 from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions
+from monitoring.recent_judgements import RecentJudgements
 from store.entry_times import EntryTimes
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
@@ -139,6 +143,8 @@ class Liveness:
         await trio.sleep(world.settings.order_timeout_sec + _EXECUTED_WITHIN_SEC)
         ordered = {each.plan_id: each.order for each in world.books.executions.values()}
         for plan in plans:
+            if not world.governing.lets_execute(plan):
+                continue
             order = ordered.get(plan.plan_id)
             says = f"{plan.plan_id} {plan.fields['side']} {plan.symbol}: {order}"
             executed = order is not None and order.executed > ZERO
@@ -185,7 +191,11 @@ class Liveness:
             plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
         decided = world.books.kept.decided
-        refused = [f"{plan.plan_id} {plan.fields['side']}" for plan in plans if not decided.get(plan.plan_id)]
+        refused = [
+            f"{plan.plan_id} {plan.fields['side']}"
+            for plan in plans
+            if not decided.get(plan.plan_id) and world.governing.lets_execute(plan)
+        ]
         require(not refused, "f", f"not allowed, and nothing is wrong: {refused}")
         for plan in plans if give_up else ():
             neighbours.consumers.give_up(plan)
@@ -277,13 +287,18 @@ class Liveness:
         world = self._world
         gc.collect()
         kept = gc.get_objects()
-        lists: list[object] = [each for each in kept if isinstance(each, RecentDecisions | FillMemory)]
+        lists: list[object] = [
+            each for each in kept if isinstance(each, RecentDecisions | RecentJudgements | FillMemory)
+        ]
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
         lists += [each._published_ms for each in kept if isinstance(each, EntryTimes)]
+        # Grants that count, as Redis holds them, until their time is over.
+        lists += [each for each in kept if isinstance(each, GovernedState | LiveEntries | EarlyResults)]
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
-            world.neighbours, world.claims, world.ledgers, world.decisions, self,
+            world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,
+            world.governing.waiting, self,
         )  # fmt: skip
         running = [
             (process.channels, process.tree, process.store)

@@ -68,7 +68,8 @@ def search_mutant(mutation: Mutation, hours: float, workers: int) -> Caught:
         mutation.apply_to(tree)
         command = [sys.executable, "-m", "tests.simulation", "--json", "--quiet"]
         command += ["--hours", str(hours), "--workers", str(workers)]
-        command += ["--executor", "on" if mutation.executor else "off"]
+        sender = "seed" if mutation.governor else "on" if mutation.executor else "off"
+        command += ["--executor", sender, "--governor", "on" if mutation.governor else "off"]
         done = subprocess.run(  # noqa: S603 - our own interpreter, on a tree of our own
             command, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False
         )

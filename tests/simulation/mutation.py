@@ -27,7 +27,8 @@ class Mutation(msgspec.Struct, frozen=True):
 
     `breaks`: the guarantees of which one may be seen broken first. `by_itself`: what is seen is an actor that
     fails; of all others, that would only show that the mutation no longer fits. `executor`: a bug of the
-    service's own executor, which sends the orders in the search for it, and in no other.
+    service's own executor, which sends the orders in the search for it, and in no other. `governor`: one of
+    its Governor, which judges in the search for it alone; who sends the orders there, the seed decides.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Mutation(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...]
     by_itself: bool = False
     executor: bool = False
+    governor: bool = False
 
     def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
         """Return whether a search that ended so has found this bug, and no other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.exchange_mutations import EXCHANGE_MUTATIONS
 from tests.simulation.executor_mutations import EXECUTOR_MUTATIONS
+from tests.simulation.governor_mutations import GOVERNOR_MUTATIONS
 from tests.simulation.mutation import Edit, Mutation
 from tests.simulation.redis_mutations import REDIS_MUTATIONS
 
@@ -204,4 +205,5 @@ MUTATIONS = (
     *EXCHANGE_MUTATIONS,
     *REDIS_MUTATIONS,
     *EXECUTOR_MUTATIONS,
+    *GOVERNOR_MUTATIONS,
 )

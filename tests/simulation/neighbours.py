@@ -13,7 +13,7 @@ from tests.simulation.books import Books, Published
 from tests.simulation.clocks import SteppedClock
 from tests.simulation.consumers import Consumers
 from tests.simulation.fields import Fields, as_entry
-from tests.simulation.governor import Governor
+from tests.simulation.governor import Governor, ServiceGovernor
 from tests.simulation.plans import PlanMaker
 from tests.simulation.publisher import DELISTED, Publisher
 from tests.simulation.repairs import Repairs
@@ -37,8 +37,8 @@ class Neighbours:
         trace: Trace,
     ) -> None:
         self.trading = False
-        #: The played Governor, where the service's own executor waits for permits.
-        self.governor: Governor | None = None
+        #: The Governor, where the service's own executor waits for permits.
+        self.governor: Governor | ServiceGovernor | None = None
         #: Whether played consumers execute.
         self.consume = True
         self.symbols = list(venue.unannounced)
@@ -140,7 +140,8 @@ class Neighbours:
         """Publish a plan once or twice, and let a consumer wait for its permit, or give it up before."""
         rng = self._rng
         plan = self.publisher.new_plan(symbol, fields, special)
-        given_up = rng.random() < 0.03
+        # Where both permits are the service's own, its executor alone may say that of a plan.
+        given_up = rng.random() < 0.03 and not isinstance(self.governor, ServiceGovernor)
         if given_up:
             self.consumers.report_refusal(plan.plan_id, symbol, "order rejected")
         for _ in range(rng.choice((1, 1, 1, 1, 2))):

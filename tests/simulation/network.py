@@ -37,6 +37,7 @@ from tests.simulation.venue import Venue
 _NOT_JSON = b"<html><body>Bad Gateway</body></html>"
 _OK = 200
 _POSITIONS = "/positionRisk"
+_ACCOUNT = "/account"
 _TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
 
 
@@ -143,6 +144,8 @@ class RestNetwork:
         began_sec, sent_ms = trio.current_time(), true_ms()
         path = asked.path
         fault = self._dice.rest_fault(asked.method, path)
+        if path.endswith(_ACCOUNT) and self._venue.account_fault is not None:
+            fault = self._venue.account_fault
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
         self._tripwire.cross()

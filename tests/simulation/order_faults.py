@@ -119,10 +119,14 @@ class OrderFaults:
 
     async def do_kill_point(self, fault: Fault) -> None:
         """Strike the next process that comes to a place on the way of an order."""
+        await self.strike_at(PLACES, fault)
+
+    async def strike_at(self, places: tuple[str, ...], fault: Fault) -> None:
+        """Strike the next process that comes to one of these places."""
         if not self._may_crash():
             return
         world = self._world
-        place, way = PLACES[fault.which % len(PLACES)], _WAYS[fault.which // len(PLACES) % len(_WAYS)]
+        place, way = places[fault.which % len(places)], _WAYS[fault.which // len(places) % len(_WAYS)]
         struck: list[Process] = []
         passed = trio.Event()
 

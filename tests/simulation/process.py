@@ -26,15 +26,10 @@ from settings import Loaded
 from store.errors import StoreError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from supervision import (
-    ChildCrashed,
-    ChildStarted,
-    RestartIntensityExceeded,
-    SupervisionEvent,
-    Tree,
-)
+from supervision import ChildCrashed, ChildStarted, RestartIntensityExceeded, SupervisionEvent, Tree
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
+from tests.simulation.governor_steps import GovernorSteps
 from tests.simulation.links import Servers
 from tests.simulation.network import MarkConnector, OrderSide, PrivateConnector, Reach, RestNetwork
 from tests.simulation.store import Judge, WatchedStore
@@ -128,6 +123,7 @@ class Process:
         judge: Judge,
         requests: Requests,
         orders: OrderSide,
+        governing: GovernorSteps,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
         note: Callable[[str], None],
@@ -156,6 +152,7 @@ class Process:
         self._judge = judge
         self.requests = requests
         self._orders = orders
+        self._governing = governing
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -248,6 +245,8 @@ class Process:
             servers=self._servers,
             judge=self._judge,
             orders=self._orders.judge,
+            governing=self._governing,
+            shadow=settings.governor == "shadow",
             points=self._orders.points,
             reach=self.reach,
             tripwire=self.tripwires["store"],
@@ -276,6 +275,7 @@ class Process:
                 store=self.store,
                 exchange=rest,
                 orders=rest,
+                account=rest,
                 connector=PrivateConnector(
                     self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
                 ),

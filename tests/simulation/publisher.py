@@ -22,10 +22,6 @@ _UNLISTED_SEC = 180.0
 DELISTED = "LUNAUSDT"
 
 
-def _ignore(_plan: Published) -> None:
-    """Do nothing about a plan that is about to be published."""
-
-
 class Publisher:
     """The publishing side of one seed's pipeline."""
 
@@ -40,7 +36,9 @@ class Publisher:
         self._rng = rng
         self._trace = trace
         self._plans = 0
-        self.on_publish: Callable[[Published], None] = _ignore
+        #: What is added to a plan's fields, and who learns of its publication.
+        self.adorn: Callable[[str, Fields], Fields] = lambda _symbol, fields: fields
+        self.on_publish: list[Callable[[Published], None]] = []
 
     def new_plan(self, symbol: str, fields: Fields, special: str = "") -> Published:
         """Return a plan with an id of its own."""
@@ -48,7 +46,7 @@ class Publisher:
         plan = Published(
             f"plan-{self._plans}",
             symbol,
-            fields,
+            self.adorn(symbol, fields),
             wants=special != "skip",
             expired=special == "expired",
             unsound=special == "unsound",
@@ -59,13 +57,16 @@ class Publisher:
 
     def publish(self, plan: Published, *, ahead_ms: int = 0) -> str:
         """Put it on the stream; the entry's id. With `ahead_ms`, an id so far ahead of Redis's clock."""
-        self.on_publish(plan)
+        for learn in self.on_publish:
+            learn(plan)
         fields = as_entry({"plan_id": plan.plan_id} | plan.fields)
         entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
         plan.entry_ids.append(entry_id)
         self._books.published_ms[entry_id] = self._redis.now_ms()
         self._books.truly_published_ms[entry_id] = true_ms()
         self._books.plan_of_entry[entry_id] = plan.plan_id
+        for learn in self.on_publish:
+            learn(plan)
         self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
         return entry_id
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Literal
 
 import msgspec
 
 import settings
 from settings import Loaded
+from tests.simulation.clocks import EPOCH_MS
+from tests.simulation.governor_scene import begin_ms, governor_environment, wallet_of
 
 #: The share of dry runs among the seeds with played executors.
 _DRY_RUNS = 0.1
 #: A third source of permits, whose plain `1` grants.
 EXTRA_PERMIT = "P26=quantum:permit:p26:{plan_id}"
+#: The service's own Governor judges (`on`), or does so beside a played one (`shadow`).
+GovernorMode = Literal["off", "shadow", "on"]
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+#: No other service permits anything beside a Governor of the service.
+_ONLY_ITS_OWN = {"EXEC_EXTRA_PERMITS": "", "EXEC_MANUAL_LANE": "false"}
+_WITHOUT_GOVERNOR = 0.5
+_SHADOWS = 0.15
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -32,6 +41,10 @@ class Scene(msgspec.Struct, frozen=True):
     executor: bool = False
     #: The service's own executor runs dry beside them.
     dry_run: bool = False
+    governor: GovernorMode = "off"
+    #: True time when the run begins, and what the account begins with (USDT).
+    epoch_ms: int = EPOCH_MS
+    wallet: int = 1_000_000
 
     def loaded(self, instance: str) -> Loaded:
         """Return the settings of one process."""
@@ -46,17 +59,40 @@ def has_executor(seed: str, wanted: bool | None = None) -> bool:
     return Random(f"{seed}:orders").random() < 0.5 if wanted is None else wanted
 
 
-def scene_of(seed: str, *, executor: bool | None = None) -> Scene:
-    """Drawn from the seed alone, but for `executor`; see `has_executor`."""
+def governor_of(seed: str, wanted: bool | None = None) -> GovernorMode:
+    """Return what the service's own Governor does: it judges in half of the seeds, at times in the shadow.
+
+    `wanted` decides instead whether it is there at all, where that is given.
+    """
+    rng = Random(f"{seed}:governor")
+    there = rng.random() > _WITHOUT_GOVERNOR if wanted is None else wanted
+    return "off" if not there else "shadow" if rng.random() < _SHADOWS else "on"
+
+
+def scene_of(seed: str, *, executor: bool | None = None, governor: bool | None = None) -> Scene:
+    """Drawn from the seed alone, but for `executor` and `governor`; see `has_executor`, `governor_of`."""
     scene = _scene_of(seed)
-    if not has_executor(seed, executor):
-        dry_run = Random(f"{seed}:dry run").random() < _DRY_RUNS
-        roles = {"P33_EXECUTOR": "dry_run"} if dry_run else {}
-        return msgspec.structs.replace(scene, dry_run=dry_run, environment=scene.environment | roles)
-    environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
+    if has_executor(seed, executor):
+        environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
+        scene = msgspec.structs.replace(scene, executor=True, environment=environment)
+    elif Random(f"{seed}:dry run").random() < _DRY_RUNS:
+        environment = scene.environment | {"P33_EXECUTOR": "dry_run"}
+        scene = msgspec.structs.replace(scene, dry_run=True, environment=environment)
+    mode = governor_of(seed, governor)
+    if mode != "off":
+        rng = Random(f"{seed}:governed")
+        roles = {"P33_GOVERNOR": mode} | (_ONLY_ITS_OWN if mode == "on" else {})
+        scene = msgspec.structs.replace(
+            scene,
+            governor=mode,
+            epoch_ms=begin_ms(rng),
+            wallet=wallet_of(rng),
+            environment=scene.environment | roles | governor_environment(rng),
+        )
+    if not scene.executor and scene.governor == "off":
+        return scene
     # The size of an open is judged by the mark price, which rows of flat positions lack.
-    marks_sec = scene.mark_interval_sec or 8.0
-    return msgspec.structs.replace(scene, executor=True, environment=environment, mark_interval_sec=marks_sec)
+    return msgspec.structs.replace(scene, mark_interval_sec=scene.mark_interval_sec or 8.0)
 
 
 def _executor_environment(rng: Random) -> dict[str, str]:

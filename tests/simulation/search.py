@@ -37,13 +37,14 @@ def search(
     quiet: bool = False,
     niceness: int = 0,
     executor: bool | None = None,
+    governor: bool | None = None,
 ) -> Found:
     """Run seeds from `first` on until so many virtual hours have passed, or one fails.
 
-    `niceness`: that of the workers, above this process's. `executor` decides in the place of each seed who
-    sends the orders.
+    `niceness`: that of the workers, above this process's. `executor` and `governor` decide in the place of
+    each seed who sends the orders, and who judges beside P3.3.
     """
-    run = partial(simulate, executor=executor)
+    run = partial(simulate, executor=executor, governor=governor)
     found = Found()
     seeds = iter(range(first, first + max(1, round(hours))))
     with (
@@ -81,7 +82,8 @@ def search(
 def shrink(failing: Outcome) -> list[int]:
     """Return the numbers of the faults that need not be there for the same invariant to break. Bounded."""
     rounds = min(failing.rounds, int(failing.at_sec // ROUND_SEC) + 1)
-    faults = draw_faults(failing.seed, failing.rounds, executor=failing.executor)
+    executor, governor = failing.executor, failing.governor
+    faults = draw_faults(failing.seed, failing.rounds, executor=executor, governor=governor)
     kept = [number for number, fault in enumerate(faults) if fault.at_sec <= failing.at_sec]
     tries, size = 0, max(1, len(kept) // 2)
     while size and tries < _MOST_TRIES:
@@ -89,7 +91,7 @@ def shrink(failing: Outcome) -> list[int]:
             tries += 1
             fewer = kept[:start] + kept[start + size :]
             chosen = [faults[number] for number in fewer]
-            again = simulate(failing.seed, rounds, chosen, executor=failing.executor)
+            again = simulate(failing.seed, rounds, chosen, executor=executor, governor=governor)
             if again.invariant == failing.invariant:
                 kept = fewer
                 break
@@ -102,7 +104,7 @@ def shrink(failing: Outcome) -> list[int]:
 
 def rerun_command(outcome: Outcome, needless: Sequence[int] = ()) -> str:
     """Return the command that repeats it."""
-    again = command(outcome.seed, outcome.rounds, outcome.executor)
+    again = command(outcome.seed, outcome.rounds, outcome.executor, outcome.governor)
     if not needless:
         return again
     needed = [number for number in range(outcome.faults) if number not in needless]

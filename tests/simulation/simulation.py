@@ -11,6 +11,7 @@ import trio
 
 from simulator import external_events
 from tests.simulation import deterministic_trio
+from tests.simulation.clocks import beginning_at
 from tests.simulation.faults import (
     CALM_SEC,
     DONE_SEC,
@@ -50,6 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
     invariant: str | None = None
     violation: str | None = None
     executor: bool | None = None
+    governor: bool | None = None
     at_sec: float = 0.0
     story: tuple[str, ...] = ()
     counts: dict[str, int] = {}
@@ -61,26 +63,30 @@ def simulate(
     faults: Sequence[Fault] | None = None,
     *,
     executor: bool | None = None,
+    governor: bool | None = None,
     log_to_trace: bool = False,
     story_lines: int = _STORY_LINES,
 ) -> Outcome:
     """Run a seed for so many rounds of half a virtual hour, with its own faults unless others are given.
 
-    `executor` decides in the place of the seed who sends the orders; see `scene.has_executor`.
+    `executor` and `governor` decide in the place of the seed who sends the orders, and who judges beside
+    P3.3; see `scene.has_executor` and `scene.governor_of`.
     """
-    faults = draw_faults(seed, rounds, executor=executor) if faults is None else list(faults)
+    if faults is None:
+        faults = draw_faults(seed, rounds, executor=executor, governor=governor)
     trace = Trace()
-    run = _Run(scene_of(seed, executor=executor), rounds, list(faults), trace, log_to_trace)
+    scene = scene_of(seed, executor=executor, governor=governor)
+    run = _Run(scene, rounds, list(faults), trace, log_to_trace)
     began_sec = time.process_time()
     violation: ViolationError | None = None
-    with without_sockets():
+    with without_sockets(), beginning_at(scene.epoch_ms):
         try:
             deterministic_trio.run(run.main, seed)
         except BaseException as error:
             violation = _violation_in(error)
             if violation is None:
                 # Nothing that a guarantee speaks of, and to be repeated all the same.
-                error.add_note(f"again: {command(seed, rounds, executor)}")
+                error.add_note(f"again: {command(seed, rounds, executor, governor)}")
                 raise
     return Outcome(
         seed=seed,
@@ -93,15 +99,20 @@ def simulate(
         invariant=violation.invariant if violation else None,
         violation=violation.what if violation else None,
         executor=executor,
+        governor=governor,
         at_sec=run.ended_sec,
         story=tuple(trace.last(story_lines)) if violation else (),
         counts=run.counts,
     )
 
 
-def command(seed: str, rounds: int, executor: bool | None) -> str:
+def command(seed: str, rounds: int, executor: bool | None, governor: bool | None) -> str:
     """Return the command that runs a seed."""
-    chosen = "" if executor is None else f" --executor {'on' if executor else 'off'}"
+    chosen = "".join(
+        f" --{role} {'on' if wanted else 'off'}"
+        for role, wanted in (("executor", executor), ("governor", governor))
+        if wanted is not None
+    )
     return f"{PYTHON} -m tests.simulation --seed {seed} --rounds {rounds}{chosen}"
 
 
@@ -135,6 +146,7 @@ class _Run:
                 nursery.start_soon(world.streams.run)
                 await world.neighbours.live(nursery)
                 world.orders.start(nursery)
+                world.governing.start(nursery)
                 for process in world.processes.values():
                     nursery.start_soon(process.life)
                 nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
@@ -146,9 +158,11 @@ class _Run:
                     begin_sec = FIRST_ROUND_SEC + number * ROUND_SEC
                     world.neighbours.set_trading(True)
                     world.orders.set_trading(True)
+                    world.governing.set_trading(True)
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
                     world.orders.set_trading(False)
+                    world.governing.set_trading(False)
                     self._trace.note("calm")
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
@@ -163,6 +177,7 @@ class _Run:
                     world.tidy()
                     deterministic_trio.collect()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
+                    world.governing.all_is_over()
                     if world.scene.executor:
                         world.orders.rest.all_is_over()
                         await liveness.plans_are_executed()

@@ -15,6 +15,7 @@ import trio
 from brain.identifiers import FencingToken
 from store.errors import StoreUnavailableError, unless_refused
 from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanRefusal
+from store.governor_records import GovernorCommit, GovernorReply, GrantChange
 from store.keys import Keys
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
@@ -31,6 +32,7 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
 )
+from tests.simulation.governor_steps import GovernorSteps
 from tests.simulation.links import Links, Servers
 from tests.simulation.network import Reach
 from tests.simulation.order_judge import OrderJudge
@@ -48,7 +50,10 @@ FENCED = frozenset(
         "executions.dead_letter", "begin_order", "record_progress", "refuse_plan", "hold_symbol",
         "release_hold", "record_orphan", "append_audit", "write_counts", "manual_plans.recover",
         "manual_plans.acknowledge", "manual_plans.dead_letter", "publish_dry_run", "dry_runs.recover",
-        "dry_runs.acknowledge", "dry_runs.dead_letter",
+        "dry_runs.acknowledge", "dry_runs.dead_letter", "judged_plans.recover",
+        "judged_plans.acknowledge", "judged_plans.dead_letter", "settled_results.recover",
+        "settled_results.acknowledge", "settled_results.dead_letter", "judge_plans", "change_grants",
+        "write_equity",
     }
 )  # fmt: skip
 
@@ -87,16 +92,19 @@ class WatchedStore(MemoryStore):
         servers: Servers,
         judge: Judge,
         orders: OrderJudge,
+        governing: GovernorSteps,
+        shadow: bool,
         points: KillPoints,
         reach: Reach,
         tripwire: Tripwire,
         rng: Random,
     ) -> None:
         """`name` is the process's for the judge; `consumer`, its instance's."""
-        super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross)
+        super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross, governor_shadow=shadow)
         self._links = Links(servers)
         self._judge = judge
         self._orders = orders
+        self._governing = governing
         self._points = points
         self._way = reach
         self._tripwire = tripwire
@@ -111,8 +119,17 @@ class WatchedStore(MemoryStore):
         #: Until then (trio's clock) a call hangs because of an injected fault.
         self.hung_until_sec = 0.0
         self.slow_sec = 0.0
+        #: What ways to Redis have taken so far (seconds).
+        self.delayed_sec = 0.0
 
     async def _cross(self) -> None:
+        began_sec = trio.current_time()
+        try:
+            await self._cross_now()
+        finally:
+            self.delayed_sec += trio.current_time() - began_sec
+
+    async def _cross_now(self) -> None:
         await self._way()
         self._tripwire.cross()
         if self.hang_in:
@@ -237,6 +254,22 @@ class WatchedStore(MemoryStore):
     async def refuse_plan(self, fence: FencingToken, refusal: PlanRefusal) -> bool:
         self._judged = partial(self._orders.refuse, self._name, refusal)
         return await super().refuse_plan(fence, refusal)
+
+    async def judge_plans(self, fence: FencingToken, judgements: Sequence[GovernorCommit]) -> GovernorReply:
+        entries = [(str(each.entry_id), str(each.plan_id)) for each in judgements]
+        self._judged = partial(self._governing.judged, self._name, entries)
+        return await super().judge_plans(fence, judgements)
+
+    async def change_grants(
+        self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
+    ) -> tuple[bool, ...] | None:
+        entry_ids = [str(each.entry_id) for each in changes]
+        self._judged = partial(self._governing.changed, self._name, entry_ids)
+        return await super().change_grants(fence, version, changes)
+
+    async def write_equity(self, fence: FencingToken, fields: Mapping[str, str]) -> None:
+        self._judged = self._governing.kept_equity
+        await super().write_equity(fence, fields)
 
     async def write_snapshots(self, fence: FencingToken, snapshots: Sequence[SnapshotWrite]) -> None:
         def write() -> None:

@@ -12,6 +12,7 @@ from simulator.faults import RestFault
 from tests.simulation.clock_faults import ClockFaults
 from tests.simulation.faults import Fault
 from tests.simulation.field_faults import FieldFaults
+from tests.simulation.governor_faults import GovernorFaults
 from tests.simulation.liveness import Liveness
 from tests.simulation.order_faults import OrderFaults
 from tests.simulation.process import Process
@@ -41,7 +42,8 @@ _NOT_DISTURBING = frozenset(
         "deleted_key", "wiped_account", "restored_position", "event_dated_ahead", "flat_both_row",
         "silent_move", "lost_events", "doubled_events", "v2_removed", "entry_ahead", "unknown_outcomes",
         "hidden_orders", "slow_fills", "trading_state", "kill_switch", "lost_orders", "wrong_answers",
-        "used_order_limit",
+        "used_order_limit", "failing_account", "gain_or_loss", "transfer", "churn", "risk_guard", "budget",
+        "efficiency", "unreadable_stats", "governor_calls",
     }
 )  # fmt: skip
 #: So many connections end right after an event that they delivered.
@@ -65,6 +67,7 @@ class Striker:
                 RedisFaults(world),
                 ClockFaults(world),
                 OrderFaults(world, self._may_crash),
+                GovernorFaults(world, self._may_crash),
             )
             for name in dir(part)
             if name.startswith(("_do_", "do_"))
@@ -86,11 +89,13 @@ class Striker:
 
     async def _bring_about(self, fault: Fault) -> None:
         self._busy.add(fault.kind)
+        self._world.governing.waiting.began(fault.kind)
         try:
             await self._strikes[fault.kind](fault)
         finally:
             self._disturbed_sec = self._last_disturbed_sec()
             self._busy.discard(fault.kind)
+            self._world.governing.waiting.ended(fault.kind)
 
     def _last_disturbed_sec(self) -> float:
         """Return the time of the last disturbance that may keep a process from noticing something else."""

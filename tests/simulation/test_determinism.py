@@ -16,10 +16,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 # The second has two instances, an account in hedge mode, failovers, clocks apart, ids ahead and rights taken.
-@pytest.mark.parametrize(("seed", "executor"), [("8", False), ("43", False), ("43", True)])
-def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(seed: str, executor: bool) -> None:
+@pytest.mark.parametrize(
+    ("seed", "executor", "governor"), [("8", False, False), ("43", False, True), ("43", True, True)]
+)
+def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(
+    seed: str, executor: bool, governor: bool
+) -> None:
     """Two processes at once, so that neither finds what the other has warmed up."""
-    simulate = f"simulate('{seed}', 1, executor={executor})"
+    simulate = f"simulate('{seed}', 1, executor={executor}, governor={governor})"
     script = f"from tests.simulation.simulation import simulate; print({simulate}.digest)"
     running = [
         subprocess.Popen(  # noqa: S603 - our own interpreter

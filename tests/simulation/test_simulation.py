@@ -9,7 +9,7 @@ import pytest
 
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
-from tests.simulation.faults import KINDS, KINDS_ALONE, ORDER_KINDS, draw_faults
+from tests.simulation.faults import GOVERNOR_KINDS, KINDS, KINDS_ALONE, ORDER_KINDS, draw_faults
 from tests.simulation.memory import remembered
 from tests.simulation.mutants import search_mutant
 from tests.simulation.mutation import Edit, Mutation, StaleMutationError
@@ -56,10 +56,17 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["failure SabotageError"] > 2 * _HOURS
     assert total["failure Stalled"] > 0
     assert total["takeovers"] > 0
-    assert {f"fault {kind}" for kind in (*KINDS, *KINDS_ALONE, *ORDER_KINDS)} <= total.keys()
+    kinds = (*KINDS, *KINDS_ALONE, *ORDER_KINDS, *GOVERNOR_KINDS)
+    assert {f"fault {kind}" for kind in kinds} <= total.keys()
     # Half of the seeds have the service's own executor.
     assert total["ordered"] > 10 * _HOURS
     assert total["unknown"] > 10
+    # Half of the seeds have the service's own Governor.
+    assert total["governed"] > 50 * _HOURS
+    assert total["granted"] > 20 * _HOURS
+    assert total["settled"] > 5 * _HOURS
+    assert total["expired"] > 10
+    assert len([name for name in total if name.startswith("governor ")]) >= 20
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
@@ -67,13 +74,13 @@ def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
 ) -> None:
     """Nothing is ever removed from a hash any more: so no open permit ends with its order."""
     monkeypatch.setattr(Keyspace, "hdel", lambda _self, _key, _fields: None)
-    failing = simulate("5", 1)
+    failing = simulate("5", 1, governor=False)
     assert failing.invariant == "c"
     assert failing.story
     # It takes no fault at all to see this one.
     needless = shrink(failing)
-    assert needless == list(range(len(draw_faults("5", 1))))
-    command = ".venv/bin/python -m tests.simulation --seed 5 --rounds 1"
+    assert needless == list(range(len(draw_faults("5", 1, governor=False))))
+    command = ".venv/bin/python -m tests.simulation --seed 5 --rounds 1 --governor off"
     assert rerun_command(failing) == command
     assert rerun_command(failing, needless) == f"{command} --faults none"
     assert rerun_command(failing, needless[2:]) == f"{command} --faults 0,1"
@@ -83,7 +90,7 @@ def test_the_command_that_is_printed_shows_the_same_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Keyspace, "hdel", lambda _self, _key, _fields: None)
-    failing = simulate("5", 1)
+    failing = simulate("5", 1, governor=False)
     _, _, arguments = rerun_command(failing).partition("-m tests.simulation ")
     monkeypatch.setattr("sys.argv", ["tests.simulation", *arguments.split()])
     assert main() == 1
@@ -126,7 +133,14 @@ def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
         Mutation("none", ("a",), (Edit("code.py", "two = 2", "two = 3"),)).apply_to(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["no open permit is released", "an order without an answer is sent again"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no open permit is released",
+        "an order without an answer is sent again",
+        "a grant is not put into the window",
+    ],
+)
 def test_a_mutant_is_caught_in_a_copy_of_the_tree(name: str) -> None:
     mutation = next(each for each in MUTATIONS if each.name == name)
     caught = search_mutant(mutation, hours=1, workers=1)

@@ -16,6 +16,7 @@ import msgspec
 
 from brain.execution.orders import OWN_PREFIX
 from simulator import SimulatedExchange, events
+from simulator.faults import RestFault
 from simulator.history import PositionSide
 from simulator.orders import NewOrder, Order
 from simulator.positions import Position
@@ -44,13 +45,16 @@ class Change(msgspec.Struct, frozen=True):
 class Venue(SimulatedExchange):
     """One account. Its own clock is true; what it says the time is, is ahead by `clock_skew_ms`."""
 
-    def __init__(self, *, seed: str, symbols: tuple[str, ...], hedge_mode: bool) -> None:
+    def __init__(
+        self, *, seed: str, symbols: tuple[str, ...], hedge_mode: bool, wallet: int = 1_000_000
+    ) -> None:
         listed = load_symbols()
         super().__init__(
             symbols={name: listed[name] for name in symbols},
             seed=sum(seed.encode()),
             host_ms=true_ms,
             hedge_mode=hedge_mode,
+            wallet_balance=Decimal(wallet),
         )
         self.clock = SteppedClock()
         self.faults.flat_rows_lose_update_time = Random(f"{seed}:flat rows").random() < 0.5
@@ -67,6 +71,8 @@ class Venue(SimulatedExchange):
         self.on_change: Callable[[str, PositionSide, Change], None] = lambda _symbol, _leg, _change: None
         #: Called for every order of the executor's that is taken, before it is filled.
         self.ends_orders = False
+        #: What becomes of every read of the account.
+        self.account_fault: RestFault | None = None
         self.on_order: Callable[[Order], None] = lambda _order: None
 
     def accept_order(

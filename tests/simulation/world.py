@@ -18,10 +18,11 @@ from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
 from supervision import RestartIntensityExceeded, Stalled
 from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
-from tests.simulation.clocks import EPOCH_MS, SteppedClock, true_ms
+from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.executor_side import ExecutorSide
 from tests.simulation.field_watch import Requests
+from tests.simulation.governor_side import GovernorSide
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
 from tests.simulation.mutation import FAILED_BY_ITSELF
@@ -35,8 +36,7 @@ from tests.simulation.tripwire import SabotageError
 from tests.simulation.venue import ZERO, Venue
 from tests.simulation.verdicts import ViolationError, require
 
-#: How long a silently lost event may live beyond the audit interval: an answer, a second for events in
-#: flight, the pause before the next attempt.
+#: A silently lost event lives so long beyond the audit interval: an answer, a second in flight, a pause.
 _AUDIT_SLACK_SEC = 4.0
 #: A process that was answered 418 asks nothing for so long.
 _AFTER_BAN_SEC = 60.0
@@ -44,10 +44,8 @@ _AFTER_BAN_SEC = 60.0
 _UNDISTURBED_MS = 12_000
 #: A read that is sent so soon after another one arrived, or a push, may be older than that.
 _APART_MS = 1_100
-#: What the judges call the second host of the first instance's name.
-NAMESAKE = "namesake"
-#: A stall is noticed within its limit and a look.
-_NOTICED_SEC = 2.0
+NAMESAKE = "namesake"  # the second host of the first instance's name
+_NOTICED_SEC = 2.0  # a stall is noticed within its limit and a look
 
 
 class World:
@@ -65,14 +63,16 @@ class World:
         self.takeovers = 0
         #: Whether the exchange refuses every request, with answers that mean a ban.
         self.refusing_all = False
-        #: When anything was last made to go wrong that may keep a process from finding what is wrong.
+        #: When a fault was last struck that may hide another.
         self.disturbed_sec: Callable[[], float] = lambda: 0.0
         self._last_writer = ""
         self.keys = Keys("quantum")
         self.redis_clock = SteppedClock()
         self.redis = MemoryRedis(self.redis_clock.now_ms)
         self.servers = Servers()
-        self.venue = Venue(seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode)
+        self.venue = Venue(
+            seed=scene.seed, symbols=scene.symbols, hedge_mode=scene.hedge_mode, wallet=scene.wallet
+        )
         self.venue.faults.rest_latency_ms = scene.rest_ms
         self.venue.faults.rest_jitter_ms = scene.rest_jitter_ms
         self.streams = PrivateStreams(self.venue, Random(rng.random()), scene.push_sec)
@@ -91,6 +91,7 @@ class World:
         self.no_reads_until_sec = 0.0
         self._log_to_trace = log_to_trace
         self.orders = ExecutorSide(self)
+        self.governing = GovernorSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -133,6 +134,7 @@ class World:
             judge=self,
             requests=Requests(self, name),
             orders=self.orders.of(name),
+            governing=self.governing,
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
@@ -187,7 +189,7 @@ class World:
 
         None: no such read is known.
         """
-        quiet_ms = round(self.disturbed_sec() * 1000) + EPOCH_MS + _UNDISTURBED_MS
+        quiet_ms = true_ms(self.disturbed_sec()) + _UNDISTURBED_MS
         if changed_ms < quiet_ms or symbol in self.venue.odd_rows:
             return None
         audit_ms = round(self.settings.audit_sec * 1000)
@@ -265,6 +267,7 @@ class World:
             self.redis.evict(key)
         self.decisions.evicted_ms = self.redis.now_ms()
         self.decisions.truly_evicted_ms = true_ms()
+        self.governing.evicted(keys)
         for key in keys:
             if key.startswith(mark := self.keys.plan_mark("")):
                 self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()
@@ -297,6 +300,7 @@ class World:
             "takeovers": self.takeovers,
             "escalations": sum(process.escalations for process in self.processes.values()),
             **self.orders.counts(),
+            **self.governing.counts(),
             **{f"failure {name}": count for name, count in sorted(self.failures.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},

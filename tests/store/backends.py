@@ -23,7 +23,11 @@ Text = str | bytes
 KEYS = Keys("q")
 #: A deadline of each call that a busy machine keeps; the deadlines themselves have tests of their own.
 PATIENCE_SEC = 30.0
-GROUPS = (GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual")
+#: Of every stream of plans and results.
+GROUPS = (
+    GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual", "governor",
+    "governor_shadow", "governor_result_monitor",
+)  # fmt: skip
 
 
 class Outside(Protocol):
@@ -42,6 +46,7 @@ class Outside(Protocol):
     def hset(self, key: str, fields: Mapping[Text, Text]) -> None: ...
     def hdel(self, key: str, field: Text) -> None: ...
     def hgetall(self, key: str) -> dict[bytes, bytes]: ...
+    def lrange(self, key: str) -> list[bytes]: ...
     def zadd(self, key: str, scores: Mapping[str, float]) -> None: ...
     def zrange(self, key: str) -> list[bytes]: ...
     def keys(self) -> list[str]: ...
@@ -59,7 +64,7 @@ class Backend(Protocol):
     outside: Outside
     fence: FencingToken
 
-    def another_store(self, consumer: str) -> ServiceStore:
+    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
         """Return a store of another instance on the same Redis."""
         ...
 
@@ -135,6 +140,9 @@ class PlainRedis:
     def hgetall(self, key: str) -> dict[bytes, bytes]:
         return dict(self.call("HGETALL", key))
 
+    def lrange(self, key: str) -> list[bytes]:
+        return list(self.call("LRANGE", key, 0, -1))
+
     def zadd(self, key: str, scores: Mapping[str, float]) -> None:
         self.call("ZADD", key, *(text for member, score in scores.items() for text in (score, member)))
 
@@ -193,8 +201,8 @@ class MemoryBackend(Backend):
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: ServiceStore = self.memory_store
 
-    def another_store(self, consumer: str) -> ServiceStore:
-        return MemoryStore(self.redis, keys=KEYS, consumer=consumer)
+    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
+        return MemoryStore(self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow)
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -215,10 +223,13 @@ class RedisBackend(Backend):
         self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
-    def another_store(self, consumer: str) -> ServiceStore:
+    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
         self._stores.append(
-            RedisStore(self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC)
-        )
+            RedisStore(
+                self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC,
+                governor_shadow=governor_shadow,
+            )
+        )  # fmt: skip
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:
@@ -259,11 +270,13 @@ def everything(outside: Outside) -> dict[str, object]:
         if kind == "string":
             dump[key] = outside.get(key)
         elif kind == "hash":
-            dump[key] = outside.hgetall(key)
+            dump[key] = dict(sorted(outside.hgetall(key).items()))
         elif kind == "zset":
             dump[key] = outside.zrange(key)
+        elif kind == "list":
+            dump[key] = outside.lrange(key)
         else:
-            groups = GROUPS if key.startswith(KEYS.plans) else GROUPS[:1]
+            groups = GROUPS if key.startswith((KEYS.plans, KEYS.results)) else GROUPS[:1]
             dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in groups))
     return dump
 

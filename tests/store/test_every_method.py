@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -25,14 +26,18 @@ from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, eve
 from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
+from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
+from tests.store.governor_examples import prepare_grants
 from tests.store.test_lease import TIMES, TTL_MS
 from tests.store.test_publications import PUBLICATION
 from tests.store.test_snapshots import snapshot
 
 #: What differs from run to run and from server to server: ids, times, runs.
-_OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?")
+_OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?|\b1\d{9}(\.\d{3})?\b")
 _LIFE_MARGIN_MS = 10_000
-GROUPS = ("plans", "results", "executions", "dry_runs", "manual_plans")
+GROUPS = (
+    "plans", "results", "executions", "dry_runs", "manual_plans", "judged_plans", "settled_results",
+)  # fmt: skip
 
 Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
 
@@ -40,6 +45,23 @@ Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
 async def players(group: ConsumerGroup) -> object:
     """Consumers of a group, but for how long they have been idle."""
     return [(each.name, each.pending, each.ours) for each in await group.consumers()]
+
+
+#: By method of a group: what is asked of it.
+ASKED: dict[str, Callable[[ConsumerGroup, FencingToken], Awaitable[object]]] = {
+    "create": lambda group, _: group.create(lost=True),
+    "read_new": lambda group, _: group.read_new(count=10, block_ms=20),
+    "recover": lambda group, fence: group.recover(fence=fence, after="0", idle_ms=0, count=9),
+    "acknowledge": lambda group, fence: group.acknowledge(fence, [ENTRY]),
+    "dead_letter": lambda group, fence: group.dead_letter(fence, ENTRY, ("error", "x")),
+    "consumers": lambda group, _: players(group),
+    "take_part": lambda group, fence: group.take_part(fence),
+}
+
+
+async def ask_group(name: str, asked: str, store: ServiceStore, fence: FencingToken) -> object:
+    """Ask a group of the store by its name."""
+    return await ASKED[asked](getattr(store, name), fence)
 
 
 #: By method: what is asked, of a Redis that `furnished` has filled.
@@ -141,12 +163,21 @@ EXAMPLES: dict[str, Example] = {
         fence, store.dry_runs.stream, ENTRY, ("plan_id", PLAN)
     ),
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2, "executed_true": 1}),
+    **GOVERNOR_EXAMPLES,
+    **{
+        f"{name}.{asked}": partial(ask_group, name, asked)
+        for name in ("judged_plans", "settled_results")
+        for asked in ASKED
+    },
 }  # fmt: skip
 
 
 async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
-    for group in (backend.store.executions, backend.store.dry_runs, backend.store.manual_plans):
+    store = backend.store
+    for group in (
+        store.executions, store.dry_runs, store.manual_plans, store.judged_plans, store.settled_results
+    ):  # fmt: skip
         await group.create(lost=False)
     await deliver_plans(backend, "plan-1", "plan-2")
     await backend.store.executions.read_new(count=1, block_ms=0)
@@ -171,6 +202,7 @@ async def furnished(backend: Backend) -> FencingToken:
     outside.set(KEYS.permit_consumer("plan-8"), "executor")
     outside.hset("q:metrics:intent_executor", {"processed": "5", "executed_true": "many"})
     prepare_orders(outside)
+    prepare_grants(outside)
     return await backend.take_lease()
 
 

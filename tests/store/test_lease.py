@@ -11,6 +11,7 @@ from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
+from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
 from tests.store.test_publications import PUBLICATION
 
 TTL_MS = 60_000
@@ -240,6 +241,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
         fence, store.dry_runs.stream, ENTRY, ("plan_id", "plan-1")
     ),
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2}),
+    **GOVERNOR_WRITES,
 }
 
 

@@ -21,13 +21,14 @@ from commands.check.measure.clocks import measure_clock
 from commands.check.measure.order import MeasuredOrder
 from commands.check.measure.order_plan import OrderImpossibleError, OrderPlan, plan_order
 from commands.check.measure.pace import Pace
-from commands.check.measure.questions import Ask, exchange_name, may_delete_key, may_order
+from commands.check.measure.questions import exchange_name, may_delete_key, may_order
 from commands.check.measure.rows import skipped
 from commands.check.measure.steps import DELETION, Step, deletion_step, reading_steps, take
 from commands.check.measure.table import Header, Table
 from commands.check.redis_server import remembered_ban
 from commands.clients.redis_reading import reading
 from commands.console.progress import patience
+from commands.console.questions import Ask
 from exchange.errors import ExchangeError
 from exchange.signing import Signer
 from settings import Settings

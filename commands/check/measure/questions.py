@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 from commands.check.measure.order_plan import OrderPlan
+from commands.console.questions import Ask, is_yes
 from settings import Settings
 from settings.hosts import venue_of
-
-#: Shows a question and returns the line that was typed; "" at the end of the input.
-Ask = Callable[[str], str]
-
-_YES = ("y", "yes")
-
-
-def ask_at_terminal() -> Ask | None:
-    """Return a way to ask on standard error; None where standard input is no terminal."""
-    return _ask if sys.stdin.isatty() else None
-
-
-def _ask(question: str) -> str:
-    print(question, end=" ", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
 
 
 def exchange_name(settings: Settings) -> str:
@@ -42,7 +25,7 @@ def may_delete_key(ask: Ask | None, settings: Settings, *, by_option: bool) -> b
         f"Delete the account's listen key at {exchange_name(settings)}? It is shared by every process of "
         "this account:\ntheir private streams go silent until they have a new one. [y/N]"
     )
-    return ask(question).lower() in _YES
+    return is_yes(ask(question))
 
 
 def may_order(ask: Ask, settings: Settings, plan: OrderPlan) -> bool:
@@ -50,7 +33,7 @@ def may_order(ask: Ask, settings: Settings, plan: OrderPlan) -> bool:
     where = exchange_name(settings)
     if not costs_money(settings):
         question = f"Send a market order {plan} at {where}, and close it at once? Play money. [y/N]"
-        return ask(question).lower() in _YES
+        return is_yes(ask(question))
     question = (
         f"Send a market order {plan} at {where}, and close it at once? It costs REAL MONEY: twice the fee "
         "and the spread.\nType the symbol to send it, anything else not to:"

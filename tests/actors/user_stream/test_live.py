@@ -15,6 +15,7 @@ from brain.moment import Moment
 from brain.positions.position import Leg
 from channels import (
     Count,
+    DropOldest,
     FillObserved,
     LeverageObserved,
     PositionObserved,
@@ -42,12 +43,15 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 
 
 @asynccontextmanager
-async def listening(simulator: RunningSimulator, *, executor: bool = False) -> AsyncIterator[StreamRig]:
-    """A user stream of the simulator, proven for the first time, with or without an executor."""
+async def listening(
+    simulator: RunningSimulator, *, executor: bool = False, governor: bool = False
+) -> AsyncIterator[StreamRig]:
+    """A user stream of the simulator, proven for the first time, with or without roles."""
     parts = Parts(simulator)
     connector = UserStreamConnector(simulator.addresses.ws_url, clock=HostClock(), connect_timeout_sec=0.5)
     rig = StreamRig(parts.rest, connector, parts.clock, proof_sec=PROOF_SEC)
     rig.own_orders = own_order_channel() if executor else None
+    rig.balances = DropOldest("balances", 100) if governor else None
     async with parts.rest, rig.running():
         await rig.message(StreamProven)
         yield rig

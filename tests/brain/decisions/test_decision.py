@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from brain.decisions.case import Case
-from brain.decisions.decision import Outcome, decide, trail
+from brain.decisions.decision import decide, trail
+from brain.plans.check_results import Outcome
 from brain.plans.permit import Kind, OpenPermit, Reason
 from brain.plans.plan import Plan, Side
 from brain.positions.position import Leg, PositionSide

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 import redis
 
 from commands.check.findings import Finding, Verdict
@@ -124,3 +125,53 @@ async def test_another_consumer_of_the_executors_groups_is_a_failure_unless_it_i
     assert failure.detail.startswith(f"another executor works on `{STREAM}`: consumer theirs, idle ")
     _, manual = found(redis_server, P33_EXECUTOR="on", EXEC_MANUAL_LANE="true")
     assert manual.detail == f"no group intent_executor_manual on {STREAM}.manual yet"
+
+
+#: Weights that tighten the entry gate.
+TIGHT = {"GOV_Z_ENTRY_HEAT": "-0.5", "GOV_Z_ENTRY_DRAWDOWN": "-0.3"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "detail"),
+    [
+        ({}, "GOV_Z_ENTRY_HEAT=0.5 and GOV_Z_ENTRY_DRAWDOWN=0.3"),
+        ({"GOV_Z_ENTRY_HEAT": "-0.5"}, "GOV_Z_ENTRY_DRAWDOWN=0.3"),
+        ({"GOV_Z_ENTRY_DRAWDOWN": "0"}, "GOV_Z_ENTRY_HEAT=0.5"),
+    ],
+)
+async def test_weights_that_loosen_the_entry_gate_are_a_warning(
+    redis_server: str, settings: dict[str, str], detail: str
+) -> None:
+    loosened = [
+        each
+        for each in found(redis_server, **settings, P33_GOVERNOR="on")
+        if each.name == "kill score cut-off"
+    ]
+    (warning,) = loosened
+    assert warning.verdict is Verdict.WARNING
+    assert warning.detail.startswith(f"{detail}: ")
+
+
+async def test_weights_that_tighten_the_entry_gate_are_none(redis_server: str) -> None:
+    names = [each.name for each in found(redis_server, **TIGHT, P33_GOVERNOR="on")]
+    assert "kill score cut-off" not in names
+
+
+async def test_another_governor_on_either_stream_is_a_failure(redis_server: str) -> None:
+    before = found(redis_server, **TIGHT, P33_GOVERNOR="on")
+    assert [(each.name, each.verdict) for each in before] == [
+        ("role Governor", Verdict.OK), ("role Governor", Verdict.OK), ("role governor (on)", Verdict.OK),
+    ]  # fmt: skip
+    read_as(redis_server, "gov-1234")
+    first, second, _ = found(redis_server, **TIGHT, P33_GOVERNOR="on")
+    assert (first.verdict, second.verdict) == (Verdict.FAILED, Verdict.OK)
+    assert "another Governor works on `quantum:stream:apply.plan`" in first.detail
+
+
+async def test_a_key_of_the_governor_of_a_wrong_type_is_a_failure(redis_server: str) -> None:
+    with redis.Redis.from_url(redis_server) as client:
+        client.set("quantum:governor:shadow:reserved", "x")
+    *_, on = found(redis_server, **TIGHT, P33_GOVERNOR="on")
+    (shadow,) = found(redis_server, **TIGHT, P33_GOVERNOR="shadow")
+    assert (on.verdict, shadow.verdict) == (Verdict.OK, Verdict.FAILED)
+    assert shadow.detail == "quantum:governor:shadow:reserved is a string, not a hash"

@@ -18,8 +18,8 @@ OUTSIDE = ("ABCUSDT", "XYZUSDT")
         ("", set()),
         (" , ", set()),
         ("executor", {Role.EXECUTOR}),
-        ("universe,executor", set(Role)),
-        (" executor , universe ,", set(Role)),
+        ("universe,governor,executor", set(Role)),
+        (" executor , universe ,", {Role.UNIVERSE, Role.EXECUTOR}),
     ],
 )
 def test_roles_are_names_with_commas(text: str, roles: set[Role]) -> None:
@@ -27,24 +27,33 @@ def test_roles_are_names_with_commas(text: str, roles: set[Role]) -> None:
 
 
 def test_an_unknown_role_is_named() -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="no role 'governor': there are universe,executor"):
-        read_roles("universe,governor")
+    with pytest.raises(argparse.ArgumentTypeError, match="no role 'broker': there are universe,gov"):
+        read_roles("universe,broker")
 
 
 @pytest.mark.parametrize(
-    ("roles", "universe", "executing"),
-    [(frozenset(), "off", "off"), ({Role.UNIVERSE}, "on", "off"), ({Role.EXECUTOR}, "off", "on")],
+    ("roles", "universe", "governor", "executing"),
+    [
+        (frozenset(), "off", "off", "off"),
+        ({Role.UNIVERSE}, "on", "off", "off"),
+        ({Role.GOVERNOR}, "off", "on", "off"),
+        ({Role.EXECUTOR}, "off", "off", "on"),
+    ],
 )
 def test_the_daemon_has_the_roles_that_are_named(
-    roles: frozenset[Role], universe: str, executing: str
+    roles: frozenset[Role], universe: str, governor: str, executing: str
 ) -> None:
-    own = settings.load(switches_of(roles, outside_universe=OUTSIDE)).settings
-    assert (own.universe, own.executing) == (universe, executing)
+    loaded = settings.load(switches_of(roles, outside_universe=OUTSIDE))
+    own = loaded.settings
+    assert (own.universe, own.governor, own.executing) == (universe, governor, executing)
+    assert not [warning for warning in loaded.warnings if "GOV_" in warning]
     assert own.universe_blacklist == (OUTSIDE if universe == "on" else ())
 
 
 def test_the_rest_is_played() -> None:
     assert played_text(frozenset()) == "universe, publishers, Governor, reconcile engine, executors"
-    assert played_text(ALL_ROLES) == "publishers, Governor, reconcile engine"
-    assert roles_text(ALL_ROLES) == "roles universe and executor"
+    assert played_text(ALL_ROLES) == "publishers, reconcile engine"
+    assert played_text(ALL_ROLES - {Role.GOVERNOR}) == "publishers, Governor, reconcile engine"
+    assert roles_text(ALL_ROLES) == "roles universe, governor and executor"
+    assert roles_text(ALL_ROLES - {Role.GOVERNOR}) == "roles universe and executor"
     assert roles_text(frozenset({Role.EXECUTOR})) == "role executor"

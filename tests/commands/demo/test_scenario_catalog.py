@@ -7,25 +7,37 @@ from collections.abc import Iterator
 from decimal import Decimal
 from random import Random
 
+import msgspec
 import pytest
 
+import settings
 from brain.decisions.decision import decide
+from brain.governor.case import EquityView
+from brain.governor.judgement import Judgement
+from brain.governor.judging import judge
+from brain.governor.kill_score import KillStats
+from brain.governor.plan_inputs import planned_order, read_kill_score, read_leverage
+from brain.governor.reasons import GovernorReason
 from brain.plans.permit import Decision
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan
 from brain.plans.plan_fields import read_plan
 from brain.symbols.symbol_rules import SymbolRules
 from commands.demo.exchange_client import TradedSymbol
-from commands.demo.outcome import Outcome, Verdict, allowed, denied
+from commands.demo.outcome import Outcome, Verdict, allowed, denied, refused_by_governor
 from commands.demo.plans import Fields
+from commands.demo.roles import ALL_ROLES, switches_of
 from commands.demo.scenario_catalog import CASES, choose
 from commands.demo.scenarios import Cooling, Governor, Scenario, SymbolState, share_of
 from tests.brain.cases import NOW_MS, case, ledger, open_permit, snapshot
+from tests.brain.governor.cases import opening
+from wiring.rules import governor_rules
 
 _NOW_SEC = NOW_MS / 1000
 _SYMBOLS = (
     TradedSymbol("BTCUSDT", Decimal("0.001"), Decimal("0.001"), Decimal(65000)),
     TradedSymbol("DOGEUSDT", Decimal(1), Decimal(1), Decimal("0.2")),
 )
+_GOVERNOR_RULES = governor_rules(settings.load(switches_of(ALL_ROLES, outside_universe=())).settings)
 
 
 def _states() -> Iterator[SymbolState]:
@@ -38,11 +50,11 @@ def _states() -> Iterator[SymbolState]:
             yield SymbolState(symbol, Decimal(0), cooling, listed=False)
 
 
-def _scenarios() -> Iterator[tuple[SymbolState, Scenario]]:
+def _scenarios(*, own_governor: bool = False) -> Iterator[tuple[SymbolState, Scenario]]:
     rng = Random(7)  # noqa: S311 - reproducible
     for state in _states():
         for _ in range(300):
-            yield state, choose(state, rng, _NOW_SEC)
+            yield state, choose(state, rng, _NOW_SEC, own_governor=own_governor)
 
 
 def _decided(
@@ -100,9 +112,55 @@ def test_the_service_decides_as_each_scenario_expects() -> None:
     assert min(tried[verdict] for verdict in Verdict) > 50
 
 
-def test_every_case_of_the_catalog_is_chosen() -> None:
-    chosen = {scenario.name for _, scenario in _scenarios()}
-    assert chosen == {one.name for one in CASES}
+@pytest.mark.parametrize("own", [False, True])
+def test_every_case_of_the_catalog_is_chosen_with_its_governor(own: bool) -> None:
+    chosen = {scenario.name for _, scenario in _scenarios(own_governor=own)}
+    assert chosen == {one.name for one in CASES if one.played in (None, not own)}
+
+
+def _judged(state: SymbolState, plan: Plan, fields: Fields) -> Judgement:
+    """Return what the daemon's Governor makes of a plan in this state, by the settings of the demo."""
+    raw = {name.encode(): text.encode() for name, text in fields.items()}
+    score, position = read_kill_score(raw), snapshot(f"{state.amount:f}")
+    order = planned_order(plan, position.legs if state.listed else None)
+    return judge(
+        msgspec.structs.replace(
+            opening(),
+            plan=plan,
+            kind=order.kind,
+            kind_known=order.kind_known,
+            quantity=order.quantity,
+            mark_price=state.symbol.price if state.listed else None,
+            leverage=read_leverage(raw),
+            kill_score=score.value,
+            kill_score_problem=score.problem,
+            # Unusually low until now: the score of any entry lies above the cut-off.
+            stats=KillStats(100, 0.01, 1e-9, NOW_MS - 1000),
+            equity=EquityView(Decimal(10**6), Decimal(10**6), Decimal(10**6), 1.0),
+            rules=_GOVERNOR_RULES,
+        )
+    )
+
+
+def test_the_governor_refuses_what_a_scenario_says_that_it_may_and_nothing_else() -> None:
+    refused = Counter[str]()
+    for state, scenario in _scenarios(own_governor=True):
+        for one in scenario.plans:
+            plan = read_plan({name.encode(): text.encode() for name, text in one.fields.items()})
+            # No trader has more than that.
+            large = abs(state.amount) * state.symbol.price > 4000
+            if not isinstance(plan, Plan) or plan.decision != "EXECUTE" or large:
+                continue
+            judgement = _judged(state, plan, one.fields)
+            if judgement.granted:
+                assert "critical" not in scenario.name
+                continue
+            assert one.expects(refused_by_governor(GovernorReason(judgement.reason))), (scenario, state)
+            refused[judgement.reason] += 1
+    assert set(refused) == {
+        "malformed_plan", "plan_expired", "eval_type_mismatch", "no_portfolio_state",
+        "kill_score_critical_open", "kill_score_entry",
+    }  # fmt: skip
 
 
 def test_every_plan_has_an_id_of_its_own() -> None:

@@ -159,7 +159,7 @@ async def test_on_a_terminal_the_execution_is_a_section_and_the_governors_permit
     record(service, state="sending")
     assert explain(service.environ, PLAN_ID, as_json=False) == 0
     text = " ".join(service.capsys.readouterr().out.split())
-    before, _, section = text.partition(" Execution ")
+    before, _, section = text.partition(" Time line ")
     assert before and "The permits are consumed after 12 ms of waiting" in section
     assert f"Governor's permit {GOVERNOR} record now state sending, symbol BTCUSDT" in section
 
@@ -173,7 +173,7 @@ async def test_a_plan_that_another_executor_executed_is_explained_as_before(
     service.redis.set(f"quantum:governor:block:{PLAN_ID}", "{}")
     assert "execution" not in json_of(service)
     assert explain(service.environ, PLAN_ID, as_json=False) == 0
-    assert "Execution" not in service.capsys.readouterr().out
+    assert "Time line" not in service.capsys.readouterr().out
 
 
 async def test_keys_of_a_wrong_type_leave_the_rest_of_the_explanation(service: Recording) -> None:

@@ -25,7 +25,7 @@ import os, signal, sys
 # A shell that starts the tests in the background has Ctrl-C ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from commands.check.measure import MeasureOptions, measure
-from commands.check.measure.questions import ask_at_terminal
+from commands.console.questions import ask_at_terminal
 from tests.commands.measure.rig import QUICK
 sys.exit(measure(os.environ, MeasureOptions(order_symbol="BTCUSDT"), ask=ask_at_terminal(), pace=QUICK))
 """

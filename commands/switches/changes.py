@@ -1,0 +1,75 @@
+"""One change by an operator: a look at the state, a question, and a write that compares."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from brain.identifiers import Symbol
+from commands.console.questions import Ask, is_yes
+from commands.switches.wording import OPERATOR
+from settings import Settings
+from store.errors import StoreError
+from store.keys import ExecutorKeys, Keys
+from store.operator_protocol import OperatorStore
+from store.operator_records import OperatorView
+from store.redis.store import open_redis_store
+
+T = TypeVar("T")
+
+
+class Order(msgspec.Struct, frozen=True):
+    """The reason of a change, and consent: given before (`yes`), or by a question (None: no terminal)."""
+
+    reason: str
+    yes: bool = False
+    ask: Ask | None = None
+
+
+class NotChangedError(Exception):
+    """Nothing was changed; the message says why."""
+
+
+class Operator:
+    """An operator's access to the switches: a connection for each look and each change."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        """Take the environment for the person's name behind sudo."""
+        self.settings = settings
+        self.keys = ExecutorKeys(Keys(settings.key_prefix))
+        #: The owner of this operator's holds, as it is stored.
+        self.sig = f"{OPERATOR}{environ.get('SUDO_USER') or getpass.getuser()}"
+
+    def look(self, symbol: Symbol | None = None) -> OperatorView:
+        """Return the switches, and the hold of `symbol`. Raises StoreError."""
+        return self._run(lambda store: store.operator_view(symbol))
+
+    def change(self, order: Order, question: str, write: Callable[[OperatorStore], Awaitable[bool]]) -> None:
+        """Ask, and write. Raises StoreError, and NotChangedError where nothing was written."""
+        if not order.yes:
+            if order.ask is None:
+                raise NotChangedError("there is no terminal to ask at: --yes agrees; nothing was changed")
+            if not is_yes(order.ask(f"{question} [y/N]")):
+                raise NotChangedError("nothing was changed")
+        if not self._run(write):
+            raise NotChangedError("the state is another than shown above by now: nothing was changed")
+
+    def _run(self, call: Callable[[OperatorStore], Awaitable[T]]) -> T:
+        async def run() -> T | StoreError:
+            own = self.settings
+            async with open_redis_store(
+                own.redis.url(), prefix=own.key_prefix, consumer=own.instance
+            ) as store:
+                try:
+                    return await call(store)
+                except StoreError as error:  # raised here it would come out in a group
+                    return error
+
+        answer = trio.run(run)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer

@@ -1,0 +1,34 @@
+"""Events that an operator's changes leave, as flat names and values."""
+
+from __future__ import annotations
+
+import msgspec
+
+from brain.execution.switches import TradingState
+from brain.identifiers import Symbol
+
+
+def state_event(
+    before: TradingState, wanted: TradingState, *, reason: str, by: str, now_ms: int
+) -> tuple[str, ...]:
+    """Return the event of a trading state that an operator has set, for `governor.events`."""
+    context = {"by": by, "from": str(before), "to": str(wanted)}
+    return (
+        *("event", "REARMED" if wanted is TradingState.ACTIVE else "TRADING_STATE"),
+        *("reason", reason),
+        *("context", msgspec.json.encode(context).decode()),
+        *("timestamp", f"{now_ms / 1000:.3f}"),
+        *("action_taken", f"trading_state={wanted}"),
+    )
+
+
+def hold_event(event: str, symbol: Symbol, *, reason: str, sig: str, by: str, now_ms: int) -> tuple[str, ...]:
+    """Return an event of a hold, for `reconcile.events`; `sig` is the hold's."""
+    return (
+        *("event", event),
+        *("symbol", symbol),
+        *("ts", str(now_ms // 1000)),
+        *("reason", reason),
+        *("hold_sig", sig),
+        *("by", by),
+    )

@@ -1,0 +1,133 @@
+"""The Governor's part of the store on a real Redis, with that of the operators' commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from brain.identifiers import FencingToken, Symbol
+from store.governor_records import GovernorCommit, GovernorReply, GovernorState, GrantChange, StoredEquity
+from store.governor_values import (
+    EQUITY_FIELDS,
+    PackedJudgement,
+    Texts,
+    packed_change,
+    packed_judgement,
+    part_of,
+    read_account,
+    read_symbol,
+    stored_version,
+)
+from store.keys import GovernorKeys, Keys, PlanStream
+from store.records import RedisRun
+from store.redis.client import RedisLink, naming
+from store.redis.consumer_group import RedisConsumerGroup
+from store.redis.runs import ComparedRun
+from store.redis.scripts import ScriptRunner
+
+_pack = msgspec.msgpack.encode
+#: Texts of a symbol that the Governor itself writes, before those of others.
+_OWN_TEXTS = 12
+#: Begins a text of msgpack whose length has 32 bits.
+_TEXT_32 = b"\xdb"
+
+
+class RedisGovernor:
+    """`GovernorStore` less what it shares with others. `RedisStore` has the links."""
+
+    _keys: Keys
+    _writes: RedisLink
+    _scripts: ScriptRunner
+
+    def _open_governor(self, group_of: Callable[[PlanStream], RedisConsumerGroup], *, shadow: bool) -> None:
+        self._governor = keys = GovernorKeys(self._keys, shadow=shadow)
+        self._governor_run = ComparedRun(self._writes, self._keys)
+        self.judged_plans = group_of(keys.plans)
+        self.settled_results = group_of(keys.results)
+
+    async def governor_run(self, known_run_id: str | None) -> RedisRun:
+        return await self._governor_run.compare(known_run_id)
+
+    async def governor_state(self, symbols: Sequence[Symbol]) -> GovernorState:
+        keys = self._governor
+        now_ms, own, neighbours, reserved, heat, *found = await self._scripts.run(
+            "governor_state", self._keys.prefix, keys.base, *symbols
+        )
+        grants = None if reserved is None else dict(zip(reserved[::2], reserved[1::2], strict=True))
+        return GovernorState(
+            now_ms=now_ms,
+            account=read_account(tuple(own), tuple(neighbours), grants),
+            symbols={
+                symbol: read_symbol(tuple(texts), window)
+                for symbol, (texts, window) in zip(symbols, found, strict=True)
+            },
+            heat=heat,
+        )
+
+    async def judge_plans(self, fence: FencingToken, judgements: Sequence[GovernorCommit]) -> GovernorReply:
+        keys = self._governor
+        names = (
+            keys.base, keys.plans.key, keys.plans.group, keys.plans.last_id, keys.plans.dead, keys.events,
+            keys.audit, not keys.shadow,
+        )  # fmt: skip
+        now_ms, *verdicts = await self._scripts.run(
+            "judge_plans", self._keys.prefix, fence, _pack(names),
+            _packed(judgements), losses=self._governor_run.losses,
+        )  # fmt: skip
+        return GovernorReply(now_ms, tuple(verdict.decode() for verdict in verdicts))
+
+    async def change_grants(
+        self, fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
+    ) -> tuple[bool, ...] | None:
+        keys = self._governor
+        names = (
+            keys.base, keys.results.key, keys.results.group, keys.results.last_id, keys.events, keys.audit,
+            not keys.shadow,
+        )  # fmt: skip
+        written = await self._scripts.run(
+            "change_grants", self._keys.prefix, fence, _pack(names), *map(stored_version, version),
+            _pack([packed_change(each) for each in changes]),
+        )  # fmt: skip
+        return None if written is None else tuple(map(bool, written))
+
+    async def stored_equity(self) -> StoredEquity:
+        with naming(self._governor.equity):
+            return StoredEquity(*await self._writes.command("HMGET", self._governor.equity, *EQUITY_FIELDS))
+
+    async def write_equity(self, fence: FencingToken, fields: Mapping[str, str]) -> None:
+        named = [text for field in fields.items() for text in field]
+        await self._scripts.run("write_equity", self._keys.prefix, fence, self._governor.equity, *named)
+
+
+def _packed(judgements: Sequence[GovernorCommit]) -> bytes:
+    """Pack judgements with their stored texts joined, as the script joins those that it finds.
+
+    They are packed as text, whatever their bytes are: the scripts of Redis 6.2 cannot unpack msgpack's binary
+    type. Texts of other services are the same in many judgements of a batch.
+    """
+    others: dict[Texts, msgspec.Raw] = {}
+    return _pack([_wire(packed_judgement(each), others) for each in judgements])
+
+
+def _wire(judgement: PackedJudgement, others: dict[Texts, msgspec.Raw]) -> tuple[object, ...]:
+    entry_id, plan_id, symbol, basis, *rest = msgspec.structs.astuple(judgement)
+    if basis is not None:
+        own, neighbours, grants, of_symbol, *counts, part = msgspec.structs.astuple(basis)
+        if part:
+            of_part = _joined(part_of(of_symbol, part))
+            basis = (_joined(own), None, None, of_part, None, None, None, counts[-1], part)
+            return (entry_id, plan_id, symbol, basis, *rest)
+        for texts in (neighbours, about_symbol := of_symbol[_OWN_TEXTS:]):
+            if texts not in others:
+                others[texts] = _joined(texts)
+        basis = (
+            _joined(own), others[neighbours], grants, _joined(of_symbol[:_OWN_TEXTS]), others[about_symbol],
+            *counts, part,
+        )  # fmt: skip
+    return (entry_id, plan_id, symbol, basis, *rest)
+
+
+def _joined(texts: Texts) -> msgspec.Raw:
+    joined = b"".join([b"-" if text is None else b"%d:%b" % (len(text), text) for text in texts])
+    return msgspec.Raw(_TEXT_32 + len(joined).to_bytes(4, "big") + joined)
