@@ -16,7 +16,7 @@ folder=$1 prefix=${2:-quantum}
   echo "make-users.sh: $prefix cannot be a key prefix" >&2
   exit 2
 }
-rights= operators=
+rights='' operators=''
 for role in "${@:3}"; do
   [[ $role =~ ^[a-z_]+$ && -f $here/roles/$role.acl ]] || {
     echo "make-users.sh: no role $role; there are: $(cd "$here/roles" && printf '%s ' *.acl | sed 's/\.acl//g')" >&2
