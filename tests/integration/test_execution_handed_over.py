@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from random import Random
 
 import pytest
@@ -22,7 +23,8 @@ from tests.integration.test_execution_killed import (
     SETTLED_WITHIN_SEC,
     SYMBOLS,
 )
-from tests.integration.test_two_instances import is_warm_standby, lease
+from tests.integration.test_two_instances import LEASE, is_warm_standby, lease
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.timing
 
@@ -31,6 +33,10 @@ SEED = 3
 PLANS_PER_SEC = 25
 #: Of these one holds the lease.
 INSTANCES = ("first", "second")
+
+
+def has_the_lease(pipeline: Pipeline, instance: str) -> bool:
+    return pipeline.redis.exists(LEASE) == 1 and lease(pipeline)[1] == instance
 
 
 async def test_the_standby_takes_over_the_orders_of_a_killed_leader_and_none_is_sent_twice(
@@ -63,6 +69,8 @@ async def test_the_standby_takes_over_the_orders_of_a_killed_leader_and_none_is_
             await is_warm_standby(daemons[standby], leader, PATIENCE_SEC)
             await trio.sleep(random.uniform(0.0, 0.5))
             assert await daemons[leader].stop(signal.SIGKILL) == -signal.SIGKILL
+            # Started before, the killed one would have its own lease again.
+            await until(partial(has_the_lease, pipeline, standby), f"the lease of {standby}", PATIENCE_SEC)
             await start(leader)
         await load.more_is_executed(25, PATIENCE_SEC)
         await load.drained(SETTLED_WITHIN_SEC)
