@@ -177,10 +177,13 @@ class Executor:
                 await self._store.hold_symbol(session.fence, hold)
         for record in opened.records:
             await self._resume(record, session.heartbeat)
-        for live in self._live_orders.all():
-            # Another process may have moved it, or ended it, while that held the lease.
-            await self._writer.compare(live, session.heartbeat)
+        await self._compare(session.heartbeat)
         self._open_executions.show()
+
+    async def _compare(self, heartbeat: Heartbeat) -> None:
+        """Compare orders in hand with their records, which another process has moved, or Redis has lost."""
+        for live in self._live_orders.all():
+            await self._writer.compare(live, heartbeat)
 
     async def _sweep(self, session: Session) -> None:
         """Learn if Redis is another run; write counts; show what is open."""
@@ -257,6 +260,7 @@ class Executor:
 
     async def _search(self) -> None:
         with self._heartbeat.task() as task:
+            await self._compare(task)
             await self._orphans.search(task)
 
     def _found(self, order: OrderState) -> None:
