@@ -13,6 +13,7 @@ from actors.governor.settler import EarlyResults
 from actors.governor.state import GovernedState
 from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
+from brain.plans.shared_plans import SharedPlans
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
@@ -288,7 +289,9 @@ class Liveness:
         gc.collect()
         kept = gc.get_objects()
         lists: list[object] = [
-            each for each in kept if isinstance(each, RecentDecisions | RecentJudgements | FillMemory)
+            each
+            for each in kept
+            if isinstance(each, RecentDecisions | RecentJudgements | FillMemory | SharedPlans)
         ]
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
