@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.executor.actor import STOP_WITHIN_SEC, Executor
 from actors.executor.live_orders import LiveOrders, RecordWriter
 from actors.executor.manual_lane import ManualLane
+from actors.executor.open_executions import OpenExecutions
 from actors.executor.orders import OrderSender
 from actors.executor.orphans import Orphans
 from actors.executor.permits import PermitWaits, PermitWatch
@@ -133,7 +134,9 @@ class ExecutorMaking:
                 log=log,
             ),
             own_orders=self._own_orders,
-            shown=self._shown,
+            open_executions=OpenExecutions(
+                self._shown, self._exchange, live_orders, reports, lease=channels.lease, clocks=clocks
+            ),
             symbol_rules=channels.symbol_rules,
             allowlist=channels.allowlist,
             lease=channels.lease,

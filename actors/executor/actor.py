@@ -8,6 +8,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter
+from actors.executor.open_executions import OpenExecutions
 from actors.executor.orders import Begun, OrderSender
 from actors.executor.orphans import Orphans
 from actors.executor.permits import PermitWatch
@@ -20,17 +21,16 @@ from actors.stream_consumer import Session
 from actors.waiting import RedisTrouble, lease_fence, present
 from brain.execution import progress, reasons
 from brain.execution.orders import OrderState
-from brain.execution.record import OrderPhase, OrderRecord
-from brain.identifiers import ClientOrderId, FencingToken, Symbol
+from brain.execution.record import OrderRecord
+from brain.identifiers import FencingToken
 from brain.plans.permit import Kind
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
-from channels import Conflating, LatestValue, Lease, OpenExecution, OwnOrderObserved
+from channels import Conflating, LatestValue, Lease, OwnOrderObserved
 from clocks.clocks import Clocks
 from exchange.protocol import OrderEntry
 from store.errors import FencedError, StoreError, StoreRefusedError, WrongRightsError
 from store.execution_protocol import ExecutorStore
-from store.execution_records import UnreadableRecord
 from supervision import Heartbeat
 
 #: A stop waits so long for the answers to requests under way (seconds).
@@ -62,7 +62,7 @@ class Executor:
         reports: ExecutorReports,
         orphans: Orphans,
         own_orders: Conflating[OwnOrderObserved],
-        shown: LatestValue[tuple[OpenExecution, ...]],
+        open_executions: OpenExecutions,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         allowlist: LatestValue[Allowlist],
         lease: LatestValue[Lease],
@@ -83,7 +83,7 @@ class Executor:
         self._reports = reports
         self._orphans = orphans
         self._own_orders = own_orders
-        self._shown = shown
+        self._open_executions = open_executions
         self._symbol_rules = symbol_rules
         self._allowlist = allowlist
         self._lease = lease
@@ -96,7 +96,6 @@ class Executor:
         #: The lease under which the open orders were taken over last.
         self._taken_over: FencingToken | None = None
         self._took_over = trio.lowlevel.ParkingLot()
-        self._unreadable: list[UnreadableRecord] = []
         work.on_begun, work.on_open = self._start, self._resume
         orphans.on_late = work.on_lost = self._follow_late
         orphans.on_found = self._found
@@ -114,6 +113,7 @@ class Executor:
             if not self._rules.dry_run:
                 self._orders.start_soon(self._exchange.keep_connected)
                 self._orders.start_soon(self._listen)
+                self._orders.start_soon(self._open_executions.follow_lease, heartbeat)
             async with trio.open_nursery() as reading:
                 for reader in self._readers[1:]:
                     reading.start_soon(self._read_beside, reader)
@@ -168,7 +168,7 @@ class Executor:
 
     async def _take_over(self, session: Session) -> None:
         opened = await self._store.open_orders()
-        self._unreadable = [*opened.unreadable]
+        self._open_executions.unreadable = [*opened.unreadable]
         self._repaired_sec = trio.current_time() + _REPAIRED_SEC
         for each in opened.unreadable:
             self._log.error("The record of an order cannot be read", plan_id=each.plan_id, error=each.why)
@@ -177,10 +177,13 @@ class Executor:
                 await self._store.hold_symbol(session.fence, hold)
         for record in opened.records:
             await self._resume(record, session.heartbeat)
+        await self._compare(session.heartbeat)
+        self._open_executions.show()
+
+    async def _compare(self, heartbeat: Heartbeat) -> None:
+        """Compare orders in hand with their records, which another process has moved, or Redis has lost."""
         for live in self._live_orders.all():
-            # Another process may have moved it, or ended it, while that held the lease.
-            await self._writer.compare(live, session.heartbeat)
-        self._show()
+            await self._writer.compare(live, heartbeat)
 
     async def _sweep(self, session: Session) -> None:
         """Learn if Redis is another run; write counts; show what is open."""
@@ -188,12 +191,12 @@ class Executor:
         if self._rules.dry_run:
             return
         await self._write_counts(session)
-        if self._unreadable and trio.current_time() >= self._repaired_sec:
+        if self._open_executions.unreadable and trio.current_time() >= self._repaired_sec:
             await self._take_over(session)
         if self._searched_ms != self._work.redis_changed_ms:
             self._searched_ms = self._work.redis_changed_ms
             self._orders.start_soon(self._search)
-        self._show()
+        self._open_executions.show()
 
     async def _write_counts(self, session: Session) -> None:
         """Write the counts since the last time, which end no session: their key concerns no order."""
@@ -216,41 +219,6 @@ class Executor:
                 reader.times.forget()
         self._run_id = run.run_id
         self._work.redis_changed_ms = run.changed_ms
-
-    def _show(self) -> None:
-        now_ms = self._clocks.exchange_ms(self._clocks.now())
-        live_orders = self._live_orders.all()
-        undecided = [live for live in live_orders if live.is_undecided]
-        shown = [
-            OpenExecution(
-                live.stored.plan_id,
-                live.stored.symbol,
-                live.stored.client_order_id,
-                max(now_ms - live.stored.timestamp_ms, 0) / 1000,
-                live.held,
-                live.lacking,
-            )
-            for live in undecided
-            if live.stored.phase is OrderPhase.UNKNOWN
-        ]
-        shown += [
-            OpenExecution(
-                each.plan_id,
-                each.symbol or Symbol(""),
-                ClientOrderId(""),
-                0.0,
-                False,
-                (f"its record: {each.why}",),
-            )
-            for each in self._unreadable
-        ]
-        self._shown.send(tuple(shown))
-        self._reports.open_orders(
-            len(live_orders),
-            len(shown),
-            max((each.age_sec for each in shown), default=0.0),
-            self._exchange.order_counts(),
-        )
 
     def _start(self, begun: Begun) -> None:
         """Send an order whose permits are consumed."""
@@ -292,6 +260,7 @@ class Executor:
 
     async def _search(self) -> None:
         with self._heartbeat.task() as task:
+            await self._compare(task)
             await self._orphans.search(task)
 
     def _found(self, order: OrderState) -> None:

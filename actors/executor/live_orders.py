@@ -65,7 +65,7 @@ class LiveOrder:
     @property
     def behind(self) -> bool:
         """True while more is known than is stored."""
-        return progress.changes(self.stored, self.known)
+        return not self.stored.version or progress.changes(self.stored, self.known)
 
     @property
     def is_undecided(self) -> bool:
@@ -81,6 +81,11 @@ class LiveOrder:
         if progress.changes(self.known, known):
             self.source = source
         self.known = known
+        self._changed.unpark_all()
+
+    def lose_record(self) -> None:
+        """Take the record for evicted, deleted or lost: it is written anew, from what is known here."""
+        self.stored = msgspec.structs.replace(self.stored, version=0)
         self._changed.unpark_all()
 
     async def changed(self) -> None:
@@ -157,9 +162,8 @@ class RecordWriter:
                     continue
                 written = stored == after  # by this call, whose first answer was lost
                 if stored is None:
-                    # Evicted, or deleted: it is written anew, from what is known here.
                     self._log.error("The record of an order is gone", plan_id=after.plan_id)
-                    live.stored = msgspec.structs.replace(before, version=0)
+                    live.lose_record()
                 elif not written:
                     live.stored = stored
                     live.learn(progress.merge(stored, live.known), "takeover")
@@ -169,13 +173,15 @@ class RecordWriter:
                     self._reports.published(after, latency_ms=live.latency_ms)
 
     async def compare(self, live: LiveOrder, heartbeat: Heartbeat) -> None:
-        """Take in what another process has written of an order."""
+        """Take in what another process has written of an order; one that Redis has lost is written again."""
         try:
             stored = await self.read(live.stored.plan_id, heartbeat)
         except UnreadableOrderError as error:
             self._log.error("The record of an order cannot be read", error=str(error))
             return
-        if stored is not None and stored.version > live.stored.version:
+        if stored is None and not live.stored.phase.ended:
+            live.lose_record()
+        elif stored is not None and stored.version > live.stored.version:
             live.stored = stored
             live.learn(progress.merge(stored, live.known), "takeover")
 

@@ -13,6 +13,7 @@ from actors.governor.settler import EarlyResults
 from actors.governor.state import GovernedState
 from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
+from brain.plans.shared_plans import SharedPlans
 from channels import ResultBook
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
@@ -20,7 +21,7 @@ from store.entry_times import EntryTimes
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.fields import Fields
-from tests.simulation.memory import remembered
+from tests.simulation.memory import holds_lease, left_in_hand, remembered
 from tests.simulation.order_way import OrderFate
 from tests.simulation.venue import ZERO
 from tests.simulation.verdicts import ViolationError, require
@@ -80,7 +81,7 @@ class Liveness:
         venue, symbols = world.venue, world.scene.symbols
         if not venue.hedge_mode or world.settings.fetch_mode == "per_symbol":
             return
-        holder = next((each for each in world.processes.values() if _holds_lease(each)), None)
+        holder = next((each for each in world.processes.values() if holds_lease(each)), None)
         if holder is None:
             return
         for symbol in symbols[1:]:
@@ -266,7 +267,7 @@ class Liveness:
         require(tasks <= self._most_tasks, "g", f"{tasks} tasks, {self._most_tasks} at most expected")
         for process in world.processes.values():
             # A standby books nothing, so the fills that it received wait, in a channel of bounded size.
-            if process.channels is None or not _holds_lease(process):
+            if process.channels is None or not holds_lease(process):
                 continue
             for channel in process.channels.all():
                 if channel.name.startswith(("shard_", "on_demand_", "changes", "fills", "metrics")):
@@ -288,7 +289,9 @@ class Liveness:
         gc.collect()
         kept = gc.get_objects()
         lists: list[object] = [
-            each for each in kept if isinstance(each, RecentDecisions | RecentJudgements | FillMemory)
+            each
+            for each in kept
+            if isinstance(each, RecentDecisions | RecentJudgements | FillMemory | SharedPlans)
         ]
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
@@ -306,12 +309,8 @@ class Liveness:
             if process.tree
         ]
         plans, orders = remembered(running, (*around, *lists), world.books.orders.keys())
-        require(plans <= _MOST_PLANS, "g", f"{plans} plans are remembered, {_MOST_PLANS} at most expected")
+        most = _MOST_PLANS + left_in_hand(world.processes.values(), kept)
+        require(plans <= most, "g", f"{plans} plans are remembered, {most} at most expected")
         require(
             orders <= _MOST_ORDERS, "g", f"{orders} orders are remembered, {_MOST_ORDERS} at most expected"
         )
-
-
-def _holds_lease(process: Process) -> bool:
-    lease = process.channels.lease.value if process.channels is not None else None
-    return lease is not None and lease.fence is not None

@@ -6,10 +6,18 @@ import gc
 import re
 from collections.abc import Iterable, Set
 from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING
+
+from actors.executor.live_orders import RecordWriter
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
 
 #: A plan's own id, or that of an entry on a stream.
 _PLAN_ID = re.compile(r"plan-\d+|\d{13}-\d+")
 _ORDER_ID = re.compile(r"\d{5,}")
+#: Its own, and that of its entry.
+_IDS_OF_PLAN = 2
 _SHARED = (type, ModuleType, BuiltinFunctionType)
 
 
@@ -45,3 +53,19 @@ def remembered(roots: Iterable[object], others: Iterable[object], orders: Set[st
         else:
             todo.extend(gc.get_referents(each))
     return len(plans_found), len(orders_found)
+
+
+def left_in_hand(processes: Iterable[Process], objects: Iterable[object]) -> int:
+    """Return how many ids name the orders that were in hand of the standbys when they lost the lease.
+
+    The next holder ends the orders. The copies stay until the next take-over, and no more are added.
+    """
+    leases = [each.channels.lease for each in processes if each.channels and not holds_lease(each)]
+    writers = [each for each in objects if isinstance(each, RecordWriter) and each._lease in leases]
+    return sum(_IDS_OF_PLAN * len(each._live_orders.all()) for each in writers)
+
+
+def holds_lease(process: Process) -> bool:
+    """Return True for the process that has the lease, as far as it knows."""
+    lease = process.channels.lease.value if process.channels is not None else None
+    return lease is not None and lease.fence is not None

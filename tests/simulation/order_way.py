@@ -34,6 +34,8 @@ _WRONG: tuple[RestFault, ...] = (
 _LATEST_MS = 60_000.0
 #: Between two parts of an order's fill, at most.
 _FILL_MS, _SLOW_FILL_MS = 900.0, 12_000.0
+#: And at least, of slow ones: so many parts that most orders outlive the shortest permits' reservations.
+_SLOW_AT_LEAST_MS, _SLOW_PARTS = 9_000.0, 5
 
 
 class OrderFate(msgspec.Struct, frozen=True):
@@ -92,13 +94,14 @@ class OrderWay:
     def _filling(self) -> dict[str, object]:
         """Draw how an order that is taken now is filled."""
         rng = self._rng
-        if rng.random() >= self.partly_share:
+        slowly = self.fills_slowly and self.partly_share > 0
+        if rng.random() >= self.partly_share and not slowly:
             return {}
-        parts = rng.choice((1, 2, 3, 5))
-        longest_ms = _SLOW_FILL_MS if self.fills_slowly else _FILL_MS
+        parts = _SLOW_PARTS if slowly else rng.choice((1, 2, 3, 5))
+        shortest_ms, longest_ms = (_SLOW_AT_LEAST_MS, _SLOW_FILL_MS) if slowly else (1.0, _FILL_MS)
         return {
             "fills_per_order": parts,
-            "fill_interval_ms": rng.uniform(1.0, longest_ms),
+            "fill_interval_ms": rng.uniform(shortest_ms, longest_ms),
             "first_fill_after_ms": rng.choice((0.0, 0.0, rng.uniform(1.0, longest_ms))),
             "expire_after_fills": rng.choice((None, None, rng.randrange(parts))),
         }

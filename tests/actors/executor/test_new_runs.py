@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from brain.execution.orders import OrderRequest, OrderState
+from brain.execution.orders import OrderRequest, OrderState, Unknown
 from brain.identifiers import Symbol
 from brain.positions.position import Leg
 from exchange.errors import ExchangeUnavailable
@@ -134,3 +134,31 @@ async def test_a_plan_that_waits_while_a_new_run_is_found_is_not_begun(
         await trio.sleep(60)
     assert rig.exchange.requests == []
     assert rig.result("p1")["error"] == "recovering"
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_the_record_of_an_order_in_hand_that_a_new_run_has_lost_is_written_again(
+    rig: ExecutorRig, emptied: bool
+) -> None:
+    """Operators find undecided orders by their records."""
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(12)
+        before = rig.record("p1")
+        for key in (rig.own.order("p1"), rig.own.plan_of(rig.client_id("p1")), rig.own.open):
+            rig.redis.delete(key)
+        if emptied:
+            rig.redis.delete(rig.keys.redis_run)
+        else:
+            rig.redis.restart()
+            await rig.take_lease()
+        await trio.sleep(3)
+        assert before["state"] == "unknown"
+        assert rig.record("p1") == before | {"version": "1"}
+        assert rig.redis.zrange(rig.own.open) == [b"p1"]
+        assert rig.published_results() == []
+        rig.observe(rig.exchange.state(rig.exchange.requests[0]))
+        await trio.sleep(1)
+        assert rig.result("p1")["executed"] == "true"
+    assert (len(rig.exchange.requests), rig.pending(), rig.redis.zrange(rig.own.open)) == (1, 0, [])

@@ -170,6 +170,22 @@ async def test_undecided_orders_are_shown(rig: ExecutorRig) -> None:
         assert rig.open_executions.value == ()
 
 
+async def test_undecided_orders_are_not_shown_while_another_process_has_the_lease(rig: ExecutorRig) -> None:
+    """It takes them over, and may have ended them long ago."""
+    rig.exchange.answer = rig.exchange.always(Unknown("reset"))
+    assert rig.open_executions is not None
+    async with running_executor(rig):
+        rig.open("p1")
+        await trio.sleep(10)
+        assert rig.open_executions.value
+        rig.lease.send(Lease(None, "another"))
+        await trio.sleep(3)
+        assert rig.open_executions.value == ()
+        await rig.take_lease()
+        await trio.sleep(3)
+        assert rig.open_executions.value
+
+
 async def test_a_plan_whose_order_is_open_gets_no_refusal_however_late_it_is_read(rig: ExecutorRig) -> None:
     """The process ended between the begin and the answer, and the set of open orders was lost."""
     rig.exchange.answer = rig.exchange.always(Unknown("reset"))
