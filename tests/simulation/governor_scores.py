@@ -73,7 +73,9 @@ class GovernorScores:
             fresh = age_sec <= longest_sec + _LATE_SEC or side.clock_stepped()
             require(fresh, "g5", f"{plan.plan_id}: z is {told}, {age_sec} s after the last observation")
         elif z is not None and audit["reason"] != "malformed_plan":
-            old = age_sec > longest_sec - _LATE_SEC
+            # An id ahead of Redis's clock may be dated any time before its arrival.
+            ahead = before is not None and before.entry[0] > before.ts_ms
+            old = ahead or age_sec > longest_sec - _LATE_SEC
             require(old or side.clock_stepped(), "g5", f"{plan.plan_id}: z is {z}, and the audit has none")
         if audit["z_cutoff"]:
             self._judge_cutoff(plan, eval_type, float(audit["z_cutoff"]))
