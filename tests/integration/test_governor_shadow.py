@@ -92,10 +92,10 @@ async def test_the_shadow_writes_what_a_daemon_without_a_governor_does_and_keys_
         "open-2": "kill_score_critical_open",
         "open-3": "governor_granted",
         "open-4": "burst_limit_exceeded",
-        "large": "notional_per_trade_exceeded",
+        "large": "kill_switch_active",  # by the disarm that it would have set
         "close": "governor_granted_close",
         "malformed": "malformed_plan",
-        "after": "governor_granted",
+        "after": "kill_switch_active",
     }
     assert all(row["shadow"] == "true" for _, row in site.entries(SHADOW.audit))
     # What it would have set is an event of its own, and the state that all others obey stays as it was.
