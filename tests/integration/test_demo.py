@@ -43,7 +43,9 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
     folder, recording = tmp_path / "temporary", tmp_path / "decisions.jsonl"
     folder.mkdir()
     async with running_demo(folder, "--seconds", "6", "--export", str(recording)) as demo:
-        await demo.wrote("the daemon, with an environment of its own, in the roles universe, governor and executor")
+        await demo.wrote(
+            "the daemon, with an environment of its own, in the roles universe, governor and executor"
+        )
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         code = await demo.ended()
