@@ -85,17 +85,13 @@ class PlanJudge(StreamConsumer):
             entries = sort_entries(batch.entries, self.failures, self._symbol_rules.value, self._plan_of)
             for entry_id, error in entries.unanswerable:
                 self._log.warning("Plan without a usable id", entry_id=entry_id, error=error)
-            try:
+            with self._state.dropped_on_error():
                 pending = deque(entries.pending)
                 while pending:
                     for _ in range(await self._judge(pending, batch.fence)):
                         pending.popleft()
                 if entries.done:
                     await self.group.acknowledge(batch.fence, entries.done)
-            except BaseException:
-                # What was written of it is not known.
-                self._state.drop()
-                raise
             for entry_id in entries.done:
                 self.failures.done(entry_id)
 

@@ -11,7 +11,7 @@ from settings.secret import Secret
 
 
 class GovernorActorRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Rules of its judgements, with what else it is told.
+    """Rules of its judgements, with its other settings.
 
     `deny_permits`: a refusal is written as a permit that grants nothing, too. `issued_by`: build tag and
     instance. `external_heat`: the heat of `capital:heat` counts. What reduces a symbol by more than

@@ -155,13 +155,10 @@ class ResultSettler(StreamConsumer):
         taken: list[int] = []
         idle: list[int] = []
         self._changes.begin()
-        try:
+        with self._state.dropped_on_error():
             for place, result in enumerate(results[:MOST_CHANGES]):
                 with self.failures.attributed_to((result.entry_id,) if result.entry_id else ()):
                     (taken if self._take(result, now_ms) else idle).append(place)
-        except BaseException:
-            self._state.drop()
-            raise
         written = await self._changes.write(fence, now_ms)
         if written is None:
             return 0, []

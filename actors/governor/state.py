@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -103,6 +104,14 @@ class GovernedState:
         """Forget it: Redis may hold another one."""
         self._account = None
         self.symbols.clear()
+
+    @contextmanager
+    def dropped_on_error(self) -> Iterator[None]:
+        """Forget it where the block ends by an error: it is not known then if it was written."""
+        with ExitStack() as on_error:
+            on_error.callback(self.drop)
+            yield
+            on_error.pop_all()
 
     async def provide(self, symbols: Collection[Symbol], now_ms: int) -> None:
         """Read the account and those symbols, unless they are known for the UTC day of `now_ms` (Redis)."""

@@ -1,4 +1,4 @@
-"""What the Governor does each second: ends grants, shows its state."""
+"""The Governor's upkeep of each second: ends grants, shows its state."""
 
 from __future__ import annotations
 

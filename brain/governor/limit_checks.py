@@ -56,16 +56,16 @@ def total(facts: Facts) -> Verdict:
 
 def leverage(facts: Facts) -> Verdict:
     """Refuse an order above the leverage, the plan's own or the account's with it."""
-    told, limit, equity = facts.case.leverage, facts.rules.max_leverage, facts.judged_equity.equity
+    asked, limit, equity = facts.case.leverage, facts.rules.max_leverage, facts.judged_equity.equity
     after = facts.exposure.total_notional + facts.order_notional
     most = equity * limit
     compared: Details = {
-        "plan_leverage": told,
+        "plan_leverage": asked,
         "total_notional": after,
         "equity_x_limit": most,
         "limit": limit,
     }
-    above = limit and ((told is not None and told > limit) or after > most)
+    above = limit and ((asked is not None and asked > limit) or after > most)
     return (R.LEVERAGE_EXCEEDED if above else None), compared
 
 

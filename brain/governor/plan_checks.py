@@ -49,9 +49,9 @@ def not_expired(facts: Facts) -> Verdict:
 
 def eval_type(facts: Facts) -> Verdict:
     """Refuse `ENTRY` of a plan that opens nothing, and `EXIT` of one that is known to open or add."""
-    told, case = facts.plan.eval_type, facts.case
-    compared: Details = {"eval_type": told or None, "kind": case.kind, "kind_known": case.kind_known}
-    wrong = told == "EXIT" and case.kind_known if facts.entry else told == "ENTRY"
+    given, case = facts.plan.eval_type, facts.case
+    compared: Details = {"eval_type": given or None, "kind": case.kind, "kind_known": case.kind_known}
+    wrong = given == "EXIT" and case.kind_known if facts.entry else given == "ENTRY"
     return (R.EVAL_TYPE_MISMATCH if wrong else None), compared
 
 

@@ -43,7 +43,7 @@ class GovernorGrant(msgspec.Struct):
 
     @property
     def opens(self) -> bool:
-        """Whether limits count it."""
+        """Return True if limits count it."""
         return self.kind in OPENS
 
     @property
@@ -106,16 +106,16 @@ def said_by(fields: Mapping[bytes, bytes], unknown: tuple[str, ...]) -> Said:
     text = {name.decode(): value.decode() for name, value in fields.items()}
     details = _object(text.get("details", ""))
     steps = _object(text.get("steps_results", ""))
-    told = {**(steps[0] if isinstance(steps, list) and steps else {})}
-    told |= {**details} if isinstance(details, dict) else {}
-    told |= text
+    found = {**(steps[0] if isinstance(steps, list) and steps else {})}
+    found |= {**details} if isinstance(details, dict) else {}
+    found |= text
     plan_id = text.get("plan_id", "")
     if text.get("executed", "").lower() != "true":
-        error = str(told.get("error") or told.get("reason") or "")
+        error = str(found.get("error") or found.get("reason") or "")
         return Said(plan_id, final=error not in unknown, had_permit=not error.startswith(_NO_PERMIT))
-    status = str(told.get("order_status") or told.get("status") or "FILLED")
-    quantity = Decimal(str(told.get("filled_qty") or told.get("executed_qty") or 0))
-    price = _positive(told.get("avg_price"))
+    status = str(found.get("order_status") or found.get("status") or "FILLED")
+    quantity = Decimal(str(found.get("filled_qty") or found.get("executed_qty") or 0))
+    price = _positive(found.get("avg_price"))
     return Said(plan_id, status in ENDED, quantity, price)
 
 

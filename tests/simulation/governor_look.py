@@ -32,7 +32,7 @@ class Switched(msgspec.Struct, frozen=True):
 
     @property
     def halted(self) -> bool:
-        """Whether nothing may be granted: HALTED, or what cannot be read."""
+        """Return True if nothing may be granted: HALTED, or what cannot be read."""
         return self.state not in (None, b"ACTIVE", b"REDUCING")
 
 
@@ -123,7 +123,7 @@ class GovernorLook:
             amount = Decimal(stored[name.encode()].decode())
         except (KeyError, ValueError, InvalidOperation):
             return None
-        # A second on either side of the limit is nobody's fault.
+        # The clocks may be a second apart.
         fresh = -1 <= age_sec <= fresh_sec - 1
         return amount if fresh and stored.get(b"mode") == b"enforce" and amount.is_finite() else None
 

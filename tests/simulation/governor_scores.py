@@ -61,17 +61,17 @@ class GovernorScores:
             return
         before = side.kept.observed.get((plan.symbol, eval_type))
         z = self.observe(plan, entry_id, eval_type or None)
-        told = audit["kill_z"]
+        recorded = audit["kill_z"]
         if self._may_be_unknown():
             self._note_block(plan, audit, eval_type)
             return
         longest_sec = side.number("GOV_Z_MAX_AGE_SEC")
         age_sec = 0.0 if before is None else (side.now_ms() - before.ts_ms) / 1000
-        if told:
-            require(z is not None, "g5", f"{plan.plan_id}: z is {told}, and too little was observed")
-            require(float(told) == z, "g5", f"{plan.plan_id}: z is {told}, recomputed {z}")
+        if recorded:
+            require(z is not None, "g5", f"{plan.plan_id}: z is {recorded}, and too little was observed")
+            require(float(recorded) == z, "g5", f"{plan.plan_id}: z is {recorded}, recomputed {z}")
             fresh = age_sec <= longest_sec + _LATE_SEC or side.clock_stepped()
-            require(fresh, "g5", f"{plan.plan_id}: z is {told}, {age_sec} s after the last observation")
+            require(fresh, "g5", f"{plan.plan_id}: z is {recorded}, {age_sec} s after the last observation")
         elif z is not None and audit["reason"] != "malformed_plan":
             # An id ahead of Redis's clock may be dated any time before its arrival.
             ahead = before is not None and before.entry[0] > before.ts_ms
@@ -79,11 +79,11 @@ class GovernorScores:
             require(old or side.clock_stepped(), "g5", f"{plan.plan_id}: z is {z}, and the audit has none")
         if audit["z_cutoff"]:
             self._judge_cutoff(plan, eval_type, float(audit["z_cutoff"]))
-        if told and audit["z_cutoff"]:
+        if recorded and audit["z_cutoff"]:
             over = self._is_over(audit)
             let_go = eval_type == "exit" and self._is_let_go(plan.symbol)
             granted = audit["granted"] == "true"
-            says = f"{plan.plan_id}: z {told}, cut-off {audit['z_cutoff']}"
+            says = f"{plan.plan_id}: z {recorded}, cut-off {audit['z_cutoff']}"
             require(not (granted and over) or let_go, "g5", f"{says}, and granted")
             gated = audit["reason"] in ("kill_score_entry", "kill_score_exit")
             require(not gated or over, "g5", f"{says}, and {audit['reason']}")
@@ -110,8 +110,8 @@ class GovernorScores:
 
     @staticmethod
     def _is_over(audit: dict[str, str]) -> bool:
-        told, cutoff = audit["kill_z"], audit["z_cutoff"]
-        return bool(told and cutoff) and float(told) > float(cutoff)
+        recorded, cutoff = audit["kill_z"], audit["z_cutoff"]
+        return bool(recorded and cutoff) and float(recorded) > float(cutoff)
 
     def _is_let_go(self, symbol: str) -> bool:
         since_ms = self._side.kept.blocked_since_ms.get(symbol)

@@ -212,7 +212,7 @@ class Process:
 
     @property
     def trust_lost_at(self) -> Moment | None:
-        """When it last lost trust in its stream."""
+        """Return the time at which it last lost trust in its stream."""
         return None if self.channels is None else self.channels.book.trust_lost_at
 
     async def readiness(self) -> str:

@@ -1,4 +1,4 @@
-"""Grants that end: settled by a result, or by nobody's word; each once, all of a list or none."""
+"""Grants that end: settled by a result, or by their time; each once, all of a list or none."""
 
 from __future__ import annotations
 

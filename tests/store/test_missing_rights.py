@@ -114,7 +114,7 @@ async def all_is_well(real: RedisBackend, account: Account, fence: FencingToken)
 
 
 def skip_all_but_first_part(part: int, account: Account) -> None:
-    """Where a script cannot see its rights, the messages alone are looked at."""
+    """Leave out what Redis 6.2 would only repeat: no script sees its rights there."""
     if part and not account.can_be_asked:
         pytest.skip("Redis 6.2 shows a script no rights")
 

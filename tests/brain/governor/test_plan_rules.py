@@ -70,25 +70,25 @@ def test_an_unreadable_kill_score_refuses_entries_and_is_ignored_for_exits() -> 
 def test_a_plan_is_expired_by_its_entry_or_its_timestamp(make: Any) -> None:
     the_plan = make().plan
 
-    def told(ago_sec: int) -> Any:
+    def planned(ago_sec: int) -> Any:
         return msgspec.structs.replace(the_plan, timestamp_sec=NOW_MS / 1000 - ago_sec)
 
     assert refusal(make(entry_ms=NOW_MS - 30_000)) == ""
     assert refusal(make(entry_ms=NOW_MS - 30_001)) == "plan_expired"
     assert refusal(make(entry_ms=None)) == "plan_expired"
-    assert refusal(make(plan=told(86_400))) == ""
-    assert refusal(make(plan=told(86_401))) == "plan_expired"
+    assert refusal(make(plan=planned(86_400))) == ""
+    assert refusal(make(plan=planned(86_401))) == "plan_expired"
 
 
 # 3
 def test_an_evaluation_type_must_agree_with_the_kind() -> None:
-    def told(the_plan: Any, eval_type: str) -> Any:
+    def planned(the_plan: Any, eval_type: str) -> Any:
         return msgspec.structs.replace(the_plan, eval_type=eval_type)
 
     for case, right, wrong in ((opening(), "ENTRY", "EXIT"), (closing(), "EXIT", "ENTRY")):
-        assert refusal(msgspec.structs.replace(case, plan=told(case.plan, right))) == ""
-        assert refusal(msgspec.structs.replace(case, plan=told(case.plan, wrong))) == "eval_type_mismatch"
-    stop = closing(plan=told(STOP, "ENTRY"))
+        assert refusal(msgspec.structs.replace(case, plan=planned(case.plan, right))) == ""
+        assert refusal(msgspec.structs.replace(case, plan=planned(case.plan, wrong))) == "eval_type_mismatch"
+    stop = closing(plan=planned(STOP, "ENTRY"))
     assert refusal(stop) == "eval_type_mismatch"
 
 
