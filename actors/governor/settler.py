@@ -58,6 +58,10 @@ class EarlyResults:
             del self._results[plan_id]
         return [result for plan_id, (_, result) in self._results.items() if plan_id in grants]
 
+    def forget(self) -> None:
+        """Forget all: Redis may have lost them, and then their executors read the plans again."""
+        self._results.clear()
+
     def settled(self, results: Iterable[_Result]) -> None:
         """Forget results that are dealt with."""
         for result in results:
@@ -93,7 +97,11 @@ class ResultSettler(StreamConsumer):
         self._early = EarlyResults(self._life_ms)
 
     async def begin(self, _session: Session) -> None:
-        """Forget the state of another lease: a result without a grant in it is acknowledged uncompared."""
+        """Forget the state of another lease: a result without a grant in it is acknowledged uncompared.
+
+        A session begins anew with each run of Redis, too.
+        """
+        self._early.forget()
         async with self._state.lock:
             self._state.drop()
 

@@ -163,6 +163,22 @@ async def test_a_result_that_came_before_its_grant_ends_it_within_a_second(rig: 
         assert (rig.reserved(), rig.window(), rig.opened(), rig.permit("one")) == ({}, [], "0", None)
 
 
+async def test_a_result_that_redis_has_lost_ends_no_later_grant(rig: GovernorRig) -> None:
+    """Its executor reads the plan again, and may execute it."""
+    rig.position("BTCUSDT", "1")
+    async with running_governor(rig):
+        await trio.sleep(0.5)
+        before = rig.redis.copy()
+        rig.failed("one", "permit_denied (P3.3: reconcile_hold_active)")
+        await trio.sleep(0.1)
+        rig.redis.restart(with_keys_of=before)
+        await trio.sleep(3)
+        rig.publish_close("one")
+        await trio.sleep(2.2)
+        assert rig.is_granted("one")
+        assert set(rig.reserved()) == {"one"}
+
+
 async def test_a_refusal_takes_back_the_permit_with_the_grant(rig: GovernorRig) -> None:
     async with running_governor(rig):
         rig.publish("one")
