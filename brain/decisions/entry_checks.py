@@ -6,6 +6,7 @@ Each returns the reason for a deny, or None, and the numbers it compared. `check
 from __future__ import annotations
 
 from brain.decisions.facts import Facts
+from brain.plans.expiry import expiry
 from brain.plans.kinds import closes_by_name, contradiction, reducing_side
 from brain.plans.permit import Details, Reason
 from brain.positions.position import Leg
@@ -32,20 +33,12 @@ def well_formed(facts: Facts) -> Judgement:
 
 
 def not_expired(facts: Facts) -> Judgement:
-    """Deny a plan that is too old, or an old one that was published again.
-
-    The entry's age is taken from Redis's clock, that of `timestamp` from the publisher's. An entry of unknown
-    age is denied.
-    """
+    """Deny a plan that is too old, or an old one that was published again."""
     case, rules = facts.case, facts.case.rules
-    age_sec = None if case.entry_ms is None else (case.now_ms - case.entry_ms) / 1000
-    compared: Details = {"entry_age_sec": age_sec, "limit_sec": rules.plan_max_age_sec}
-    expired = age_sec is None or age_sec > rules.plan_max_age_sec
-    if facts.plan.timestamp_sec is not None:
-        published_ago_sec = case.now_ms / 1000 - facts.plan.timestamp_sec
-        compared["timestamp_age_sec"] = round(published_ago_sec, 3)
-        compared["timestamp_limit_sec"] = rules.decision_ttl_sec
-        expired = expired or published_ago_sec > rules.decision_ttl_sec
+    expired, compared = expiry(
+        facts.plan, entry_ms=case.entry_ms, now_ms=case.now_ms,
+        max_age_sec=rules.plan_max_age_sec, timestamp_limit_sec=rules.decision_ttl_sec,
+    )  # fmt: skip
     return (Reason.PLAN_EXPIRED if expired else None), compared
 
 

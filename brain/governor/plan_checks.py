@@ -12,6 +12,7 @@ from brain.governor.disarming import lost_too_much, repeated_errors
 from brain.governor.facts import Facts
 from brain.governor.reasons import GUARDS, DisarmReason, GovernorReason
 from brain.numbers import ZERO
+from brain.plans.expiry import expiry
 from brain.plans.kinds import contradiction
 from brain.plans.permit import Details
 
@@ -36,14 +37,10 @@ def well_formed(facts: Facts) -> Verdict:
 def not_expired(facts: Facts) -> Verdict:
     """Refuse a plan that is too old, by its entry or by its own timestamp, as P3.3 does."""
     case, rules = facts.case, facts.rules
-    age_sec = None if case.entry_ms is None else (case.now_ms - case.entry_ms) / 1000
-    compared: Details = {"entry_age_sec": age_sec, "limit_sec": rules.plan_max_age_sec}
-    expired = age_sec is None or age_sec > rules.plan_max_age_sec
-    if facts.plan.timestamp_sec is not None:
-        published_ago_sec = case.now_ms / 1000 - facts.plan.timestamp_sec
-        compared["timestamp_age_sec"] = round(published_ago_sec, 3)
-        compared["timestamp_limit_sec"] = rules.decision_ttl_sec
-        expired = expired or published_ago_sec > rules.decision_ttl_sec
+    expired, compared = expiry(
+        facts.plan, entry_ms=case.entry_ms, now_ms=case.now_ms,
+        max_age_sec=rules.plan_max_age_sec, timestamp_limit_sec=rules.decision_ttl_sec,
+    )  # fmt: skip
     return (R.PLAN_EXPIRED if expired else None), compared
 
 
