@@ -9,7 +9,7 @@ import pytest
 
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
-from tests.simulation.faults import KINDS, KINDS_ALONE, ORDER_KINDS, draw_faults
+from tests.simulation.faults import GOVERNOR_KINDS, KINDS, KINDS_ALONE, ORDER_KINDS, draw_faults
 from tests.simulation.memory import remembered
 from tests.simulation.mutants import search_mutant
 from tests.simulation.mutation import Edit, Mutation, StaleMutationError
@@ -31,10 +31,8 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     with ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), initializer=os.nice, initargs=(_NICENESS,)
     ) as pool:
-        long_one = pool.submit(simulate, "long", _ROUNDS_OF_THE_LONG_ONE, governor=False)
-        found = search(
-            _FIRST_SEED, _HOURS, workers=os.cpu_count() or 1, quiet=True, niceness=_NICENESS, governor=False
-        )
+        long_one = pool.submit(simulate, "long", _ROUNDS_OF_THE_LONG_ONE)
+        found = search(_FIRST_SEED, _HOURS, workers=os.cpu_count() or 1, quiet=True, niceness=_NICENESS)
         long_run = long_one.result()
     found.outcomes.append(long_run)
     found.failures += [long_run] if long_run.violation is not None else []
@@ -58,11 +56,17 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["failure SabotageError"] > 2 * _HOURS
     assert total["failure Stalled"] > 0
     assert total["takeovers"] > 0
-    kinds = (*KINDS, *KINDS_ALONE, *ORDER_KINDS)
+    kinds = (*KINDS, *KINDS_ALONE, *ORDER_KINDS, *GOVERNOR_KINDS)
     assert {f"fault {kind}" for kind in kinds} <= total.keys()
     # Half of the seeds have the service's own executor.
     assert total["ordered"] > 10 * _HOURS
     assert total["unknown"] > 10
+    # Half of the seeds have the service's own Governor.
+    assert total["governed"] > 50 * _HOURS
+    assert total["granted"] > 20 * _HOURS
+    assert total["settled"] > 5 * _HOURS
+    assert total["expired"] > 10
+    assert len([name for name in total if name.startswith("governor ")]) >= 20
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
