@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from bench.floor_writes import GROUP, WRITES, read
+from bench.floor_writes import GROUP, PENDING, UNREAD, WRITES, read
 from bench.redis_socket import BlockingRedis, Command
 
 
@@ -15,11 +15,13 @@ def serve(url: str, stream: str) -> None:
     """Answer the entries of `stream` until the process is stopped."""
     write = WRITES[stream]
     redis = BlockingRedis(url, timeout_sec=None)
+    after = PENDING
     while True:
-        answer = redis.command(*read(stream))
-        if not answer:
+        answer = redis.command(*read(stream, after))
+        entries = answer[stream.encode()] if answer else []
+        if not entries:
+            after = UNREAD
             continue
-        entries = answer[stream.encode()]
         commands: list[Command] = [
             write(dict(zip(flat[::2], flat[1::2], strict=True))) for _, flat in entries
         ]

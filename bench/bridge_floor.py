@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from bench.floor_writes import GROUP, WRITES, read
+from bench.floor_writes import GROUP, PENDING, UNREAD, WRITES, read
 from bench.redis_socket import Command
 from permit_gate.bridge import trio_asyncio
 
@@ -34,14 +34,14 @@ class Asyncio:
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
 
-    async def commit_and_read(self, commands: list[Command]) -> Entries:
-        """Write the replies of the last batch in one round trip, then wait for the next batch."""
+    async def commit_and_read(self, commands: list[Command], after: str) -> Entries:
+        """Write the replies of the last batch in one round trip, then read the next one."""
         if commands:
             pipe = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
             await pipe.execute()
-        answer: Any = await self._client.execute_command(*read(self._stream))  # type: ignore[no-untyped-call]
+        answer: Any = await self._client.execute_command(*read(self._stream, after))  # type: ignore[no-untyped-call]
         return answer[self._stream.encode()][0] if answer else []
 
 
@@ -51,10 +51,13 @@ async def serve(url: str, stream: str) -> None:
     async with trio_asyncio.open_loop():
         cross = trio_asyncio.aio_as_trio(Asyncio(url, stream).commit_and_read)
         commands: list[Command] = []
+        after = PENDING
         while True:
-            entries: Entries = await cross(commands)
+            entries: Entries = await cross(commands, after)
             commands = [write(fields) for _, fields in entries]
-            if entries:
+            if not entries:
+                after = UNREAD
+            else:
                 commands.append(("XACK", stream, GROUP, *(entry_id for entry_id, _ in entries)))
 
 

@@ -9,6 +9,8 @@ from bench.redis_socket import Command
 Fields = dict[bytes, bytes]
 
 GROUP = "p33"
+#: Places to read from. Pending entries are read first: Redis may have given some to a floor that was killed.
+PENDING, UNREAD = "0", ">"
 _BATCH = 256
 #: Longest wait (ms), so that a floor without Redis ends.
 _BLOCK_MS = 5_000
@@ -21,10 +23,10 @@ _PERMIT = (
 )
 
 
-def read(stream: str) -> Command:
-    """Return the read of the next entries of `stream`."""
+def read(stream: str, after: str = UNREAD) -> Command:
+    """Return the read of the next entries of `stream`: unread ones, or those pending after an id."""
     return (
-        "XREADGROUP", "GROUP", GROUP, "floor", "COUNT", _BATCH, "BLOCK", _BLOCK_MS, "STREAMS", stream, ">",
+        "XREADGROUP", "GROUP", GROUP, "floor", "COUNT", _BATCH, "BLOCK", _BLOCK_MS, "STREAMS", stream, after,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench.account import Holding
 from bench.contenders import RESULTS
+from bench.floor_writes import read
 from bench.key_watch import KeyWatch
 from bench.plans import (
     GROUP,
@@ -60,6 +61,23 @@ async def test_every_result_is_written_to_its_ledger(module: str, tmp_path: Path
             with child("floor", tmp_path, module, url, RESULTS):
                 watch.wait_for("BTCUSDT")
             assert redis.command("HGET", "quantum:position:ledger:BTCUSDT", "last_order_id") == b"17"
+
+
+@pytest.mark.parametrize("module", _FLOORS)
+async def test_what_redis_gave_to_a_floor_that_was_killed_is_written_by_the_next(
+    module: str, tmp_path: Path
+) -> None:
+    async with private_redis() as url:
+        with BlockingRedis(url) as redis, KeyWatch(url, PERMIT_PREFIX) as watch:
+            redis.command("XGROUP", "CREATE", PLANS, GROUP, "0", "MKSTREAM")
+            publish_burst(redis, "given", _HELD, 3)
+            redis.command(*read(PLANS))
+            with child("floor", tmp_path, module, url, PLANS):
+                watch.wait_for("given2")
+                for plan_id, packed in series("late", _HELD, 1):
+                    watch.send_packed(packed)
+                    watch.wait_for(plan_id)
+            assert all_answered(redis)
 
 
 async def test_a_burst_holds_the_same_plans_as_a_series() -> None:
