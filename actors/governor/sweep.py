@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
+import trio
 
 from actors.governor.account import AccountView, account_view
 from actors.governor.changes import MOST_CHANGES, GrantChanges
@@ -29,6 +30,8 @@ from channels import GovernorNow, LatestValue, SymbolCounts
 from clocks.clocks import Clocks
 
 _MOST_COUNTS = 200
+#: A sweep ends grants so long at most: while as many end as are granted, there is always one more.
+_ENDS_SEC = 1.0
 #: A settled fill of a symbol that trades no longer counts so long.
 _GONE_MS = 3_600_000
 _JSON = msgspec.json.Encoder()
@@ -82,7 +85,8 @@ class GovernorSweep:
             await state.refresh(now_ms, at_once=self._rules.external_heat)
             await self._settler.settle_early(fence, now_ms)
             await self._keep_undecided(fence, now_ms)
-        while await self._end_some(fence):
+        until_sec = trio.current_time() + _ENDS_SEC
+        while trio.current_time() < until_sec and await self._end_some(fence):
             pass
         async with state.lock:
             if state.known:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
 import trio
 
-from brain.identifiers import EntryId, PlanId, Symbol
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from channels import UnknownExecution
+from store.governor_records import GrantChange
 from tests.actors.governor_rig import EPOCH_MS, GovernorRig, actor_rules, running_governor
+from tests.store.governed import reservation
 from tests.virtual_time import virtual_time
+from wiring.groups import STALL_LIMIT_SEC
 
 pytestmark = virtual_time
 
@@ -62,6 +68,27 @@ async def test_a_grant_ends_when_its_outcome_stays_open_no_longer(rig: GovernorR
         rig.unknown_executions.send(())
         await trio.sleep(92)
         assert (rig.reserved(), rig.window()) == ({}, [])
+
+
+async def test_a_flood_of_ends_is_no_stall(rig: GovernorRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends at slow Redis that take longer, all in all, than an actor may take without a sign of life."""
+    write = rig.store.change_grants
+
+    async def slowly(
+        fence: FencingToken, versions: tuple[str, str], changes: Sequence[GrantChange]
+    ) -> Sequence[bool] | None:
+        await trio.sleep(0.4)
+        return await write(fence, versions, changes)
+
+    monkeypatch.setattr(rig.store, "change_grants", slowly)
+    ended = reservation(Symbol("BTCUSDT"), EPOCH_MS - 100_000)
+    rig.redis.hset(rig.own.reserved, {f"old-{number}": ended for number in range(64 * 40)})
+    async with running_governor(rig) as heartbeat:
+        with trio.fail_after(120):
+            while rig.reserved():
+                await trio.sleep(0.5)
+                beat_sec = heartbeat.oldest_beat_at_work_sec()
+                assert beat_sec is None or trio.current_time() - beat_sec < STALL_LIMIT_SEC
 
 
 async def test_a_fill_counts_until_a_snapshot_has_all_results(rig: GovernorRig) -> None:
