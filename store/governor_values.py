@@ -5,7 +5,8 @@ A state is two lists of texts, as `_governor.lua` reads them: equal lists are eq
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ from store.governor_records import (
 from store.keys import GUARDS
 
 Texts = tuple[bytes | None, ...]
+Basis = TypeVar("Basis")
 
 #: The highest score of a window that counts (epoch ms).
 LATEST_MS = 999_999_999_999_999
@@ -92,6 +94,11 @@ def part_of(texts: Texts, part: BasisPart) -> Texts:
             return texts
 
 
+def granted_in(symbol: GovernedSymbol) -> int:
+    """Return the number of grants in a symbol's window, -1 where it has a wrong type."""
+    return len(symbol.window) if symbol.countable else -1
+
+
 def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes] | None) -> GovernedAccount:
     """Return the account of `own_texts`, `neighbours_texts` and the live grants."""
     version, disarmed, trading_state = own
@@ -125,7 +132,7 @@ def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
 
 
 class PackedBasis(msgspec.Struct, frozen=True, array_like=True):
-    """A basis as `judge_plans.lua` compares it."""
+    """A basis as `judge_plans.lua` compares it; `of_symbol` has the texts of its part."""
 
     own: Texts
     neighbours: Texts
@@ -157,13 +164,13 @@ class PackedDisarm(msgspec.Struct, frozen=True, array_like=True):
     reduces: bool
 
 
-class PackedJudgement(msgspec.Struct, frozen=True, array_like=True):
+class PackedJudgement(msgspec.Struct, Generic[Basis], frozen=True, array_like=True):
     """`GovernorCommit` as `judge_plans.lua` takes it; the symbol is empty where there is none."""
 
     entry_id: EntryId
     plan_id: PlanId
     symbol: str
-    basis: PackedBasis | None
+    basis: Basis | None
     deadline_ms: int
     version: str
     mark: str
@@ -174,13 +181,15 @@ class PackedJudgement(msgspec.Struct, frozen=True, array_like=True):
     granted: PackedGranted | None
     stats: tuple[str, ...]
     disarm: PackedDisarm | None
-    audit: tuple[str, ...]
-    events: tuple[tuple[str, ...], ...]
-    dead_fields: tuple[str, ...]
+    audit: Sequence[str]
+    events: Sequence[Sequence[str]]
+    dead_fields: Sequence[str]
     was_observed: bool
 
 
-def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
+def packed_judgement(
+    commit: GovernorCommit, pack_basis: Callable[[GovernorBasis], Basis]
+) -> PackedJudgement[Basis]:
     """Return a judgement as the script takes it. Raises ValueError where it lacks what its counts rest on."""
     basis = commit.basis
     if basis is None and not (commit.granted is None and commit.disarm is None):
@@ -191,7 +200,7 @@ def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
         entry_id=commit.entry_id,
         plan_id=commit.plan_id,
         symbol=commit.symbol or "",
-        basis=None if basis is None else _packed_basis(basis),
+        basis=None if basis is None else pack_basis(basis),
         deadline_ms=commit.deadline_ms,
         version=commit.version,
         mark=commit.mark,
@@ -200,22 +209,23 @@ def packed_judgement(commit: GovernorCommit) -> PackedJudgement:
         permit_ttl_ms=commit.permit_ttl_ms,
         block=commit.block,
         granted=None if commit.granted is None else _packed_granted(commit.granted),
-        stats=tuple(commit.stats),
+        stats=commit.stats,
         disarm=None if commit.disarm is None or basis is None else _packed_disarm(commit.disarm, basis),
-        audit=tuple(commit.audit),
-        events=tuple(map(tuple, commit.events)),
-        dead_fields=tuple(commit.dead_fields),
+        audit=commit.audit,
+        events=commit.events,
+        dead_fields=commit.dead_fields,
         was_observed=commit.was_observed,
     )
 
 
-def _packed_basis(basis: GovernorBasis) -> PackedBasis:
+def packed_basis(basis: GovernorBasis) -> PackedBasis:
+    """Return a basis with its texts."""
     return PackedBasis(
         own=own_texts(basis.account),
         neighbours=neighbours_texts(basis.account),
         grants=basis.grants,
-        of_symbol=symbol_texts(basis.symbol),
-        granted=len(basis.symbol.window) if basis.symbol.countable else -1,
+        of_symbol=part_of(symbol_texts(basis.symbol), basis.part),
+        granted=granted_in(basis.symbol),
         window_from_ms=basis.window_from_ms,
         date=basis.date,
         part=basis.part,

@@ -13,7 +13,7 @@ from actors.governor.positions import AccountPositions, mark_of
 from actors.governor.rules import GovernorActorRules
 from actors.governor.state import GovernedState
 from brain.governor import inputs
-from brain.governor.case import CountsView, Efficiency, GovernorCase, NeighbourView
+from brain.governor.case import CountsView, GovernorCase, NeighbourView
 from brain.governor.facts import is_entry
 from brain.governor.kill_score import KillStats
 from brain.governor.plan_inputs import planned_order, read_leverage
@@ -25,6 +25,7 @@ from channels import LatestValue
 from store.governor_records import GovernedSymbol
 
 _BLOCKED_SINCE = 4
+_NO_NEIGHBOURS = NeighbourView()
 #: Far above the symbols of the exchange, with two evaluation types each.
 _MOST_STATS = 10_000
 
@@ -106,7 +107,7 @@ class CaseMaking:
             equity=account.equity,
             exposure=exposure,
             counts=_counts(stored, now_ms),
-            neighbours=self._neighbours(stored, now_ms),
+            neighbours=self._neighbours(stored, now_ms, of_entry=enters),
             errors_5min=self._errors.within(now_ms),
             disarmed_today=facts.disarmed,
             rules=self._rules,
@@ -133,23 +134,21 @@ class CaseMaking:
         """Note statistics as they will be stored."""
         self._stats[symbol, name] = texts, stats, False
 
-    def _neighbours(self, stored: GovernedSymbol, now_ms: int) -> NeighbourView:
+    def _neighbours(self, stored: GovernedSymbol, now_ms: int, *, of_entry: bool) -> NeighbourView:
         facts, heat = self._state.facts, None
         if self._external_heat:
             heat = inputs.read_heat(self._state.heat)
+        if not of_entry:
+            return _NO_NEIGHBOURS if heat is None else NeighbourView(external_heat=heat)
         return NeighbourView(
             frozen=facts.frozen,
             blacklisted=stored.blacklisted,
             guards=facts.guards,
             budget_usd=inputs.enforced_budget(stored.budget, now_ms).amount,
             target_usd=inputs.enforced_target(stored.allocation, now_ms).amount,
-            efficiency=_efficiency(stored, now_ms),
+            efficiency=inputs.read_efficiency(stored.efficiency, now_ms),
             external_heat=heat,
         )
-
-
-def _efficiency(stored: GovernedSymbol, now_ms: int) -> Efficiency | None:
-    return inputs.read_efficiency(stored.efficiency, now_ms)
 
 
 def _counts(stored: GovernedSymbol, now_ms: int) -> CountsView:

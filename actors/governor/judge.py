@@ -106,6 +106,7 @@ class PlanJudge(StreamConsumer):
         now_ms = self._clocks.redis.now_ms(now)
         account = account_view(self._positions, self._equity, now, now_ms)
         self._discount_shown()
+        version = self._state.next_version(fence, now_ms)
         proposals: list[Proposal] = []
         proposed: set[PlanId] = set()
         judged: list[EntryId] = []
@@ -116,7 +117,7 @@ class PlanJudge(StreamConsumer):
                     break
                 proposed.add(governed.plan_id)
                 judged[:] = (governed.entry.id,)
-                proposals.append(self._judging.propose(governed, account, fence, now, now_ms))
+                proposals.append(self._judging.propose(governed, account, version, now, now_ms))
         commits = [each.commit for each in proposals]
         sent = self._clocks.now()
         with self.failures.attributed_to([commit.entry_id for commit in commits]):

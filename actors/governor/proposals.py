@@ -23,7 +23,7 @@ from brain.governor.judgement import Judgement
 from brain.governor.judging import evaluation_failed, judge, refuse_malformed, state_contended
 from brain.governor.plan_inputs import observed_as
 from brain.governor.settling import executed_before
-from brain.identifiers import FencingToken, Symbol
+from brain.identifiers import Symbol
 from brain.moment import Moment
 from brain.numbers import EXACT, ZERO, plain
 from brain.plans.plan import MalformedPlan, Plan
@@ -67,9 +67,12 @@ class PlanJudging:
         self._plan_max_age_ms = round(rules.rules.plan_max_age_sec * 1000)
 
     def propose(
-        self, governed: GovernedPlan, account: AccountView, fence: FencingToken, now: Moment, now_ms: int
+        self, governed: GovernedPlan, account: AccountView, version: str, now: Moment, now_ms: int
     ) -> Proposal:
-        """Judge or observe a plan at `now`, `now_ms` by Redis's clock, and apply it to the state."""
+        """Judge or observe a plan at `now`, `now_ms` by Redis's clock, and apply it to the state.
+
+        `version`: of the account behind the batch, whose judgements are written in one step.
+        """
         plan, failed = governed.plan, governed.failed
         if isinstance(plan, Plan) and not failed:
             case, leg, name = self._cases.case(governed, plan, account, now, now_ms)
@@ -78,7 +81,7 @@ class PlanJudging:
                 return self._contended(governed, judgement, case, name, now_ms)
             grant = self._grant(case, judgement, leg, now_ms)
             observation = of_judgement(judgement, case, name)
-            return self._on_state(governed, plan.symbol, judgement, case, grant, observation, fence, now_ms)
+            return self._on_state(governed, plan.symbol, judgement, case, grant, observation, version, now_ms)
         name = observed_as(governed.fields)
         observation = None
         if governed.attempts < MOST_ATTEMPTS and failed < _LAST_FAILURES:
@@ -158,7 +161,7 @@ class PlanJudging:
         case: GovernorCase,
         grant: Grant | None,
         observation: Observation | None,
-        fence: FencingToken,
+        version: str,
         now_ms: int,
     ) -> Proposal:
         """Propose a judgement on the state, which it may change."""
@@ -167,14 +170,13 @@ class PlanJudging:
         granted = None
         if judgement.granted:
             granted = _counted(grant, stored, now_ms)
-        version = "" if grant is None else self._state.next_version(fence, now_ms)
         commit = GovernorCommit(
             entry_id=governed.entry.id,
             plan_id=governed.plan_id,
             symbol=symbol,
             basis=basis,
             deadline_ms=0 if granted is None else self._deadline_ms(governed, judgement, now_ms),
-            version=version,
+            version="" if grant is None else version,
             mark="refused" if granted is None else "granted",
             mark_ttl_ms=self._mark_ttl_ms,
             permit_ttl_ms=self._permit_ttl_ms,

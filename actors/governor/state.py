@@ -175,6 +175,8 @@ class GovernedState:
     def versioned(self, version: str) -> None:
         """Note the version that the latest write leaves."""
         known = self.account
+        if version == known.version:
+            return
         self._account = GovernedAccount(
             version,
             known.reserved,

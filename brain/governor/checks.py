@@ -12,55 +12,40 @@ from brain.plans.permit import Kind
 
 
 class Check(NamedTuple):
-    """Check: its name, a predicate for the plans that it concerns, and its judgement."""
+    """Check: its name, the kinds of the plans that it concerns, and its judgement."""
 
     name: str
-    concerns: Callable[[Facts], bool]
+    kinds: frozenset[Kind]
     judge: Callable[[Facts], Verdict]
 
 
-_OPEN = Kind.OPEN
-
-
-def all_plans(facts: Facts) -> bool:  # noqa: ARG001 - one signature for the column
-    """Return True: the check concerns all plans."""
-    return True
-
-
-def _entries(facts: Facts) -> bool:
-    return facts.entry
-
-
-def _opens(facts: Facts) -> bool:
-    return facts.case.kind is _OPEN
-
-
-def _exits(facts: Facts) -> bool:
-    return not facts.entry
-
+_ALL = frozenset(Kind)
+_OPENS = frozenset({Kind.OPEN})
+_ENTRIES = frozenset({Kind.OPEN, Kind.ADD})
+_EXITS = _ALL - _ENTRIES
 
 CHECKS: tuple[Check, ...] = (
-    Check("well-formed", all_plans, plan_checks.well_formed),
-    Check("not expired", all_plans, plan_checks.not_expired),
-    Check("evaluation type", all_plans, plan_checks.eval_type),
-    Check("not halted", all_plans, plan_checks.not_halted),
-    Check("switches", _entries, plan_checks.switches),
-    Check("recovering", _entries, plan_checks.not_recovering),
-    Check("portfolio state", _entries, plan_checks.portfolio_known),
-    Check("churn", _entries, plan_checks.not_churning),
-    Check("risk guards", _entries, plan_checks.no_risk_guard),
-    Check("cooldown", _entries, plan_checks.cooled_down),
-    Check("hourly limit", _entries, limit_checks.hourly),
-    Check("burst limit", _entries, limit_checks.burst),
-    Check("positions", _opens, limit_checks.positions),
-    Check("notional of the trade", _entries, limit_checks.per_trade),
-    Check("total notional", _entries, limit_checks.total),
-    Check("leverage", _entries, limit_checks.leverage),
-    Check("budget", _entries, limit_checks.budget),
-    Check("critical kill score", _entries, score_checks.critical),
-    Check("kill score given", _entries, score_checks.given),
-    Check("kill score warm", _entries, score_checks.warm),
-    Check("kill score", _entries, score_checks.entry),
-    Check("kill score of an exit", _exits, score_checks.leave),
-    Check("daily limit", _entries, limit_checks.daily),
+    Check("well-formed", _ALL, plan_checks.well_formed),
+    Check("not expired", _ALL, plan_checks.not_expired),
+    Check("evaluation type", _ALL, plan_checks.eval_type),
+    Check("not halted", _ALL, plan_checks.not_halted),
+    Check("switches", _ENTRIES, plan_checks.switches),
+    Check("recovering", _ENTRIES, plan_checks.not_recovering),
+    Check("portfolio state", _ENTRIES, plan_checks.portfolio_known),
+    Check("churn", _ENTRIES, plan_checks.not_churning),
+    Check("risk guards", _ENTRIES, plan_checks.no_risk_guard),
+    Check("cooldown", _ENTRIES, plan_checks.cooled_down),
+    Check("hourly limit", _ENTRIES, limit_checks.hourly),
+    Check("burst limit", _ENTRIES, limit_checks.burst),
+    Check("positions", _OPENS, limit_checks.positions),
+    Check("notional of the trade", _ENTRIES, limit_checks.per_trade),
+    Check("total notional", _ENTRIES, limit_checks.total),
+    Check("leverage", _ENTRIES, limit_checks.leverage),
+    Check("budget", _ENTRIES, limit_checks.budget),
+    Check("critical kill score", _ENTRIES, score_checks.critical),
+    Check("kill score given", _ENTRIES, score_checks.given),
+    Check("kill score warm", _ENTRIES, score_checks.warm),
+    Check("kill score", _ENTRIES, score_checks.entry),
+    Check("kill score of an exit", _EXITS, score_checks.leave),
+    Check("daily limit", _ENTRIES, limit_checks.daily),
 )

@@ -18,7 +18,7 @@ def lost_too_much(facts: Facts, guard: DisarmReason, *, certainly: bool = False)
     """Return whether equity is below the limit of the day's loss or of the drawdown, with both numbers.
 
     False while equity is unknown, and where the limit is off. `certainly`: a read has shown the loss, and it
-    is none that may have been a withdrawal.
+    is none that may have been a withdrawal; without a loss there are no numbers then.
     """
     equity, rules = facts.equity, facts.rules
     daily = guard is _DAILY_LOSS
@@ -27,6 +27,8 @@ def lost_too_much(facts: Facts, guard: DisarmReason, *, certainly: bool = False)
         return False, {}
     name, start = ("day_open", equity.day_open) if daily else ("peak", equity.peak)
     least, amount = start * (_ONE - fraction), equity.equity
+    if certainly and amount >= least:
+        return False, {}
     if certainly and equity.read is not None:
         amount = max(amount, equity.read) + (equity.missed_today if daily else equity.missed)
     return amount < least, {"equity": amount, name: start, f"least_of_{name}": least}

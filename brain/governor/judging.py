@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import getcontext, localcontext, setcontext
 
 from brain.governor.case import GovernorCase
-from brain.governor.checks import CHECKS, all_plans
+from brain.governor.checks import CHECKS
 from brain.governor.disarming import disarms
 from brain.governor.facts import Facts
 from brain.governor.judgement import Judgement
@@ -19,8 +19,8 @@ from brain.plans.plan import MalformedPlan
 R = GovernorReason
 #: Bound once: up to Python 3.11, access to an enum member costs as much as ten attributes.
 _GRANTED, _GRANTED_SCALED, _GRANTED_CLOSE = R.GRANTED, R.GRANTED_SCALED, R.GRANTED_CLOSE
-#: The table in a faster form: None for a check that concerns all plans.
-_WALK = tuple((None if check.concerns is all_plans else check.concerns, check.judge) for check in CHECKS)
+#: The table by kind.
+_WALKS = {kind: tuple(check.judge for check in CHECKS if kind in check.kinds) for kind in Kind}
 
 #: Kinds of plans without a case, by their evaluation type.
 _KINDS = {"entry": Kind.OPEN, "exit": Kind.CLOSE}
@@ -33,11 +33,10 @@ def judge(case: GovernorCase) -> Judgement:
     setcontext(EXACT)
     try:
         facts = Facts(case)
-        for concerns, check in _WALK:
-            if concerns is None or concerns(facts):
-                reason, compared = check(facts)
-                if reason is not None:
-                    return _judgement(facts, reason, compared)
+        for check in _WALKS[case.kind]:
+            reason, compared = check(facts)
+            if reason is not None:
+                return _judgement(facts, reason, compared)
         return _judgement(facts, None, {})
     finally:
         setcontext(before)
@@ -52,7 +51,7 @@ def trail(case: GovernorCase) -> list[CheckResult]:
         for check in CHECKS:
             if refused:
                 results.append(CheckResult(check.name, Outcome.NOT_REACHED, {}))
-            elif not check.concerns(facts):
+            elif case.kind not in check.kinds:
                 results.append(CheckResult(check.name, Outcome.SKIPPED, {}))
             else:
                 reason, compared = check.judge(facts)

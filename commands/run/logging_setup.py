@@ -150,7 +150,7 @@ def _text_line(now_ms: Callable[[], int], *, colours: bool) -> Render:
         for key, value in event.items():
             if key not in ("event", "exception"):
                 tail += f" {_bare_key(key)}={_text_value(_plain(value, key))}"
-        lines = [f"{head}{printable(_plain(message))}{tail}" for message in _messages(event)]
+        lines = [f"{head}{printable(message)}{tail}" for message in _messages(event)]
         if "exception" in event:
             # Marked lines: an error's text must not pass for a line of its own.
             traceback = str(_plain(event["exception"])).splitlines()
@@ -164,9 +164,7 @@ def _json_line(now_ms: Callable[[], int]) -> Render:
     def render(_logger: Any, level: str, event: Mapping[str, Any]) -> str:
         ts = _iso(now_ms())
         rest = {k: _plain(value, k) for k, value in event.items() if k != "event" and k not in _OWN_KEYS}
-        lines = [
-            {"ts": ts, "level": level, "message": _plain(message)} | rest for message in _messages(event)
-        ]
+        lines = [{"ts": ts, "level": level, "message": message} | rest for message in _messages(event)]
         # ASCII only: no reader of lines has to agree with us on what else ends one.
         return "\n".join([json.dumps(line, ensure_ascii=True, allow_nan=False) for line in lines])
 
@@ -174,9 +172,13 @@ def _json_line(now_ms: Callable[[], int]) -> Render:
 
 
 def _messages(event: Mapping[str, Any]) -> Sequence[str]:
-    """Return the messages of one log call: one, or several of one moment, which are a line each."""
+    """Return the messages of one log call, masked: one, or several of one moment, which are a line each."""
     message = event.get("event", "")
-    return message.messages if isinstance(message, LogLines) else (str(message),)
+    if not isinstance(message, LogLines):
+        return (_plain(str(message)),)
+    together = str(message)
+    # Usually there is nothing to mask in any of them.
+    return message.messages if _plain(together) is together else [_plain(each) for each in message.messages]
 
 
 def _with_priority(render: Render) -> Render:

@@ -22,6 +22,7 @@ from store.governor_values import (
     PackedGranted,
     PackedJudgement,
     disarm_mark,
+    packed_basis,
     packed_judgement,
     part_of,
     stored_version,
@@ -53,7 +54,7 @@ class GovernorSteps:
     def judge_plans(self, judgements: Sequence[GovernorCommit]) -> GovernorReply:
         """As `GovernorStore.judge_plans`. Raises WrongTypeError."""
         redis, governor = self._redis, self._governor
-        packed = [packed_judgement(each) for each in judgements]
+        packed = [packed_judgement(each, packed_basis) for each in judgements]
         for stream in (governor.plans.key, governor.plans.dead, governor.events, governor.audit):
             redis.stream(stream)
         grants = grants_at(redis, governor)
@@ -71,7 +72,7 @@ class GovernorSteps:
         note_acknowledged(redis, governor.plans.key, governor.plans.group, governor.plans.last_id, written)
         return GovernorReply(self._now_ms, tuple(verdicts))
 
-    def _judge(self, judgement: PackedJudgement) -> str:
+    def _judge(self, judgement: PackedJudgement[PackedBasis]) -> str:
         redis, governor, plans = self._redis, self._governor, self._governor.plans
         mark_key = governor.plan_mark(judgement.plan_id)
         found = string_at(redis, mark_key) if redis.kind(mark_key) == "string" else None
@@ -106,7 +107,7 @@ class GovernorSteps:
     def _holds(self, symbol: str, basis: PackedBasis) -> bool:
         redis, governor = self._redis, self._governor
         texts = part_of(symbol_texts(redis, governor, symbol, self._date), basis.part)
-        if part_of(basis.of_symbol, basis.part) != texts:
+        if basis.of_symbol != texts:
             return False
         if basis.part in ("entry", "exit"):
             return True

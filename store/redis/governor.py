@@ -7,17 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from brain.identifiers import FencingToken, Symbol
-from store.governor_records import GovernorCommit, GovernorReply, GovernorState, GrantChange, StoredEquity
+from store.governor_records import (
+    GovernorBasis,
+    GovernorCommit,
+    GovernorReply,
+    GovernorState,
+    GrantChange,
+    StoredEquity,
+)
 from store.governor_values import (
     EQUITY_FIELDS,
-    PackedJudgement,
     Texts,
+    granted_in,
+    neighbours_texts,
+    own_texts,
     packed_change,
     packed_judgement,
     part_of,
     read_account,
     read_symbol,
     stored_version,
+    symbol_texts,
 )
 from store.keys import GovernorKeys, Keys, PlanStream
 from store.records import RedisRun
@@ -104,28 +114,33 @@ def _packed(judgements: Sequence[GovernorCommit]) -> bytes:
     """Pack judgements with their stored texts joined, as the script joins those that it finds.
 
     They are packed as text, whatever their bytes are: the scripts of Redis 6.2 cannot unpack msgpack's binary
-    type. Texts of other services are the same in many judgements of a batch.
+    type. Texts of the account and of other services are the same in many judgements of a batch.
     """
-    others: dict[Texts, msgspec.Raw] = {}
-    return _pack([_wire(packed_judgement(each), others) for each in judgements])
+    bases = _JoinedBases()
+    return _pack([packed_judgement(each, bases.packed) for each in judgements])
 
 
-def _wire(judgement: PackedJudgement, others: dict[Texts, msgspec.Raw]) -> tuple[object, ...]:
-    entry_id, plan_id, symbol, basis, *rest = msgspec.structs.astuple(judgement)
-    if basis is not None:
-        own, neighbours, grants, of_symbol, *counts, part = msgspec.structs.astuple(basis)
+class _JoinedBases:
+    """Bases of one batch, as the script takes them."""
+
+    def __init__(self) -> None:
+        self._joined: dict[Texts, msgspec.Raw] = {}
+
+    def packed(self, basis: GovernorBasis) -> tuple[object, ...]:
+        account, symbol, part = basis.account, basis.symbol, basis.part
+        own, texts = self._once(own_texts(account)), symbol_texts(symbol)
         if part:
-            of_part = _joined(part_of(of_symbol, part))
-            basis = (_joined(own), None, None, of_part, None, None, None, counts[-1], part)
-            return (entry_id, plan_id, symbol, basis, *rest)
-        for texts in (neighbours, about_symbol := of_symbol[_OWN_TEXTS:]):
-            if texts not in others:
-                others[texts] = _joined(texts)
-        basis = (
-            _joined(own), others[neighbours], grants, _joined(of_symbol[:_OWN_TEXTS]), others[about_symbol],
-            *counts, part,
+            return (own, None, None, _joined(part_of(texts, part)), None, None, None, basis.date, part)
+        return (
+            own, self._once(neighbours_texts(account)), basis.grants, _joined(texts[:_OWN_TEXTS]),
+            self._once(texts[_OWN_TEXTS:]), granted_in(symbol), basis.window_from_ms, basis.date, part,
         )  # fmt: skip
-    return (entry_id, plan_id, symbol, basis, *rest)
+
+    def _once(self, texts: Texts) -> msgspec.Raw:
+        joined = self._joined.get(texts)
+        if joined is None:
+            joined = self._joined[texts] = _joined(texts)
+        return joined
 
 
 def _joined(texts: Texts) -> msgspec.Raw:

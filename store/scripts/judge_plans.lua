@@ -211,7 +211,8 @@ local function judge(j)
   if found and not was_observed then return 'observed' end
   if basis and not holds(symbol, basis) then return 'changed' end
   if deadline > 0 and now > deadline then return 'late' end
-  if version ~= '' then
+  -- The grants of a batch share one.
+  if version ~= '' and own[1] ~= version then
     redis.call('SET', base .. ':version', version)
     own[1] = version
   end

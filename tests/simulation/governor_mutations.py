@@ -10,7 +10,7 @@ _HOLDS = """\
 """
 _COMPARES = """\
         texts = part_of(symbol_texts(redis, governor, symbol, self._date), basis.part)
-        if part_of(basis.of_symbol, basis.part) != texts:
+        if basis.of_symbol != texts:
             return False
 """
 
