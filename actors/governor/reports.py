@@ -59,14 +59,14 @@ class GovernorReports:
         self._log.info(f"P3.2 Governor [{tag}] mode={self._rules.mode}, {limits}")
 
     def judged(self, committed: Sequence[Proposal], now_ms: int) -> None:
-        """Report what was written together, at `now_ms` by Redis's clock."""
+        """Report what was written together, at `now_ms` by Redis's clock. Its gauges follow with `state`."""
         lines: list[str] = []
         counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
         latencies_ms: Counter[int] = Counter()
         for proposal in committed:
             if proposal.judgement is None:
                 continue
-            lines.extend(self._lines(proposal, proposal.judgement))
+            lines += self._lines(proposal, proposal.judgement)
             self._count(proposal, proposal.judgement, now_ms, counts)
             published_ms = proposal.governed.entry.published_ms
             if published_ms is not None:
@@ -79,7 +79,6 @@ class GovernorReports:
             self._metrics.send(Count(name, labels, count))
         for latency_ms, times in latencies_ms.items():
             self._metrics.send(Observe("gov_decision_latency_seconds", latency_ms / 1000, times))
-        self._send_gauges()
         self._recent.judged(_points(committed, now_ms))
 
     def expired(self, symbol: Symbol, plan_id: str) -> None:
@@ -114,32 +113,32 @@ class GovernorReports:
         self._send_gauges()
 
     def executions(self, symbol: Symbol, in_hour: int, in_5min: int) -> None:
-        """Show the grants of a symbol, with the next state or judgement that is shown."""
+        """Show the grants of a symbol, with the next state that is shown."""
         label = self._label(symbol)
         self._gauge("quantum_govern_exec_count_hour", in_hour, label)
         self._gauge("quantum_govern_exec_count_5min", in_5min, label)
 
-    def _lines(self, proposal: Proposal, judgement: Judgement) -> Iterator[str]:
+    def _lines(self, proposal: Proposal, judgement: Judgement) -> tuple[str, str]:
         governed, case = proposal.governed, proposal.case
         symbol, plan_id = governed.symbol or "-", governed.plan_id[:_PLAN_ID_SHOWN]
         plan = governed.plan
         action = plan.action if isinstance(plan, Plan) else ""
         score = governed.score.value
-        yield (
+        evaluating = (
             f"{symbol}: Evaluating plan {plan_id} (action={action or '-'}, decision=EXECUTE, "
             f"kill_score={'-' if score is None else f'{score:.3f}'}, mode={self._rules.mode})"
         )
         if not judgement.granted:
-            yield f"{symbol}: BLOCKED plan {plan_id} - {judgement.reason}"
-            return
+            return evaluating, f"{symbol}: BLOCKED plan {plan_id} - {judgement.reason}"
         hint = MISSING
         if case is not None and is_entry(case.kind):
             hint = efficiency_hint(case.neighbours.efficiency, self._rules.rules)
         notional = "-" if judgement.notional is None else f"{judgement.notional:.2f}"
-        yield (
+        allowed = (
             f"{symbol}: ALLOW plan {plan_id} (qty={plain(judgement.quantity)}, notional=${notional}) "
             f"P3.1: action={hint.action} factor={hint.factor:.2f}"
         )
+        return evaluating, allowed
 
     def _count(
         self,

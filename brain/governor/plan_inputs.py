@@ -88,12 +88,18 @@ def planned_order(
     A kind that the position does not give is taken from the plan's name. `hedge_mode` is None while unknown.
     """
     by_name = _kind_by_name(plan)
-    hedged = hedge_mode is True or bool([row for row in legs or () if row.leg is not _BOTH])
+    hedged = hedge_mode is True
+    for row in legs or ():
+        hedged = hedged or row.leg is not _BOTH
     leg = (None if plan.leg is _BOTH else plan.leg) if hedged else _BOTH
     quantity = plan.quantity or ZERO
     if legs is None or leg is None:
         return PlannedOrder(by_name, False, leg, quantity)
-    amount = next(iter([row.amount for row in legs if row.leg is leg]), ZERO)
+    amount = ZERO
+    for row in legs:
+        if row.leg is leg:
+            amount = row.amount
+            break
     outcome = row_for(plan, leg, amount).outcome
     if plan.quantity is None and by_name is _CLOSE:
         with localcontext(EXACT):

@@ -60,16 +60,21 @@ local function neighbours_texts(prefix)
     text_of(guard .. 'DRAWDOWN'), text_of(guard .. 'EMERGENCY_FLATTEN'), text_of(guard .. 'CONSEC_LOSS') }
 end
 
-local function symbol_texts(prefix, base, symbol, date)
+-- What the Governor itself writes of a symbol.
+local function counted_texts(base, symbol, date)
   local texts = { text_of(base .. ':daily:' .. symbol .. ':' .. date),
     text_of(base .. ':daily_reduced:' .. symbol .. ':' .. date), text_of(base .. ':last_exec:' .. symbol) }
   add_fields(texts, base .. ':kill_stats:' .. symbol, 'entry_n', 'entry_mean', 'entry_var', 'entry_ts',
     'exit_n', 'exit_mean', 'exit_var', 'exit_ts', 'exit_blocked_since')
+  return texts
+end
+
+-- Adds what other services write of it.
+local function add_others_texts(texts, prefix, symbol)
   texts[#texts + 1] = exists(prefix .. ':churn:blacklist:' .. symbol)
   add_fields(texts, prefix .. ':portfolio:budget:' .. symbol, 'mode', 'budget_usd', 'stress_factor', 'timestamp')
   add_fields(texts, prefix .. ':allocation:target:' .. symbol, 'mode', 'target_usd', 'confidence', 'timestamp')
   add_fields(texts, prefix .. ':capital:efficiency:' .. symbol, 'efficiency_score', 'confidence', 'ts')
-  return texts
 end
 
 -- The exec list, kept for its readers, holds the newest times of the window.

@@ -16,6 +16,8 @@ for i = 3, #ARGV do
     local found = redis.call('ZRANGEBYSCORE', window, now - 3600000, latest, 'WITHSCORES')
     for n = 2, #found, 2 do times[#times + 1] = math.floor(tonumber(found[n])) end
   end
-  reply[#reply + 1] = { symbol_texts(prefix, base, ARGV[i], date), times }
+  local texts = counted_texts(base, ARGV[i], date)
+  add_others_texts(texts, prefix, ARGV[i])
+  reply[#reply + 1] = { texts, times }
 end
 return reply

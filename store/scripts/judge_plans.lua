@@ -26,15 +26,16 @@ for _, key in ipairs({ plans, dead, events, audit }) do
   end
 end
 -- Counts of a wrong type stop no close: what rests on them is not written, and nothing is opened meanwhile.
-local counts_grants, counts_window = is_free_for('hash', reserved), {}
+local counts_grants, windows_free = is_free_for('hash', reserved), {}
+local function counts_window(symbol)
+  if windows_free[symbol] == nil then windows_free[symbol] = is_free_for('zset', base .. ':window:' .. symbol) end
+  return windows_free[symbol]
+end
 -- By plan: its mark, if it was decided or observed before. Another service's key in the place of a mark is replaced.
 local decided = {}
 for _, j in ipairs(judgements) do
   local key = base .. ':plan:' .. j[2]
   decided[j[2]] = redis.call('TYPE', key).ok == 'string' and redis.call('GET', key)
-  if j[3] ~= '' and counts_window[j[3]] == nil then
-    counts_window[j[3]] = is_free_for('zset', base .. ':window:' .. j[3])
-  end
 end
 
 local time = redis.call('TIME')
@@ -101,26 +102,32 @@ local function joined(texts, from, to)
 end
 
 local own = own_texts(prefix, base, date)
-local neighbours = joined(neighbours_texts(prefix), 1, 9)
 local live = counts_grants and redis.call('HLEN', reserved) or -1
 -- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of
--- other services; and from which time on its window was counted, with the number.
-local texts, counts_of, others_of, windows = {}, {}, {}, {}
+-- other services; and from which time on its window was counted, with the number. What other services write is read
+-- for entries alone.
+local texts, counts_of, others_of, windows, neighbours = {}, {}, {}, {}, nil
 -- Keys of statistics that live on from now, and by symbol whose window has grown the time of its latest grant.
 local renewed, grown = {}, {}
 
 local function texts_of(symbol)
-  if not texts[symbol] then
-    texts[symbol] = symbol_texts(prefix, base, symbol, date)
-    others_of[symbol] = joined(texts[symbol], 13, 24)
-  end
+  texts[symbol] = texts[symbol] or counted_texts(base, symbol, date)
   return texts[symbol]
+end
+
+local function others_texts(symbol)
+  if not others_of[symbol] then
+    local found = {}
+    add_others_texts(found, prefix, symbol)
+    others_of[symbol] = joined(found, 1, 12)
+  end
+  return others_of[symbol]
 end
 
 local function granted_since(symbol, from)
   local counted = windows[symbol]
   if not counted or counted[1] ~= from then
-    counted = { from, counts_window[symbol] and redis.call('ZCOUNT', base .. ':window:' .. symbol, from, latest) or -1 }
+    counted = { from, counts_window(symbol) and redis.call('ZCOUNT', base .. ':window:' .. symbol, from, latest) or -1 }
     windows[symbol] = counted
   end
   return counted[2]
@@ -136,9 +143,10 @@ local function holds(symbol, basis)
       and joined(found, 2, 2) .. joined(found, 8, 12) == of_symbol
   end
   counts_of[symbol] = counts_of[symbol] or joined(found, 1, 12)
+  neighbours = neighbours or joined(neighbours_texts(prefix), 1, 9)
   return on == date and joined(own, 1, 3) == of_account and neighbours == others and live == grants
     and granted_since(symbol, from) == granted and counts_of[symbol] == of_symbol
-    and others_of[symbol] == about_symbol
+    and others_texts(symbol) == about_symbol
 end
 
 local function observe(symbol, stats)
@@ -168,7 +176,7 @@ local function count(plan_id, symbol, granted)
   local reservation, at, counts, opened, reduced, executed = unpack(granted, 1, 6)
   local window, found, counted = base .. ':window:' .. symbol, texts_of(symbol), windows[symbol]
   if reservation ~= '' and counts_grants then live = live + redis.call('HSET', reserved, plan_id, reservation) end
-  if counts and counts_window[symbol] then
+  if counts and counts_window(symbol) then
     local added = redis.call('ZADD', window, at, plan_id)
     if counted and at >= counted[1] then counted[2] = counted[2] + added end
     grown[symbol] = math.max(at, grown[symbol] or 0)
