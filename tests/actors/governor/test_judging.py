@@ -177,3 +177,18 @@ async def test_a_day_keeps_the_notional_of_a_grant_whose_permit_another_executor
         assert (list(rig.reserved()), rig.window(), rig.opened()) == (["held"], ["held"], "50")
         assert rig.redis.xpending(rig.keys.results, "governor_result_monitor") == {}
         assert rig.permit("gone") is None
+
+
+async def test_a_stream_of_a_wrong_type_stops_judging_and_is_named_until_it_is_gone(rig: GovernorRig) -> None:
+    rig.position("BTCUSDT", "2")
+    async with running_governor(rig) as heartbeat:
+        rig.redis.set(rig.own.audit, "x")
+        rig.publish_close("bye")
+        await trio.sleep(0.5)
+        assert rig.reason("bye") == ""
+        (named,) = {wait.what for wait in heartbeat.waits() if "WRONGTYPE" in wait.what}
+        assert rig.own.audit in named
+        rig.redis.delete(rig.own.audit)
+        await trio.sleep(0.5)
+        assert rig.reason("bye") == "governor_granted_close"
+        assert not any("Redis" in wait.what for wait in heartbeat.waits())
