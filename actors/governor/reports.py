@@ -22,7 +22,7 @@ from brain.numbers import plain
 from brain.plans.plan import Plan
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, DropOldest, GovernorNow, LatestValue, MetricEvent, Observe, SetGauge
-from monitoring.recent_judgements import JudgedPoint, RecentJudgements
+from monitoring.recent_judgements import JudgedAudit, JudgedPoint, RecentJudgements
 from monitoring.service_log import LogLines
 
 _PLAN_ID_SHOWN = 8
@@ -66,6 +66,7 @@ class GovernorReports:
         for proposal in committed:
             if proposal.judgement is None:
                 continue
+            self._recent.audited(proposal.governed.plan_id, JudgedAudit(now_ms, proposal.commit.audit))
             lines.extend(self._lines(proposal, proposal.judgement))
             self._count(proposal, proposal.judgement, now_ms, counts)
             published_ms = proposal.governed.entry.published_ms
