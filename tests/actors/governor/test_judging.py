@@ -115,6 +115,15 @@ async def test_plans_of_any_decision_are_observed_and_execute_alone_is_judged(ri
     assert rig.pending() == 0
 
 
+async def test_each_symbol_is_observed_until_those_of_the_exchange_are_known(rig: GovernorRig) -> None:
+    rig.symbol_rules.withdraw()
+    async with running_governor(rig):
+        for number, symbol in enumerate(("NOTLISTEDUSDT", "BTCUSDT")):
+            rig.publish(f"early-{number}", symbol, decision="SKIP", kill_score="0.4")
+        await trio.sleep(0.1)
+    assert (rig.stats("NOTLISTEDUSDT")["entry_n"], rig.stats()["entry_n"]) == ("1", "1")
+
+
 async def test_plans_that_came_together_count_one_after_the_other() -> None:
     rig = GovernorRig(actor_rules(symbol_cooldown_sec=0.0))
     async with running_governor(rig):
