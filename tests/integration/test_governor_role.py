@@ -9,7 +9,14 @@ import pytest
 
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
-from tests.integration.governed_plans import KEYS, SHADOW, asked, governor, knows_the_account
+from tests.integration.governed_plans import (
+    KEYS,
+    SHADOW,
+    asked,
+    governor,
+    knows_the_account,
+    prices_are_known,
+)
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.surroundings import environment, trade
 from tests.integration.waiting import until, until_async
@@ -45,6 +52,7 @@ async def test_plans_get_both_permits_from_this_service_and_are_executed_and_set
     async with daemon_process(environ) as process:
         url = await process.ready()
         await knows_the_account(url)
+        await prices_are_known(pipeline.redis, "SOLUSDT", "BTCUSDT")
         pipeline.publish_plan("open-1", {**entry("SOLUSDT", "0.5"), "kill_score": "0.4"})
         result = await until(lambda: result_of(pipeline, "open-1"), "the result", 5)
         assert result is not None
@@ -121,6 +129,7 @@ async def test_the_shadow_writes_below_its_own_prefix_alone(
     async with daemon_process(environ) as process:
         url = await process.ready()
         await knows_the_account(url)
+        await prices_are_known(pipeline.redis, "SOLUSDT", "BTCUSDT")
         pipeline.publish_plan("open-1", {**entry("SOLUSDT", "0.5"), "kill_score": "0.4"})
         pipeline.publish_plan("large-1", entry("BTCUSDT", "1"))
         await until(lambda: pipeline.redis.xlen(SHADOW.audit) == 2, "both judgements", 5)
