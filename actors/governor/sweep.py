@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
+import trio
 
 from actors.governor.account import AccountView, account_view
 from actors.governor.changes import MOST_CHANGES, GrantChanges
@@ -31,6 +32,8 @@ from clocks.clocks import Clocks
 _MOST_COUNTS = 200
 #: A settled fill of a symbol that trades no longer counts so long.
 _GONE_MS = 3_600_000
+#: Grants are ended for so long at once: others end in that time, too, and all upkeep is due each second.
+_ENDING_SEC = 2.0
 _JSON = msgspec.json.Encoder()
 
 
@@ -82,7 +85,8 @@ class GovernorSweep:
             await state.refresh(now_ms, at_once=self._rules.external_heat)
             await self._settler.settle_early(fence, now_ms)
             await self._keep_undecided(fence, now_ms)
-        while await self._end_some(fence):
+        until_sec = trio.current_time() + _ENDING_SEC
+        while await self._end_some(fence) and trio.current_time() < until_sec:
             pass
         async with state.lock:
             if state.known:
@@ -109,7 +113,8 @@ class GovernorSweep:
             await state.provide((), now_ms)
             ended = self._ended(now_ms)
             await state.provide({grant.symbol for grant in ended}, now_ms)
-            return bool(ended) and await self._end(ended, fence, now_ms)
+            more = len(ended) >= MOST_CHANGES
+            return bool(ended) and await self._end(ended, fence, now_ms) and more
 
     def _ended(self, now_ms: int) -> list[Grant]:
         """Return grants that end now, as many as one write takes."""
