@@ -25,21 +25,22 @@ from explanation.governor_reasons import GOVERNOR_REASON_TEXTS
 class GovernorTraces(msgspec.Struct, frozen=True):
     """Traces of the service's own Governor: its audit entry (id, record), permit, and live grant (JSON).
 
-    `shadow`: it judged beside another Governor, and permitted nothing.
+    `shadow`: it judged beside another Governor, and permitted nothing. Permit and grant are UNSET where they
+    were not looked up.
     """
 
     audit_id: EntryId
     record: bytes
     shadow: bool = False
-    permit: str | None = None
-    grant: str | None = None
+    permit: str | msgspec.UnsetType | None = None
+    grant: str | msgspec.UnsetType | None = None
 
 
 class Governing(msgspec.Struct, frozen=True, kw_only=True):
     """The judgement as it is explained.
 
     `judgement` is None where its record cannot be read. `permit_now` and `grant_now` are the texts that are
-    there at present, None where they are gone.
+    there at present, None where they are gone; no members where they were not looked up.
     """
 
     finding: str
@@ -52,8 +53,8 @@ class Governing(msgspec.Struct, frozen=True, kw_only=True):
     checks: list[CheckResult] = []
     notes: list[str] = []
     issued_by: str | None = None
-    permit_now: str | None = None
-    grant_now: str | None = None
+    permit_now: str | msgspec.UnsetType | None = None
+    grant_now: str | msgspec.UnsetType | None = None
 
 
 def explain_judgement(traces: GovernorTraces) -> Governing:

@@ -172,8 +172,10 @@ def _judged(governing: Governing) -> Iterator[Row]:
         if judgement.disarms:
             yield "auto-disarm", judgement.disarms
         yield "trading", governing.trading_state or "unknown"
-    yield "permit now", _spaced(governing.permit_now or "gone: consumed or expired, or there was none")
-    yield "live grant", governing.grant_now or "none"
+    if governing.permit_now is not msgspec.UNSET:
+        yield "permit now", _spaced(governing.permit_now or "gone: consumed or expired, or there was none")
+    if governing.grant_now is not msgspec.UNSET:
+        yield "live grant", governing.grant_now or "none"
 
 
 def _spaced(permit: str) -> str:

@@ -21,8 +21,8 @@ class GovernedPlan(msgspec.Struct, eq=False):
     """A plan on its way to a written judgement, or to a written observation alone (`plan` is None).
 
     `symbol` is None where it is not readable. `observed`: its score is one of a symbol of the exchange.
-    `failed`: its judgement has raised so often that it is refused without another one. `was_observed`: with
-    another decision, which was published before.
+    `failed`: its judgement has raised so often that it is refused without another one; one that needs none is
+    a dead letter alone. `was_observed`: with another decision, which was published before.
     """
 
     entry: Entry

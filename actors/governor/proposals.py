@@ -88,7 +88,7 @@ class PlanJudging:
             observation = self._observations.of_score(governed, name, now_ms)
         stats = None if observation is None else observation.stats
         refusal = None
-        if failed:
+        if failed and plan is not None:
             refusal = evaluation_failed(failed, name, stats)
         elif isinstance(plan, MalformedPlan):
             refusal = refuse_malformed(plan, name, stats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -22,7 +23,7 @@ from brain.numbers import plain
 from brain.plans.plan import Plan
 from brain.symbols.symbol_rules import SymbolRules
 from channels import Count, DropOldest, GovernorNow, LatestValue, MetricEvent, Observe, SetGauge
-from monitoring.recent_judgements import JudgedPoint, RecentJudgements
+from monitoring.recent_judgements import JudgedAudit, JudgedPoint, RecentJudgements
 from monitoring.service_log import LogLines
 
 _PLAN_ID_SHOWN = 8
@@ -47,6 +48,8 @@ class GovernorReports:
         self._log = log
         self._unreadable: tuple[str, ...] = ()
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
+        #: Gauges of what may be unknown that have a number now.
+        self._known: set[tuple[str, tuple[str, ...]]] = set()
         #: Quantity that closes of a symbol have been granted today, by symbol, and that day.
         self._reduced: tuple[str, dict[Symbol, Decimal]] = ("", {})
 
@@ -66,6 +69,7 @@ class GovernorReports:
         for proposal in committed:
             if proposal.judgement is None:
                 continue
+            self._recent.audited(proposal.governed.plan_id, JudgedAudit(now_ms, proposal.commit.audit))
             lines += self._lines(proposal, proposal.judgement)
             self._count(proposal, proposal.judgement, now_ms, counts)
             published_ms = proposal.governed.entry.published_ms
@@ -98,18 +102,17 @@ class GovernorReports:
             self._gauge("gov_trading_state", float(state is now.trading_state), state.value)
         if now.equity is not None:
             self._gauge("gov_equity_usd", float(now.equity.equity))
-        for name, value in (
-            ("gov_drawdown", now.drawdown),
-            ("gov_heat", now.heat),
-            ("gov_open_positions", now.symbols),
-        ):
-            if value is not None:
-                self._gauge(name, float(value))
-        self._cutoff("ENTRY", now.z_entry)
-        self._cutoff("EXIT", now.z_exit)
         self._gauge("gov_live_grants", float(grants))
-        for name, age_sec in ages_sec.items():
-            self._gauge("gov_input_age_sec", age_sec, name)
+        self._gauges_or_none(
+            {
+                ("gov_drawdown", ()): now.drawdown,
+                ("gov_heat", ()): now.heat,
+                ("gov_open_positions", ()): now.symbols,
+                ("gov_z_cutoff", ("ENTRY",)): now.z_entry,
+                ("gov_z_cutoff", ("EXIT",)): now.z_exit,
+            }
+            | {("gov_input_age_sec", (name,)): age_sec for name, age_sec in ages_sec.items()}
+        )
         self._send_gauges()
 
     def executions(self, symbol: Symbol, in_hour: int, in_5min: int) -> None:
@@ -206,9 +209,11 @@ class GovernorReports:
                     limit=plain(limit),
                 )
 
-    def _cutoff(self, eval_type: str, cutoff: float | None) -> None:
-        if cutoff is not None:
-            self._gauge("gov_z_cutoff", cutoff, eval_type)
+    def _gauges_or_none(self, values: Mapping[tuple[str, tuple[str, ...]], float | None]) -> None:
+        """Show what is known; what was known before is NaN from now on."""
+        known = {series: float(value) for series, value in values.items() if value is not None}
+        self._gauges |= dict.fromkeys(self._known - known.keys(), math.nan) | known
+        self._known = set(known)
 
     def _gauge(self, name: str, value: float, *labels: str) -> None:
         self._gauges[name, labels] = value

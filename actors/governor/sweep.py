@@ -30,10 +30,10 @@ from channels import GovernorNow, LatestValue, SymbolCounts
 from clocks.clocks import Clocks
 
 _MOST_COUNTS = 200
-#: A sweep ends grants so long at most: while as many end as are granted, there is always one more.
-_ENDS_SEC = 1.0
 #: A settled fill of a symbol that trades no longer counts so long.
 _GONE_MS = 3_600_000
+#: Grants are ended for so long at once: others end in that time, too, and all upkeep is due each second.
+_ENDING_SEC = 2.0
 _JSON = msgspec.json.Encoder()
 
 
@@ -85,8 +85,8 @@ class GovernorSweep:
             await state.refresh(now_ms, at_once=self._rules.external_heat)
             await self._settler.settle_early(fence, now_ms)
             await self._keep_undecided(fence, now_ms)
-        until_sec = trio.current_time() + _ENDS_SEC
-        while trio.current_time() < until_sec and await self._end_some(fence):
+        until_sec = trio.current_time() + _ENDING_SEC
+        while await self._end_some(fence) and trio.current_time() < until_sec:
             pass
         async with state.lock:
             if state.known:
@@ -113,7 +113,8 @@ class GovernorSweep:
             await state.provide((), now_ms)
             ended = self._ended(now_ms)
             await state.provide({grant.symbol for grant in ended}, now_ms)
-            return bool(ended) and await self._end(ended, fence, now_ms)
+            more = len(ended) >= MOST_CHANGES
+            return bool(ended) and await self._end(ended, fence, now_ms) and more
 
     def _ended(self, now_ms: int) -> list[Grant]:
         """Return grants that end now, as many as one write takes."""

@@ -17,6 +17,7 @@ from brain.text_fields import text_fields
 from channels import SnapshotBook
 from clock import Clock
 from explanation.explaining import Explanation, explain_traces
+from explanation.governing import GovernorTraces
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
@@ -131,7 +132,7 @@ class PageSource:
         )
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:
-        """Explain the decision on a plan; None for a plan that is not among the latest 500.
+        """Explain the decision on a plan, with the Governor's judgement; None for one not of the latest 500.
 
         Reads the state of its permit from Redis, within 0.5 s.
         """
@@ -162,6 +163,7 @@ class PageSource:
             permit_ttl_ms=permit.ttl_ms,
             consumed_by=permit.consumed_by,
             unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
+            governor=self._judgement(plan_id),
         )
         reservation = None
         if permit.reservation is not None:
@@ -174,6 +176,18 @@ class PageSource:
             note = "Redis does not answer: what has become of the permit is not known."
             return msgspec.structs.replace(explained, notes=[*explained.notes, note])
         return explained
+
+    def _judgement(self, plan_id: PlanId) -> GovernorTraces | None:
+        audit = self._judgements.of(plan_id)
+        if audit is None:
+            return None
+        return GovernorTraces(
+            EntryId(f"{audit.at_ms}-0"),
+            audit.text("record").encode(),
+            shadow=audit.text("shadow") == "true",
+            permit=msgspec.UNSET,
+            grant=msgspec.UNSET,
+        )
 
     async def _ages(self, now: Moment) -> tuple[list[Snapshot], tuple[SymbolAge, ...]]:
         snapshots: list[Snapshot] = []

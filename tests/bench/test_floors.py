@@ -64,9 +64,7 @@ async def test_every_result_is_written_to_its_ledger(module: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("module", _FLOORS)
-async def test_what_redis_gave_to_a_floor_that_was_killed_is_written_by_the_next(
-    module: str, tmp_path: Path
-) -> None:
+async def test_the_entries_of_a_killed_floor_are_written_by_the_next_one(module: str, tmp_path: Path) -> None:
     async with private_redis() as url:
         with BlockingRedis(url) as redis, KeyWatch(url, PERMIT_PREFIX) as watch:
             redis.command("XGROUP", "CREATE", PLANS, GROUP, "0", "MKSTREAM")

@@ -14,7 +14,7 @@ from brain.governor.grants import rounded_up, utc_day
 from simulator import Order, SimulatedExchange
 from tests.integration.execution_load import opening
 from tests.integration.governed_books import GovernedBooks, GrantOf, Limits
-from tests.integration.governed_plans import KEYS, epoch_ms, knows_the_account
+from tests.integration.governed_plans import KEYS, epoch_ms, knows_the_account, prices_are_known
 from tests.integration.pipeline import PLANS, RESULTS, Fields, Pipeline, executed, full_close
 from tests.integration.surroundings import SYMBOLS, trade
 from tests.integration.waiting import until
@@ -69,11 +69,7 @@ class GovernedLoad:
     async def governor_reads(self, url: str) -> None:
         """Wait until the Governor knows the account, and all marks of prices."""
         await knows_the_account(url)
-        await until(self._all_have_prices, "mark prices", 10)
-
-    def _all_have_prices(self) -> bool:
-        keys = [f"quantum:position:snapshot:{symbol}" for symbol in SYMBOLS]
-        return all(self._redis.hget(key, "mark_price") for key in keys)
+        await prices_are_known(self._redis, *SYMBOLS)
 
     async def more_is_granted(self, plans: int, within_sec: float) -> None:
         """Wait until so many orders more are granted."""

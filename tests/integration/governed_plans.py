@@ -11,8 +11,9 @@ from store.keys import GovernorKeys, Keys
 from tests.integration.pipeline import Fields, Pipeline
 from tests.integration.waiting import until, until_async
 
-KEYS = GovernorKeys(Keys("quantum"), shadow=False)
-SHADOW = GovernorKeys(Keys("quantum"), shadow=True)
+KEYS_OF_ALL = Keys("quantum")
+KEYS = GovernorKeys(KEYS_OF_ALL, shadow=False)
+SHADOW = GovernorKeys(KEYS_OF_ALL, shadow=True)
 TRADING_STATE = "quantum:governor:trading_state"
 
 
@@ -32,10 +33,17 @@ async def knows_the_account(url: str, within_sec: float = 5.0) -> None:
     """Wait until the Governor has read the account's equity and knows all positions by their prices."""
 
     async def there() -> bool:
-        shown = await governor(url)
-        return shown["equity"] is not None and shown["open_positions"] is not None
+        shown, metrics = await governor(url), (await asked(url, "/metrics")).text
+        proven = 'gov_input_age_sec{input="positions"} ' in metrics
+        return proven and shown["equity"] is not None and shown["open_positions"] is not None
 
     await until_async(there, "the Governor's view of the account", within_sec)
+
+
+async def prices_are_known(redis: Any, *symbols: str) -> None:
+    """Wait until a snapshot of each symbol has a mark price."""
+    keys = [KEYS_OF_ALL.snapshot(symbol) for symbol in symbols]
+    await until(lambda: all(redis.hget(key, "mark_price") for key in keys), "mark prices", 10)
 
 
 def epoch_ms(entry_id: str) -> int:

@@ -27,8 +27,8 @@ LIMITS = Limits(
 SETTINGS = {
     "P33_GOVERNOR": "on",
     "P33_WEIGHT_BUDGET_PER_MIN": "2400",
-    # Plans of the time between two lives are judged, too.
-    "P33_PLAN_MAX_AGE_SEC": "60",
+    # Plans of the time between two lives are judged, too, on a busy machine long behind them.
+    "P33_PLAN_MAX_AGE_SEC": "600",
     **LIMITS.settings(),
 }
 

@@ -16,7 +16,7 @@ from commands.switches.changes import Order
 from simulator import RunningSimulator
 from tests.commands.deployment import run_command
 from tests.integration.daemon_process import daemon_process
-from tests.integration.governed_plans import asked, governor, knows_the_account
+from tests.integration.governed_plans import asked, governor, knows_the_account, prices_are_known
 from tests.integration.pipeline import Pipeline, entry, full_close
 from tests.integration.surroundings import environment
 from tests.integration.test_governor_role import BOTH, result_of, settled
@@ -49,6 +49,7 @@ async def test_an_operator_stops_trading_and_one_symbol_and_starts_both_again(
     async with daemon_process(environ) as process:
         url = await process.ready()
         await knows_the_account(url)
+        await prices_are_known(pipeline.redis, "SOLUSDT")
         assert await error_of("open-1", {**entry("SOLUSDT", "0.5"), "kill_score": "0.4"}) == ""
         await settled(pipeline, "open-1")
 

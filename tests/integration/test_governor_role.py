@@ -9,16 +9,35 @@ import pytest
 
 from simulator import RunningSimulator
 from tests.integration.daemon_process import daemon_process
-from tests.integration.governed_plans import KEYS, SHADOW, asked, governor, knows_the_account
+from tests.integration.governed_plans import (
+    KEYS,
+    SHADOW,
+    asked,
+    governor,
+    knows_the_account,
+    prices_are_known,
+)
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline, entry, full_close
 from tests.integration.surroundings import environment, trade
 from tests.integration.waiting import until, until_async
+from tests.page.test_rendering import read
 
 BOTH = {"P33_GOVERNOR": "on", "P33_EXECUTOR": "on", "GOV_SYMBOL_COOLDOWN_SECONDS": "0"}
 
 
 def result_of(pipeline: Pipeline, plan_id: str) -> dict[str, str] | None:
     return next((row for _, row in pipeline.entries(RESULTS) if row["plan_id"] == plan_id), None)
+
+
+async def explanation_of(url: str, plan_id: str) -> str:
+    """The page's explanation, once P3.3 has decided the plan."""
+    address = f"/explanation?plan={plan_id}"
+
+    async def there() -> bool:
+        return (await asked(url, address)).status_code == 200
+
+    await until_async(there, f"the explanation of {plan_id}")
+    return read((await asked(url, address)).text).text
 
 
 async def settled(pipeline: Pipeline, plan_id: str) -> None:
@@ -33,6 +52,7 @@ async def test_plans_get_both_permits_from_this_service_and_are_executed_and_set
     async with daemon_process(environ) as process:
         url = await process.ready()
         await knows_the_account(url)
+        await prices_are_known(pipeline.redis, "SOLUSDT", "BTCUSDT")
         pipeline.publish_plan("open-1", {**entry("SOLUSDT", "0.5"), "kill_score": "0.4"})
         result = await until(lambda: result_of(pipeline, "open-1"), "the result", 5)
         assert result is not None
@@ -60,6 +80,11 @@ async def test_plans_get_both_permits_from_this_service_and_are_executed_and_set
         reason = 'reason="notional_per_trade_exceeded"'
         assert f'quantum_govern_block_total{{symbol="BTCUSDT",{reason}}} 1' in metrics
         assert pipeline.redis.hget(KEYS.equity, "peak") is not None
+        why = {each: await explanation_of(url, each) for each in ("open-1", "large-1")}
+        assert "ALLOW open_permit_granted" in why["open-1"]
+        assert "Governor ✓ GRANT governor_granted" in why["open-1"]
+        assert "Governor ✕ REFUSE notional_per_trade_exceeded" in why["large-1"]
+        assert "notional of the trade DENIED" in why["large-1"] and "permit now" not in why["large-1"]
         assert await process.stop(signal.SIGTERM) == 0
     assert len(simulator.exchange.requests.records(path="/fapi/v1/order")) == 2
 
@@ -104,6 +129,7 @@ async def test_the_shadow_writes_below_its_own_prefix_alone(
     async with daemon_process(environ) as process:
         url = await process.ready()
         await knows_the_account(url)
+        await prices_are_known(pipeline.redis, "SOLUSDT", "BTCUSDT")
         pipeline.publish_plan("open-1", {**entry("SOLUSDT", "0.5"), "kill_score": "0.4"})
         pipeline.publish_plan("large-1", entry("BTCUSDT", "1"))
         await until(lambda: pipeline.redis.xlen(SHADOW.audit) == 2, "both judgements", 5)
@@ -115,6 +141,7 @@ async def test_the_shadow_writes_below_its_own_prefix_alone(
         written = set(pipeline.redis.scan_iter("quantum:governor:*"))
         assert {key for key in written if not key.startswith(f"{SHADOW.base}:")} == set()
         assert not pipeline.redis.exists("quantum:permit:open-1")
+        assert "in its shadow: it permits nothing" in await explanation_of(url, "large-1")
         groups = {each["name"] for each in pipeline.redis.xinfo_groups(PLANS)}
         assert groups == {"p33", "governor_shadow"}
 

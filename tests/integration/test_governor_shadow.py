@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from tests.integration.governed_plans import KEYS, SHADOW, TRADING_STATE, asked, knows_the_account
+from tests.integration.governed_plans import (
+    KEYS,
+    SHADOW,
+    TRADING_STATE,
+    asked,
+    knows_the_account,
+    prices_are_known,
+)
 from tests.integration.monitored_redis import Writes, monitored
 from tests.integration.pipeline import PLANS, RESULTS, entry, executed, full_close
 from tests.integration.site import Site
@@ -34,6 +41,7 @@ async def writes_of(site: Site, mode: str) -> tuple[set[tuple[str, ...]], set[st
         url = await daemon.ready()
         if mode != "off":
             await knows_the_account(url)
+            await prices_are_known(site.redis, *{fields["symbol"] for fields in PLANS_OF_ALL_KINDS.values()})
         for plan_id, fields in PLANS_OF_ALL_KINDS.items():
             site.publish_plan(plan_id, fields)
         site.publish_plan("open-1", PLANS_OF_ALL_KINDS["open-1"])

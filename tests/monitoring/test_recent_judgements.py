@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brain.identifiers import PlanId, Symbol
-from monitoring.recent_judgements import JudgedPoint, RecentJudgements
+from monitoring.recent_judgements import JudgedAudit, JudgedPoint, RecentJudgements
 
 
 def point(symbol: str, at_ms: int = 0) -> JudgedPoint:
@@ -38,3 +38,13 @@ def test_memory_is_bounded_whatever_is_judged() -> None:
     kept = recent.busiest(1000)
     assert {symbol for symbol, _ in kept} == {f"S{number}" for number in range(36, 100)}
     assert {tuple(each.at_ms for each in points) for _, points in kept} == {tuple(range(80, 200))}
+
+
+def test_the_latest_500_audit_entries_are_found_by_their_plan() -> None:
+    recent = RecentJudgements()
+    for number in range(501):
+        recent.audited(PlanId(f"plan-{number}"), JudgedAudit(number, ("granted", "true", "record", "{}")))
+    assert recent.of(PlanId("plan-0")) is None
+    audit = recent.of(PlanId("plan-500"))
+    assert audit is not None
+    assert (audit.at_ms, audit.text("record"), audit.text("shadow")) == (500, "{}", "")

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from brain.plans.check_results import Outcome
-from explanation.sections import CheckRow, Sections
+from explanation.sections import CheckRow, GovernorSection, Sections
 from page.content import (
     Actor,
     Ages,
@@ -260,6 +260,17 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
                     not_reached=(text,),
                     based_on=pair,
                     permit=pair,
+                    governor=GovernorSection(
+                        answer="REFUSE",
+                        granted=False,
+                        reason=text,
+                        finding=text,
+                        advice=text,
+                        notes=(text,),
+                        facts=pair,
+                        checks=(CheckRow(text, Outcome.DENIED, "DENIED", text, text),),
+                        not_reached=(text,),
+                    ),
                 )
             )
         )

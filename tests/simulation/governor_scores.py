@@ -59,6 +59,9 @@ class GovernorScores:
             if recorded_judgement(read_record(audit["record"])).stats is not None:
                 self.observe(plan, entry_id, eval_type or None)
             return
+        if plan.symbol not in side.world.scene.symbols:
+            # Before a process knows the symbols of the exchange, it observes all: these are not recomputed.
+            return
         before = side.kept.observed.get((plan.symbol, eval_type))
         z = self.observe(plan, entry_id, eval_type or None)
         recorded = audit["kill_z"]

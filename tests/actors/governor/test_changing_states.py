@@ -124,21 +124,43 @@ async def test_a_grant_that_cannot_be_read_is_named_where_operators_look(rig: Go
     assert [row["keys"] for row in logs if row["event"].startswith("Counts cannot be read")] == [named]
 
 
+async def delivered_again(rig: GovernorRig, *, times: int) -> None:
+    """The entry that was published is delivered, and so often again, without an outcome."""
+    fence = await rig.take_lease()
+    await rig.store.judged_plans.read_new(count=1, block_ms=0)
+    for _ in range(times):
+        await rig.store.judged_plans.recover(fence=fence, after="0", idle_ms=0, count=1)
+
+
 async def test_a_plan_that_failed_too_often_is_observed_with_its_refusal() -> None:
     rig = GovernorRig(actor_rules({"GOV_DENY_PERMITS": "true"}))
-    store = rig.store
-    fence = await rig.take_lease()
-    await store.judged_plans.create(lost=False)
+    await rig.store.judged_plans.create(lost=False)
     rig.publish("open", kill_score="0.3")
-    await store.judged_plans.read_new(count=1, block_ms=0)
-    for _ in range(4):
-        await store.judged_plans.recover(fence=fence, after="0", idle_ms=0, count=1)
+    await delivered_again(rig, times=4)
     async with running_governor(rig):
         await trio.sleep(0.1)
     permit = rig.permit("open")
     assert permit is not None
     assert (permit["reason"], permit["eval_type"]) == ("evaluation_failed", "ENTRY")
     assert (rig.stats()["entry_n"], rig.pending()) == ("1", 0)
+
+
+@pytest.mark.parametrize("fields", [{}, {"side": "SIDEWAYS"}])
+@pytest.mark.parametrize("decision", ["RECONCILE_CLOSE", "SKIP"])
+@pytest.mark.parametrize(("times", "observed"), [(4, "1"), (7, None)])
+async def test_an_observation_that_failed_too_often_is_a_dead_letter_and_no_refusal(
+    decision: str, fields: dict[str, str], times: int, observed: str | None
+) -> None:
+    rig = GovernorRig(actor_rules({"GOV_DENY_PERMITS": "true"}))
+    await rig.store.judged_plans.create(lost=False)
+    rig.publish_close("close", decision=decision, kill_score="0.3", **fields)
+    await delivered_again(rig, times=times)
+    async with running_governor(rig):
+        await trio.sleep(0.1)
+    assert (rig.permit("close"), rig.block("close"), rig.entries(rig.own.audit)) == (None, None, [])
+    assert (rig.text(rig.own.plan_mark("close")), rig.stats().get("exit_n")) == ("observed", observed)
+    assert [letter["error"] for letter in rig.entries(rig.own.plans.dead)] == ["evaluation_failed"]
+    assert rig.pending() == 0
 
 
 async def test_the_line_of_a_granted_close_shows_no_hint_for_opens(rig: GovernorRig) -> None:

@@ -11,9 +11,7 @@ from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from channels import UnknownExecution
 from store.governor_records import GrantChange
 from tests.actors.governor_rig import EPOCH_MS, GovernorRig, actor_rules, running_governor
-from tests.store.governed import reservation
 from tests.virtual_time import virtual_time
-from wiring.groups import STALL_LIMIT_SEC
 
 pytestmark = virtual_time
 
@@ -70,27 +68,6 @@ async def test_a_grant_ends_when_its_outcome_stays_open_no_longer(rig: GovernorR
         assert (rig.reserved(), rig.window()) == ({}, [])
 
 
-async def test_a_flood_of_ends_is_no_stall(rig: GovernorRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ends at slow Redis that take longer, all in all, than an actor may take without a sign of life."""
-    write = rig.store.change_grants
-
-    async def slowly(
-        fence: FencingToken, versions: tuple[str, str], changes: Sequence[GrantChange]
-    ) -> Sequence[bool] | None:
-        await trio.sleep(0.4)
-        return await write(fence, versions, changes)
-
-    monkeypatch.setattr(rig.store, "change_grants", slowly)
-    ended = reservation(Symbol("BTCUSDT"), EPOCH_MS - 100_000)
-    rig.redis.hset(rig.own.reserved, {f"old-{number}": ended for number in range(64 * 40)})
-    async with running_governor(rig) as heartbeat:
-        with trio.fail_after(120):
-            while rig.reserved():
-                await trio.sleep(0.5)
-                beat_sec = heartbeat.oldest_beat_at_work_sec()
-                assert beat_sec is None or trio.current_time() - beat_sec < STALL_LIMIT_SEC
-
-
 async def test_a_fill_counts_until_a_snapshot_has_all_results(rig: GovernorRig) -> None:
     async with running_governor(rig):
         rig.publish("one")
@@ -120,3 +97,31 @@ async def test_a_fill_of_a_symbol_that_trades_no_longer_ends_within_the_hour(rig
         await rig.store.hold_lease("me", lease.fence, 3_600_000)
         await trio.sleep(110)
         assert rig.reserved() == {}
+
+
+@pytest.mark.parametrize(("number", "apart_sec"), [(60, 0.3), (1000, 0.0)], ids=["one by one", "at once"])
+async def test_many_ends_of_grants_keep_no_other_upkeep_waiting(
+    rig: GovernorRig, number: int, apart_sec: float
+) -> None:
+    change_grants, longest_sec = rig.store.change_grants, 0.0
+
+    async def slowly(
+        fence: FencingToken, version: tuple[str, str], changes: Sequence[GrantChange]
+    ) -> tuple[bool, ...] | None:
+        await trio.sleep(0.9)
+        return await change_grants(fence, version, changes)
+
+    rig.position("BTCUSDT", "2")
+    async with running_governor(rig) as heartbeat:
+        for each in range(number):
+            rig.publish_close(f"plan-{each}")
+            await trio.sleep(apart_sec)
+        await trio.sleep(1)
+        assert len(rig.reserved()) == number
+        rig.store.change_grants = slowly  # type: ignore[method-assign]
+        while rig.reserved():
+            await trio.sleep(0.5)
+            beat_sec = heartbeat.oldest_beat_at_work_sec()
+            if beat_sec is not None:
+                longest_sec = max(longest_sec, trio.current_time() - beat_sec)
+    assert longest_sec < 4, "an actor that is at work for 10 s without a beat is restarted"

@@ -115,6 +115,15 @@ async def test_plans_of_any_decision_are_observed_and_execute_alone_is_judged(ri
     assert rig.pending() == 0
 
 
+async def test_each_symbol_is_observed_until_those_of_the_exchange_are_known(rig: GovernorRig) -> None:
+    rig.symbol_rules.withdraw()
+    async with running_governor(rig):
+        for number, symbol in enumerate(("NOTLISTEDUSDT", "BTCUSDT")):
+            rig.publish(f"early-{number}", symbol, decision="SKIP", kill_score="0.4")
+        await trio.sleep(0.1)
+    assert (rig.stats("NOTLISTEDUSDT")["entry_n"], rig.stats()["entry_n"]) == ("1", "1")
+
+
 async def test_plans_that_came_together_count_one_after_the_other() -> None:
     rig = GovernorRig(actor_rules(symbol_cooldown_sec=0.0))
     async with running_governor(rig):
@@ -177,3 +186,18 @@ async def test_a_day_keeps_the_notional_of_a_grant_whose_permit_another_executor
         assert (list(rig.reserved()), rig.window(), rig.opened()) == (["held"], ["held"], "50")
         assert rig.redis.xpending(rig.keys.results, "governor_result_monitor") == {}
         assert rig.permit("gone") is None
+
+
+async def test_a_stream_of_a_wrong_type_stops_judging_and_is_named_until_it_is_gone(rig: GovernorRig) -> None:
+    rig.position("BTCUSDT", "2")
+    async with running_governor(rig) as heartbeat:
+        rig.redis.set(rig.own.audit, "x")
+        rig.publish_close("bye")
+        await trio.sleep(0.5)
+        assert rig.reason("bye") == ""
+        (named,) = {wait.what for wait in heartbeat.waits() if "WRONGTYPE" in wait.what}
+        assert rig.own.audit in named
+        rig.redis.delete(rig.own.audit)
+        await trio.sleep(0.5)
+        assert rig.reason("bye") == "governor_granted_close"
+        assert not any("Redis" in wait.what for wait in heartbeat.waits())
