@@ -229,13 +229,19 @@ class Decisions:
         """Check that its snapshot was true at its date and fresh; return the possible times (true ms)."""
         clock, now_ms = self._clock_of(writer), true_ms()
         shown_ms = snapshot.ts_epoch_ms
-        self._claims.check(writer, symbol, leg, amount, shown_ms, "the book")
+        self._claims.check(writer, symbol, leg, amount, shown_ms, self._proof_of(symbol, shown_ms))
         seen_ms = [shown_ms - offset for offset in clock.offsets_since(now_ms - 75_000)]
         age_ms = now_ms - max(seen_ms)
         limit_ms = self._settings.stale_threshold_sec * 1000 + ROUNDING_MS
         require(age_ms <= limit_ms, "e", f"{symbol}: allowed on a snapshot {age_ms} ms old")
         self._judge_present(symbol, leg, amount, now_ms)
         return seen_ms
+
+    def _proof_of(self, symbol: str, shown_ms: int) -> str:
+        """Return the kind of the snapshot's proof where Redis holds the same one, else the book's."""
+        stored = self._redis.hgetall(self._keys.snapshot(symbol))
+        same = stored.get(b"ts_epoch_ms") == str(shown_ms).encode()
+        return stored[b"verified_by"].decode() if same else "the book"
 
     def _judge_present(self, symbol: str, leg: PositionSide, amount: Decimal, now_ms: int) -> None:
         """By true time alone, whatever clocks and dates say: it was so within the stale threshold, or within
