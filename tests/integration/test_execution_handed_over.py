@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
 
-import pytest
 import trio
 
 from simulator.symbols import load_symbols
@@ -25,8 +24,6 @@ from tests.integration.test_execution_killed import (
 )
 from tests.integration.test_two_instances import LEASE, is_warm_standby, lease
 from tests.integration.waiting import until
-
-pytestmark = pytest.mark.timing
 
 KILLS = 4
 SEED = 3
