@@ -214,7 +214,7 @@ async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBack
     assert memory.outside.get(KEYS.permit("plan-1")) is not None
 
 
-async def test_what_is_stored_later_is_not_in_a_copy(memory: MemoryBackend) -> None:
+async def test_a_copy_lacks_all_that_is_stored_later(memory: MemoryBackend) -> None:
     """Whatever the type, and what a stream's groups know, too."""
     stored, plans = memory.redis.keyspace, KEYS.plans
     stored.set("string", "before")
