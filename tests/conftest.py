@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from commands.clients.embedded_redis import private_redis
 
-pytest_plugins = ("tests.marks", "tests.timing", "tests.virtual_time")
+pytest_plugins = ("tests.garbage", "tests.marks", "tests.timing", "tests.virtual_time")
 
 # Tests share the processors: the time of an example says nothing. The examples of a test share its clock.
 settings.register_profile(

@@ -66,9 +66,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marks = _marks_of(item)
     if "system_tools" in marks and not os.environ.get("P33_TESTS_NEED_SYSTEM_TOOLS"):
         pytest.skip("needs tools of the system: make check runs it")
-    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
-    if "browser" in marks and missing and not os.environ.get("P33_TESTS_NEED_BROWSER"):
-        pytest.skip(f"needs {' and '.join(missing)} on PATH (Debian: chromium, chromium-driver)")
+    if "browser" in marks and not os.environ.get("P33_TESTS_NEED_BROWSER"):
+        missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"needs {' and '.join(missing)} on PATH (Debian: chromium, chromium-driver)")
     if "systemd" in marks and not os.environ.get("P33_TESTS_NEED_SYSTEMD") and (wanted := lacking()):
         pytest.skip(f"a systemd cannot boot here: it {wanted}")
 

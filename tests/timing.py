@@ -13,15 +13,23 @@ from pathlib import Path
 
 import pytest
 
+_FOLDER = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the locks, in a worker of a parallel run."""
+    if hasattr(config, "workerinput"):
+        assert config.cache is not None
+        config.stash[_FOLDER] = config.cache.mkdir("timing")
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run a test and its fixtures under the lock."""
-    if not hasattr(item.config, "workerinput"):
+    folder = item.config.stash.get(_FOLDER, None)
+    if folder is None:
         return (yield)
-    cache = item.config.cache
-    assert cache is not None
-    with lock(cache.mkdir("timing"), alone=item.get_closest_marker("timing") is not None):
+    with lock(folder, alone=item.get_closest_marker("timing") is not None):
         return (yield)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -45,6 +44,20 @@ def paired(flat: Sequence[str | bytes]) -> dict[bytes, bytes]:
     return {encoded(name): encoded(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
+def _copied(value: Value) -> Value:
+    match value:
+        case bytes():
+            return value
+        case List():
+            return List(value)
+        case Hash():
+            return Hash(value)
+        case SortedSet():
+            return SortedSet(value)
+        case Stream():
+            return value.copy()
+
+
 class Keyspace:
     """One database. Times are Redis's clock (epoch ms); an expired key does not exist for any reader."""
 
@@ -62,7 +75,8 @@ class Keyspace:
 
     def keys(self) -> list[str]:
         """Return all keys that have not expired."""
-        return [key for key in list(self._values) if self._get(key) is not None]
+        self._drop_expired()
+        return list(self._values)
 
     def kind(self, key: str) -> str:
         """Return the type of a key, as TYPE does."""
@@ -203,7 +217,8 @@ class Keyspace:
 
     def become(self, other: Keyspace) -> None:
         """Replace all keys by a copy of those of `other`."""
-        self._values, self._ends_ms = copy.deepcopy(other._values), dict(other._ends_ms)
+        self._values = {key: _copied(value) for key, value in other._values.items()}
+        self._ends_ms = dict(other._ends_ms)
 
     def _get(self, key: str) -> Value | None:
         ends_ms = self._ends_ms.get(key)
@@ -219,9 +234,13 @@ class Keyspace:
         """Drop expired keys now and then."""
         if len(self._ends_ms) < self._sweep_at:
             return
-        for key in list(self._ends_ms):
-            self._get(key)
+        self._drop_expired()
         self._sweep_at = max(1024, 2 * len(self._ends_ms))
+
+    def _drop_expired(self) -> None:
+        now_ms = self.now_ms()
+        for key in [key for key, ends_ms in self._ends_ms.items() if ends_ms <= now_ms]:
+            self._drop(key)
 
     def _wrong_type(self, key: str, wanted: str) -> WrongTypeError:
         return WrongTypeError(f"WRONGTYPE {key} is a {self.kind(key)}, not a {wanted}")

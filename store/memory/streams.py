@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
 from brain.identifiers import EntryId
@@ -59,6 +59,11 @@ class Group:
         )
         return [(entry_id, self.pending[entry_id]) for entry_id in nsmallest(count, found)]
 
+    def copy(self) -> Group:
+        """Return a group that changes apart from this one."""
+        pending = {entry_id: replace(entry) for entry_id, entry in self.pending.items()}
+        return replace(self, pending=pending, seen_ms=dict(self.seen_ms))
+
 
 class Stream:
     """Entries by id, in order, and the groups that read them."""
@@ -71,6 +76,14 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def copy(self) -> Stream:
+        """Return a stream that changes apart from this one; the entries, which never change, are shared."""
+        other = Stream()
+        other.groups = {name: group.copy() for name, group in self.groups.items()}
+        other.last_id = self.last_id
+        other._ids, other._fields = list(self._ids), dict(self._fields)
+        return other
 
     def add(
         self,

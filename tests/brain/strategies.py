@@ -1,9 +1,13 @@
-"""Random plans and cases: sound ones, of which a good part is allowed, with up to three disturbances."""
+"""Random plans and cases: sound ones, of which a good part is allowed, with up to three disturbances.
+
+Strategies are made once: one that is made inside of another is looked through anew for every example.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -28,6 +32,7 @@ ENTERING = ("ENTRY_PROPOSED", "")
 ODD_ACTIONS = ("UPDATE_SL", "CLOSE_PARTIAL", "TRIM", "entry_proposed", "", "FULL\N{SNOWMAN}", *CLOSING)
 
 
+@cache
 def quantities(largest: int = 1_000_000) -> SearchStrategy[Decimal]:
     """Contracts above zero, with up to four decimals."""
     return st.integers(1, largest).map(lambda units: Decimal(units).scaleb(-4))
@@ -43,39 +48,51 @@ def epoch_ms_texts() -> SearchStrategy[str]:
     return st.text(max_size=8) | st.integers(NOW_MS - 60_000, NOW_MS + 60_000).map(str)
 
 
+_CONTRACTS = quantities()
+_LEGS = st.sampled_from((Leg.LONG, Leg.SHORT))
+_SIDES = st.sampled_from((Side.SELL, Side.BUY))
+_WISHES = st.sampled_from(("close", "close", "enter", "enter", "stop"))
+_CLOSING = st.sampled_from(CLOSING)
+_ENTERING = st.sampled_from(ENTERING)
+
+
 @st.composite
 def sound_plans(draw: st.DrawFn, *, hedge: bool) -> Plan:
     """Plans that do not contradict themselves, if not always their position."""
-    leg = draw(st.sampled_from((Leg.LONG, Leg.SHORT))) if hedge else None
-    side = draw(st.sampled_from((Side.SELL, Side.BUY)))
-    wish = draw(st.sampled_from(("close", "close", "enter", "enter", "stop")))
+    leg = draw(_LEGS) if hedge else None
+    side, wish = draw(_SIDES), draw(_WISHES)
     if wish == "stop":
         return plan(action="UPDATE_SL", side=side, leg=leg)
     if wish == "close":
-        return plan(action=draw(st.sampled_from(CLOSING)), side=side, leg=leg)
-    asked = draw(quantities())
-    return plan(action=draw(st.sampled_from(ENTERING)), side=side, quantity=asked, reduce_only=False, leg=leg)
+        return plan(action=draw(_CLOSING), side=side, leg=leg)
+    asked = draw(_CONTRACTS)
+    return plan(action=draw(_ENTERING), side=side, quantity=asked, reduce_only=False, leg=leg)
+
+
+_SIZES = quantities() | quantities().map(lambda size: size + 10) | st.just(ZERO)
+_STEPS = st.sampled_from(tuple(map(Decimal, STEPS)))
+_STEPS_IN_LARGEST = st.sampled_from((10**6, 7))
+_PLANS_OF_MODE = {hedge: sound_plans(hedge=hedge) for hedge in (False, True)}
 
 
 @st.composite
 def sound_cases(draw: st.DrawFn) -> Case:
     """Cases in which exchange and ledger agree and nothing is amiss."""
     hedge = draw(st.booleans())
-    sizes = quantities() | quantities().map(lambda size: size + 10) | st.just(ZERO)
-    long, short = draw(sizes), -draw(sizes)
+    long, short = draw(_SIZES), -draw(_SIZES)
     amounts = (
         {Leg.LONG: long, Leg.SHORT: short} if hedge else {Leg.BOTH: draw(st.sampled_from((long, short)))}
     )
     legs = tuple(LegPosition(leg, amount, Decimal(100), 1) for leg, amount in amounts.items())
-    step = Decimal(draw(st.sampled_from(STEPS)))
+    step = draw(_STEPS)
     return Case(
-        plan=draw(sound_plans(hedge=hedge)),
+        plan=draw(_PLANS_OF_MODE[hedge]),
         entry_ms=NOW_MS - 100,
         now_ms=NOW_MS,
         settled=False,
         redis_changed_ms=0,
         in_allowlist=True,
-        symbol_rules=SymbolRules("BTCUSDT", True, step, step, step * draw(st.sampled_from((10**6, 7)))),
+        symbol_rules=SymbolRules("BTCUSDT", True, step, step, step * draw(_STEPS_IN_LARGEST)),
         hedge_mode=hedge,
         hold=False,
         snapshot=SnapshotView(legs, NOW_MS - 500, 0.5),
@@ -90,29 +107,35 @@ def sound_cases(draw: st.DrawFn) -> Case:
     )
 
 
+_SOUND = sound_cases()
+_RECONCILING = st.sampled_from(("", "RECONCILE", *CLOSING))
+_ORDER_TYPES = st.sampled_from(("MARKET", "market"))
+_LEDGERS = st.builds(StoredLedger, last_known_amt=st.none() | quantities().map(plain))
+_COOLDOWNS = st.none() | epoch_ms_texts()
+
+
 @st.composite
 def reconcile_closes(draw: st.DrawFn) -> Case:
     """Cases of a RECONCILE_CLOSE within its guardrails; the ledger may say what it likes."""
-    case = draw(sound_cases())
+    case = draw(_SOUND)
     assert case.snapshot is not None
     held = [row for row in case.snapshot.legs if row.amount]
     if not held:
-        held = [replace(case.snapshot.legs[0], amount=draw(quantities()))]
+        held = [replace(case.snapshot.legs[0], amount=draw(_CONTRACTS))]
         case = replace(case, snapshot=replace(case.snapshot, legs=(*held, *case.snapshot.legs[1:])))
     row = draw(st.sampled_from(held))
     size = row.amount.copy_abs()
     wanted = plan(
         decision=PlanDecision.RECONCILE_CLOSE,
-        action=draw(st.sampled_from(("", "RECONCILE", *CLOSING))),
+        action=draw(_RECONCILING),
         side=draw(st.sampled_from((Side.SELL if row.amount > 0 else Side.BUY, Side.CLOSE))),
         quantity=draw(st.just(size) | st.integers(1, 100).map(lambda percent: size * percent / 100)),
         leg=None if row.leg is Leg.BOTH else row.leg,
-        order_type=draw(st.sampled_from(("MARKET", "market"))),
+        order_type=draw(_ORDER_TYPES),
         reason="reconcile_drift",
     )
-    ledgers = st.builds(StoredLedger, last_known_amt=st.none() | quantities().map(plain))
-    cooldown = draw(st.none() | epoch_ms_texts())
-    return replace(case, plan=wanted, hold=True, ledger=draw(ledgers), cooldown_text=cooldown)
+    cooldown = draw(_COOLDOWNS)
+    return replace(case, plan=wanted, hold=True, ledger=draw(_LEDGERS), cooldown_text=cooldown)
 
 
 def open_permits() -> SearchStrategy[tuple[OpenPermit, ...]]:
@@ -196,11 +219,15 @@ DISTURBANCES: SearchStrategy[Disturbance] = st.one_of(
 )
 
 
+_UNDISTURBED = st.one_of(_SOUND, _SOUND, _SOUND, reconcile_closes())
+_DISTURBED = st.lists(DISTURBANCES, max_size=3)
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Cases of every kind. About a quarter of them are allowed."""
-    case = draw(st.one_of(sound_cases(), sound_cases(), sound_cases(), reconcile_closes()))
-    for disturb in draw(st.lists(DISTURBANCES, max_size=3)):
+    case = draw(_UNDISTURBED)
+    for disturb in draw(_DISTURBED):
         case = disturb(case)
     return case
 

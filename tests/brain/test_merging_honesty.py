@@ -26,6 +26,9 @@ END_MS = 3000
 EXCHANGE_AHEAD_MS = 4321
 
 
+LEGS = {False: (Leg.BOTH,), True: (Leg.LONG, Leg.SHORT)}
+
+
 class Read(NamedTuple):
     """A REST read: when it was sent, when the exchange looked, and when the answer came."""
 
@@ -48,7 +51,7 @@ class Story(NamedTuple):
 def position_at(story: Story, ms: int) -> list[LegPosition]:
     """The true rows of all legs at a moment of the exchange, dated by its own clock."""
     rows = []
-    for leg in (Leg.LONG, Leg.SHORT) if story.hedge_mode else (Leg.BOTH,):
+    for leg in LEGS[story.hedge_mode]:
         flat = LegPosition(leg, Decimal(0), Decimal(0), 0)
         rows.append(
             max(
@@ -66,30 +69,29 @@ def dated(row: LegPosition) -> LegPosition:
     return LegPosition(row.leg, row.amount, row.entry_price, changed_ms)
 
 
+# Made once: a strategy that is made inside of another is looked through anew for every example.
+_LEGS = {hedge_mode: st.sampled_from(legs) for hedge_mode, legs in LEGS.items()}
+_TIMES = st.lists(st.integers(1, END_MS), unique=True, max_size=8).map(sorted)
+_READS = st.lists(
+    st.tuples(st.integers(0, END_MS), st.integers(0, 800), st.integers(0, 800)), min_size=1, max_size=6
+)
+_PINGS = st.lists(st.integers(0, END_MS), max_size=4)
+
+
 @st.composite
 def stories(draw: st.DrawFn, *, with_stream: bool) -> Story:
     hedge_mode = draw(st.booleans())
-    legs = (Leg.LONG, Leg.SHORT) if hedge_mode else (Leg.BOTH,)
-    times = draw(st.lists(st.integers(1, END_MS), unique=True, max_size=8).map(sorted))
+    times = draw(_TIMES)
     changes = [
-        LegPosition(draw(st.sampled_from(legs)), Decimal(draw(st.integers(-3, 3))), Decimal(100), ms)
+        LegPosition(draw(_LEGS[hedge_mode]), Decimal(draw(st.integers(-3, 3))), Decimal(100), ms)
         for ms in times
     ]
     arrivals: list[int] = []
     for ms in times:
         delay = draw(st.integers(0, LONGEST_PUSH_DELAY_MS))
         arrivals.append(max([ms + delay, *arrivals]))
-    reads = [
-        Read(sent, sent + asking, sent + asking + answering)
-        for sent, asking, answering in draw(
-            st.lists(
-                st.tuples(st.integers(0, END_MS), st.integers(0, 800), st.integers(0, 800)),
-                min_size=1,
-                max_size=6,
-            )
-        )
-    ]
-    pings = draw(st.lists(st.integers(0, END_MS), max_size=4))
+    reads = [Read(sent, sent + asking, sent + asking + answering) for sent, asking, answering in draw(_READS)]
+    pings = draw(_PINGS)
     connected = draw(st.integers(0, END_MS)) if with_stream else None
     return Story(changes, arrivals, reads, pings, connected, hedge_mode)
 

@@ -21,8 +21,6 @@ from tests.integration.surroundings import is_ready, trade
 from tests.integration.test_actor_crashes import ACTORS, DEPENDENT, SWITCHES
 from tests.integration.waiting import until
 
-pytestmark = pytest.mark.timing
-
 TIMES = 100
 SYMBOL = "BTCUSDT"
 STEP = Decimal("0.001")

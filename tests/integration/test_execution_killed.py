@@ -6,7 +6,6 @@ import os
 import signal
 from random import Random
 
-import pytest
 import trio
 
 from simulator.symbols import load_symbols
@@ -15,8 +14,6 @@ from tests.integration.exchange_process import exchange_process
 from tests.integration.execution_load import ExecutionLoad, usual_symbols
 from tests.integration.pipeline import Pipeline
 from tests.integration.surroundings import environment
-
-pytestmark = pytest.mark.timing
 
 #: A few in the suite; fifty with P33_TEST_EXECUTOR_KILLS=50.
 KILLS = int(os.environ.get("P33_TEST_EXECUTOR_KILLS", "3"))

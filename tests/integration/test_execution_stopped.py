@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import msgspec
-import pytest
 import trio
 
 from commands.clients.embedded_redis import private_redis
@@ -22,8 +21,6 @@ from tests.integration.played_governor import PlayedGovernor, VenueOrder, id_at_
 from tests.integration.relay import Relay, relay_to
 from tests.integration.surroundings import SYMBOLS, environment, small_exchange, stream_is_trusted
 from tests.integration.waiting import until
-
-pytestmark = pytest.mark.timing
 
 #: Two in the suite; twenty with P33_TEST_EXECUTOR_STOPS=20. Half of them at each of the two moments.
 STOPS = int(os.environ.get("P33_TEST_EXECUTOR_STOPS", "2"))

@@ -13,8 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 from statistics import median
 
-import pytest
-
 from simulator import external_events
 from tests.integration.daemon_process import DaemonProcess
 from tests.integration.execution_load import opening
@@ -25,8 +23,6 @@ from tests.integration.site import Site
 from tests.integration.stopped_opens import ADDED, CONDITIONS, HELD, LIMITS, lists
 from tests.integration.surroundings import POSITION_RISK, cut_stream
 from tests.integration.waiting import until, until_async
-
-pytestmark = pytest.mark.timing
 
 WITHIN_MS = 100
 #: Changes to a full close, and the kind of each.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlsplit
 
@@ -60,12 +61,16 @@ class Reading(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
+#: Its templates are compiled once for all tests.
+page = cache(Page)
+
+
 def read(document: str) -> Reading:
     return Reading(document)
 
 
 def page_of(**changes: object) -> Reading:
-    return read("".join(Page().document(content(**changes))))
+    return read("".join(page().document(content(**changes))))
 
 
 def shape(reading: Reading) -> set[tuple[str, tuple[str, ...]]]:
@@ -145,15 +150,15 @@ def test_the_governor_is_shown_with_its_state_and_how_full_its_limits_are() -> N
 
 
 def test_without_the_role_there_is_nothing_of_a_governor_on_the_page() -> None:
-    document = "".join(Page().document(content()))
+    document = "".join(page().document(content()))
     assert "governor" not in document.lower()
 
 
 def test_hostile_text_makes_no_element_and_no_attribute() -> None:
     """Whatever the texts are, the document has the very elements and attributes that harmless ones give."""
     harmless = hostile_content(tuple(f"harmless{number}" for number in range(len(HOSTILE + INVISIBLE))))
-    expected = shape(read("".join(Page().document(harmless))))
-    reading = read("".join(Page().document(hostile_content())))
+    expected = shape(read("".join(page().document(harmless))))
+    reading = read("".join(page().document(hostile_content())))
     assert reading.unbalanced == []
     assert shape(reading) == expected
     for text in HOSTILE:
@@ -161,7 +166,7 @@ def test_hostile_text_makes_no_element_and_no_attribute() -> None:
 
 
 def test_nothing_that_cannot_be_seen_is_put_out() -> None:
-    document = "".join(Page().document(hostile_content()))
+    document = "".join(page().document(hostile_content()))
     for text in INVISIBLE:
         assert text not in document
     assert all(character.isprintable() or character == "\n" for character in document)
@@ -179,7 +184,7 @@ def test_a_link_leads_to_its_own_plan_whatever_its_name(plan_id: str) -> None:
 
 
 def test_the_page_asks_for_nothing_from_outside_and_runs_nothing_inline() -> None:
-    for document in ("".join(Page().document(content())), Page().unexplained("plan-1")):
+    for document in ("".join(page().document(content())), page().unexplained("plan-1")):
         for tag, attributes in read(document).elements:
             assert "style" not in attributes and not any(name.startswith("on") for name in attributes)
             assert tag != "style"
@@ -242,7 +247,7 @@ def test_an_explanation_is_escaped_like_the_page() -> None:
     def document(text: str) -> Reading:
         pair = ((text, text),)
         return read(
-            Page().explanation(
+            page().explanation(
                 Sections(
                     plan_id=text,
                     symbol=text,
@@ -294,7 +299,7 @@ def test_the_tree_is_shown_with_restarts_and_their_reasons() -> None:
         since_sec=0.4,
     )
     tree = msgspec.structs.replace(content().tree, restarts=1, children=(evaluator,))
-    document = "".join(Page().document(content(tree=tree)))
+    document = "".join(page().document(content(tree=tree)))
     inner = document.index("permit_evaluator")
     text = read(document).text
     assert "position-state-brain running 12 s · 1 restart permit_evaluator" in text

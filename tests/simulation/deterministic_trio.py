@@ -89,6 +89,7 @@ def _no_sockets() -> Iterator[None]:
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Collect garbage only in `collect`: finalisation must not depend on earlier allocations."""
+    frozen_before = gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -96,7 +97,8 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
+        if not frozen_before:
+            gc.unfreeze()
 
 
 def collect() -> None:

@@ -39,6 +39,7 @@ class Sabotage:
     def __init__(self) -> None:
         self._triggers: dict[str, trio.Event] = {}
         self._nurseries: dict[str, trio.Nursery] = {}
+        self._countdowns: dict[trio.Nursery, list[_Countdown]] = {}
 
     def actors(self) -> list[str]:
         """Return those that run, or have run, in the order of their first start."""
@@ -46,19 +47,27 @@ class Sabotage:
 
     def strike(self, name: str, *, after_steps: int) -> None:
         """Let the actor fail after so many steps of its tasks."""
-        trigger = self._triggers[name]
-        trio.lowlevel.add_instrument(_Countdown(self._nurseries[name], after_steps, trigger.set))
+        nursery = self._nurseries[name]
+        if nursery in self._countdowns:
+            countdown = _Countdown(nursery, after_steps, self._triggers[name].set)
+            self._countdowns[nursery].append(countdown)
+            trio.lowlevel.add_instrument(countdown)
 
     def rigged(self, child: ChildSpec) -> ChildSpec:
         """Return the actor beside a trigger."""
 
         async def start(heartbeat: Heartbeat) -> None:
             trigger = self._triggers[child.name] = trio.Event()
-            async with trio.open_nursery() as nursery:
-                self._nurseries[child.name] = nursery
-                nursery.start_soon(_raise_when, trigger)
-                await child.start(heartbeat)
-                nursery.cancel_scope.cancel()
+            try:
+                async with trio.open_nursery() as nursery:
+                    self._nurseries[child.name] = nursery
+                    self._countdowns[nursery] = []
+                    nursery.start_soon(_raise_when, trigger)
+                    await child.start(heartbeat)
+                    nursery.cancel_scope.cancel()
+            finally:
+                for countdown in self._countdowns.pop(nursery):
+                    countdown.end()
 
         return msgspec.structs.replace(child, start=start)
 
@@ -70,6 +79,13 @@ class _Countdown(trio.abc.Instrument):
         self._nursery = nursery
         self._left = steps
         self._struck = struck
+        self._ended = False
+
+    def end(self) -> None:
+        """Count no further. It costs every step of every task."""
+        if not self._ended:
+            self._ended = True
+            trio.lowlevel.remove_instrument(self)
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count it."""
@@ -80,7 +96,7 @@ class _Countdown(trio.abc.Instrument):
             return
         self._left -= 1
         if self._left <= 0:
-            trio.lowlevel.remove_instrument(self)
+            self.end()
             self._struck()
 
 

@@ -1,4 +1,7 @@
-"""Cases of the Governor drawn at random, most of them near a limit."""
+"""Cases of the Governor drawn at random, most of them near a limit.
+
+Strategies are made once: one that is made inside of another is looked through anew for every example.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from brain.execution.switches import TradingState
 from brain.governor.case import CountsView, Efficiency, EquityView, ExposureView, GovernorCase, NeighbourView
 from brain.governor.kill_score import KillStats
 from brain.governor.reasons import GUARDS
-from brain.governor.rules import GovernorRules
 from brain.plans.permit import Kind
 from brain.plans.plan import Side
 from tests.brain.cases import NOW_MS, entry, plan
@@ -53,46 +55,52 @@ plans_by_kind = {
 }
 
 
-@st.composite
-def rule_sets(draw: st.DrawFn) -> GovernorRules:
-    """The defaults with some switches and limits changed."""
-    return rules(
-        z_exit_base=draw(st.none() | st.floats(-1, 3)),
-        z_exit_heat=draw(st.floats(-1, 1)),
-        warmup_blocks_entries=draw(st.booleans()),
-        require_kill_score=draw(st.booleans()),
-        max_open_notional_per_day=draw(st.none() | money),
-        auto_disarm=draw(st.booleans()),
-        max_drawdown=draw(st.sampled_from([Decimal(0), Decimal("0.08")])),
-    )
+rule_sets = st.builds(
+    rules,
+    z_exit_base=st.none() | st.floats(-1, 3),
+    z_exit_heat=st.floats(-1, 1),
+    warmup_blocks_entries=st.booleans(),
+    require_kill_score=st.booleans(),
+    max_open_notional_per_day=st.none() | money,
+    auto_disarm=st.booleans(),
+    max_drawdown=st.sampled_from([Decimal(0), Decimal("0.08")]),
+)
+_SCORES = st.none() | scores
+_SCORE_PROBLEMS = st.sampled_from(["", "not a number"])
+#: The inputs that do not depend on the plan.
+_INPUTS = st.fixed_dictionaries(
+    {
+        "kind_known": st.booleans(),
+        "mark_price": st.none() | st.decimals("1", "300000", places=1),
+        "leverage": st.none() | st.decimals("1", "20", places=1),
+        "stats": st.none() | statistics,
+        "observed": st.booleans(),
+        "entry_ms": st.sampled_from([NOW_MS - 100, NOW_MS - 31_000, None]),
+        "redis_changed_ms": times_ms,
+        "evicted_ms": times_ms,
+        "trading_state": st.sampled_from(TradingState),
+        "kill_switch": st.booleans(),
+        "book_trusted": st.booleans(),
+        "equity": st.none() | equities,
+        "exposure": st.none() | exposures,
+        "counts": counts,
+        "neighbours": neighbours,
+        "errors_5min": st.integers(0, 9),
+        "disarmed_today": st.booleans(),
+        "rules": rule_sets,
+    }
+)
 
 
 @st.composite
 def cases(draw: st.DrawFn, kinds: tuple[Kind, ...] = tuple(Kind)) -> GovernorCase:
     """A well-formed plan with any inputs."""
     kind = draw(st.sampled_from(kinds))
-    score = draw(st.none() | scores)
+    score = draw(_SCORES)
     return opening(
         plan=plans_by_kind[kind],
         kind=kind,
-        kind_known=draw(st.booleans()),
-        mark_price=draw(st.none() | st.decimals("1", "300000", places=1)),
-        leverage=draw(st.none() | st.decimals("1", "20", places=1)),
         kill_score=score,
-        kill_score_problem="" if score is not None else draw(st.sampled_from(["", "not a number"])),
-        stats=draw(st.none() | statistics),
-        observed=draw(st.booleans()),
-        entry_ms=draw(st.sampled_from([NOW_MS - 100, NOW_MS - 31_000, None])),
-        redis_changed_ms=draw(times_ms),
-        evicted_ms=draw(times_ms),
-        trading_state=draw(st.sampled_from(TradingState)),
-        kill_switch=draw(st.booleans()),
-        book_trusted=draw(st.booleans()),
-        equity=draw(st.none() | equities),
-        exposure=draw(st.none() | exposures),
-        counts=draw(counts),
-        neighbours=draw(neighbours),
-        errors_5min=draw(st.integers(0, 9)),
-        disarmed_today=draw(st.booleans()),
-        rules=draw(rule_sets()),
+        kill_score_problem="" if score is not None else draw(_SCORE_PROBLEMS),
+        **draw(_INPUTS),
     )

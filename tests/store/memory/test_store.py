@@ -214,6 +214,41 @@ async def test_a_failover_may_lose_what_was_acknowledged_last(memory: MemoryBack
     assert memory.outside.get(KEYS.permit("plan-1")) is not None
 
 
+async def test_a_copy_lacks_all_that_is_stored_later(memory: MemoryBackend) -> None:
+    """Whatever the type, and what a stream's groups know, too."""
+    stored, plans = memory.redis.keyspace, KEYS.plans
+    stored.set("string", "before")
+    stored.rpush("list", ["before"])
+    stored.hset("hash", ["field", "before"])
+    stored.zadd("set", 1, "before")
+    await memory.store.plans.create(lost=False)
+    memory.redis.xadd(plans, {"plan_id": "before"})
+    copied = memory.redis.copy()
+    before = everything_in(copied)
+    stored.set("string", "after")
+    stored.rpush("list", ["after"])
+    stored.hset("hash", ["field", "after"])
+    stored.zadd("set", 2, "after")
+    memory.redis.xadd(plans, {"plan_id": "after"})
+    assert len(await memory.store.plans.read_new(count=2, block_ms=0)) == 2
+    assert everything_in(copied) == before != everything_in(memory.redis)
+
+
+def everything_in(redis: MemoryRedis) -> list[object]:
+    """Return what is stored in all that the test above changes."""
+    stored, (_, group) = redis.keyspace, redis.group(KEYS.plans, "p33")
+    return [
+        stored.text("string"),
+        redis.lrange("list"),
+        redis.hgetall("hash"),
+        dict(stored.sorted_set("set")),
+        redis.xrange(KEYS.plans),
+        group.last_delivered,
+        dict(group.pending),
+        dict(group.seen_ms),
+    ]
+
+
 async def test_expired_keys_that_are_not_read_do_not_pile_up(memory: MemoryBackend) -> None:
     for n in range(20_000):
         memory.outside.set(f"mark:{n}", "D", ttl_ms=100)
