@@ -113,7 +113,7 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookedGrowth(NamedTuple):
-    """Order memory as stored, by order id; phase of the executor's record, by client order id, of those with one."""
+    """Order memory as stored, by order id, and the phases of executor records, by client order id."""
 
     memories: Mapping[OrderId, str]
     phases: Mapping[str, str]
