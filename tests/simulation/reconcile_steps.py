@@ -1,0 +1,22 @@
+"""The judge of the reconcile engine's steps and requests, as its store and its network see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from store.reconcile_records import LedgerRepair
+
+T = TypeVar("T")
+
+
+class ReconcileSteps(Protocol):
+    """Receiver of the engine's effects, which it brings about. Raises AssertionError."""
+
+    def stepped(self, writer: str, symbol: str | None, effect: Callable[[], T]) -> T:
+        """Judge a step of a case; of all symbols with `symbol` None."""
+
+    def repaired(self, writer: str, repair: LedgerRepair, effect: Callable[[], bool]) -> bool: ...
+
+    def asked(self, writer: str, symbol: str, weight: int) -> None:
+        """Judge a request for evidence that leaves now."""
