@@ -26,8 +26,10 @@ from supervision import ChildCrashed, ChildStarted, RestartIntensityExceeded, Su
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
 from tests.simulation.governor_steps import GovernorSteps
+from tests.simulation.history import WatchedHistory
 from tests.simulation.links import Servers
 from tests.simulation.network import MarkConnector, OrderSide, PrivateConnector, Reach, RestNetwork
+from tests.simulation.reconcile_steps import ReconcileSteps
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
@@ -63,6 +65,8 @@ class Process:
         requests: Requests,
         orders: OrderSide,
         governing: GovernorSteps,
+        reconciling: ReconcileSteps,
+        history_page: int,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
         note: Callable[[str], None],
@@ -92,6 +96,8 @@ class Process:
         self.requests = requests
         self._orders = orders
         self._governing = governing
+        self._reconciling = reconciling
+        self._history_page = history_page
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -185,7 +191,9 @@ class Process:
             judge=self._judge,
             orders=self._orders.judge,
             governing=self._governing,
+            reconciling=self._reconciling,
             shadow=settings.governor == "shadow",
+            reconcile_shadow=settings.reconcile == "shadow",
             points=self._orders.points,
             reach=self.reach,
             tripwire=self.tripwires["store"],
@@ -215,7 +223,14 @@ class Process:
                 exchange=rest,
                 orders=rest,
                 account=rest,
-                history=rest.account_history(),
+                history=None
+                if settings.reconcile == "off"
+                else WatchedHistory(
+                    rest.account_history(page=self._history_page),
+                    self.name,
+                    self._reconciling,
+                    self._orders.points,
+                ),
                 connector=PrivateConnector(
                     self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
                 ),

@@ -14,7 +14,10 @@ _ENDED = (b"final", b"orphan")
 
 
 class HoldSeen(msgspec.Struct, frozen=True):
-    """A hold as stored; `ends_ms` is None where it has no expiry (Redis's clock)."""
+    """A hold as stored; `ends_ms` is None where it has no expiry (Redis's clock).
+
+    `sig` is None where hold and owner do not end together: another service has written over it.
+    """
 
     value: bytes | None
     reason: bytes | None
@@ -67,7 +70,8 @@ class ReconcileLook:
             return None
         left_ms = self._redis.pttl(hold)
         ends_ms = None if left_ms < 0 else self._redis.now_ms() + left_ms
-        return HoldSeen(self._text(hold), self._text(reason), self._text(sig), ends_ms)
+        owned = self._redis.pttl(sig) == left_ms and self._text(hold) == b"1"
+        return HoldSeen(self._text(hold), self._text(reason), self._text(sig) if owned else None, ends_ms)
 
     def holds(self) -> dict[str, HoldSeen | None]:
         """Return the hold of each symbol."""

@@ -1,4 +1,4 @@
-"""Invariant (r2): a repaired ledger is what it was and the exchange's own trades of adopted causes, each once."""
+"""Invariant (r2): a repair adds trades of adopted causes that the exchange has, each once, and no more."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ReconcileRepairs:
     ) -> bool:
         """Judge a repair that `effect` is to write, while `hold` stands."""
         side = self._side
-        redis, symbol = side.redis, repair.symbol
+        symbol = repair.symbol
         events = side.look.last_id(side.look.keys.events)
         before, amounts = self._stored(symbol), side.truth.amounts(symbol)
         memories = side.truth.memories(symbol)
@@ -92,6 +92,7 @@ class ReconcileRepairs:
             growths = self._growths(order, write, None if stored is None else stored.decode(), says)
             moves[order.position_side].append([g if order.side == "BUY" else -g for g in growths])
             kept.booked[write.order_id] = decode_memory(write.after).cumulative
+            kept.repaired.add(write.order_id)
         for leg, was in amounts.items():
             now = side.world.ledgers.amount(symbol, leg)
             moved = (now or ZERO) - (was or ZERO)

@@ -56,11 +56,10 @@ class ReconcileRest:
         ledger = side.truth.amounts(symbol)
         exchange = {leg: side.venue.amount(symbol, leg) for leg in ledger}
         says = f"{symbol} is {exchange}, its ledger {ledger}, {status or 'no case'}, held by {hold}"
-        if side.look.is_foreign(hold):
+        if side.look.is_foreign(hold) or not side.acts:
             return
-        if side.acts:
-            provable = side.truth.is_provable(symbol) and not side.is_clock_stepped()
-            require(not provable, "r5", f"{says}: its own fills explain it")
+        provable = side.truth.is_provable(symbol) and not side.is_clock_stepped()
+        require(not provable, "r5", f"{says}: its own fills explain it")
         self.manual += status == _MANUAL
         if exceeds(exchange, ledger, side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT")):
             held = hold is not None and hold.is_ours
@@ -85,7 +84,7 @@ class ReconcileRest:
             # More looks, or more pages, than a minute's weight allows for at once.
             within_sec += 3 * scene.history_lag_ms / 1000 + _MINUTE_SEC
         until_sec = trio.current_time() + within_sec
-        while side.truth.differs(symbol) and trio.current_time() < until_sec:
+        while side.truth.differs(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
             await trio.sleep(0.2)
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"

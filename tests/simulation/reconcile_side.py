@@ -1,4 +1,4 @@
-"""Everything around the service's own reconcile engine: its judges, its operators, and results that are lost."""
+"""Everything around the service's own reconcile engine: judges, operators, and results that are lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from store.keys import GROUP
 from store.memory.streams import parse_id
 from store.reconcile_records import LedgerRepair
 from tests.simulation.clocks import true_ms
@@ -53,6 +54,7 @@ class ReconcileSide:
         #: Whether it acts; otherwise it is in the shadow.
         self.acts = scene.reconcile == "on"
         self.look = ReconcileLook(world.redis, ReconcileKeys(shadow=not self.acts), scene.symbols)
+        self._real = ReconcileLook(world.redis, ReconcileKeys(shadow=False), scene.symbols)
         adopted = frozenset(self.text("P34_ADOPT_CAUSES").split(","))
         self.truth = Truth(world.books, world.venue, world.redis, world.keys, world.ledgers, adopted)
         self.holds = ReconcileHolds(self, self.look)
@@ -74,6 +76,7 @@ class ReconcileSide:
             world.venue.faults.history_lag_ms = scene.history_lag_ms
             world.neighbours.consumers.on_report = self.reported
             world.orders.results.on_report = self.reported
+            world.orders.judge.others = self.orphans.names
         if self.acts:
             world.neighbours.reconciled = True
 
@@ -110,6 +113,11 @@ class ReconcileSide:
     def is_clock_stepped(self) -> bool:
         """Return whether the exchange's clock was set within the round."""
         return len(self.venue.clock.offsets_since(true_ms() - _STEPPED_WITHIN_MS)) > 1
+
+    def is_held(self, symbol: str) -> bool:
+        """Return whether anybody holds a symbol, the shadow included."""
+        held = self.redis.kind(self.world.keys.hold(symbol)) != "none"
+        return held or self.look.hold(symbol) is not None
 
     def is_kept_fresh(self, symbol: str) -> bool:
         """Return whether the symbol is read where symbols are read one by one."""
@@ -151,7 +159,12 @@ class ReconcileSide:
         redis, keys = self.redis, self.world.keys
         names = {each for each in list(redis.keys()) if not each.startswith("quantum:reconcile:shadow:")}
         hashes = {
-            symbol: (redis.hgetall(keys.ledger(symbol)), self.truth.memories(symbol))
+            symbol: (
+                redis.hgetall(keys.ledger(symbol)),
+                self.truth.memories(symbol),
+                redis.hgetall(keys.open_permits(symbol)),
+                self._real.hold(symbol),
+            )
             for symbol in self.world.scene.symbols
         }
         return {"names": names, **hashes}
@@ -165,19 +178,18 @@ class ReconcileSide:
         self.lost += 1
         world, key = self.world, self.world.keys.results
         stream = self.redis.keyspace.make_stream(key)
-        pending = any(self.redis.xpending(key, name) for name in list(stream.groups))
         entries = [entry_id]
-        if self.loses == "stream" and not pending:
+        if self.loses == "stream" and not any(group.pending for group in stream.groups.values()):
             # Trimmed, together with what else was not read.
             entries = [each for each, _ in self.redis.xrange(key)]
+        read = stream.groups[GROUP].last_delivered if GROUP in stream.groups else (0, 0)
         for each in entries:
             self.redis.xdel(key, each)
-            report = world.books.kept.reports.pop(each, None)
-            if report is not None:
-                world.books.unreported.add(report.order_id)
+            if parse_id(each) > read:
+                report = world.books.kept.reports.pop(each, None)
+                world.books.unreported.update([] if report is None else [report.order_id])
         world.books.unreported.add(order_id)
         self.trace.note(f"lost {entries}")
-        assert stream.get(parse_id(entry_id)) is None
 
     # What goes on by itself.
 

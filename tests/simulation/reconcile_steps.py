@@ -13,8 +13,7 @@ T = TypeVar("T")
 class ReconcileSteps(Protocol):
     """Receiver of the engine's effects, which it brings about. Raises AssertionError."""
 
-    def stepped(self, writer: str, symbol: str | None, effect: Callable[[], T]) -> T:
-        """Judge a step of a case; of all symbols with `symbol` None."""
+    def stepped(self, writer: str, effect: Callable[[], T]) -> T: ...
 
     def repaired(self, writer: str, repair: LedgerRepair, effect: Callable[[], bool]) -> bool: ...
 

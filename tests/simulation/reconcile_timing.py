@@ -1,4 +1,4 @@
-"""Invariant (r4): a drift above the tolerance that is plain to see is held in time, for as long as it lasts."""
+"""Invariant (r4): a plain drift above the tolerance is held in time, and for as long as it lasts."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ class ReconcileTiming:
     def __init__(self, side: ReconcileSide) -> None:
         self._side = side
         self._since: dict[str, tuple[Plain, float]] = {}
-        self._within_sec = (
-            side.number("P34_SETTLE_SEC") + side.number("P34_LOOP_CADENCE_SEC") + _SLACK_SEC
-        )
+        self._within_sec = side.number("P34_SETTLE_SEC") + side.number("P34_LOOP_CADENCE_SEC") + _SLACK_SEC
 
     async def watch(self) -> None:
         """Until cancelled. Raises ViolationError."""
@@ -66,7 +64,7 @@ class ReconcileTiming:
             self._since[symbol] = plain, now_sec
             return
         lasts_sec = now_sec - known[1]
-        held = lasts_sec <= self._within_sec or side.look.hold(symbol) is not None
+        held = lasts_sec <= self._within_sec or side.is_held(symbol)
         says = f"{symbol} is {plain.exchange}, its ledger {plain.ledger} for {lasts_sec:.1f} s, and not held"
         require(held, "r4", says)
 
@@ -99,10 +97,8 @@ class ReconcileTiming:
         return true_ms() - (int(stored[b"ts_epoch_ms"]) - holder.clock.offset_ms) <= _FRESH_MS
 
 
-def exceeds(
-    exchange: Amounts, ledger: dict[PositionSide, Decimal | None], tolerance_pct: Decimal
-) -> bool:
-    """Return whether a leg differs by more than the tolerance, or has another side; False without a ledger."""
+def exceeds(exchange: Amounts, ledger: dict[PositionSide, Decimal | None], tolerance_pct: Decimal) -> bool:
+    """Return whether a leg differs by more than the tolerance, or in its side; False without a ledger."""
     for leg, amount in exchange.items():
         other = ledger[leg]
         if other is None:

@@ -1,4 +1,4 @@
-"""The exchange's own account of what each ledger lacks: by order, from the moment at which both agreed last."""
+"""What each ledger lacks by the exchange's own account: by order, since both agreed last."""
 
 from __future__ import annotations
 

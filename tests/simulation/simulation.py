@@ -36,6 +36,8 @@ PYTHON = ".venv/bin/python"
 ROUNDS_PER_HOUR = 2
 #: Before the next round begins, what the last question left behind is over.
 _AT_REST_SEC = 60.0
+#: And before that, a person has settled what is left to one.
+_SETTLED_SEC = 300.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -143,6 +145,7 @@ class _Run:
                 await world.neighbours.live(nursery)
                 world.orders.start(nursery)
                 world.governing.start(nursery)
+                world.reconciling.start(nursery)
                 for process in world.processes.values():
                     nursery.start_soon(process.life)
                 nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
@@ -155,10 +158,12 @@ class _Run:
                     world.neighbours.set_trading(True)
                     world.orders.set_trading(True)
                     world.governing.set_trading(True)
+                    world.reconciling.set_trading(True)
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
                     world.orders.set_trading(False)
                     world.governing.set_trading(False)
+                    world.reconciling.set_trading(False)
                     self._trace.note("calm")
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
@@ -172,6 +177,9 @@ class _Run:
                     world.venue.delete_listen_key(silently=True)
                     world.tidy()
                     deterministic_trio.collect()
+                    if world.reconciling.there:
+                        await trio.sleep_until(begin_sec + ROUND_SEC - _SETTLED_SEC)
+                        await world.reconciling.rest.all_is_settled()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
                     world.governing.all_is_over()
                     if world.scene.executor:

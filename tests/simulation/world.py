@@ -25,6 +25,7 @@ from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
 from tests.simulation.neighbours import Neighbours
 from tests.simulation.process import Process
+from tests.simulation.reconcile_side import ReconcileSide
 from tests.simulation.scene import Scene
 from tests.simulation.store import FENCED
 from tests.simulation.streams import PrivateStreams
@@ -87,6 +88,8 @@ class World:
         self._log_to_trace = log_to_trace
         self.orders = ExecutorSide(self)
         self.governing = GovernorSide(self)
+        self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
+        self.reconciling = ReconcileSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -100,7 +103,6 @@ class World:
             self.audit_ms,
             lambda writer: self.processes[writer].trust_lost_at,
         )
-        self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
             self.books,
             self.venue,
@@ -130,6 +132,8 @@ class World:
             requests=Requests(self, name),
             orders=self.orders.of(name),
             governing=self.governing,
+            reconciling=self.reconciling,
+            history_page=self.scene.history_page,
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
@@ -279,6 +283,7 @@ class World:
             "escalations": sum(process.escalations for process in self.processes.values()),
             **self.orders.counts(),
             **self.governing.counts(),
+            **self.reconciling.counts(),
             **{f"failure {name}": count for name, count in sorted(self.failures.counts.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},
