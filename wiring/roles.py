@@ -34,6 +34,7 @@ def channels_of(settings: Settings) -> Channels:
         universe=settings.universe != "off",
         executor=settings.executing != "off",
         governor=settings.governor != "off",
+        reconcile=settings.reconcile != "off",
     )
 
 
