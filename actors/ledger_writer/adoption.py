@@ -11,11 +11,11 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.ledger_writer.booking import LEDGER_TTL_MS
 from actors.waiting import EXCHANGE_PAUSE_SEC, exchange_answer
 from brain.identifiers import FencingToken, Symbol
 from brain.ledger.adoption import adopted_state, encode_adopted
 from brain.ledger.booking import adopt
+from brain.ledger.ledger import LEDGER_TTL_MS
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from brain.positions.position import LegPosition
