@@ -175,9 +175,7 @@ class PositionComparison:
         """Return the symbol's quantity rules, None where they are not known."""
         return (self._symbol_rules.value or {}).get(symbol)
 
-    def comparison_of(
-        self, symbol: Symbol, legs: tuple[LegPosition, ...], view: ReconcileView
-    ) -> Comparison:
+    def comparison_of(self, symbol: Symbol, legs: tuple[LegPosition, ...], view: ReconcileView) -> Comparison:
         """Compare a position with a ledger and open permits as stored."""
         step = self.step_of(symbol)
         return compare(
@@ -213,9 +211,7 @@ class PositionComparison:
             symbol=symbol, view=view, comparison=comparison, legs=snapshot.legs, verified_ms=verified_ms
         )
 
-    async def _believed_of(
-        self, symbols: Collection[Symbol]
-    ) -> tuple[dict[Symbol, Snapshot], list[Symbol]]:
+    async def _believed_of(self, symbols: Collection[Symbol]) -> tuple[dict[Symbol, Snapshot], list[Symbol]]:
         """Return the believed snapshots, and the symbols that had none for as long as matters."""
         found: dict[Symbol, Snapshot] = {}
         unseen: list[Symbol] = []

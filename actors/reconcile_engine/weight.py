@@ -49,6 +49,5 @@ class EvidenceWeight:
         if weight > self.per_min:
             raise TooHeavyError(f"a request of weight {weight} exceeds P34_WEIGHT_PER_MIN={self.per_min}")
         async with self._turn:
-            while self.used + weight > self.per_min:
-                await trio.sleep_until(self.room_at_sec(weight))
+            await trio.sleep_until(self.room_at_sec(weight))
             self._spent.append((trio.current_time(), weight))
