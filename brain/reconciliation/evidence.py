@@ -81,7 +81,7 @@ class Growth(msgspec.Struct, frozen=True):
     @property
     def signed(self) -> Decimal:
         """Return what it added to its leg (contracts)."""
-        return self.quantity if self.side == "BUY" else -self.quantity
+        return self.quantity if self.side == "BUY" else self.quantity.copy_negate()
 
 
 class Explained(msgspec.Struct, frozen=True):
