@@ -82,10 +82,9 @@ def advise(
         return next_look or "Nothing has to be done: the evidence is looked at again by itself."
     if isinstance(finding, Explained):
         return _foreign(drift, finding.foreign, key_prefix)
-    return (
-        f"Compare the exchange's position and trade history with `position-state-brain explain {drift.symbol}`. "
-        f"{_accept(drift, key_prefix)} {_LATE}"
-    )
+    explain = f"position-state-brain explain {drift.symbol}"
+    compare = f"Compare the exchange's position and trade history with `{explain}`."
+    return f"{compare} {_accept(drift, key_prefix)} {_LATE}"
 
 
 _LATE = "If a result of one of our orders comes later than that, it is booked on top: correct it again then."
@@ -137,7 +136,7 @@ def _of_another(drift: Drift, sig: str) -> str:
 
 def _without_amounts(drift: Drift, key_prefix: str) -> str:
     if drift.reason is not DriftReason.MISSING_LEDGER:
-        return "Look at /status: the stream, its proofs and the audits; REST reads may be banned or out of weight."
+        return "Look at /status: the stream, its proofs and the audits; reads may be banned or out of weight."
     if drift.problem == "missing":
         return "Nothing has to be done: the ledger is adopted from the exchange."
     return f"Compare it with the exchange, then correct it: `{_correction(drift, key_prefix)}`."

@@ -10,7 +10,7 @@ from brain.reconciliation.evidence import Explained, Finding, Gap
 class CaseStatus(StrEnum):
     """`status` of `quantum:reconcile:state:<symbol>`.
 
-    `DRIFT`: a difference without a hold of the reconcile engine. `HOLD`: held, and its evidence is looked for.
+    `DRIFT`: a difference without a hold of the reconcile engine. `HOLD`: held, and evidence is looked for.
     """
 
     OK = "OK"

@@ -45,9 +45,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     `trades`: all that the search found; those until `since_ms`, the last agreement, do not count: the ledger
     contains them. `orders`: those behind the trades; one that the exchange does not show is missing.
-    `memories`: order memory as stored, by order id. `recorded`: client order ids with a record of the executor
-    that is not an orphan's. `closing`: those of RECONCILE_CLOSE plans, which move no ledger. `complete`: every
-    page was read. `verified_ms`: the compared position is known to contain every trade until then.
+    `memories`: order memory as stored, by order id. `recorded`: client order ids with a record of the
+    executor that is not an orphan's. `closing`: those of RECONCILE_CLOSE plans, which move no ledger.
+    `complete`: every page was read. `verified_ms`: the compared position is known to contain every trade
+    until then.
     """
 
     trades: tuple[Trade, ...]
@@ -80,7 +81,7 @@ class Growth(msgspec.Struct, frozen=True):
     @property
     def signed(self) -> Decimal:
         """Return what it added to its leg (contracts)."""
-        return self.quantity if self.side == "BUY" else -self.quantity
+        return self.quantity if self.side == "BUY" else self.quantity.copy_negate()
 
 
 class Explained(msgspec.Struct, frozen=True):
