@@ -12,7 +12,6 @@ import msgspec
 from brain.numbers import ZERO, NotANumberError, parse_decimal
 from brain.positions.position import Leg, LegPosition
 
-
 #: Life of a ledger that nothing renews (ms).
 LEDGER_TTL_MS = 86_400_000
 
