@@ -98,6 +98,7 @@ async def serve(
             prefix=settings.key_prefix,
             consumer=settings.instance,
             governor_shadow=settings.governor == "shadow",
+            reconcile_shadow=settings.reconcile == "shadow",
         ) as store,
         open_names() as names,
         BinanceRest(

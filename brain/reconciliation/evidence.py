@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
@@ -27,6 +28,7 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     """Order as the exchange lists it.
 
     `cumulative`: all that it has filled (contracts). `conditional`: a stop order or the like placed it.
+    `updated_ms`: its latest change (`updateTime`), not before its latest fill, by the exchange's clock.
     """
 
     order_id: OrderId
@@ -35,15 +37,18 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     leg: Leg
     cumulative: Decimal
     conditional: bool
+    updated_ms: int
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was found for one drift.
+    """All that was found for one drift. Times are the exchange's clock (epoch ms).
 
-    `trades`: those since the last agreement, oldest first, each once. `orders`: those behind the trades; one
-    that the exchange does not show is missing. `memories`: order memory as stored, by order id. `recorded`:
-    client order ids with a record of the executor that is not an orphan's. `complete`: every page was read.
-    `verified_ms`: the exchange's clock up to which the compared position is known to contain every trade.
+    `trades`: all that the search found; those until `since_ms`, the last agreement, do not count: the ledger
+    contains them. `orders`: those behind the trades; one that the exchange does not show is missing.
+    `memories`: order memory as stored, by order id. `recorded`: client order ids with a record of the
+    executor that is not an orphan's. `closing`: those of RECONCILE_CLOSE plans, which move no ledger.
+    `complete`: every page was read. `verified_ms`: the compared position is known to contain every trade
+    until then.
     """
 
     trades: tuple[Trade, ...]
@@ -51,14 +56,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     memories: Mapping[OrderId, str]
     recorded: frozenset[ClientOrderId]
     complete: bool
+    since_ms: int
     verified_ms: int
+    closing: frozenset[ClientOrderId] = frozenset()
 
 
 class Growth(msgspec.Struct, frozen=True):
     """Fills of one order that no result has booked.
 
     `quantity`: unsigned, in contracts; `cumulative`: the order's booked quantity afterwards. `time_ms`: its
-    latest trade, by the exchange's clock.
+    latest trade, by the exchange's clock. `trade_ids`: its trades since the last agreement.
     """
 
     order_id: OrderId
@@ -69,6 +76,12 @@ class Growth(msgspec.Struct, frozen=True):
     quantity: Decimal
     cumulative: Decimal
     time_ms: int
+    trade_ids: tuple[int, ...] = ()
+
+    @property
+    def signed(self) -> Decimal:
+        """Return what it added to its leg (contracts)."""
+        return self.quantity if self.side == "BUY" else self.quantity.copy_negate()
 
 
 class Explained(msgspec.Struct, frozen=True):
@@ -81,11 +94,26 @@ class Explained(msgspec.Struct, frozen=True):
     foreign: tuple[Growth, ...]
 
 
+class Gap(StrEnum):
+    """Part of the evidence that is missing, or not of one moment with the rest: a later look may have it."""
+
+    PAGES = "pages_not_read"
+    ORDER_NOT_SHOWN = "order_not_shown"
+    ORDER_BEHIND = "order_behind_its_trades"
+    POSITION_BEHIND = "position_behind_the_trades"
+    CONTRADICTION = "contradicting_rows"
+    MEMORY_UNREADABLE = "order_memory_unreadable"
+
+
 class Unexplained(msgspec.Struct, frozen=True):
-    """The sum does not come out, or the evidence is incomplete: look again. `growths`: what was found."""
+    """The evidence has a `gap`, or is complete (None) and the sum does not come out: look again.
+
+    `why`: in words. `growths`: what was found; the cause of an order that is not shown is `none`.
+    """
 
     why: str
     growths: tuple[Growth, ...] = ()
+    gap: Gap | None = None
 
 
 Finding = Explained | Unexplained

@@ -9,7 +9,11 @@ import msgspec
 
 
 class DriftCause(StrEnum):
-    """Sender of the trades that the ledger lacks; `none`: no trade explains the drift."""
+    """Sender of the trades that the ledger lacks; `none`: no trade explains the drift.
+
+    `reconcile_close`: an order of a RECONCILE_CLOSE, which removes what the ledger never had. It moves no
+    ledger, so it is never booked, and no setting can list it.
+    """
 
     OWN_UNBOOKED = "own_unbooked"
     OWN_ORPHAN = "own_orphan"
@@ -18,11 +22,22 @@ class DriftCause(StrEnum):
     SETTLEMENT = "settlement"
     STOP = "stop"
     MANUAL = "manual"
+    RECONCILE_CLOSE = "reconcile_close"
     NONE = "none"
 
 
 #: Causes that are booked without being listed in `P34_ADOPT_CAUSES`.
 OWN_CAUSES = frozenset({DriftCause.OWN_UNBOOKED, DriftCause.OWN_ORPHAN})
+#: Causes that `P34_ADOPT_CAUSES` may list.
+ADOPTABLE_CAUSES = frozenset(
+    {
+        DriftCause.LIQUIDATION,
+        DriftCause.ADL,
+        DriftCause.SETTLEMENT,
+        DriftCause.STOP,
+        DriftCause.MANUAL,
+    }
+)
 
 
 class ReconcileRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,7 +82,7 @@ class DictatedHistory:
         key = Symbol(symbol), order_id
         listed = self._listed.get(key)
         if listed is None:
-            order = HistoricOrder(order_id, name, side, leg, Decimal(0), conditional)
+            order = HistoricOrder(order_id, name, side, leg, Decimal(0), conditional, 0)
             listed = _Listed(order, [], forced)
         self._last_trade_id += 1
         at_ms = now.wall_ms if time_ms is None else time_ms
@@ -161,5 +161,7 @@ class DictatedHistory:
             shown = self._shown(listed)
             if shown and listed.order.order_id not in self.hidden:
                 cumulative = sum((trade.quantity for trade in shown), Decimal(0))
-                found.append(listed._replace(order=replace(listed.order, cumulative=cumulative)))
+                updated_ms = max(trade.time_ms for trade in shown)
+                order = replace(listed.order, cumulative=cumulative, updated_ms=updated_ms)
+                found.append(listed._replace(order=order))
         return sorted(found, key=lambda each: int(each.order.order_id))

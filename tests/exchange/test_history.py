@@ -58,6 +58,7 @@ def order_row(order_id: int, **changes: object) -> dict[str, Any]:
         "type": "MARKET",
         "origType": "MARKET",
         "time": EPOCH_MS,
+        "updateTime": EPOCH_MS,
     }
     return {**row, **changes}
 
@@ -211,7 +212,9 @@ async def test_an_order_is_conditional_by_its_type_or_its_first_type(
     history = history_with(ORDERS, lambda: httpx.Response(200, json=[order_row(9), row]))
     read, other = await history.orders(BTC, from_id=OrderId("8"))
     name = ClientOrderId(str(row["clientOrderId"]))
-    assert read == HistoricOrder(OrderId("8"), name, "BUY", Leg.LONG, Decimal("1.5"), conditional)
+    assert read == HistoricOrder(
+        OrderId("8"), name, "BUY", Leg.LONG, Decimal("1.5"), conditional, row["updateTime"]
+    )
     assert other.order_id == "9"
 
 
