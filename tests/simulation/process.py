@@ -172,6 +172,7 @@ class Process:
     async def _run(self) -> None:
         rng = Random(f"{self._seed}:{self.name}:{self.starts}")
         self.requests.started()
+        self._reconciling.started(self.name)
         settings = self._loaded.settings
         credentials = settings.require_credentials()
         channels = channels_of(settings)

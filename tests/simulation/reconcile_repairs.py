@@ -109,16 +109,14 @@ class ReconcileRepairs:
             raise
 
     def _growths(self, order: Order, write: OrderWrite, stored: str | None, says: str) -> list[Decimal]:
-        """Return what may be booked of an order: all beyond its memory; without one, its latest fills."""
+        """Return what may be booked of an order: its latest fills, as far as no result has booked them."""
         after, fills = decode_memory(write.after).cumulative, [fill.quantity for fill in order.fills]
         sums = [sum(fills[:count], ZERO) for count in range(len(fills) + 1)]
         require(after in sums, "r2", f"{says}: {after} is remembered, its fills are {sums}")
-        if stored is not None:
-            booked = decode_memory(stored).cumulative
-            require(after > booked, "r2", f"{says}: {after} is remembered after {booked}")
-            return [after - booked]
+        booked = ZERO if stored is None else decode_memory(stored).cumulative
+        require(after > booked, "r2", f"{says}: {after} is remembered after {booked}")
         contained = self._side.world.ledgers.contained(order.symbol.name, order.position_side, write.order_id)
-        return [after - each for each in sums if contained <= each < after]
+        return [after - max(booked, each) for each in sums if contained <= each < after]
 
     def _judge_sum(self, repair: LedgerRepair) -> None:
         """Check that the ledger is an amount that the exchange had recently, less others' trades."""
@@ -130,7 +128,8 @@ class ReconcileRepairs:
             if ledger in held:
                 continue
             says = f"{symbol} {leg}: repaired to {ledger}, and the exchange had {sorted(held)}"
-            require(repair.next_sig, "r2", f"{says}, and the hold is released")
+            waits = repair.next_sig or side.timing.is_reserved(symbol)
+            require(waits, "r2", f"{says}, and the hold is released")
             foreign = self._foreign_sums(symbol, leg, since_ms)
             fits = any(amount - (ledger or ZERO) in foreign for amount in held)
             require(fits, "r2", f"{says}, with {sorted(foreign)} of others")

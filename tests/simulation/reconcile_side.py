@@ -148,6 +148,10 @@ class ReconcileSide:
         hold = self.look.hold(repair.symbol)
         return self.stepped(writer, lambda: self.repairs.judge(writer, repair, hold, effect))
 
+    def started(self, writer: str) -> None:
+        """Note that a process begins anew."""
+        self.weight.started(writer)
+
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""
         self.asked_for += 1

@@ -17,5 +17,8 @@ class ReconcileSteps(Protocol):
 
     def repaired(self, writer: str, repair: LedgerRepair, effect: Callable[[], bool]) -> bool: ...
 
+    def started(self, writer: str) -> None:
+        """Note that the process begins anew."""
+
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

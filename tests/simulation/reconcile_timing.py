@@ -76,14 +76,15 @@ class ReconcileTiming:
         exchange = {leg: world.venue.amount(symbol, leg) for leg in ledger}
         if len(holders) != 1 or not self._exceeds(exchange, ledger):
             return None
-        if self._is_reserved(symbol) or not self._is_shown(symbol, exchange, holders[0]):
+        if self.is_reserved(symbol) or not self._is_shown(symbol, exchange, holders[0]):
             return None
         return Plain(exchange, ledger, holders[0].name, holders[0].starts)
 
     def _exceeds(self, exchange: Amounts, ledger: dict[PositionSide, Decimal | None]) -> bool:
         return exceeds(exchange, ledger, self._side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT"))
 
-    def _is_reserved(self, symbol: str) -> bool:
+    def is_reserved(self, symbol: str) -> bool:
+        """Return whether an open permit may explain a difference of the symbol."""
         stored = self._side.redis.hgetall(self._side.world.keys.open_permits(symbol))
         now_ms = self._side.redis.now_ms()
         permits = [value for name, value in stored.items() if name.startswith(b"p:")]

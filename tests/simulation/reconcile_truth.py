@@ -124,7 +124,7 @@ class Truth:
             return False
         found = [each for leg in legs for each in leg or ()]
         closes = {plan_id for plan_id, grant in self._books.grants.items() if grant.reconcile}
-        of_plan = {each: self._books.orders.get(str(each.order.order_id)) for each in found}
-        if any(own is not None and own.plan_id in closes for own in of_plan.values()):
+        own = [self._books.orders.get(str(each.order.order_id)) for each in found]
+        if any(each is not None and each.plan_id in closes for each in own):
             return False
         return bool(found) and all(self.is_adopted(each.cause) for each in found)
