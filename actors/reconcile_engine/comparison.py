@@ -95,14 +95,14 @@ class PositionComparison:
         """Return False for a symbol that the exchange does not list any more."""
         return symbol in (self._symbol_rules.value or {})
 
-    def moved(self, symbols: Iterable[str]) -> set[Symbol]:
+    def moved(self, symbols: Iterable[str]) -> list[Symbol]:
         """Return those of `symbols` whose position has other amounts than the ones compared last."""
-        found = set()
+        found: list[Symbol] = []
         for name in symbols:
             symbol, snapshot = Symbol(name), self._book.get(name)
             known = self._expected.get(symbol)
             if snapshot is not None and (known is None or expected_ledger(symbol, snapshot.legs) != known):
-                found.add(symbol)
+                found.append(symbol)
         return found
 
     def forget_versions(self, symbols: Iterable[Symbol]) -> None:
@@ -147,21 +147,21 @@ class PositionComparison:
         symbols = self.symbols()
         end = self._swept + _SWEPT
         turn, self._swept = symbols[self._swept : end], end if end < len(symbols) else 0
-        return await self.compare(symbols, {*besides, *turn})
+        return await self.compare(symbols, [*besides, *turn])
 
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
-        snapshots, unseen = await self._believed_of({*symbols, *in_full})
+        snapshots, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
         expected = {symbol: expected_ledger(symbol, each.legs) for symbol, each in snapshots.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
-        differing = set(await self._store.differing_ledgers([*expected.values(), *zero]))
+        differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
         for symbol, each in expected.items():
             if each != self._expected.get(symbol):
                 self._versions.pop(symbol, None)
             self._expected[symbol] = each
             if symbol not in differing:
                 self._agreed_ms[symbol] = self._verified_ms(snapshots[symbol])
-        held = {symbol for symbol in unseen if self._book.holds(symbol)}
+        held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
         views = await self._store.reconcile_views(wanted) if wanted else {}
         return [self._compared(symbol, view) for symbol, view in views.items()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import trio
+
 from actors.reconcile_engine.weight import EvidenceWeight, TooHeavyError
 from brain.execution.record import OrderPhase
 from brain.identifiers import OrderId, Symbol
@@ -18,6 +20,8 @@ from supervision import Heartbeat
 _WAIT = "the exchange's trades and orders"
 #: A search ends after so many pages: it is not complete then.
 _MOST_PAGES = 50
+#: The list of liquidations is asked for no more often than this for one symbol (seconds).
+_FORCED_EVERY_SEC = 30.0
 
 
 class EvidenceGapError(Exception):
@@ -39,6 +43,8 @@ class EvidenceReader:
         self._store = store
         self._history = history
         self._weight = weight
+        #: When the liquidations of a symbol were asked for last (trio's clock).
+        self._forced_sec: dict[Symbol, float] = {}
 
     @property
     def least_weight(self) -> int:
@@ -113,13 +119,19 @@ class EvidenceReader:
             await self._weight.spend(weights.orders)
             listed = await self._history.orders(symbol, from_id=min(wanted, key=int))
             found = {order.order_id: order for order in listed if order.order_id in wanted}
-        for order_id in wanted.keys() - found.keys():
+        for order_id in [each for each in wanted if each not in found]:
             await self._weight.spend(weights.order)
             order = await self._history.order(symbol, order_id)
             if order is not None:
                 found[order_id] = order
-        if wanted.keys() - found.keys():
+        if len(found) < len(wanted) and self._may_ask_for_forced(symbol):
             await self._weight.spend(weights.forced_orders)
+            self._forced_sec[symbol] = trio.current_time()
             forced = await self._history.forced_orders(symbol, since_ms=since_ms)
             found |= {order.order_id: order for order in forced if order.order_id in wanted}
         return found
+
+    def _may_ask_for_forced(self, symbol: Symbol) -> bool:
+        """Return False soon after the last time: the list is expensive, and most orders are only late."""
+        since_sec = trio.current_time() - self._forced_sec.get(symbol, float("-inf"))
+        return since_sec >= _FORCED_EVERY_SEC
