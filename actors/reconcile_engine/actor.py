@@ -84,6 +84,8 @@ class ReconcileEngine:
         self._touched: dict[Symbol, None] = {}
         self._wake = trio.Event()
         self._looking = 0
+        #: Symbols of looks that have ended since the comparison in hand began.
+        self._looked: set[Symbol] = set()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Reconcile until cancelled."""
@@ -128,6 +130,7 @@ class ReconcileEngine:
         while True:
             begun_sec = trio.current_time()
             touched, self._touched, self._wake = self._touched, {}, trio.Event()
+            self._looked.clear()
             in_full = list(dict.fromkeys((*touched, *self._cases.symbols(), *besides)))
             if begun_sec >= due_sec:
                 due_sec = begun_sec + cadence_sec
@@ -137,7 +140,9 @@ class ReconcileEngine:
             besides = ()
             self._trouble.over()
             for compared in found:
-                await self._follow(compared, fence)
+                # What a look has just changed is compared anew.
+                if compared.symbol not in self._looked:
+                    await self._follow(compared, fence)
                 heartbeat.beat()
             await self._note_agreements(fence)
             self._start_looks(fence, heartbeat, nursery)
@@ -179,7 +184,7 @@ class ReconcileEngine:
         finally:
             case.looking = False
             self._looking -= 1
-        # What it has changed is compared at once.
+        self._looked.add(case.symbol)
         self._touch([case.symbol])
 
     async def _watch_positions(self) -> None:

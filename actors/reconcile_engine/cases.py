@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import trio
+
 from brain.identifiers import Symbol
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, drift_signature
@@ -43,6 +45,8 @@ class Case:
         self.calm_since_sec: float | None = None
         self.seen = True
         self.looking = False
+        #: Of a look's requests, which end when its hold does.
+        self.requests = trio.CancelScope()
         self.looks = 0
         self.next_look_sec = now_sec
         self.looked_sec = float("-inf")
