@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -80,9 +80,12 @@ class ReconcileEngine:
         self._tag = tag
         self._clocks = clocks
         self._fence: FencingToken | None = None
-        self._touched: set[Symbol] = set()
+        #: Symbols with something new since the latest comparison; a dict, for its order.
+        self._touched: dict[Symbol, None] = {}
         self._wake = trio.Event()
         self._looking = 0
+        #: Symbols of looks that have ended since the comparison in hand began.
+        self._looked: set[Symbol] = set()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Reconcile until cancelled."""
@@ -117,26 +120,29 @@ class ReconcileEngine:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_positions)
             nursery.start_soon(self._watch_ledgers)
-            await self._keep_comparing(set(held), fence, heartbeat, nursery)
+            await self._keep_comparing(held, fence, heartbeat, nursery)
 
     async def _keep_comparing(
-        self, besides: set[Symbol], fence: FencingToken, heartbeat: Heartbeat, nursery: trio.Nursery
+        self, besides: Sequence[Symbol], fence: FencingToken, heartbeat: Heartbeat, nursery: trio.Nursery
     ) -> None:
         """Compare until cancelled; the first time all in `besides`, too."""
         cadence_sec, due_sec = self._rules.rules.cadence_sec, -math.inf
         while True:
             begun_sec = trio.current_time()
-            touched, self._touched, self._wake = self._touched, set(), trio.Event()
-            in_full = touched | self._cases.symbols() | besides
+            touched, self._touched, self._wake = self._touched, {}, trio.Event()
+            self._looked.clear()
+            in_full = list(dict.fromkeys((*touched, *self._cases.symbols(), *besides)))
             if begun_sec >= due_sec:
                 due_sec = begun_sec + cadence_sec
                 found = await self._comparison.compare_all(in_full)
             else:
                 found = await self._comparison.compare(in_full, in_full) if in_full else []
-            besides = set()
+            besides = ()
             self._trouble.over()
             for compared in found:
-                await self._follow(compared, fence)
+                # What a look has just changed is compared anew.
+                if compared.symbol not in self._looked:
+                    await self._follow(compared, fence)
                 heartbeat.beat()
             await self._note_agreements(fence)
             self._start_looks(fence, heartbeat, nursery)
@@ -178,8 +184,8 @@ class ReconcileEngine:
         finally:
             case.looking = False
             self._looking -= 1
-        # What it has changed is compared at once.
-        self._touch({case.symbol})
+        self._looked.add(case.symbol)
+        self._touch([case.symbol])
 
     async def _watch_positions(self) -> None:
         """Wake the comparison for positions with other amounts."""
@@ -194,9 +200,9 @@ class ReconcileEngine:
         while True:
             symbols = await self._moved_ledgers.receive_all()
             self._comparison.forget_versions(symbols)
-            self._touch(set(symbols))
+            self._touch(symbols)
 
-    def _touch(self, symbols: set[Symbol]) -> None:
+    def _touch(self, symbols: Sequence[Symbol]) -> None:
         if symbols:
-            self._touched |= symbols
+            self._touched |= dict.fromkeys(symbols)
             self._wake.set()

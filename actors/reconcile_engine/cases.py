@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import trio
+
 from brain.identifiers import Symbol
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, drift_signature
@@ -43,6 +45,8 @@ class Case:
         self.calm_since_sec: float | None = None
         self.seen = True
         self.looking = False
+        #: Of a look's requests, which end when its hold does.
+        self.requests = trio.CancelScope()
         self.looks = 0
         self.next_look_sec = now_sec
         self.looked_sec = float("-inf")
@@ -146,9 +150,9 @@ class OpenCases:
         """Return the case of a symbol."""
         return self._cases.get(symbol)
 
-    def symbols(self) -> set[Symbol]:
+    def symbols(self) -> list[Symbol]:
         """Return the symbols with a case or a first sight."""
-        return set(self._cases)
+        return list(self._cases)
 
     def add(self, case: Case) -> Case:
         """Add a case, in the place of one of its symbol."""
@@ -166,7 +170,7 @@ class OpenCases:
 
     def is_settled(self, case: Case, now_sec: float) -> bool:
         """Return True for a difference that has lasted for long enough to be a case."""
-        return case.status is not None or now_sec - case.since_sec >= self._settle_sec
+        return case.status is not None or now_sec >= case.since_sec + self._settle_sec
 
     def settled(self) -> list[Case]:
         """Return the cases, oldest first."""
@@ -177,7 +181,7 @@ class OpenCases:
         """Return True for a case whose sides have agreed for long enough; begin to count."""
         if case.calm_since_sec is None:
             case.calm_since_sec = now_sec
-        return now_sec - case.calm_since_sec >= self._clear_after_sec
+        return now_sec >= case.calm_since_sec + self._clear_after_sec
 
     def to_look_at(self, now_sec: float) -> list[Case]:
         """Return the cases to look at: those without a look first, then the longest due; oldest first.

@@ -70,8 +70,8 @@ class PositionComparison:
         self._rules = rules
         self._only = only
         self._clocks = clocks
-        #: By symbol: the exchange's clock at the latest agreement (ms).
-        self._agreed_ms: dict[Symbol, int] = {}
+        #: By symbol: the exchange's clock at the latest agreement (ms), and the ledger's version then.
+        self._agreed: dict[Symbol, tuple[int, str | None]] = {}
         #: Versions of ledgers that agreed when they were read, and those that are noted in Redis.
         self._versions: dict[Symbol, str] = {}
         self._noted: dict[Symbol, str] = {}
@@ -95,14 +95,14 @@ class PositionComparison:
         """Return False for a symbol that the exchange does not list any more."""
         return symbol in (self._symbol_rules.value or {})
 
-    def moved(self, symbols: Iterable[str]) -> set[Symbol]:
+    def moved(self, symbols: Iterable[str]) -> list[Symbol]:
         """Return those of `symbols` whose position has other amounts than the ones compared last."""
-        found = set()
+        found: list[Symbol] = []
         for name in symbols:
             symbol, snapshot = Symbol(name), self._book.get(name)
             known = self._expected.get(symbol)
             if snapshot is not None and (known is None or expected_ledger(symbol, snapshot.legs) != known):
-                found.add(symbol)
+                found.append(symbol)
         return found
 
     def forget_versions(self, symbols: Iterable[Symbol]) -> None:
@@ -111,7 +111,8 @@ class PositionComparison:
             self._versions.pop(symbol, None)
 
     def drop(self) -> None:
-        """Forget what Redis holds: it may be another one, or have lost writes."""
+        """Forget what Redis holds, and that it agreed: it may be another one, or have lost writes."""
+        self._agreed.clear()
         self._versions.clear()
         self._noted.clear()
         self._begun_sec = trio.current_time()
@@ -120,21 +121,24 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        `first_seen_ms`: of the drift. An agreement that another process has noted counts while the ledger has
-        its version.
+        `first_seen_ms`: of the drift. A noted agreement counts while the ledger has its version, one that was
+        seen here unless the ledger went back to an earlier version.
         """
         window_ms = first_seen_ms - round(self._rules.evidence_window_sec * 1000)
-        agreed, noted = self._agreed_ms.get(compared.symbol, 0), compared.view.agreed
-        if noted is not None and noted.version == compared.view.version:
-            agreed = max(agreed, noted.at_ms)
-        return max(window_ms, agreed)
+        noted, version = compared.view.agreed, compared.view.version
+        if noted is not None and noted.version == version:
+            window_ms = max(window_ms, noted.at_ms)
+        agreed_ms, agreed_version = self._agreed.get(compared.symbol, (0, None))
+        if agreed_version is not None and _is_before(version, agreed_version):
+            return window_ms
+        return max(window_ms, agreed_ms)
 
     def unnoted(self) -> list[Agreement]:
         """Return the agreements of ledgers that are not flat and not noted with their version yet."""
         return [
-            Agreement(symbol, self._agreed_ms[symbol], version)
+            Agreement(symbol, self._agreed[symbol][0], version)
             for symbol, version in self._versions.items()
-            if self._noted.get(symbol) != version and symbol in self._agreed_ms and not self._is_flat(symbol)
+            if self._noted.get(symbol) != version and symbol in self._agreed and not self._is_flat(symbol)
         ]
 
     def noted(self, agreements: Iterable[Agreement]) -> None:
@@ -147,21 +151,22 @@ class PositionComparison:
         symbols = self.symbols()
         end = self._swept + _SWEPT
         turn, self._swept = symbols[self._swept : end], end if end < len(symbols) else 0
-        return await self.compare(symbols, {*besides, *turn})
+        return await self.compare(symbols, [*besides, *turn])
 
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
-        snapshots, unseen = await self._believed_of({*symbols, *in_full})
+        snapshots, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
         expected = {symbol: expected_ledger(symbol, each.legs) for symbol, each in snapshots.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
-        differing = set(await self._store.differing_ledgers([*expected.values(), *zero]))
+        differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
         for symbol, each in expected.items():
             if each != self._expected.get(symbol):
                 self._versions.pop(symbol, None)
             self._expected[symbol] = each
             if symbol not in differing:
-                self._agreed_ms[symbol] = self._verified_ms(snapshots[symbol])
-        held = {symbol for symbol in unseen if self._book.holds(symbol)}
+                verified_ms = self._verified_ms(snapshots[symbol])
+                self._agreed[symbol] = verified_ms, self._versions.get(symbol)
+        held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
         views = await self._store.reconcile_views(wanted) if wanted else {}
         return [self._compared(symbol, view) for symbol, view in views.items()]
@@ -204,7 +209,7 @@ class PositionComparison:
         comparison = self.comparison_of(symbol, snapshot.legs, view)
         verified_ms = self._verified_ms(snapshot)
         if comparison.agrees:
-            self._agreed_ms[symbol] = verified_ms
+            self._agreed[symbol] = verified_ms, view.version
             if view.version is not None:
                 self._versions[symbol] = view.version
         return Compared(
@@ -264,3 +269,10 @@ def _permits(view: ReconcileView) -> Iterator[OpenPermit]:
             yield decode_open_permit(plan_id, text)
         except UnreadableRecordError:
             continue
+
+
+def _is_before(version: str | None, other: str) -> bool:
+    """Return True unless a ledger's version is known to be the other one or a later one."""
+    if version is None or not (version.isdigit() and other.isdigit()):
+        return version != other
+    return int(version) < int(other)

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from actors.reconcile_engine.weight import EvidenceWeight, TooHeavyError
+from actors.reconcile_engine.history_search import EvidenceGapError, ForcedOrderReads, Held, HistorySearch
+from actors.reconcile_engine.weight import EvidenceWeight
 from brain.execution.record import OrderPhase
-from brain.identifiers import OrderId, Symbol
+from brain.identifiers import Symbol
 from brain.plans.plan import PlanDecision
-from brain.reconciliation.evidence import Evidence, HistoricOrder, Trade
-from exchange.errors import AskLater, ExchangeError
-from exchange.history_protocol import AccountHistory, TradesPart
+from brain.reconciliation.evidence import Evidence
+from exchange.history_protocol import AccountHistory
 from store.reconcile_protocol import ReconcileStore
 from store.stored_values import UNREADABLE
 from supervision import Heartbeat
 
 _WAIT = "the exchange's trades and orders"
-#: A search ends after so many pages: it is not complete then.
-_MOST_PAGES = 50
-
-
-class EvidenceGapError(Exception):
-    """The evidence could not be read; the message says why, `kind` in one word.
-
-    `again_sec`: when it may be asked for again (trio's clock), None where that is not known.
-    """
-
-    def __init__(self, kind: str, why: str, again_sec: float | None = None) -> None:
-        super().__init__(why)
-        self.kind = kind
-        self.again_sec = again_sec
 
 
 class EvidenceReader:
@@ -39,19 +23,21 @@ class EvidenceReader:
         self._store = store
         self._history = history
         self._weight = weight
+        self._forced = ForcedOrderReads()
 
     @property
     def least_weight(self) -> int:
         """Return the weight of a look without anything out of the ordinary."""
         return self._history.weights.trades + self._history.weights.orders
 
-    async def read(self, symbol: Symbol, since_ms: int, heartbeat: Heartbeat) -> Evidence:
+    async def read(self, symbol: Symbol, since_ms: int, held: Held, heartbeat: Heartbeat) -> Evidence:
         """Read all trades since `since_ms` (the exchange's clock), their orders, and what is booked of them.
 
         `verified_ms` of the evidence is 0. Raises EvidenceGapError, and as the store does.
         """
+        search = HistorySearch(self._history, self._weight, self._forced, symbol, since_ms, held)
         with heartbeat.waiting_for(_WAIT):
-            trades, orders, complete = await self._shown(symbol, since_ms)
+            trades, orders, complete = await search.run()
         order_ids = list(dict.fromkeys(trade.order_id for trade in trades))
         names = [order.client_order_id for order in orders.values() if order.client_order_id]
         booked = await self._store.booked_growth(symbol, order_ids, names)
@@ -74,52 +60,3 @@ class EvidenceReader:
             since_ms=since_ms,
             verified_ms=0,
         )
-
-    async def _shown(
-        self, symbol: Symbol, since_ms: int
-    ) -> tuple[tuple[Trade, ...], dict[OrderId, HistoricOrder], bool]:
-        try:
-            trades, complete = await self._trades(symbol, since_ms)
-            return trades, await self._orders(symbol, trades, since_ms), complete
-        except AskLater as error:
-            raise EvidenceGapError("exchange", f"the exchange: {error}", error.until.monotonic_sec) from None
-        except ExchangeError as error:
-            raise EvidenceGapError("exchange", f"the exchange: {error}") from None
-        except TooHeavyError as error:
-            raise EvidenceGapError("weight", str(error)) from None
-
-    async def _trades(self, symbol: Symbol, since_ms: int) -> tuple[tuple[Trade, ...], bool]:
-        """Read every page; False where there are too many."""
-        found: dict[int, Trade] = {}
-        parts, pages = [TradesPart(since_ms)], 0
-        while parts and pages < _MOST_PAGES:
-            await self._weight.spend(self._history.weights.trades)
-            page = await self._history.trades(symbol, parts.pop())
-            found |= {trade.trade_id: trade for trade in page.trades}
-            parts += page.rest
-            pages += 1
-        return tuple(found[trade_id] for trade_id in sorted(found)), not parts
-
-    async def _orders(
-        self, symbol: Symbol, trades: Sequence[Trade], since_ms: int
-    ) -> dict[OrderId, HistoricOrder]:
-        """Read the orders of trades; one that is not shown in any way is missing.
-
-        A list costs as much as a few single orders, and may lack liquidations.
-        """
-        wanted = dict.fromkeys(trade.order_id for trade in trades)
-        weights, found = self._history.weights, dict[OrderId, HistoricOrder]()
-        if len(wanted) * weights.order > weights.orders:
-            await self._weight.spend(weights.orders)
-            listed = await self._history.orders(symbol, from_id=min(wanted, key=int))
-            found = {order.order_id: order for order in listed if order.order_id in wanted}
-        for order_id in wanted.keys() - found.keys():
-            await self._weight.spend(weights.order)
-            order = await self._history.order(symbol, order_id)
-            if order is not None:
-                found[order_id] = order
-        if wanted.keys() - found.keys():
-            await self._weight.spend(weights.forced_orders)
-            forced = await self._history.forced_orders(symbol, since_ms=since_ms)
-            found |= {order.order_id: order for order in forced if order.order_id in wanted}
-        return found

@@ -48,6 +48,8 @@ class CaseFollower:
         case, comparison = self._cases.get(compared.symbol), compared.comparison
         if case is not None:
             case.seen = comparison is not None
+            if case.looking and case.own_sig and _owner(compared) != case.own_sig:
+                case.requests.cancel()
             self._take_in_hold(case, compared)
         if comparison is None:
             await self._unseen(case, compared, fence)
@@ -86,6 +88,7 @@ class CaseFollower:
                 return
             self._cases.add(case)
         if case.looking:
+            case.requests.cancel()
             return
         if case.status is None:
             self._cases.drop(case)
@@ -124,9 +127,8 @@ class CaseFollower:
             self._reports.drift(case)
         if case.repaired == case.signature:
             return
-        if compared.view.status == CaseStatus.MANUAL_REQUIRED and sig == own_sig(drift):
-            # Said before this process began.
-            case.told.add(f"manual {case.signature}")
+        if case.status is None and case.own_sig:
+            self._recall(case, compared)
         await self._settled(case, compared, fence)
 
     async def _settled(self, case: Case, compared: Compared, fence: FencingToken) -> None:
@@ -156,14 +158,15 @@ class CaseFollower:
     ) -> None:
         """Renew the own hold at half of its life, or for another drift; `sets`: set one where none stands."""
         hold = compared.view.hold
-        if case.looking or case.held_by is not None:
+        if case.held_by is not None:
             return
         if hold is None:
-            if sets:
+            if sets and not case.looking:
                 await self._steps.hold(case, None, fence)
             return
-        left_ms = hold.ttl_ms or 0
-        if left_ms <= self._rules.hold_ttl_ms // 2 or case.own_sig != own_sig(case.drift):
+        if (hold.ttl_ms or 0) <= self._rules.hold_ttl_ms // 2:
+            await self._steps.hold(case, case.own_sig, fence, same=case.looking)
+        elif case.own_sig != own_sig(case.drift) and not case.looking:
             await self._steps.hold(case, case.own_sig, fence)
 
     def _take_in_hold(self, case: Case, compared: Compared) -> None:
@@ -213,6 +216,14 @@ class CaseFollower:
             since_ms=self._clocks.redis_now_ms(),
             first_seen_ms=self._clocks.exchange_ms(now),
         )
+
+    def _recall(self, case: Case, compared: Compared) -> None:
+        """Take over a case that another process, or a lost answer, has left in Redis with its hold."""
+        case.status = CaseStatus.HOLD
+        case.told.add("held")
+        if compared.view.status == CaseStatus.MANUAL_REQUIRED and case.own_sig == own_sig(case.drift):
+            case.status = CaseStatus.MANUAL_REQUIRED
+            case.told.add(f"manual {case.signature}")
 
     def _is_listed(self, case: Case) -> bool:
         return self._comparison.is_listed(case.symbol)

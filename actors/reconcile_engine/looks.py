@@ -8,7 +8,8 @@ import trio
 from actors.reconcile_engine.cases import Case, OpenCases
 from actors.reconcile_engine.closes import CloseProposals
 from actors.reconcile_engine.comparison import Compared, PositionComparison
-from actors.reconcile_engine.evidence import EvidenceGapError, EvidenceReader
+from actors.reconcile_engine.evidence import EvidenceReader
+from actors.reconcile_engine.history_search import EvidenceGapError, Held
 from actors.reconcile_engine.repairs import LedgerRepairs
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
@@ -22,6 +23,9 @@ from brain.reconciliation.texts import CaseEvent
 from brain.reconciliation.weighing import weigh
 from store.errors import StoreRefusedError
 from supervision import Heartbeat
+
+#: A hold that was written so recently stands (seconds).
+_CHECKED_SEC = 1.0
 
 
 class CaseLooks:
@@ -64,13 +68,33 @@ class CaseLooks:
         if not await self._steps.hold(case, case.own_sig or None, fence):
             case.look_again(trio.current_time())
             return "held"
+        evidence: Evidence | None = None
         try:
-            evidence = await self._evidence.read(case.symbol, case.evidence_since_ms, heartbeat)
+            with trio.CancelScope() as case.requests:
+                evidence = await self._evidence.read(
+                    case.symbol, case.evidence_since_ms, self._holding(case, fence), heartbeat
+                )
         except EvidenceGapError as gap:
             await self._incomplete(case, gap.kind, str(gap), fence, again_sec=gap.again_sec)
             return "incomplete"
+        if evidence is None:
+            case.look_again(trio.current_time())
+            return "interrupted"
         compared = await self._comparison.again(case.symbol)
         return await self._weigh(case, evidence, compared, fence)
+
+    def _holding(self, case: Case, fence: FencingToken) -> Held:
+        """Return the check that the own hold stands still, which renews it; made anew after a second."""
+        checked_sec = trio.current_time()
+
+        async def held() -> bool:
+            nonlocal checked_sec
+            if trio.current_time() - checked_sec < _CHECKED_SEC:
+                return True
+            checked_sec = trio.current_time()
+            return await self._steps.hold(case, case.own_sig, fence, same=True)
+
+        return held
 
     async def _weigh(
         self, case: Case, evidence: Evidence, compared: Compared | None, fence: FencingToken

@@ -54,7 +54,7 @@ class ReconcileReports:
         self._clocks = clocks
         self._log = log.bind(shadow=True) if rules.shadow else log
         #: Symbols with series of open cases.
-        self._with_series: set[str] = set()
+        self._with_series: dict[str, None] = {}
         #: By symbol: time of the latest repair (Redis's clock, ms), and its signed sum (contracts).
         self._repaired: dict[Symbol, tuple[int, Decimal]] = {}
         self._refused_sec: dict[str, float] = {}
@@ -131,11 +131,12 @@ class ReconcileReports:
             )
         )
         by_label = {self._label(case.symbol): case for case in settled}
-        for label in self._with_series - by_label.keys():
-            self._gauges(label, None, now_sec)
+        for label in self._with_series:
+            if label not in by_label:
+                self._gauges(label, None, now_sec)
         for label, case in by_label.items():
             self._gauges(label, case, now_sec)
-        self._with_series = set(by_label)
+        self._with_series = dict.fromkeys(by_label)
         now_ms = self._clocks.redis_now_ms()
         for symbol, (at_ms, _) in self._repaired.items():
             age_sec = max(now_ms - at_ms, 0) / 1000

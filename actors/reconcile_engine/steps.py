@@ -41,12 +41,13 @@ class CaseSteps:
         self._reports = reports
         self._clocks = clocks
 
-    async def hold(self, case: Case, before: str | None, fence: FencingToken) -> bool:
+    async def hold(self, case: Case, before: str | None, fence: FencingToken, *, same: bool = False) -> bool:
         """Set the own hold, or renew it for the drift as it is; `before`: the owner of the one that stands.
 
-        False where another holds the symbol, and for an `exec:` hold of an order that is not over.
+        `same`: renew it as it is. False where another holds the symbol, where an own hold is gone, and for an
+        `exec:` hold of an order that is not over.
         """
-        sig = own_sig(case.drift)
+        sig = case.own_sig if same else own_sig(case.drift)
         if case.status in (None, CaseStatus.DRIFT):
             case.why = ""
         status = CaseStatus.MANUAL_REQUIRED if case.is_manual else CaseStatus.HOLD

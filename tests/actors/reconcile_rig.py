@@ -137,10 +137,9 @@ class ReconcileWorld(Channels):
 
     def ledger(self, symbol: str, amount: str, **fields: str) -> None:
         """Write a ledger as P3.3 would, of version 1 unless `fields` say otherwise."""
-        self.redis.hset(
-            self.keys.ledger(symbol),
-            {"last_known_amt": amount, "ledger_amt": amount, "version": "1", "source": "adopted", **fields},
-        )
+        flat: dict[str | bytes, str | bytes] = {"last_known_amt": amount, "ledger_amt": amount}
+        flat.update({"version": "1", "source": "adopted", **fields})
+        self.redis.hset(self.keys.ledger(symbol), flat)
 
     def agree(self, symbol: str, amount: str) -> None:
         """Position and ledger have this amount."""
