@@ -13,7 +13,7 @@ _SETTINGS = {
     "P34_HOLD_TTL_SEC": ("30", "300"),
     "P34_SETTLE_SEC": ("1", "2", "2"),
     "P34_CLEAR_AFTER_SEC": ("2", "3"),
-    "P34_EVIDENCE_WINDOW_SEC": ("60", "300"),
+    "P34_EVIDENCE_WINDOW_SEC": ("300", "600"),
     "P34_ADOPT_CAUSES": (
         "liquidation,adl,settlement", "liquidation,adl,settlement", "liquidation,adl,settlement,stop",
         "liquidation",
