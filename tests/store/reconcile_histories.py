@@ -181,7 +181,7 @@ class ReconcileHistory:
         symbol, plan_id, roll = self._symbol(), self._random.choice(_PLANS), self._random.random()
         client = client_order_id("q", plan_id)
         if roll < 0.2:
-            write_hold(self._out, symbol, "operator:ann", ttl_ms=None)
+            write_hold(self._out, symbol, self._random.choice(("operator:ann", SIG)), ttl_ms=None)
         elif roll < 0.3:
             write_hold(self._out, symbol, None, value=self._random.choice(("1", "manual")), ttl_ms=None)
         elif roll < 0.5:

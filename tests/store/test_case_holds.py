@@ -194,6 +194,17 @@ async def test_a_hold_of_another_is_never_set_renewed_or_lifted(
     assert await leased.store.own_holds([DRIFTED]) == []
 
 
+async def test_a_hold_that_never_ends_is_anothers_even_shortly_before_the_end_of_its_owner(
+    leased: Backend,
+) -> None:
+    write_hold(leased.outside, DRIFTED, SIG, ttl_ms=900)
+    leased.outside.set(HOLD_KEY, "1")
+    assert await leased.store.own_holds([DRIFTED]) == []
+    for hold in (RENEWAL, RELEASE):
+        assert not await change(leased, hold)
+    assert leased.outside.pttl(HOLD_KEY) == -1
+
+
 @pytest.mark.parametrize("phase", ["final", "orphan"])
 async def test_the_hold_of_an_order_that_has_ended_is_taken_over_and_not_lifted(
     leased: Backend, phase: str

@@ -9,7 +9,7 @@ import pytest
 
 from brain.identifiers import OrderId
 from store.errors import WrongTypeError
-from store.reconcile_records import LedgerRepair
+from store.reconcile_records import CaseChange, LedgerRepair
 from store.records import OrderWrite
 from tests.store.backends import KEYS, Backend, Outside, everything, fill_stream
 from tests.store.commits import BOOKING
@@ -18,6 +18,7 @@ from tests.store.reconciled import (
     DRIFTED,
     ENGINE,
     NEXT_SIG,
+    RENEWAL,
     REPAIR,
     SIG,
     prepare_case,
@@ -120,6 +121,17 @@ async def test_where_a_foreign_part_remains_the_hold_stays_under_its_next_name(d
     assert all(90_000 < out.pttl(key) <= 100_000 for key in KEYS_OF_A_HOLD)
     assert await drifted.store.own_holds([DRIFTED]) == [DRIFTED]
     assert out.hgetall(LEDGER_KEY)[b"last_known_amt"] == b"0.7"
+
+
+async def test_a_hold_of_the_engine_that_lost_its_end_stays_one_of_the_engine(drifted: Backend) -> None:
+    write_hold(drifted.outside, DRIFTED, SIG, ttl_ms=None)
+    assert await repaired(drifted, repair(next_sig=NEXT_SIG))
+    assert [drifted.outside.get(key) for key in KEYS_OF_A_HOLD] == [b"1", NEXT_SIG.encode(), b"drift"]
+    assert await drifted.store.own_holds([DRIFTED]) == [DRIFTED]
+    renewal = msgspec.structs.replace(RENEWAL, before=NEXT_SIG, sig=NEXT_SIG)
+    change = CaseChange(symbol=DRIFTED, hold=renewal)
+    assert await drifted.store.change_case(drifted.fence, change)
+    assert all(0 < drifted.outside.pttl(key) <= renewal.ttl_ms for key in KEYS_OF_A_HOLD)
 
 
 async def test_several_orders_are_booked_at_once_and_those_that_move_no_ledger_alone(
