@@ -30,6 +30,8 @@ from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
 _SYMBOLS_AT_A_TIME = 50
 #: So many symbols are read in full each cadence, in turn: their holds, and the versions of their ledgers.
 _SWEPT = 32
+#: Trades from so long before the first sight of a drift are evidence at most (ms).
+_LONGEST_SEARCH_MS = 6 * 86_400_000
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +39,13 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     `comparison` is None while the position is not believed, which it is not for `unseen_sec`. `legs`: those
     compared, else the last known; None where it was never read. `verified_ms`: the position contains every
-    trade until then (the exchange's clock), 0 while unknown.
+    trade until then (the exchange's clock), 0 while unknown. `asked_sec`: before Redis was read (trio's
+    clock).
     """
 
     symbol: Symbol
     view: ReconcileView
+    asked_sec: float
     comparison: Comparison | None
     legs: tuple[LegPosition, ...] | None
     verified_ms: int = 0
@@ -121,17 +125,19 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        `first_seen_ms`: of the drift. A noted agreement counts while the ledger has its version, one that was
-        seen here unless the ledger went back to an earlier version.
+        That is the latest agreement: a noted one counts while the ledger has its version, one that was seen
+        here unless the ledger went back to an earlier version. Without any it is the begin of the window
+        before `first_seen_ms`, the first sight of the drift.
         """
-        window_ms = first_seen_ms - round(self._rules.evidence_window_sec * 1000)
         noted, version = compared.view.agreed, compared.view.version
-        if noted is not None and noted.version == version:
-            window_ms = max(window_ms, noted.at_ms)
         agreed_ms, agreed_version = self._agreed.get(compared.symbol, (0, None))
         if agreed_version is not None and _is_before(version, agreed_version):
-            return window_ms
-        return max(window_ms, agreed_ms)
+            agreed_ms = 0
+        if noted is not None and noted.version == version:
+            agreed_ms = max(agreed_ms, noted.at_ms)
+        if agreed_ms:
+            return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
+        return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
 
     def unnoted(self) -> list[Agreement]:
         """Return the agreements of ledgers that are not flat and not noted with their version yet."""
@@ -168,13 +174,15 @@ class PositionComparison:
                 self._agreed[symbol] = verified_ms, self._versions.get(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
+        asked_sec = trio.current_time()
         views = await self._store.reconcile_views(wanted) if wanted else {}
-        return [self._compared(symbol, view) for symbol, view in views.items()]
+        return [self._compared(symbol, view, asked_sec) for symbol, view in views.items()]
 
     async def again(self, symbol: Symbol) -> Compared | None:
         """Compare one symbol anew. Raises as the store does."""
+        asked_sec = trio.current_time()
         views = await self._store.reconcile_views([symbol])
-        return self._compared(symbol, views[symbol]) if symbol in views else None
+        return self._compared(symbol, views[symbol], asked_sec) if symbol in views else None
 
     def step_of(self, symbol: Symbol) -> SymbolRules | None:
         """Return the symbol's quantity rules, None where they are not known."""
@@ -194,7 +202,7 @@ class PositionComparison:
             tolerance_pct=self._rules.tolerance_pct,
         )
 
-    def _compared(self, symbol: Symbol, view: ReconcileView) -> Compared:
+    def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         snapshot = self._believed(symbol)
         if snapshot is None:
             last = self._book.get(symbol)
@@ -202,6 +210,7 @@ class PositionComparison:
             return Compared(
                 symbol=symbol,
                 view=view,
+                asked_sec=asked_sec,
                 comparison=None,
                 legs=None if last is None else last.legs,
                 unseen_sec=trio.current_time() - believed_sec,
@@ -213,7 +222,12 @@ class PositionComparison:
             if view.version is not None:
                 self._versions[symbol] = view.version
         return Compared(
-            symbol=symbol, view=view, comparison=comparison, legs=snapshot.legs, verified_ms=verified_ms
+            symbol=symbol,
+            view=view,
+            asked_sec=asked_sec,
+            comparison=comparison,
+            legs=snapshot.legs,
+            verified_ms=verified_ms,
         )
 
     async def _believed_of(self, symbols: Collection[Symbol]) -> tuple[dict[Symbol, Snapshot], list[Symbol]]:

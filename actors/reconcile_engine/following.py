@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import trio
 
 from actors.reconcile_engine.cases import Case, OpenCases
@@ -20,6 +18,7 @@ from brain.reconciliation.drift import SIG_PREFIX, Drift, DriftReason, LegAmount
 from clocks.clocks import Clocks
 
 _EXECUTORS = "exec:"
+_OPEN = frozenset({CaseStatus.DRIFT, CaseStatus.HOLD, CaseStatus.MANUAL_REQUIRED})
 _DELISTED = "the exchange does not list the symbol any more"
 
 
@@ -48,8 +47,8 @@ class CaseFollower:
         case, comparison = self._cases.get(compared.symbol), compared.comparison
         if case is not None:
             case.seen = comparison is not None
-            if case.looking and case.own_sig and _owner(compared) != case.own_sig:
-                case.requests.cancel()
+            if compared.asked_sec > case.held_sec and _owner(compared) != case.own_sig:
+                case.requests.cancel()  # of a look whose hold is gone
             self._take_in_hold(case, compared)
         if comparison is None:
             await self._unseen(case, compared, fence)
@@ -80,11 +79,8 @@ class CaseFollower:
     async def _without_drift(self, case: Case | None, compared: Compared, fence: FencingToken) -> None:
         """Both agree, or open permits explain the difference."""
         if case is None:
-            sig = _owner(compared)
-            if sig is None or not sig.startswith((SIG_PREFIX, _EXECUTORS)):
-                return
-            case = self._recalled(compared, sig)
-            if sig.startswith(_EXECUTORS) and not await self._steps.hold(case, sig, fence):
+            case = await self._left_over(compared, fence)
+            if case is None:
                 return
             self._cases.add(case)
         if case.looking:
@@ -97,8 +93,21 @@ class CaseFollower:
             await self._keep_hold(case, compared, fence)
             return
         amount = sum((row.amount for row in compared.legs or ()), ZERO)
-        if await self._steps.clear(case, Decimal(amount), case.own_sig or None, fence):
+        if await self._steps.clear(case, amount or ZERO, case.own_sig or None, fence):
             self._cases.drop(case)
+
+    async def _left_over(self, compared: Compared, fence: FencingToken) -> Case | None:
+        """Return a case for what was left in Redis without a drift: an own hold, or the state of a case.
+
+        A hold of the executor is taken over if its order is over.
+        """
+        sig = _owner(compared) or ""
+        if sig.startswith(_EXECUTORS):
+            case = self._recalled(compared, sig)
+            return case if await self._steps.hold(case, sig, fence) else None
+        if sig.startswith(SIG_PREFIX) or compared.view.status in _OPEN:
+            return self._recalled(compared, sig)
+        return None
 
     async def _drifting(
         self,

@@ -3,8 +3,9 @@
 1. Both agreed at `since_ms`: the ledger contains every trade until then, and what results have booked since.
 2. So an order's growth is what it has filled since then, at most as much as its order memory lacks.
 3. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
-4. The compared position contains all these orders as they are shown: none has changed after `verified_ms`.
-   Then, after a repair, each order's whole cumulative quantity is in the ledger, and is remembered as booked.
+4. Afterwards an order's whole cumulative quantity is remembered as booked. So what it has beyond its trades
+   has to be from before the agreement, not from a fill that the list of trades lacks and the position, too:
+   such an order must not have changed since `verified_ms`.
 """
 
 from __future__ import annotations
@@ -70,12 +71,10 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
         if _with_growth(each, found) != each.exchange:
             return Unexplained(_missing(each, found), found)
     booked = (adopted | OWN_CAUSES) - {DriftCause.RECONCILE_CLOSE, DriftCause.NONE}
-    adopted_growths = tuple(each for each in found if each.cause in booked)
-    for growth in adopted_growths:
-        if evidence.orders[growth.order_id].updated_ms > evidence.verified_ms:
-            why = f"order {growth.order_id} has changed since the compared position was read"
-            return Unexplained(why, found, Gap.POSITION_BEHIND)
-    return Explained(adopted_growths, tuple(each for each in found if each.cause not in booked))
+    return Explained(
+        adopted=tuple(each for each in found if each.cause in booked),
+        foreign=tuple(each for each in found if each.cause not in booked),
+    )
 
 
 def cause_of_order(order: HistoricOrder, evidence: Evidence) -> DriftCause:
@@ -133,6 +132,9 @@ def _growth(order_id: OrderId, trades: list[Trade], evidence: Evidence) -> Growt
     if filled > order.cumulative:
         why = f"order {order_id} is shown with {plain(order.cumulative)}, its trades are {plain(filled)}"
         raise _GapError(Gap.ORDER_BEHIND, why)
+    if filled < order.cumulative and order.updated_ms >= evidence.verified_ms:
+        why = f"order {order_id} has changed since the compared position was read"
+        raise _GapError(Gap.POSITION_BEHIND, why)
     cause = cause_of_order(order, evidence)
     unbooked = filled
     if cause is not DriftCause.RECONCILE_CLOSE:  # its results are remembered, and move no ledger

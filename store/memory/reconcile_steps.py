@@ -77,7 +77,8 @@ class ReconcileSteps:
         self._append(repair.event)
         if repair.next_sig:
             sig_key = engine.hold_sig(symbol)
-            redis.set(sig_key, repair.next_sig, ttl_ms=redis.ttl_ms(sig_key))
+            life_ms = redis.ttl_ms(sig_key)
+            redis.set(sig_key, repair.next_sig, ttl_ms=None if life_ms < 0 else life_ms)
         else:
             self._lift(symbol)
         return True

@@ -24,7 +24,7 @@ from store.stored_values import read_text
 
 _pack = msgspec.msgpack.encode
 #: Symbols a script handles at once: Redis serves no other client in that time, less than 1 ms.
-_LEDGERS_A_SCRIPT, _VIEWS_A_SCRIPT = 200, 40
+_LEDGERS_A_SCRIPT, _HOLDS_A_SCRIPT, _VIEWS_A_SCRIPT = 200, 100, 40
 
 
 class RedisReconcile:
@@ -61,8 +61,8 @@ class RedisReconcile:
 
     async def own_holds(self, symbols: Sequence[Symbol]) -> list[Symbol]:
         held: list[Symbol] = []
-        for begin in range(0, len(symbols), _LEDGERS_A_SCRIPT):
-            some = symbols[begin : begin + _LEDGERS_A_SCRIPT]
+        for begin in range(0, len(symbols), _HOLDS_A_SCRIPT):
+            some = symbols[begin : begin + _HOLDS_A_SCRIPT]
             answer = await self._scripts.run("own_holds", self._keys.prefix, self._reconcile.base, *some)
             held += [Symbol(symbol.decode()) for symbol in answer]
         return held

@@ -14,17 +14,17 @@ local sig_key = base .. ':hold_sig:' .. symbol
 
 local expected, needed = {}, {}
 if #fields > 0 then
-  expected[state] = 'hash'
+  expected[1] = { state, 'hash' }
   needed = { { 'HSET', state, 'f', '' }, { 'PEXPIRE', state, 1 } }
 end
 if #event > 0 then
-  expected[events] = 'stream'
+  expected[#expected + 1] = { events, 'stream' }
   needed[#needed + 1] = { 'XADD', events, '*', 'f', '' }
 end
-for key, wanted in pairs(expected) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= wanted and kind ~= 'none' then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a ' .. wanted)
+for _, pair in ipairs(expected) do
+  local kind = redis.call('TYPE', pair[1]).ok
+  if kind ~= pair[2] and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
   end
 end
 if holds then

@@ -10,17 +10,17 @@ local symbol, stream, mark, mark_ttl, sig, ttl, plan, event = unpack(cmsgpack.un
 local hold_key = base .. ':hold:' .. symbol
 local reason_key = base .. ':hold_reason:' .. symbol
 local sig_key = base .. ':hold_sig:' .. symbol
-local expected = { [events] = 'stream' }
+local expected = { { events, 'stream' } }
 local needed = { { 'SET', mark, '' }, { 'XADD', events, '*', 'f', '' } }
 for _, key in ipairs({ hold_key, reason_key, sig_key }) do needed[#needed + 1] = { 'PEXPIRE', key, 1 } end
 if acts then
-  expected[stream] = 'stream'
+  expected[2] = { stream, 'stream' }
   needed[#needed + 1] = { 'XADD', stream, '*', 'f', '' }
 end
-for key, wanted in pairs(expected) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= wanted and kind ~= 'none' then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a ' .. wanted)
+for _, pair in ipairs(expected) do
+  local kind = redis.call('TYPE', pair[1]).ok
+  if kind ~= pair[2] and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
   end
 end
 local refusal = refused(needed)

@@ -18,6 +18,8 @@ from tests.store.executions import EXECUTOR
 ENGINE, SHADOW = ReconcileKeys(KEYS, shadow=False), ReconcileKeys(KEYS, shadow=True)
 #: Drifted: the exchange has 0.7 of it, the ledger 0.5.
 DRIFTED, BOOKED = Symbol("DOGEUSDT"), OrderId("9001")
+#: Agrees again, and is held still.
+CLEARED = Symbol("ADAUSDT")
 SIG, NEXT_SIG = "p34:0123456789ab", "p34:ba9876543210"
 TTL_MS = 300_000
 STATE = ("status", "HOLD", "reason", "qty_mismatch", "diff_amt", "0.2")
@@ -86,7 +88,8 @@ def write_record(outside: Outside, plan_id: str, phase: str, *, decision: str = 
 
 
 def prepare_case(outside: Outside) -> None:
-    """Write what the engine's steps need: a ledger, and a hold of the engine that stands on its symbol."""
+    """Write what the engine's steps need: a ledger, and holds of the engine, one in the shadow."""
     write_ledger(outside)
     write_hold(outside, DRIFTED, SIG)
+    write_hold(outside, CLEARED, SIG)
     write_hold(outside, DRIFTED, SIG, keys=SHADOW)
