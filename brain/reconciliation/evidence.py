@@ -28,7 +28,8 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     """Order as the exchange lists it.
 
     `cumulative`: all that it has filled (contracts). `conditional`: a stop order or the like placed it.
-    `updated_ms`: its latest change (`updateTime`), not before its latest fill, by the exchange's clock.
+    `placed_ms` and `updated_ms`: its creation (`time`) and its latest change (`updateTime`), not before its
+    latest fill, by the exchange's clock.
     """
 
     order_id: OrderId
@@ -37,6 +38,7 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     leg: Leg
     cumulative: Decimal
     conditional: bool
+    placed_ms: int
     updated_ms: int
 
 
@@ -100,6 +102,7 @@ class Gap(StrEnum):
     PAGES = "pages_not_read"
     ORDER_NOT_SHOWN = "order_not_shown"
     ORDER_BEHIND = "order_behind_its_trades"
+    TRADES_BEHIND = "trades_behind_their_order"
     POSITION_BEHIND = "position_behind_the_trades"
     CONTRADICTION = "contradicting_rows"
     MEMORY_UNREADABLE = "order_memory_unreadable"
