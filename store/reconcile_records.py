@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.identifiers import OrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.operator_records import Hold
 from store.records import OrderWrite
@@ -36,9 +36,11 @@ class ExpectedLedger(NamedTuple):
 class ReconcileView(NamedTuple):
     """A symbol as Redis holds it, all of one moment.
 
-    `ledger` and `version` as stored; `unreadable` has the reason where one of the keys has a wrong type.
-    `permits`: open permits as stored, by plan. `hold`: whoever set it. `agreed`: as noted last. `status`: of
-    `reconcile:state`, empty for none.
+    `ledger` and `version` as stored; `unreadable` has the reason where one of the keys has a wrong type, or
+    a field of the open permits is no plan id. `permits`: open permits as stored, by plan, expired ones
+    included. `hold`: of any owner; without one where another service has written over it, so that its value
+    is not `1` or it does not end with its owner. In the shadow a real hold stands before the shadow's own.
+    `agreed`: as noted last. `status`: of `reconcile:state`, empty for none.
     """
 
     ledger: StoredLedger
@@ -53,8 +55,8 @@ class ReconcileView(NamedTuple):
 class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of a hold: `before` is its owner as seen, None where nothing holds the symbol.
 
-    `sig` and `reason` of the hold afterwards, both empty: none. A hold of another is replaced only if it is
-    an `exec:…` one whose record is final or an orphan's, which the step itself looks up.
+    `sig` (`p34:…`) and `reason` of the hold afterwards, both empty: none. A hold of another is never lifted,
+    and replaced only if it is an `exec:…` one whose record is final or an orphan's, which the step looks up.
     """
 
     before: str | None
@@ -97,14 +99,15 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A `RECONCILE_CLOSE` to publish once: `cooldown_key` is set for `cooldown_sec`, or nothing is written.
+    """A `RECONCILE_CLOSE` to publish once: with a mark of `bucket` for `cooldown_sec`, or not at all.
 
-    `sig`: the owner that the hold must have; it then lives for `hold_ttl_ms`. `plan`: flat names and values.
+    `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
+    `hold_ttl_ms`. `plan`: flat names and values.
     """
 
     symbol: Symbol
     stream: str
-    cooldown_key: str
+    bucket: int
     cooldown_sec: int
     sig: str
     hold_ttl_ms: int
@@ -112,8 +115,18 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     event: Sequence[str]
 
 
+class RecordedOrder(NamedTuple):
+    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger."""
+
+    phase: str
+    decision: str
+
+
 class BookedGrowth(NamedTuple):
-    """Order memory as stored, by order id, and the phases of executor records, by client order id."""
+    """Order memory as stored, by order id, and the executor's records, by client order id.
+
+    What does not exist is missing; what cannot be read is `stored_values.UNREADABLE`.
+    """
 
     memories: Mapping[OrderId, str]
-    phases: Mapping[str, str]
+    records: Mapping[ClientOrderId, RecordedOrder]

@@ -276,6 +276,7 @@ class Process:
                 exchange=rest,
                 orders=rest,
                 account=rest,
+                history=rest.account_history(),
                 connector=PrivateConnector(
                     self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
                 ),
