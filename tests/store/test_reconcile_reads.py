@@ -184,7 +184,7 @@ async def test_open_permits_with_a_field_of_another_are_unreadable(leased: Backe
     assert found.permits == {}
 
 
-async def test_what_was_booked_of_orders_and_their_records_are_read_together(leased: Backend) -> None:
+async def test_order_memory_and_records_are_read_together(leased: Backend) -> None:
     out = leased.outside
     out.hset(KEYS.order_memory(DRIFTED), {"9000": "0.5|1", "8000": "1|1", "7000": b"\xff"})
     write_record(out, "plan-1", "final")

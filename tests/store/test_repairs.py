@@ -113,7 +113,7 @@ async def test_a_repair_is_made_once(drifted: Backend) -> None:
     assert everything(drifted.outside) == before
 
 
-async def test_where_a_foreign_part_remains_the_hold_stays_under_its_next_name(drifted: Backend) -> None:
+async def test_a_hold_stays_under_its_next_name_while_a_foreign_part_remains(drifted: Backend) -> None:
     write_hold(drifted.outside, DRIFTED, SIG, ttl_ms=100_000)
     assert await repaired(drifted, repair(next_sig=NEXT_SIG))
     out = drifted.outside
@@ -222,7 +222,7 @@ CHANGED: tuple[Callable[[Outside], None], ...] = (
 
 
 @pytest.mark.parametrize("change", CHANGED)
-async def test_what_changes_in_between_lets_nothing_be_repaired(
+async def test_a_change_in_between_lets_nothing_be_repaired(
     drifted: Backend, change: Callable[[Outside], None]
 ) -> None:
     change(drifted.outside)
