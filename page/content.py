@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
-
-class Tone(StrEnum):
-    """The colour of a state. ASIDE: in order, a standby."""
-
-    GOOD = "good"
-    WATCH = "watch"
-    BAD = "bad"
-    ASIDE = "aside"
+from page.open_cases import Reconcile
+from page.tone import Tone
 
 
 class Overall(msgspec.Struct, frozen=True):
@@ -231,75 +224,6 @@ class Governor(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[tuple[str, str], ...]
     limits: tuple[Limit, ...]
     kill_scores: tuple[KillHistory, ...]
-
-
-class CaseOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Fills of one order that the ledger lacks; `trades`: their number, `at`: the latest."""
-
-    order_id: str
-    client_order_id: str
-    cause: str
-    leg: str
-    side: str
-    quantity: str
-    at: str
-    trades: int
-
-
-class CaseLeg(msgspec.Struct, frozen=True):
-    """Signed amounts of one leg."""
-
-    leg: str
-    exchange: str
-    ledger: str
-
-
-class OpenCase(msgspec.Struct, frozen=True, kw_only=True):
-    """A difference between exchange and ledger that is not settled, its evidence, and what a person can do.
-
-    `ledger` is None where it has no amounts. `hold`: whose hold stands, in words. `next_look_sec` is None
-    where the evidence is not looked at again by itself.
-    """
-
-    symbol: str
-    status: str
-    tone: Tone
-    reason: str
-    cause: str
-    exchange: str
-    ledger: str | None
-    difference: str
-    percent: str
-    legs: tuple[CaseLeg, ...]
-    since: str
-    for_sec: float
-    hold: str
-    why: str
-    advice: str
-    orders: tuple[CaseOrder, ...]
-    orders_left_out: int
-    looks: int
-    next_look_sec: float | None
-
-
-class Repair(msgspec.Struct, frozen=True):
-    """The latest repair of a symbol: the signed sum that was booked."""
-
-    symbol: str
-    at: str
-    moved: str
-
-
-class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
-    """The reconcile engine: open cases, the number of those that are not shown, and the latest repairs."""
-
-    state: str
-    tone: Tone
-    doing: str
-    weight: str
-    cases: tuple[OpenCase, ...]
-    left_out: int
-    repaired: tuple[Repair, ...]
 
 
 class PageContent(msgspec.Struct, frozen=True, kw_only=True):

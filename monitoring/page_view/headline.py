@@ -11,7 +11,8 @@ from monitoring.status.document import StatusDocument
 from monitoring.status.executions import open_executions_problems
 from monitoring.status.governor import governor_problems
 from monitoring.status.reconcile import reconcile_problems, with_a_case
-from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Tone, Weight
+from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Weight
+from page.tone import Tone
 from page.words import duration
 from supervision import NodeStatus
 

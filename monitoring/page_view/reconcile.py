@@ -8,7 +8,8 @@ from brain.reconciliation.case_life import CaseStatus
 from monitoring.page_view.roles import reconcile_tone
 from monitoring.status.document import RolesShown
 from monitoring.status.reconcile import CaseShown
-from page.content import CaseLeg, CaseOrder, OpenCase, Reconcile, Repair, Tone
+from page.open_cases import CaseLeg, CaseOrder, OpenCase, Reconcile, Repair
+from page.tone import Tone
 
 _MOST_CASES = 20
 _MOST_ORDERS = 5

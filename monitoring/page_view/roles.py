@@ -10,7 +10,8 @@ from brain.execution.switches import TradingState
 from monitoring.status.document import RolesShown
 from monitoring.status.governor import GovernorShown
 from monitoring.status.reconcile import ReconcileShown
-from page.content import Role, Tone
+from page.content import Role
+from page.tone import Tone
 
 
 def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:

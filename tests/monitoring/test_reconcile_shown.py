@@ -24,7 +24,7 @@ from monitoring.page_view.roles import page_roles
 from monitoring.status.document import RolesShown
 from monitoring.status.reconcile import ReconcileShown, reconcile_problems, with_a_case
 from monitoring.status.roles import RolesSource
-from page.content import Tone
+from page.tone import Tone
 from tests.monitoring.status_rig import NOON_MS, SetClock
 
 BTC = Symbol("BTCUSDT")
