@@ -173,7 +173,7 @@ class OpenCase(msgspec.Struct, frozen=True):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """A role that is switched on. `cases` are the reconcile engine's, from `trading_state` on the Governor's."""
+    """A role. `cases` are the reconcile engine's; from `trading_state` on of the Governor alone."""
 
     mode: str = "?"
     doing: str = ""
