@@ -77,7 +77,7 @@ async def test_an_order_of_ours_without_a_record_is_booked_with_an_event_of_its_
         ("settlement_autoclose-1", "settlement", False),
     ],
 )
-async def test_what_the_exchange_itself_closes_is_booked(
+async def test_a_close_by_the_exchange_itself_is_booked(
     rig: ReconcileRig, client_order_id: str, cause: str, forced: bool
 ) -> None:
     rig.agree("BTCUSDT", "2")
