@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--roles",
         type=_roles,
         metavar="NAMES",
-        help="roles of the daemon, of universe,governor,executor (default: all); others are played",
+        help="roles of the daemon, of universe,governor,executor,reconcile (default: all); others are played",
     )
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
