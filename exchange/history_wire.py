@@ -53,6 +53,7 @@ class HistoricOrderRow(msgspec.Struct, frozen=True, rename="camel"):
     side: Side
     position_side: Leg
     executed_qty: Decimal
+    time: int
     update_time: int
     type: str = ""
     orig_type: str = ""
@@ -66,6 +67,7 @@ class HistoricOrderRow(msgspec.Struct, frozen=True, rename="camel"):
             self.position_side,
             _quantity(self.executed_qty),
             self.type in _CONDITIONAL or self.orig_type in _CONDITIONAL,
+            self.time,
             self.update_time,
         )
 

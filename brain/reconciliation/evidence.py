@@ -28,7 +28,8 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     """Order as the exchange lists it.
 
     `cumulative`: all that it has filled (contracts). `conditional`: a stop order or the like placed it.
-    `updated_ms`: its latest change (`updateTime`), not before its latest fill, by the exchange's clock.
+    `placed_ms` and `updated_ms`: its creation (`time`) and its latest change (`updateTime`), not before its
+    latest fill, by the exchange's clock.
     """
 
     order_id: OrderId
@@ -37,6 +38,7 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     leg: Leg
     cumulative: Decimal
     conditional: bool
+    placed_ms: int
     updated_ms: int
 
 

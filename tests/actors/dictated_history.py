@@ -67,12 +67,14 @@ class DictatedHistory:
         order_id: OrderId | None = None,
         leg: Leg = Leg.BOTH,
         time_ms: int | None = None,
+        placed_ms: int | None = None,
         conditional: bool = False,
         forced: bool = False,
     ) -> OrderId:
         """Fill an order, a new one unless `order_id` names one. Returns its id.
 
-        `time_ms`: of the trade, now unless given. `forced`: in `forced_orders`, and missing in `orders`.
+        `time_ms`: of the trade, now unless given. `placed_ms`: of a new order, else its first trade's time.
+        `forced`: in `forced_orders`, and missing in `orders`.
         """
         now = self.clock.now()
         if order_id is None:
@@ -81,11 +83,12 @@ class DictatedHistory:
         name = ClientOrderId(client_order_id or f"web_{order_id}")
         key = Symbol(symbol), order_id
         listed = self._listed.get(key)
+        at_ms = now.wall_ms if time_ms is None else time_ms
         if listed is None:
-            order = HistoricOrder(order_id, name, side, leg, Decimal(0), conditional, 0)
+            begun_ms = at_ms if placed_ms is None else placed_ms
+            order = HistoricOrder(order_id, name, side, leg, Decimal(0), conditional, begun_ms, begun_ms)
             listed = _Listed(order, [], forced)
         self._last_trade_id += 1
-        at_ms = now.wall_ms if time_ms is None else time_ms
         trade = Trade(self._last_trade_id, order_id, side, leg, Decimal(quantity), at_ms)
         listed.trades.append((now.monotonic_sec, trade))
         self._listed[key] = listed

@@ -58,7 +58,7 @@ def order_row(order_id: int, **changes: object) -> dict[str, Any]:
         "type": "MARKET",
         "origType": "MARKET",
         "time": EPOCH_MS,
-        "updateTime": EPOCH_MS,
+        "updateTime": EPOCH_MS + 7,
     }
     return {**row, **changes}
 
@@ -213,7 +213,7 @@ async def test_an_order_is_conditional_by_its_type_or_its_first_type(
     read, other = await history.orders(BTC, from_id=OrderId("8"))
     name = ClientOrderId(str(row["clientOrderId"]))
     assert read == HistoricOrder(
-        OrderId("8"), name, "BUY", Leg.LONG, Decimal("1.5"), conditional, row["updateTime"]
+        OrderId("8"), name, "BUY", Leg.LONG, Decimal("1.5"), conditional, EPOCH_MS, EPOCH_MS + 7
     )
     assert other.order_id == "9"
 
@@ -223,6 +223,8 @@ async def test_an_order_is_conditional_by_its_type_or_its_first_type(
     [
         {"executedQty": "-1"},
         {"executedQty": "1e300"},
+        {"time": None},
+        {"updateTime": None},
         {"side": None},
         {"positionSide": "NONE"},
         {"clientOrderId": None},

@@ -86,6 +86,7 @@ def order(
         leg=Leg.BOTH,
         cumulative=Decimal(cumulative),
         conditional=False,
+        placed_ms=SINCE_MS + 1,
         updated_ms=TRADED_MS,
     )
     return msgspec.structs.replace(usual, **changes)

@@ -66,6 +66,7 @@ class Order:
             leg=self.leg,
             cumulative=self.cumulative(view),
             conditional=self.cause is DriftCause.STOP,
+            placed_ms=self.placed_ms,
             updated_ms=max(times, default=self.placed_ms),
         )
 
