@@ -30,6 +30,8 @@ from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
 _SYMBOLS_AT_A_TIME = 50
 #: So many symbols are read in full each cadence, in turn: their holds, and the versions of their ledgers.
 _SWEPT = 32
+#: Trades from so long before the first sight of a drift are evidence at most (ms).
+_LONGEST_SEARCH_MS = 6 * 86_400_000
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,17 +123,19 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        `first_seen_ms`: of the drift. A noted agreement counts while the ledger has its version, one that was
-        seen here unless the ledger went back to an earlier version.
+        That is the latest agreement: a noted one counts while the ledger has its version, one that was seen
+        here unless the ledger went back to an earlier version. Without any it is the begin of the window
+        before `first_seen_ms`, the first sight of the drift.
         """
-        window_ms = first_seen_ms - round(self._rules.evidence_window_sec * 1000)
         noted, version = compared.view.agreed, compared.view.version
-        if noted is not None and noted.version == version:
-            window_ms = max(window_ms, noted.at_ms)
         agreed_ms, agreed_version = self._agreed.get(compared.symbol, (0, None))
         if agreed_version is not None and _is_before(version, agreed_version):
-            return window_ms
-        return max(window_ms, agreed_ms)
+            agreed_ms = 0
+        if noted is not None and noted.version == version:
+            agreed_ms = max(agreed_ms, noted.at_ms)
+        if agreed_ms:
+            return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
+        return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
 
     def unnoted(self) -> list[Agreement]:
         """Return the agreements of ledgers that are not flat and not noted with their version yet."""

@@ -20,6 +20,7 @@ from brain.reconciliation.drift import SIG_PREFIX, Drift, DriftReason, LegAmount
 from clocks.clocks import Clocks
 
 _EXECUTORS = "exec:"
+_OPEN = frozenset({CaseStatus.DRIFT, CaseStatus.HOLD, CaseStatus.MANUAL_REQUIRED})
 _DELISTED = "the exchange does not list the symbol any more"
 
 
@@ -80,11 +81,8 @@ class CaseFollower:
     async def _without_drift(self, case: Case | None, compared: Compared, fence: FencingToken) -> None:
         """Both agree, or open permits explain the difference."""
         if case is None:
-            sig = _owner(compared)
-            if sig is None or not sig.startswith((SIG_PREFIX, _EXECUTORS)):
-                return
-            case = self._recalled(compared, sig)
-            if sig.startswith(_EXECUTORS) and not await self._steps.hold(case, sig, fence):
+            case = await self._left_over(compared, fence)
+            if case is None:
                 return
             self._cases.add(case)
         if case.looking:
@@ -99,6 +97,19 @@ class CaseFollower:
         amount = sum((row.amount for row in compared.legs or ()), ZERO)
         if await self._steps.clear(case, Decimal(amount), case.own_sig or None, fence):
             self._cases.drop(case)
+
+    async def _left_over(self, compared: Compared, fence: FencingToken) -> Case | None:
+        """Return a case for what was left in Redis without a drift: an own hold, or the state of a case.
+
+        A hold of the executor is taken over if its order is over.
+        """
+        sig = _owner(compared) or ""
+        if sig.startswith(_EXECUTORS):
+            case = self._recalled(compared, sig)
+            return case if await self._steps.hold(case, sig, fence) else None
+        if sig.startswith(SIG_PREFIX) or compared.view.status in _OPEN:
+            return self._recalled(compared, sig)
+        return None
 
     async def _drifting(
         self,

@@ -211,3 +211,28 @@ async def test_an_engine_that_is_cancelled_in_a_look_leaves_a_hold_that_the_next
         await trio.sleep(5)
         assert rig.amount("BTCUSDT") == "100.5"
         assert rig.held_by("BTCUSDT") == ""
+
+
+async def test_the_state_of_a_case_that_is_over_is_set_right_by_the_next_engine(rig: ReconcileRig) -> None:
+    rig.agree("BTCUSDT", "1")
+    rig.redis.delete(rig.keys.ledger("BTCUSDT"))
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.status("BTCUSDT") == "DRIFT"
+    rig.agree("BTCUSDT", "1")
+    async with running_engine(rig):
+        await trio.sleep(5)
+        assert rig.status("BTCUSDT") == "OK"
+        assert rig.told("BTCUSDT") == ["DRIFT"]
+
+
+async def test_a_noted_agreement_bounds_the_search_however_long_nothing_looked(rig: ReconcileRig) -> None:
+    rig.agree("BTCUSDT", "1")
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        await trio.sleep(10)
+    rig.trade("BTCUSDT", "BUY", "2", client_order_id="p33-a")
+    await trio.sleep(1800)
+    async with running_engine(rig):
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "3"
