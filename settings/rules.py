@@ -87,6 +87,7 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
         *_orders_for_real(settings),
         *_universe_of_another_exchange(settings),
         *_universe_that_expires(settings, origins),
+        *_closes_elsewhere(settings),
         *_not_below(BELOW, settings, origins),
         *_not_below(BELOW_OF_RECONCILE if settings.reconcile != "off" else (), settings, origins),
     ]
@@ -198,6 +199,13 @@ def _universe_that_expires(settings: Settings, origins: Mapping[str, str]) -> It
         blamed, other, relation = other, blamed, "more than twice"
     limit = f"{other}={shown(settings, other)} ({origins[other]})"
     yield blamed, f"{relation} {limit}, because the active list must outlive a refresh that fails"
+
+
+def _closes_elsewhere(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find a stream of closes that is none of plans: the service has rights to two of them."""
+    allowed = [f"{settings.key_prefix}:stream:{name}" for name in ("apply.plan", "reconcile.close")]
+    if settings.reconcile != "off" and settings.close_stream not in (None, *allowed):
+        yield "P34_CLOSE_STREAM", " or ".join(allowed)
 
 
 def _exchange_urls(settings: Settings) -> dict[str, str]:

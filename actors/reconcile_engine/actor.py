@@ -98,6 +98,7 @@ class ReconcileEngine:
                 fence = await lease_fence(self._lease, heartbeat, self._trouble)
                 await self._reconcile(fence, heartbeat)
             except* FencedError:
+                self._reports.ended(self._cases)
                 with heartbeat.waiting_for("the lease, held by another instance"):
                     await trio.sleep(_PAUSE_SEC)
             except* RETRYABLE_REDIS_ERRORS as trouble:
@@ -128,7 +129,9 @@ class ReconcileEngine:
         """Compare until cancelled; the first time all in `besides`, too."""
         cadence_sec, due_sec = self._rules.rules.cadence_sec, -math.inf
         while True:
-            begun_sec = trio.current_time()
+            lease, begun_sec = self._lease.value, trio.current_time()
+            if lease is None or lease.fence != fence:
+                raise FencedError("the lease was lost")
             touched, self._touched, self._wake = self._touched, {}, trio.Event()
             self._looked.clear()
             in_full = list(dict.fromkeys((*touched, *self._cases.symbols(), *besides)))

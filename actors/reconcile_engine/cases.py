@@ -39,6 +39,8 @@ class Case:
         self.status: CaseStatus | None = None
         self.own_sig = ""
         self.held_since_sec: float | None = None
+        #: When the own hold, and when the state, was last written.
+        self.held_sec = self.written_sec = float("-inf")
         self.held_by: str | None = None
         #: Its hold was the executor's, of an order that is over: it stands until the drift is settled.
         self.took_over = False

@@ -39,11 +39,13 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     `comparison` is None while the position is not believed, which it is not for `unseen_sec`. `legs`: those
     compared, else the last known; None where it was never read. `verified_ms`: the position contains every
-    trade until then (the exchange's clock), 0 while unknown.
+    trade until then (the exchange's clock), 0 while unknown. `asked_sec`: before Redis was read (trio's
+    clock).
     """
 
     symbol: Symbol
     view: ReconcileView
+    asked_sec: float
     comparison: Comparison | None
     legs: tuple[LegPosition, ...] | None
     verified_ms: int = 0
@@ -172,13 +174,15 @@ class PositionComparison:
                 self._agreed[symbol] = verified_ms, self._versions.get(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
+        asked_sec = trio.current_time()
         views = await self._store.reconcile_views(wanted) if wanted else {}
-        return [self._compared(symbol, view) for symbol, view in views.items()]
+        return [self._compared(symbol, view, asked_sec) for symbol, view in views.items()]
 
     async def again(self, symbol: Symbol) -> Compared | None:
         """Compare one symbol anew. Raises as the store does."""
+        asked_sec = trio.current_time()
         views = await self._store.reconcile_views([symbol])
-        return self._compared(symbol, views[symbol]) if symbol in views else None
+        return self._compared(symbol, views[symbol], asked_sec) if symbol in views else None
 
     def step_of(self, symbol: Symbol) -> SymbolRules | None:
         """Return the symbol's quantity rules, None where they are not known."""
@@ -198,7 +202,7 @@ class PositionComparison:
             tolerance_pct=self._rules.tolerance_pct,
         )
 
-    def _compared(self, symbol: Symbol, view: ReconcileView) -> Compared:
+    def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         snapshot = self._believed(symbol)
         if snapshot is None:
             last = self._book.get(symbol)
@@ -206,6 +210,7 @@ class PositionComparison:
             return Compared(
                 symbol=symbol,
                 view=view,
+                asked_sec=asked_sec,
                 comparison=None,
                 legs=None if last is None else last.legs,
                 unseen_sec=trio.current_time() - believed_sec,
@@ -217,7 +222,12 @@ class PositionComparison:
             if view.version is not None:
                 self._versions[symbol] = view.version
         return Compared(
-            symbol=symbol, view=view, comparison=comparison, legs=snapshot.legs, verified_ms=verified_ms
+            symbol=symbol,
+            view=view,
+            asked_sec=asked_sec,
+            comparison=comparison,
+            legs=snapshot.legs,
+            verified_ms=verified_ms,
         )
 
     async def _believed_of(self, symbols: Collection[Symbol]) -> tuple[dict[Symbol, Snapshot], list[Symbol]]:

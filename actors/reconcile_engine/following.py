@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import trio
 
 from actors.reconcile_engine.cases import Case, OpenCases
@@ -49,8 +47,8 @@ class CaseFollower:
         case, comparison = self._cases.get(compared.symbol), compared.comparison
         if case is not None:
             case.seen = comparison is not None
-            if case.looking and case.own_sig and _owner(compared) != case.own_sig:
-                case.requests.cancel()
+            if compared.asked_sec > case.held_sec and _owner(compared) != case.own_sig:
+                case.requests.cancel()  # of a look whose hold is gone
             self._take_in_hold(case, compared)
         if comparison is None:
             await self._unseen(case, compared, fence)
@@ -95,7 +93,7 @@ class CaseFollower:
             await self._keep_hold(case, compared, fence)
             return
         amount = sum((row.amount for row in compared.legs or ()), ZERO)
-        if await self._steps.clear(case, Decimal(amount), case.own_sig or None, fence):
+        if await self._steps.clear(case, amount or ZERO, case.own_sig or None, fence):
             self._cases.drop(case)
 
     async def _left_over(self, compared: Compared, fence: FencingToken) -> Case | None:

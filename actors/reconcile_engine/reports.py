@@ -142,6 +142,14 @@ class ReconcileReports:
             age_sec = max(now_ms - at_ms, 0) / 1000
             self._metrics.send(SetGauge("p34_reconcile_last_fix_age_sec", age_sec, (self._label(symbol),)))
 
+    def ended(self, cases: OpenCases) -> None:
+        """Show no case: another process has the lease, and knows them."""
+        cases.clear()
+        for label in self._with_series:
+            self._gauges(label, None, trio.current_time())
+        self._with_series = {}
+        self._shown.withdraw()
+
     def _gauges(self, label: str, case: Case | None, now_sec: float) -> None:
         held_sec = 0.0
         if case is not None and case.own_sig and case.held_since_sec is not None:

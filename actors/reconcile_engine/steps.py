@@ -23,6 +23,8 @@ from store.reconcile_protocol import ReconcileStore
 from store.reconcile_records import CaseChange, HoldChange
 
 _EXECUTORS: Final = "exec:"
+#: A state is written again after so long: its key expires a day after the last write (seconds).
+_WRITTEN_SEC: Final = 3600.0
 
 
 class CaseSteps:
@@ -71,11 +73,13 @@ class CaseSteps:
         if case.held_since_sec is None:
             case.held_since_sec = trio.current_time()
         case.own_sig, case.held_by, case.status = sig, None, status
+        case.held_sec = trio.current_time()
         return True
 
     async def wait(self, case: Case, fence: FencingToken, *, why: str) -> None:
-        """Write a case without a hold of ours, with its event once."""
-        if case.status is CaseStatus.DRIFT and case.why == why:
+        """Write a case without a hold of ours, with its event once; an unchanged one once an hour."""
+        is_written = trio.current_time() - case.written_sec < _WRITTEN_SEC
+        if case.status is CaseStatus.DRIFT and case.why == why and is_written:
             return
         event: tuple[str, ...] = ()
         if "drift" not in case.told:
@@ -124,20 +128,26 @@ class CaseSteps:
             self._forget_hold(case)
         case.status = status
 
-    async def clear(
-        self, case: Case, amount: Decimal, before: str | None, fence: FencingToken, *, why: str = ""
-    ) -> bool:
+    async def clear(self, case: Case, amount: Decimal, before: str | None, fence: FencingToken) -> bool:
         """End a case whose sides agree: release the own hold, which `before` owns; None: none stands.
 
         `amount`: the sum over the legs (contracts).
         """
         event: tuple[str, ...] = ()
+        now_ms = self._clocks.redis_now_ms()
         if before is not None:
-            event = self._event(CaseEvent.HOLD_CLEARED, case, hold_sig=before, why=why)
+            event = event_fields(
+                CaseEvent.HOLD_CLEARED,
+                case.symbol,
+                now_ms=now_ms,
+                reason=case.drift.reason.value,
+                hold_sig=before,
+                why="both agree",
+            )
         change = CaseChange(
             symbol=case.symbol,
             hold=None if before is None else HoldChange(before=before, sig=""),
-            state=agreed_state(CaseStatus.OK, amount, now_ms=self._clocks.redis_now_ms()),
+            state=agreed_state(CaseStatus.OK, amount, now_ms=now_ms),
             event=event,
         )
         if not await self._written(case, change, fence):
@@ -182,7 +192,10 @@ class CaseSteps:
 
     async def _written(self, case: Case, change: CaseChange, fence: FencingToken) -> bool:
         try:
-            return await self._store.change_case(fence, change)
+            written = await self._store.change_case(fence, change)
         except StoreRefusedError as error:
             self._reports.refused(case.symbol, str(error))
             return False
+        if written:
+            case.written_sec = trio.current_time()
+        return written

@@ -104,7 +104,7 @@ class ReconcileWorld(Channels):
         )
 
     async def take_lease(self, instance: str = "me") -> FencingToken:
-        reply = await self.store.hold_lease(instance, None, 3_600_000)
+        reply = await self.store.hold_lease(instance, None, 86_400_000)
         self.lease.send(Lease(reply.fence, instance))
         return reply.fence
 

@@ -73,6 +73,14 @@ def test_the_tolerance_follows_that_of_the_checks_and_must_not_exceed_it() -> No
     assert load(wide | {"P33_QTY_TOLERANCE_PCT": "1.1"} | ON).warnings == ()
 
 
+def test_closes_are_proposed_in_one_of_two_streams() -> None:
+    own = {"P34_CLOSE_STREAM": "acc2:stream:reconcile.close", "P33_KEY_PREFIX": "acc2"}
+    assert load(own | ON).settings.close_stream == "acc2:stream:reconcile.close"
+    refused = refusal({"P34_CLOSE_STREAM": "acc2:stream:reconcile.close"} | ON)
+    assert refused.endswith("quantum:stream:apply.plan or quantum:stream:reconcile.close")
+    assert load({"P34_CLOSE_STREAM": "any"}).warnings == ()
+
+
 @pytest.mark.parametrize("name", ["RECONCILE_HMAC_SECRET", "RECONCILE_CLOSE_SECRET"])
 def test_the_secret_has_two_names_and_is_not_that_of_the_predecessors_source(name: str) -> None:
     loaded = load({name: "hush-hush"} | ON)

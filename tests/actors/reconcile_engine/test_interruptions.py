@@ -236,3 +236,33 @@ async def test_a_noted_agreement_bounds_the_search_however_long_nothing_looked(r
     async with running_engine(rig):
         await trio.sleep(5)
         assert rig.amount("BTCUSDT") == "3"
+
+
+async def test_an_engine_without_the_lease_shows_and_reads_nothing(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(10)
+        assert rig.case("BTCUSDT") is not None
+        rig.lease.send(Lease(None, "other"))
+        await trio.sleep(2)
+        assert rig.reconcile is not None
+        assert rig.reconcile.value is None
+        with rig.store.faults.outage():
+            await trio.sleep(5)
+        looks = len(rig.history.requests)
+        await trio.sleep(200)
+        assert len(rig.history.requests) == looks
+
+
+async def test_the_state_of_a_symbol_that_another_holds_does_not_expire(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.hold_by("BTCUSDT", "operator:jane")
+        rig.trade("BTCUSDT", "BUY", "1")
+        for _ in range(3):
+            await trio.sleep(1000)
+        await trio.sleep(550)
+        assert rig.redis.pttl(rig.own.state("BTCUSDT")) > 80_000_000
+        written = rig.state("BTCUSDT")["last_seen_ts"]
+        await trio.sleep(100)
+        assert rig.state("BTCUSDT")["last_seen_ts"] > written
+        assert rig.told("BTCUSDT") == ["DRIFT"]
