@@ -9,6 +9,8 @@ import pytest
 import trio
 
 from brain.identifiers import OrderId
+from brain.positions.symbol_state import StreamProof
+from channels import BookEntry
 from exchange.errors import ExchangeRejected, ExchangeUnavailable, RateLimited
 from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine
 from tests.virtual_time import virtual_time
@@ -135,6 +137,29 @@ async def test_a_trade_from_before_the_last_agreement_is_no_evidence(rig: Reconc
         rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
         await trio.sleep(5)
         assert rig.amount("BTCUSDT") == "2"
+
+
+async def test_a_fill_is_evidence_if_nothing_but_the_stream_has_proven_the_position_without_it(
+    rig: ReconcileRig,
+) -> None:
+    """Its event was lost, and a read shows the position 5 s later."""
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.unproven.add("BTCUSDT")
+        snapshot, since = rig.book.get("BTCUSDT"), rig.clock.now()
+        assert snapshot is not None
+        rig.book.publish(0, BookEntry(snapshot, since))
+        await trio.sleep(0.1)
+        rig.history.fill("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        for _ in range(5):
+            await trio.sleep(1)
+            rig.book.prove(0, StreamProof(since, rig.clock.now()))
+        assert rig.told("BTCUSDT") == []
+        rig.unproven.clear()
+        rig.move("BTCUSDT", "1")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1"
+        assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
 
 
 async def test_trades_from_before_the_window_are_no_evidence() -> None:
