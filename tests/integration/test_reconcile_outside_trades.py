@@ -1,4 +1,4 @@
-"""Trades that are not ours: what the exchange did is booked, what people and robots did waits for a person."""
+"""Trades that are not ours: the exchange's own are booked, those of people and robots wait for a person."""
 
 from __future__ import annotations
 
