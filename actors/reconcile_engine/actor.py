@@ -135,7 +135,8 @@ class ReconcileEngine:
             touched, self._touched, self._wake = self._touched, {}, trio.Event()
             self._looked.clear()
             in_full = list(dict.fromkeys((*touched, *self._cases.symbols(), *besides)))
-            if begun_sec >= due_sec:
+            is_full = begun_sec >= due_sec
+            if is_full:
                 due_sec = begun_sec + cadence_sec
                 found = await self._comparison.compare_all(in_full)
             else:
@@ -149,7 +150,9 @@ class ReconcileEngine:
                 heartbeat.beat()
             await self._note_agreements(fence)
             self._start_looks(fence, heartbeat, nursery)
-            self._reports.state(self._cases, weight=self._weight.used, compared=self._comparison.compared)
+            if is_full:
+                compared_last = self._comparison.compared
+                self._reports.state(self._cases, weight=self._weight.used, compared=compared_last)
             with heartbeat.idle():
                 await trio.sleep_until(begun_sec + _AT_MOST_EVERY_SEC)
                 now_sec, next_sec = trio.current_time(), self._cases.next_due_sec(begun_sec)

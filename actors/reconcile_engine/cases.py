@@ -57,6 +57,8 @@ class Case:
         self.repaired = ""
         #: Events, log lines and counts of this case that are not repeated.
         self.told: set[str] = set()
+        #: Signature of the drift for which a person was asked last.
+        self.asked_for = ""
         self._failures = 0
         self._complete_since_sec: float | None = None
 

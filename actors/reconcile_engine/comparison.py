@@ -14,7 +14,6 @@ import trio
 
 from brain.identifiers import Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
-from brain.ledger.ledger import StoredLedger
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
 from brain.plans.permit import OpenPermit
@@ -194,7 +193,7 @@ class PositionComparison:
         return compare(
             symbol,
             legs,
-            StoredLedger(view.unreadable) if view.unreadable is not None else view.ledger,
+            view.ledger,
             view.version,
             tuple(_permits(view)),
             now_ms=self._clocks.redis_now_ms(),

@@ -132,7 +132,7 @@ class CaseFollower:
         case.evidence_since_ms = self._comparison.since_ms(compared, case.first_seen_ms)
         if not settled and not self._cases.is_settled(case, now_sec):
             return
-        if case.tell(f"drift {case.signature if drift.reason.compares else drift.reason}"):
+        if case.tell(f"reason {drift.reason}"):
             self._reports.drift(case)
         if case.repaired == case.signature:
             return
@@ -232,7 +232,7 @@ class CaseFollower:
         case.told.add("held")
         if compared.view.status == CaseStatus.MANUAL_REQUIRED and case.own_sig == own_sig(case.drift):
             case.status = CaseStatus.MANUAL_REQUIRED
-            case.told.add(f"manual {case.signature}")
+            case.asked_for = case.signature
 
     def _is_listed(self, case: Case) -> bool:
         return self._comparison.is_listed(case.symbol)

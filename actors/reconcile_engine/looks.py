@@ -57,6 +57,7 @@ class CaseLooks:
             outcome = await self._look(case, fence, heartbeat)
         except StoreRefusedError as error:
             self._reports.refused(case.symbol, str(error))
+            case.why = str(error)
             case.look_again(trio.current_time())
             outcome = "refused"
         case.looks += 1
@@ -167,16 +168,19 @@ class CaseLooks:
         rules = self._rules.rules
         closes_after_sec = rules.close_after_sec if rules.closes_excess else None
         case.look_when_changed(trio.current_time(), closes_after_sec=closes_after_sec)
-        lasts = case.keeps_hold(on_stale=False)
-        await self._steps.after_look(
+        asked_for, event = case.signature, CaseEvent.MANUAL_REQUIRED
+        if not case.keeps_hold(on_stale=False):
+            event = CaseEvent.DRIFT
+        written = await self._steps.after_look(
             case,
             fence,
             status=CaseStatus.MANUAL_REQUIRED,
             why=why,
-            event=CaseEvent.MANUAL_REQUIRED if lasts else CaseEvent.DRIFT,
-            once=f"manual {case.signature}",
+            event=None if case.asked_for == asked_for else event,
             finding=finding,
         )
+        if written:
+            case.asked_for = asked_for
         if case.is_manual:
             await self._closes.consider(case, fence)
 

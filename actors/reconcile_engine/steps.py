@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 import trio
 
 from actors.reconcile_engine.cases import Case
@@ -100,10 +101,10 @@ class CaseSteps:
         event: CaseEvent | None = None,
         once: str = "",
         finding: Finding | None = None,
-    ) -> None:
+    ) -> bool:
         """Write what a look has found; a hold that stood for the look alone is released.
 
-        `event` is written the first time that `once` is said of the case.
+        `event` is written unless `once` was said of the case. Return False where nothing was written.
         """
         case.why = why
         if finding is not None:
@@ -112,7 +113,7 @@ class CaseSteps:
         if releases:
             status = CaseStatus.DRIFT
         fields: tuple[str, ...] = ()
-        if event is not None and once not in case.told:
+        if event is not None and not (once and once in case.told):
             fields = self._event(event, case, why=why, **growth_details(case.found))
         change = CaseChange(
             symbol=case.symbol,
@@ -121,12 +122,13 @@ class CaseSteps:
             event=fields,
         )
         if not await self._written(case, change, fence):
-            return
+            return False
         if once:
             case.told.add(once)
         if releases:
             self._forget_hold(case)
         case.status = status
+        return True
 
     async def clear(self, case: Case, amount: Decimal, before: str | None, fence: FencingToken) -> bool:
         """End a case whose sides agree: release the own hold, which `before` owns; None: none stands.
@@ -195,7 +197,11 @@ class CaseSteps:
             written = await self._store.change_case(fence, change)
         except StoreRefusedError as error:
             self._reports.refused(case.symbol, str(error))
-            return False
+            if change.hold is None:
+                return False
+            # A state of a wrong type must not leave the symbol unheld.
+            alone = msgspec.structs.replace(change, state=(), event=())
+            written = await self._store.change_case(fence, alone)
         if written:
             case.written_sec = trio.current_time()
         return written

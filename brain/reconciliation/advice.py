@@ -25,6 +25,7 @@ _GAPS = {
     Gap.PAGES: "The next look reads the rest of the exchange's trades.",
     Gap.ORDER_NOT_SHOWN: "The next look asks for the order again.",
     Gap.ORDER_BEHIND: "The next look reads the order again.",
+    Gap.TRADES_BEHIND: "The next look reads the trades again.",
     Gap.POSITION_BEHIND: "The next look compares with a newer position.",
     Gap.CONTRADICTION: "",
     Gap.MEMORY_UNREADABLE: "",

@@ -104,6 +104,7 @@ class Gap(StrEnum):
     PAGES = "pages_not_read"
     ORDER_NOT_SHOWN = "order_not_shown"
     ORDER_BEHIND = "order_behind_its_trades"
+    TRADES_BEHIND = "trades_behind_their_order"
     POSITION_BEHIND = "position_behind_the_trades"
     CONTRADICTION = "contradicting_rows"
     MEMORY_UNREADABLE = "order_memory_unreadable"

@@ -3,9 +3,9 @@
 1. Both agreed at `since_ms`: the ledger contains every trade until then, and what results have booked since.
 2. So an order's growth is what it has filled since then, at most as much as its order memory lacks.
 3. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
-4. Afterwards an order's whole cumulative quantity is remembered as booked. So what it has beyond its trades
-   has to be from before the agreement, not from a fill that the list of trades lacks and the position, too:
-   such an order must not have changed since `verified_ms`.
+4. Afterwards an order's whole cumulative quantity is remembered as booked, or its late result would be booked
+   on top: all of it has to be in the ledger then. An order placed since the agreement has all in its trades.
+   An older one has more, from before: it must be as new as its trades, and unchanged since `verified_ms`.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
     """
     if not evidence.complete:
         return Unexplained("not every page of the exchange's trades was read", gap=Gap.PAGES)
+    booked = (adopted | OWN_CAUSES) - {DriftCause.RECONCILE_CLOSE, DriftCause.NONE}
     growths: list[Growth] = []
     gaps: list[_GapError] = []
     for order_id, trades in _by_order(drift, evidence).items():
         try:
-            growth = _growth(order_id, trades, evidence)
+            growth = _growth(order_id, trades, evidence, booked)
         except _GapError as error:
             gaps.append(error)
             growth = _unattributed(order_id, trades)
@@ -70,7 +71,6 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
     for each in drift.drifted:
         if _with_growth(each, found) != each.exchange:
             return Unexplained(_missing(each, found), found)
-    booked = (adopted | OWN_CAUSES) - {DriftCause.RECONCILE_CLOSE, DriftCause.NONE}
     return Explained(
         adopted=tuple(each for each in found if each.cause in booked),
         foreign=tuple(each for each in found if each.cause not in booked),
@@ -117,7 +117,9 @@ def _by_order(drift: Drift, evidence: Evidence) -> Mapping[OrderId, list[Trade]]
     return grouped
 
 
-def _growth(order_id: OrderId, trades: list[Trade], evidence: Evidence) -> Growth:
+def _growth(
+    order_id: OrderId, trades: list[Trade], evidence: Evidence, booked: frozenset[DriftCause]
+) -> Growth:
     """Return what an order has filled since the last agreement and no result has booked."""
     latest_ms = max(each.time_ms for each in trades)
     if latest_ms > evidence.verified_ms:
@@ -128,18 +130,15 @@ def _growth(order_id: OrderId, trades: list[Trade], evidence: Evidence) -> Growt
         raise _GapError(Gap.ORDER_NOT_SHOWN, f"the exchange does not show order {order_id} of its trades yet")
     if any(each.side != order.side or each.leg is not order.leg for each in trades):
         raise _GapError(Gap.CONTRADICTION, f"order {order_id} is on another side or leg than its trades")
-    filled = _sum(each.quantity for each in trades)
-    if filled > order.cumulative:
-        why = f"order {order_id} is shown with {plain(order.cumulative)}, its trades are {plain(filled)}"
-        raise _GapError(Gap.ORDER_BEHIND, why)
-    if filled < order.cumulative and order.updated_ms >= evidence.verified_ms:
-        why = f"order {order_id} has changed since the compared position was read"
-        raise _GapError(Gap.POSITION_BEHIND, why)
     cause = cause_of_order(order, evidence)
-    unbooked = filled
-    if cause is not DriftCause.RECONCILE_CLOSE:  # its results are remembered, and move no ledger
-        lacking = EXACT.subtract(order.cumulative, _booked(order_id, evidence))
-        unbooked = min(filled, max(ZERO, lacking))
+    unbooked = _sum(each.quantity for each in trades)
+    # The results of a RECONCILE_CLOSE are remembered, too, and move no ledger.
+    if cause is not DriftCause.RECONCILE_CLOSE and (cause in booked or order_id in evidence.memories):
+        remembered = _remembered(order_id, evidence)
+        # No result will come of an order that is not ours: it is enough to have its trades.
+        known_before = remembered if cause in OWN_CAUSES else order.cumulative
+        _require_same_moment(order, trades, known_before, evidence)
+        unbooked = min(unbooked, max(ZERO, EXACT.subtract(order.cumulative, remembered)))
     return Growth(
         order_id=order_id,
         client_order_id=order.client_order_id,
@@ -151,6 +150,34 @@ def _growth(order_id: OrderId, trades: list[Trade], evidence: Evidence) -> Growt
         time_ms=latest_ms,
         trade_ids=tuple(sorted(each.trade_id for each in trades)),
     )
+
+
+def _require_same_moment(
+    order: HistoricOrder, trades: list[Trade], known_before: Decimal, evidence: Evidence
+) -> None:
+    """Raise _GapError unless all that the order has filled is in its trades, or in the ledger before them.
+
+    `known_before`: so much need not be confirmed by the order's date (contracts).
+    """
+    name, shown = f"order {order.order_id}", plain(order.cumulative)
+    filled = _sum(each.quantity for each in trades)
+    earlier = EXACT.subtract(order.cumulative, filled)
+    if earlier < 0:
+        why = f"{name} is shown with {shown}, its trades with {plain(filled)}"
+        raise _GapError(Gap.ORDER_BEHIND, why)
+    if order.placed_ms > evidence.since_ms:
+        if earlier:
+            why = f"{name} is shown with {shown}, its trades with {plain(filled)}"
+            raise _GapError(Gap.TRADES_BEHIND, why)
+        return
+    latest_ms = max(each.time_ms for each in trades)
+    at_once = sum(each.time_ms == latest_ms for each in trades)
+    # Of several fills in one millisecond, an order of that date may show only some.
+    unconfirmed = earlier > known_before and at_once > 1 and order.updated_ms == latest_ms
+    if order.updated_ms < latest_ms or unconfirmed:
+        raise _GapError(Gap.ORDER_BEHIND, f"{name} is shown as before its latest trade")
+    if order.updated_ms >= evidence.verified_ms:
+        raise _GapError(Gap.POSITION_BEHIND, f"{name} has changed since the compared position was read")
 
 
 def _unattributed(order_id: OrderId, trades: list[Trade]) -> Growth:
@@ -169,7 +196,7 @@ def _unattributed(order_id: OrderId, trades: list[Trade]) -> Growth:
     )
 
 
-def _booked(order_id: OrderId, evidence: Evidence) -> Decimal:
+def _remembered(order_id: OrderId, evidence: Evidence) -> Decimal:
     stored = evidence.memories.get(order_id)
     try:
         return ZERO if stored is None else decode_memory(stored).cumulative

@@ -81,19 +81,6 @@ async def test_an_operators_correction_is_where_the_next_booking_starts(rig: Led
     assert rig.amount("BTCUSDT") == "6"
 
 
-async def test_the_reconcile_engine_is_given_each_ledger_that_moves_and_no_other(rig: LedgerRig) -> None:
-    assert rig.moved_ledgers is not None
-    assert sorted(await rig.moved_ledgers.receive_all()) == ["BTCUSDT", "ETHUSDT"]
-    rig.execute("BTCUSDT", "1", "BUY", "1")
-    await trio.sleep(1)
-    assert await rig.moved_ledgers.receive_all() == ["BTCUSDT"]
-    rig.redis.hset(rig.keys.ledger("ETHUSDT"), {"last_known_amt": "5"})
-    await trio.sleep(30)
-    assert await rig.moved_ledgers.receive_all() == ["ETHUSDT"]
-    await trio.sleep(30)
-    assert rig.moved_ledgers.depth == 0
-
-
 async def test_a_mismatch_is_neither_corrected_nor_left_to_expire(rig: LedgerRig) -> None:
     rig.exchange.set("ETHUSDT", "0")
     rig.observe("ETHUSDT")

@@ -47,7 +47,7 @@ async def test_it_is_proposed_once_in_120_s_for_as_long_as_it_lasts(rig: Reconci
         assert len({plan["plan_id"] for plan in rig.plans()}) == len(rig.plans())
 
 
-async def test_what_is_left_of_a_position_is_never_proposed_to_be_closed(rig: ReconcileRig) -> None:
+async def test_the_rest_of_a_position_is_never_proposed_to_be_closed(rig: ReconcileRig) -> None:
     rig.agree("BTCUSDT", "2")
     async with running_engine(rig):
         rig.trade("BTCUSDT", "SELL", "0.5", client_order_id="web_1")

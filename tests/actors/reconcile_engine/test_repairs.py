@@ -89,7 +89,7 @@ async def test_an_orphan_that_the_executor_has_reported_is_booked_without_anothe
         ("settlement_autoclose-1", "settlement", False),
     ],
 )
-async def test_what_the_exchange_itself_closes_is_booked(
+async def test_a_close_by_the_exchange_itself_is_booked(
     rig: ReconcileRig, client_order_id: str, cause: str, forced: bool
 ) -> None:
     rig.agree("BTCUSDT", "2")

@@ -94,7 +94,7 @@ async def test_a_ledger_without_a_position_that_was_never_read_is_a_state(rig: R
         assert rig.told("NEWUSDT") == ["DRIFT"]
 
 
-async def test_what_the_settlement_of_a_delisted_symbol_closed_is_booked(rig: ReconcileRig) -> None:
+async def test_the_settlement_of_a_delisted_symbol_is_booked(rig: ReconcileRig) -> None:
     rig.agree("XRPUSDT", "5")
     async with running_engine(rig):
         rig.trade("XRPUSDT", "SELL", "5", client_order_id="settlement_autoclose-1")

@@ -17,7 +17,7 @@ from brain.numbers import ZERO, parse_decimal, plain
 from brain.positions.position import Leg
 from brain.reconciliation.comparing import compare
 from brain.reconciliation.drift import Drift
-from brain.reconciliation.evidence import Evidence, Explained, Finding
+from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap
 from brain.reconciliation.repairing import Repaired, repair
 from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.weighing import weigh
@@ -55,6 +55,7 @@ class Account:
         self.base = {leg: self.amount(leg) for leg in venue.legs}
         self._since_ms: int | None = None
         self._agreed_view = 0
+        self._gap: Gap | None = None
         self._forgotten: set[OrderId] = set()
 
     def amount(self, leg: Leg) -> Decimal:
@@ -92,6 +93,7 @@ class Account:
                 # It was contained, and is remembered now.
                 self.base[order.leg] -= order.signed(memory.cumulative - self.booked(order))
             self.memories[order.order_id] = booking.memory
+            self.absorbed[order.order_id] = ZERO
             self.named.add(order.order_id)
 
     def correct(self) -> None:
@@ -153,7 +155,7 @@ class Account:
         if unchanged and all(
             self.memories.get(name) == looked.memories.get(name) for name in repaired.memories
         ):
-            self._store(repaired, finding)
+            self._store(repaired, finding, view)
             self._judge(found, since_ms, view)
 
     def _report_just_now(self) -> None:
@@ -185,7 +187,7 @@ class Account:
             verified_ms=verified_ms,
         )
 
-    def _store(self, repaired: Repaired, finding: Explained) -> None:
+    def _store(self, repaired: Repaired, finding: Explained, view: int) -> None:
         orders = {order.order_id: order for order in self.venue.orders}
         for growth in finding.adopted:
             order = orders[growth.order_id]
@@ -194,6 +196,9 @@ class Account:
             # What is remembered beyond the growth was in the ledger before.
             contained = self.booked(order) - before - growth.quantity
             assert 0 <= contained <= self.absorbed.get(order.order_id, ZERO), "a fill would be lost"
+            self.absorbed[order.order_id] = ZERO
+            if order.cause in _OURS:
+                assert self.booked(order) == order.cumulative(view), "not remembered as booked"
             self.base[order.leg] -= order.signed(contained)
         self.ledger, self.version = repaired.ledger, repaired.version
         self._seen["repaired"] += 1
@@ -227,9 +232,10 @@ class Account:
         return cause in _OURS | self.adopted or order.order_id in self.named
 
     def lacks(self, order: Order) -> bool:
-        """Return True if fills of an order of ours are not in the ledger."""
+        """Return True if the ledger lacks fills of an order whose result may still come."""
         known = self.booked(order) + self.absorbed.get(order.order_id, ZERO)
-        return self.is_ours(order) and known < order.cumulative(len(self.venue.fills))
+        awaited = order.cause is DriftCause.NONE or self.is_ours(order)
+        return awaited and known < order.cumulative(len(self.venue.fills))
 
     def adopted_amount(self, leg: Leg) -> Decimal:
         """The amount of a leg when the ledger was adopted."""
@@ -239,10 +245,16 @@ class Account:
     def check_repaired(self) -> None:
         """Compare the ledger with all fills of ours, after a look that saw everything.
 
-        Of fills in the very millisecond of the last agreement it cannot be known whether they were in it.
+        Of fills in the very millisecond of the last agreement it cannot be known whether they were in it, nor
+        of those in one millisecond whether an order from before the agreement shows all of them.
         """
         fills = self.venue.fills[self._agreed_view :]
-        if self.corrected or self._since_ms is None or any(each.time_ms <= self._since_ms for each in fills):
+        if (
+            self.corrected
+            or self._gap is Gap.ORDER_BEHIND
+            or self._since_ms is None
+            or any(each.time_ms <= self._since_ms for each in fills)
+        ):
             return
         self._seen["settled"] += 1
         for leg in self.venue.legs:
@@ -274,6 +286,7 @@ class Account:
         return sum((order.signed(self.booked(order)) for order in moving), ZERO)
 
     def _count(self, finding: Finding) -> None:
+        self._gap = None if isinstance(finding, Explained) else finding.gap
         if isinstance(finding, Explained):
             self._seen["explained"] += 1
             self._seen.update(growth.cause.value for growth in (*finding.adopted, *finding.foreign))

@@ -60,7 +60,7 @@ def stored(amount: str, long: str | None = None, short: str | None = None) -> St
 def comparison(
     legs: tuple[LegPosition, ...], ledger: StoredLedger, permits: Iterable[OpenPermit] = (), **changes: Any
 ) -> Comparison:
-    usual = {"now_ms": NOW_MS, "step": Decimal("0.001"), "tolerance_pct": Decimal(1)}
+    usual: dict[str, Any] = {"now_ms": NOW_MS, "step": Decimal("0.001"), "tolerance_pct": Decimal(1)}
     return compare(BTC, legs, ledger, "7", permits, **(usual | changes))
 
 
@@ -78,7 +78,7 @@ def drift_of(legs: tuple[LegPosition, ...], ledger: StoredLedger) -> Drift:
 def order(
     order_id: str, side: str, cumulative: str, client_order_id: str = OWN, **changes: Any
 ) -> HistoricOrder:
-    """An order that was last filled when its trades were."""
+    """An order placed since the agreement and last filled when its trades were."""
     usual = HistoricOrder(
         order_id=OrderId(order_id),
         client_order_id=ClientOrderId(client_order_id),

@@ -82,7 +82,7 @@ def test_a_close_waits_for_its_time_and_its_setting() -> None:
 
 def test_the_leg_with_the_excess_is_closed() -> None:
     found = drift_of(hedged("1", "-3"), stored("1", "2", "-1"))
-    assert proposed(found) == (Leg.SHORT, "BUY", 2)
+    assert proposed(found) == (Leg.SHORT, "BUY", Decimal(2))
 
 
 def test_a_leg_that_its_permit_explains_is_not_closed() -> None:

@@ -16,6 +16,7 @@ from brain.reconciliation.weighing import cause_of_finding, causes_of, weigh
 from tests.brain.reconciliation.cases import (
     ADOPTED,
     OWN,
+    SINCE_MS,
     TRADED_MS,
     VERIFIED_MS,
     drift,
@@ -24,6 +25,7 @@ from tests.brain.reconciliation.cases import (
     hedged,
     order,
     stored,
+    trades_of,
 )
 
 PERSON = "web_AbCdEf"
@@ -66,7 +68,8 @@ def test_an_order_has_one_cause(
     booked = Decimal(memories.get("1", "0"))
     found = explained(weigh(drift("1", str(booked)), evidence(filled, memories=memories), ADOPTED))
     (growth,) = (*found.adopted, *found.foreign)
-    assert (growth.cause, growth.quantity, growth.cumulative) == (cause, 1 - booked, 1)
+    assert growth.cause is cause
+    assert (growth.quantity, growth.cumulative) == (1 - booked, Decimal(1))
     assert bool(found.adopted) is (cause in ADOPTED | OWN_CAUSES)
     assert cause_of_finding(found) is cause
 
@@ -80,8 +83,8 @@ def test_listed_causes_are_adopted() -> None:
 def test_two_causes_at_once_are_told_apart() -> None:
     own, outside = order("1", "BUY", "2"), order("2", "SELL", "0.5", PERSON)
     found = explained(weigh(drift("1.5", "0"), evidence(own, outside), ADOPTED))
-    assert [(each.order_id, each.signed) for each in found.adopted] == [("1", 2)]
-    assert [(each.order_id, each.signed) for each in found.foreign] == [("2", Decimal("-0.5"))]
+    assert {each.order_id: each.signed for each in found.adopted} == {OrderId("1"): Decimal(2)}
+    assert {each.order_id: each.signed for each in found.foreign} == {OrderId("2"): Decimal("-0.5")}
     assert causes_of((*found.foreign, *found.adopted)) == (DriftCause.OWN_UNBOOKED, DriftCause.MANUAL)
     assert cause_of_finding(found) is DriftCause.MANUAL
 
@@ -139,17 +142,18 @@ def test_a_booked_part_does_not_count_again() -> None:
 
 
 def test_an_order_from_before_the_agreement_counts_with_its_later_trades() -> None:
-    filled = order("1", "BUY", "5")
+    filled = order("1", "BUY", "5", placed_ms=SINCE_MS)
     trades = (trade(1, 999, "2"), trade(2, 1000, "1"), trade(3, 1001, "2"))
     looked = evidence(filled, trades=trades)
     found = explained(weigh(drift("5", "3"), looked, ADOPTED)).adopted[0]
     # All of it is in the ledger afterwards: its late result, of 5, has to add nothing.
-    assert (found.quantity, found.cumulative, found.trade_ids) == (2, 5, (3,))
+    assert (found.quantity, found.cumulative, found.trade_ids) == (Decimal(2), Decimal(5), (3,))
 
 
-def test_what_the_ledger_had_before_the_agreement_is_not_booked_again() -> None:
+def test_fills_that_the_ledger_had_before_the_agreement_are_not_booked_again() -> None:
     """An operator's correction contained 3 of the order, of which only 1 has been booked by a result."""
-    looked = evidence(order("1", "BUY", "5"), memories={"1": "1"}, trades=(trade(1, 1001, "2"),))
+    filled = order("1", "BUY", "5", placed_ms=SINCE_MS)
+    looked = evidence(filled, memories={"1": "1"}, trades=(trade(1, 1001, "2"),))
     assert explained(weigh(drift("5", "3"), looked, ADOPTED)).adopted[0].quantity == 2
 
 
@@ -201,18 +205,29 @@ def test_a_position_verified_at_the_trade_contains_it() -> None:
 
 def test_an_order_that_is_not_shown_is_named_by_its_trades() -> None:
     (growth,) = unexplained(weigh(drift("1", "0"), evidence(FILLED, orders={}), ADOPTED)).growths
-    assert (growth.order_id, growth.client_order_id, growth.cause, growth.quantity) == (
-        "1", "", DriftCause.NONE, 1,
-    )  # fmt: skip
+    assert (growth.order_id, growth.client_order_id) == ("1", "")
+    assert (growth.cause, growth.quantity) == (DriftCause.NONE, Decimal(1))
 
 
 def test_a_fill_that_only_the_order_shows_is_not_remembered_as_booked() -> None:
     """The position does not have the second fill, of 2, yet: it is later than the trade of 1."""
     first = (trade(1, TRADED_MS, "1"),)
-    for updated_ms, gap in ((VERIFIED_MS, Gap.POSITION_BEHIND), (VERIFIED_MS - 1, None)):
-        looked = evidence(order("1", "BUY", "3", updated_ms=updated_ms), trades=first)
+    for placed_ms, updated_ms, gap in (
+        (SINCE_MS + 1, TRADED_MS, Gap.TRADES_BEHIND),
+        (SINCE_MS, VERIFIED_MS, Gap.POSITION_BEHIND),
+        (SINCE_MS, VERIFIED_MS - 1, None),
+    ):
+        looked = evidence(order("1", "BUY", "3", placed_ms=placed_ms, updated_ms=updated_ms), trades=first)
         found = weigh(drift("1", "0"), looked, ADOPTED)
         assert (found.gap if isinstance(found, Unexplained) else None) is gap
+
+
+def test_an_older_order_has_to_be_as_new_as_its_trades() -> None:
+    """The order is shown as before the agreement, with as much as it has filled since then."""
+    filled = order("1", "BUY", "1", placed_ms=SINCE_MS, updated_ms=SINCE_MS)
+    assert unexplained(weigh(drift("2", "1"), evidence(filled, trades=trades_of([FILLED])), ADOPTED)).gap is (
+        Gap.ORDER_BEHIND
+    )
 
 
 def test_a_later_change_of_an_order_that_shows_all_its_trades_does_not_matter() -> None:
@@ -220,7 +235,29 @@ def test_a_later_change_of_an_order_that_shows_all_its_trades_does_not_matter() 
     assert explained(weigh(drift("1", "0"), evidence(cancelled), ADOPTED)).adopted
 
 
+def test_fills_in_one_millisecond_need_a_later_order_or_a_memory() -> None:
+    """Of an order from before the agreement, with two fills at once, the exchange may show one of them."""
+    at_once = (trade(1, TRADED_MS, "1"), trade(2, TRADED_MS, "1"))
+    for updated_ms, memories, gap in (
+        (TRADED_MS, {}, Gap.ORDER_BEHIND),
+        (TRADED_MS + 1, {}, None),
+        (TRADED_MS, {"1": "3"}, None),
+    ):
+        older = order("1", "BUY", "5", placed_ms=SINCE_MS, updated_ms=updated_ms)
+        found = weigh(drift("5", "3"), evidence(older, trades=at_once, memories=memories), ADOPTED)
+        assert (found.gap if isinstance(found, Unexplained) else None) is gap
+    # No result will come of an order of the exchange's.
+    forced = order("1", "BUY", "5", "autoclose-1", placed_ms=SINCE_MS)
+    assert explained(weigh(drift("5", "3"), evidence(forced, trades=at_once), ADOPTED)).adopted
+
+
+def test_an_outside_order_needs_its_trades_alone() -> None:
+    behind = order("1", "BUY", "0.5", PERSON, placed_ms=SINCE_MS, updated_ms=SINCE_MS)
+    looked = evidence(behind, trades=trades_of([FILLED]))
+    assert explained(weigh(drift("1", "0"), looked, ADOPTED)).foreign[0].quantity == 1
+
+
 def test_a_cumulative_ahead_of_the_trades_is_not_booked_beyond_them() -> None:
     """The second fill, of 2, is in the order and not yet in the trades: the position must not have it."""
-    looked = evidence(order("1", "BUY", "3"), trades=(trade(1, TRADED_MS, "1"),))
+    looked = evidence(order("1", "BUY", "3", placed_ms=SINCE_MS), trades=(trade(1, TRADED_MS, "1"),))
     assert unexplained(weigh(drift("3", "0"), looked, ADOPTED)).gap is None
