@@ -45,9 +45,15 @@ class Reconciled(Pipeline):
     @asynccontextmanager
     async def daemon(self, settings: Mapping[str, str] | None = None) -> AsyncIterator[DaemonProcess]:
         """Run a daemon that believes its positions; no actor of it may have failed at the end."""
+        async with self.another(settings) as daemon:
+            await stream_is_trusted(await daemon.ready(), 30)
+            yield daemon
+
+    @asynccontextmanager
+    async def another(self, settings: Mapping[str, str] | None = None) -> AsyncIterator[DaemonProcess]:
+        """Run a daemon that may stand by; no actor of it may have failed at the end."""
         environ = environment(self.redis_url, self.simulator, {**ON, **(settings or {})})
         async with daemon_process(environ) as daemon:
-            await stream_is_trusted(await daemon.ready(), 30)
             yield daemon
             assert "Actor failed" not in daemon.output, daemon.output[-2000:]
 

@@ -36,9 +36,7 @@ async def test_trades_of_one_more_than_a_page_are_all_read(reconciled: Reconcile
     site = reconciled
     site.exchange.faults.full_pages_are_newest = newest
     async with site.daemon({"P34_WEIGHT_PER_MIN": "120"}):
-        # The second of its pages fails first.
         order = site.lost("XRPUSDT", "1001", parts=1001, announced=False)
-        await until(lambda: site.held_by("XRPUSDT"), "the hold", PATIENCE_SEC)
         repair = await site.repaired("XRPUSDT")
         assert named(repair) == [(order.client_order_id, "own_orphan", "1001")]
         assert site.ledger_amount("XRPUSDT") == "1001"
@@ -46,14 +44,19 @@ async def test_trades_of_one_more_than_a_page_are_all_read(reconciled: Reconcile
 
 
 async def test_a_page_that_fails_is_no_end_of_the_trades(reconciled: Reconciled) -> None:
-    """What the page before it shows would explain half of the drift."""
     site, faults = reconciled, reconciled.exchange.faults
     async with site.daemon({"P34_WEIGHT_PER_MIN": "120"}):
-        faults.history_lag_ms = 60_000  # of the orders that follow: nothing is listed until the fault is set
         order = site.lost("XRPUSDT", "1001", parts=1001, announced=False)
+        faults.rest_fault_paths = [USER_TRADES]
         await until(lambda: site.held_by("XRPUSDT"), "the hold", PATIENCE_SEC)
+        faults.rest_latency_ms = 200.0
+        await until(lambda: looks(site, "XRPUSDT") == 1, "the first page", PATIENCE_SEC)
+        faults.rest_faults_next = ["5xx"]
+        await until(lambda: site.event("XRPUSDT", "EVIDENCE_INCOMPLETE"), "the gap", PATIENCE_SEC)
+        assert not faults.rest_faults_next
         assert site.ledger_amount("XRPUSDT") == "0"
-        assert order
+        assert named(await site.repaired("XRPUSDT")) == [(order.client_order_id, "own_orphan", "1001")]
+        assert site.told("XRPUSDT")[:3] == ["HOLD_SET", "EVIDENCE_INCOMPLETE", "AUTO_REPAIR"]
 
 
 async def test_trades_that_are_listed_5_s_late_are_waited_for(reconciled: Reconciled) -> None:
@@ -90,15 +93,35 @@ async def test_a_position_that_no_trade_explains_waits_for_a_person(reconciled: 
         await site.released("SOLUSDT")
 
 
-async def test_a_ledger_that_an_operator_corrects_during_a_look_is_left_as_it_is(
+async def test_a_ledger_that_an_operator_corrects_in_the_middle_is_left_as_it_is(
     reconciled: Reconciled,
 ) -> None:
+    """Of one symbol during a look, of the other between two looks."""
     site, faults = reconciled, reconciled.exchange.faults
     async with site.daemon():
-        asked = looks(site, "SOLUSDT")
-        order = site.lost("SOLUSDT", "3")
-        await until(lambda: site.held_by("SOLUSDT"), "the hold", PATIENCE_SEC)
-        assert asked == 0 and faults and order
+        faults.rest_fault_paths, faults.rest_fault_rates = [USER_TRADES], {"5xx": 1.0}
+        site.lost("SOLUSDT", "3")
+        await until(lambda: site.event("SOLUSDT", "EVIDENCE_INCOMPLETE"), "a look", PATIENCE_SEC)
+        site.accept("SOLUSDT")
+        faults.rest_fault_rates = {}
+        await site.released("SOLUSDT")
+
+        faults.rest_latency_ms, faults.rest_latency_share_before = 1_500.0, 0.0
+        site.lost("XRPUSDT", "10")
+        await until(lambda: _asked(site, "XRPUSDT"), "a look", PATIENCE_SEC)
+        site.accept("XRPUSDT")
+        await site.released("XRPUSDT")
+        for symbol, amount in (("SOLUSDT", "3"), ("XRPUSDT", "10")):
+            assert "AUTO_REPAIR" not in site.told(symbol)
+            assert site.told(symbol)[-1] == "HOLD_CLEARED"
+            assert site.ledger_amount(symbol) == amount
+
+
+def _asked(site: Reconciled, symbol: str) -> bool:
+    """Say if a request for trades of a symbol has come, which may not be answered yet."""
+    return any(
+        f"symbol={symbol}&" in f"{each.query}&" for each in site.exchange.requests.records(path=USER_TRADES)
+    )
 
 
 async def test_a_hold_of_an_operator_is_left_alone_and_no_evidence_is_read_under_it(
