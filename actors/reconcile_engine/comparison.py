@@ -76,9 +76,12 @@ class PositionComparison:
         self._clocks = clocks
         #: By symbol: the exchange's clock at the latest agreement (ms), and the ledger's version then.
         self._agreed: dict[Symbol, tuple[int, str | None]] = {}
-        #: Versions of ledgers that agreed when they were read, and those that are noted in Redis.
+        #: Versions of ledgers that agreed when they were read, and those noted in Redis, with their amounts:
+        #: an operator's correction raises no version.
         self._versions: dict[Symbol, str] = {}
-        self._noted: dict[Symbol, str] = {}
+        self._noted: dict[Symbol, tuple[str, ExpectedLedger | None]] = {}
+        #: Symbols of which Redis has an agreement.
+        self._with_agreement: set[Symbol] = set()
         self._expected: dict[Symbol, ExpectedLedger] = {}
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
@@ -119,38 +122,45 @@ class PositionComparison:
         self._agreed.clear()
         self._versions.clear()
         self._noted.clear()
+        self._with_agreement.clear()
         self._begun_sec = trio.current_time()
         self._believed_sec.clear()
 
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        That is the latest agreement: a noted one counts while the ledger has its version, one that was seen
-        here unless the ledger went back to an earlier version. Without any it is the begin of the window
-        before `first_seen_ms`, the first sight of the drift.
+        That is the latest agreement, unless the ledger went back to an earlier version: what books raises the
+        version, and keeps what agreed. Without any it is the begin of the window before `first_seen_ms`, the
+        first sight of the drift.
         """
         noted, version = compared.view.agreed, compared.view.version
         agreed_ms, agreed_version = self._agreed.get(compared.symbol, (0, None))
         if agreed_version is not None and _is_before(version, agreed_version):
             agreed_ms = 0
-        if noted is not None and noted.version == version:
+        if noted is not None and not _is_before(version, noted.version):
             agreed_ms = max(agreed_ms, noted.at_ms)
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
 
     def unnoted(self) -> list[Agreement]:
-        """Return the agreements of ledgers that are not flat and not noted with their version yet."""
+        """Return the agreements of ledgers that are not noted with their version and amounts yet.
+
+        Of flat ones only those that are to replace an earlier one.
+        """
         return [
             Agreement(symbol, self._agreed[symbol][0], version)
             for symbol, version in self._versions.items()
-            if self._noted.get(symbol) != version and symbol in self._agreed and not self._is_flat(symbol)
+            if symbol in self._agreed
+            and self._noted.get(symbol) != (version, self._expected.get(symbol))
+            and (symbol in self._with_agreement or not self._is_flat(symbol))
         ]
 
     def noted(self, agreements: Iterable[Agreement]) -> None:
         """Record that the agreements are noted in Redis."""
         for each in agreements:
-            self._noted[each.symbol] = each.version
+            self._noted[each.symbol] = each.version, self._expected.get(each.symbol)
+            self._with_agreement.add(each.symbol)
 
     async def compare_all(self, besides: Collection[Symbol]) -> list[Compared]:
         """Compare all symbols; return those that differ, those in `besides`, and some others in turn."""
@@ -202,6 +212,8 @@ class PositionComparison:
         )
 
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
+        if view.agreed is not None:
+            self._with_agreement.add(symbol)
         snapshot = self._believed(symbol)
         if snapshot is None:
             last = self._book.get(symbol)

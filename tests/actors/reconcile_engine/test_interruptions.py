@@ -269,6 +269,56 @@ async def test_the_state_of_a_symbol_that_another_holds_does_not_expire(rig: Rec
         assert rig.told("BTCUSDT") == ["DRIFT"]
 
 
+async def test_a_noted_agreement_counts_for_later_versions_of_the_ledger(rig: ReconcileRig) -> None:
+    """A repair raises the version while another trade waits for a person: older ones do not count again."""
+    rig.agree("BTCUSDT", "1")
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_accepted")
+    rig.agree("BTCUSDT", "2")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        rig.trade("BTCUSDT", "BUY", "3", client_order_id="web_1")
+        rig.own_order("p33-a")
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(10)
+        assert (rig.amount("BTCUSDT"), rig.status("BTCUSDT")) == ("3", "MANUAL_REQUIRED")
+    rig.own_order("p33-b")
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-b")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "4"
+
+
+async def test_an_agreement_by_a_correction_is_noted_although_the_version_stays(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.agree("BTCUSDT", "1")
+        await trio.sleep(10)
+        rig.trade("BTCUSDT", "BUY", "3", client_order_id="web_1")
+        await trio.sleep(10)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "4"})
+        await trio.sleep(10)
+        assert rig.status("BTCUSDT") == "OK"
+    rig.own_order("p33-a")
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "5"
+
+
+async def test_an_agreement_of_a_ledger_that_became_flat_is_noted(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.agree("BTCUSDT", "3")
+        await trio.sleep(10)
+        rig.trade("BTCUSDT", "SELL", "3", client_order_id="web_1")
+        await trio.sleep(10)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "0"})
+        await trio.sleep(10)
+    rig.own_order("p33-a")
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "1"
+
+
 async def test_a_symbol_is_held_although_its_state_cannot_be_written(rig: ReconcileRig) -> None:
     rig.redis.set(rig.own.state("BTCUSDT"), "x")
     async with running_engine(rig):
