@@ -274,8 +274,10 @@ class PositionComparison:
         """Return the moment until which a ledger that agrees with the newest snapshot contains every trade.
 
         A proof by the stream does not count: it is of a position without the fills whose events were lost.
+        A push counts from its own time on: others may be under way when it arrives.
         """
-        return self._known_ms(snapshot, self._book.read_at(snapshot.symbol))
+        read_at = self._book.read_at(snapshot.symbol)
+        return self._known_ms(snapshot, None if read_at is None else min(read_at, snapshot.verified_at))
 
     def _known_ms(self, snapshot: Snapshot, at: Moment | None) -> int:
         """Return the least that the exchange's clock showed when the position was as it is at `at`."""

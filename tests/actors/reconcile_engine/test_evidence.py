@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from brain.identifiers import OrderId, Symbol
 from brain.positions.symbol_state import StreamProof
@@ -163,6 +164,26 @@ async def test_a_fill_is_evidence_if_nothing_but_the_stream_has_proven_the_posit
         await trio.sleep(5)
         assert rig.amount("BTCUSDT") == "1"
         assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
+
+
+async def test_a_push_makes_an_agreement_from_its_own_time_on_and_not_from_its_arrival(
+    rig: ReconcileRig,
+) -> None:
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.unproven.add("BTCUSDT")
+        snapshot, pushed = rig.book.get("BTCUSDT"), rig.clock.now()
+        assert snapshot is not None
+        await trio.sleep(0.5)
+        order_id = rig.history.fill("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(0.5)
+        rig.book.publish(0, BookEntry(replace(snapshot, verified_at=pushed), rig.clock.now()))
+        await trio.sleep(1)
+        rig.unproven.clear()
+        rig.move("BTCUSDT", "1")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1"
+        assert rig.memory("BTCUSDT", order_id) == "1"
 
 
 class _BusyStore(MemoryStore):
