@@ -20,8 +20,9 @@ from tests.integration.surroundings import environment, stream_is_trusted
 from tests.integration.waiting import until
 
 KEYS = ReconcileKeys(Keys("quantum"), shadow=False)
-#: The engine's own settings are those it usually has, but for the pause before a release.
-ON = {**QUARTER, "P33_RECONCILE": "on", "P34_CLEAR_AFTER_SEC": "0.2"}
+#: The engine's own settings are those it usually has, but for the pause before a release. P3.3 reports a fill
+#: without a result after the grace.
+ON = {**QUARTER, "P33_RECONCILE": "on", "P34_CLEAR_AFTER_SEC": "0.2", "P33_EXECUTION_GRACE_SEC": "4"}
 SETTLE_SEC = 2.0
 #: From the drift to the ledger that is right again, without a person.
 REPAIRED_WITHIN_SEC = 5.0
@@ -123,6 +124,14 @@ class Reconciled(Pipeline):
         assert state["status"] == "MANUAL_REQUIRED", state
         assert self.held_by(symbol) == state["hold_sig"]
         return state
+
+    async def diverged(self, symbol: str) -> dict[str, str]:
+        """Wait for P3.3's own event about a fill without a result."""
+        found = await until(
+            lambda: self.event(symbol, "LEDGER_DIVERGED"), f"P3.3 reports {symbol}", PATIENCE_SEC
+        )
+        assert found is not None
+        return found
 
     async def released(self, symbol: str, within_sec: float = PATIENCE_SEC) -> None:
         """Wait until the engine has released its hold, and the state says that both sides agree."""

@@ -42,7 +42,7 @@ async def test_kills_in_the_middle_of_cases_book_nothing_twice_and_leave_no_hold
     reconciled: Reconciled,
 ) -> None:
     site, faults, random = reconciled, reconciled.exchange.faults, Random(SEED)  # noqa: S311 - repeatable
-    faults.rest_latency_ms = 50.0  # kills find looks under way
+    faults.rest_latency_ms = 200.0  # kills find looks under way
     orders = {}
     for life in range(KILLS):
         async with site.daemon(SETTINGS) as daemon:

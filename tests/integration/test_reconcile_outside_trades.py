@@ -74,10 +74,8 @@ async def test_a_trade_of_a_person_or_robot_is_held_and_named_until_a_person_has
             assert held is not None and sec_between(order, held) < HELD_WITHIN_SEC
             assert site.told(symbol) == ["HOLD_SET", "MANUAL_REQUIRED"]
             assert site.ledger_amount(symbol) == "100"
-            # P3.3's own event names the same order.
-            await until(lambda symbol=symbol: site.event(symbol, "LEDGER_DIVERGED"), "its event", 60)  # type: ignore[misc]
-            diverged = site.event(symbol, "LEDGER_DIVERGED")
-            assert diverged is not None and diverged["order_id"] == str(order.order_id)
+            diverged = await site.diverged(symbol)
+            assert diverged["order_id"] == str(order.order_id)
         answer = await site.ask("held", entry("SOLUSDT", "1"), PATIENCE_SEC)
         assert answer["reason"] == "reconcile_hold_active"
 

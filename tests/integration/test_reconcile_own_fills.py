@@ -19,7 +19,7 @@ from tests.integration.reconciled import (
 from tests.integration.waiting import until
 
 SYMBOL = "SOLUSDT"
-EXECUTOR = {"P33_EXECUTOR": "on", "P33_PERMIT_TTL": "3", "P33_EXECUTION_GRACE_SEC": "4"}
+EXECUTOR = {"P33_EXECUTOR": "on", "P33_PERMIT_TTL": "3"}
 
 
 def redis_ms(site: Reconciled) -> int:
@@ -122,6 +122,23 @@ async def test_an_orphan_that_the_executor_has_found_and_held_is_booked_and_said
         repair = await site.repaired(SYMBOL)
         assert named(repair) == [(order.client_order_id, "own_orphan", "0.5")]
         assert site.told(SYMBOL) == ["ORPHAN_ORDER", "HOLD_SET", "AUTO_REPAIR"]
+
+
+async def test_a_result_that_became_a_dead_letter_leaves_a_case_that_ends_by_itself(
+    reconciled: Reconciled,
+) -> None:
+    """In hedge mode nothing says which leg the result of an unknown plan moved; the trades do."""
+    site = reconciled
+    site.exchange.set_hedge_mode(True)
+    async with site.daemon():
+        order = site.lost(SYMBOL, "-0.5", position_side="SHORT")
+        site.publish_result(executed("unknown", SYMBOL, order.order_id, "SELL", "0.5"))
+        repair = await site.repaired(SYMBOL)
+        assert sec_between(order, repair) < REPAIRED_WITHIN_SEC
+        assert named(repair) == [(order.client_order_id, "own_orphan", "0.5")]
+        (letter,) = site.dead_letters(RESULTS)
+        assert letter["order_id"] == str(order.order_id)
+        assert site.event(SYMBOL, "RESULT_UNJOINED") is not None
 
 
 async def test_each_leg_is_settled_by_itself(reconciled: Reconciled) -> None:
