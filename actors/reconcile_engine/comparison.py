@@ -171,8 +171,8 @@ class PositionComparison:
 
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
-        snapshots, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
-        expected = {symbol: expected_ledger(symbol, each.legs) for symbol, each in snapshots.items()}
+        believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
+        expected = {symbol: expected_ledger(symbol, each.legs) for symbol, (each, _) in believed.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
         differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
         for symbol, each in expected.items():
@@ -180,7 +180,7 @@ class PositionComparison:
                 self._versions.pop(symbol, None)
             self._expected[symbol] = each
             if symbol not in differing:
-                self._agreed[symbol] = self._agreed_ms(snapshots[symbol]), self._versions.get(symbol)
+                self._agreed[symbol] = believed[symbol][1], self._versions.get(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
         asked_sec = trio.current_time()
@@ -240,16 +240,21 @@ class PositionComparison:
             verified_ms=self._known_ms(snapshot, snapshot.verified_at),
         )
 
-    async def _believed_of(self, symbols: Collection[Symbol]) -> tuple[dict[Symbol, Snapshot], list[Symbol]]:
-        """Return the believed snapshots, and the symbols that had none for as long as matters."""
-        found: dict[Symbol, Snapshot] = {}
+    async def _believed_of(
+        self, symbols: Collection[Symbol]
+    ) -> tuple[dict[Symbol, tuple[Snapshot, int]], list[Symbol]]:
+        """Return the believed snapshots, and the symbols that had none for as long as matters.
+
+        With each snapshot comes the moment of the agreement that it makes with an equal ledger.
+        """
+        found: dict[Symbol, tuple[Snapshot, int]] = {}
         unseen: list[Symbol] = []
         for number, symbol in enumerate(symbols):
             if number % _SYMBOLS_AT_A_TIME == 0:
                 await trio.lowlevel.checkpoint()
             now_sec, snapshot = trio.current_time(), self._believed(symbol)
             if snapshot is not None:
-                found[symbol] = snapshot
+                found[symbol] = snapshot, self._agreed_ms(snapshot)
                 self._believed_sec[symbol] = now_sec
                 continue
             last_sec = self._believed_sec.get(symbol, self._begun_sec)
@@ -266,11 +271,13 @@ class PositionComparison:
         return snapshot if self._results.all_in(snapshot) else None
 
     def _agreed_ms(self, snapshot: Snapshot) -> int:
-        """Return the moment until which a ledger that agrees with a position contains every trade.
+        """Return the moment until which a ledger that agrees with the newest snapshot contains every trade.
 
         A proof by the stream does not count: it is of a position without the fills whose events were lost.
+        A push counts from its own time on: others may be under way when it arrives.
         """
-        return self._known_ms(snapshot, self._book.read_at(snapshot.symbol))
+        read_at = self._book.read_at(snapshot.symbol)
+        return self._known_ms(snapshot, None if read_at is None else min(read_at, snapshot.verified_at))
 
     def _known_ms(self, snapshot: Snapshot, at: Moment | None) -> int:
         """Return the least that the exchange's clock showed when the position was as it is at `at`."""

@@ -51,6 +51,9 @@ class EvidenceReader:
             recorded=frozenset(
                 name for name, record in booked.records.items() if record.phase != OrderPhase.ORPHAN
             ),
+            orphans=frozenset(
+                name for name, record in booked.records.items() if record.phase == OrderPhase.ORPHAN
+            ),
             closing=frozenset(
                 name
                 for name, record in booked.records.items()

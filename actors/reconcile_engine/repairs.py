@@ -103,7 +103,8 @@ class LedgerRepairs:
         else:
             case.own_sig, case.held_since_sec = "", None
         for growth in finding.adopted:
-            if growth.cause is DriftCause.OWN_ORPHAN:
+            unknown = growth.client_order_id not in evidence.orphans
+            if growth.cause is DriftCause.OWN_ORPHAN and unknown:
                 event = orphan_event(case.symbol, growth, now_ms=now_ms)
                 await self._store.change_case(fence, CaseChange(symbol=case.symbol, event=event))
         return RepairReply(True, rest)

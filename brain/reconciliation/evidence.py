@@ -48,7 +48,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     `trades`: all that the search found; those until `since_ms`, the last agreement, do not count: the ledger
     contains them. `orders`: those behind the trades; one that the exchange does not show is missing.
     `memories`: order memory as stored, by order id. `recorded`: client order ids with a record of the
-    executor that is not an orphan's. `closing`: those of RECONCILE_CLOSE plans, which move no ledger.
+    executor that is not an orphan's. `orphans`: those with an orphan's, which the executor has reported.
+    `closing`: those of RECONCILE_CLOSE plans, which move no ledger.
     `complete`: every page was read. `verified_ms`: the compared position is known to contain every trade
     until then.
     """
@@ -61,6 +62,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int
     verified_ms: int
     closing: frozenset[ClientOrderId] = frozenset()
+    orphans: frozenset[ClientOrderId] = frozenset()
 
 
 class Growth(msgspec.Struct, frozen=True):

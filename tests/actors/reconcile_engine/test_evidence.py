@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 import trio
+from msgspec.structs import replace
 
-from brain.identifiers import OrderId
+from brain.identifiers import OrderId, Symbol
 from brain.positions.symbol_state import StreamProof
 from channels import BookEntry
 from exchange.errors import ExchangeRejected, ExchangeUnavailable, RateLimited
+from store.memory.store import MemoryStore
+from store.reconcile_records import ExpectedLedger
 from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine
 from tests.virtual_time import virtual_time
 
@@ -160,6 +164,51 @@ async def test_a_fill_is_evidence_if_nothing_but_the_stream_has_proven_the_posit
         await trio.sleep(5)
         assert rig.amount("BTCUSDT") == "1"
         assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
+
+
+async def test_a_push_makes_an_agreement_from_its_own_time_on_and_not_from_its_arrival(
+    rig: ReconcileRig,
+) -> None:
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.unproven.add("BTCUSDT")
+        snapshot, pushed = rig.book.get("BTCUSDT"), rig.clock.now()
+        assert snapshot is not None
+        await trio.sleep(0.5)
+        order_id = rig.history.fill("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(0.5)
+        rig.book.publish(0, BookEntry(replace(snapshot, verified_at=pushed), rig.clock.now()))
+        await trio.sleep(1)
+        rig.unproven.clear()
+        rig.move("BTCUSDT", "1")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1"
+        assert rig.memory("BTCUSDT", order_id) == "1"
+
+
+class _BusyStore(MemoryStore):
+    """Something happens between the comparison in Redis and its answer."""
+
+    happens: Callable[[], object] | None = None
+
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
+        found = await super().differing_ledgers(expected)
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            await trio.sleep(0.1)
+            happens()
+        return found
+
+
+async def test_a_position_that_moves_during_the_comparison_does_not_agree_until_then(
+    rig: ReconcileRig,
+) -> None:
+    rig.own_order("p33-a")
+    store = _BusyStore(rig.redis, keys=rig.keys, consumer="me")
+    async with running_engine(rig, rig.make(store)):
+        store.happens = lambda: rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(6)
+        assert rig.amount("BTCUSDT") == "1"
 
 
 async def test_trades_from_before_the_window_are_no_evidence() -> None:

@@ -69,6 +69,18 @@ async def test_an_order_of_ours_without_a_record_is_booked_with_an_event_of_its_
         assert rig.events("BTCUSDT")[-1]["order_id"] == order_id
 
 
+async def test_an_orphan_that_the_executor_has_reported_is_booked_without_another_event(
+    rig: ReconcileRig,
+) -> None:
+    rig.own_order("p33-a", phase="orphan")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(5)
+        assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
+        (named,) = shown_orders(rig.events("BTCUSDT")[-1])
+        assert (named["cause"], named["qty"]) == ("own_orphan", "1")
+
+
 @pytest.mark.parametrize(
     ("client_order_id", "cause", "forced"),
     [
