@@ -14,6 +14,7 @@ import trio
 
 from brain.identifiers import Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.moment import Moment
 from brain.numbers import ZERO, plain
 from brain.plans.permit import OpenPermit
 from brain.positions.position import Leg, LegPosition, Snapshot
@@ -179,8 +180,7 @@ class PositionComparison:
                 self._versions.pop(symbol, None)
             self._expected[symbol] = each
             if symbol not in differing:
-                verified_ms = self._verified_ms(snapshots[symbol])
-                self._agreed[symbol] = verified_ms, self._versions.get(symbol)
+                self._agreed[symbol] = self._agreed_ms(snapshots[symbol]), self._versions.get(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
         asked_sec = trio.current_time()
@@ -227,9 +227,8 @@ class PositionComparison:
                 unseen_sec=trio.current_time() - believed_sec,
             )
         comparison = self.comparison_of(symbol, snapshot.legs, view)
-        verified_ms = self._verified_ms(snapshot)
         if comparison.agrees:
-            self._agreed[symbol] = verified_ms, view.version
+            self._agreed[symbol] = self._agreed_ms(snapshot), view.version
             if view.version is not None:
                 self._versions[symbol] = view.version
         return Compared(
@@ -238,7 +237,7 @@ class PositionComparison:
             asked_sec=asked_sec,
             comparison=comparison,
             legs=snapshot.legs,
-            verified_ms=verified_ms,
+            verified_ms=self._known_ms(snapshot, snapshot.verified_at),
         )
 
     async def _believed_of(self, symbols: Collection[Symbol]) -> tuple[dict[Symbol, Snapshot], list[Symbol]]:
@@ -266,11 +265,18 @@ class PositionComparison:
             return None
         return snapshot if self._results.all_in(snapshot) else None
 
-    def _verified_ms(self, snapshot: Snapshot) -> int:
-        """Return the least that the exchange's clock showed when the position was true."""
+    def _agreed_ms(self, snapshot: Snapshot) -> int:
+        """Return the moment until which a ledger that agrees with a position contains every trade.
+
+        A proof by the stream does not count: it is of a position without the fills whose events were lost.
+        """
+        return self._known_ms(snapshot, self._book.read_at(snapshot.symbol))
+
+    def _known_ms(self, snapshot: Snapshot, at: Moment | None) -> int:
+        """Return the least that the exchange's clock showed when the position was as it is at `at`."""
         changed_ms = max((row.update_time_ms for row in snapshot.legs), default=0)
-        lead_ms = self._clocks.exchange.at_least_ms(snapshot.verified_at)
-        return changed_ms if lead_ms is None else max(changed_ms, snapshot.verified_at.wall_ms + lead_ms)
+        lead_ms = None if at is None else self._clocks.exchange.at_least_ms(at)
+        return changed_ms if at is None or lead_ms is None else max(changed_ms, at.wall_ms + lead_ms)
 
     def _is_flat(self, symbol: Symbol) -> bool:
         expected = self._expected.get(symbol)
