@@ -98,6 +98,7 @@ async def serve(
             prefix=settings.key_prefix,
             consumer=settings.instance,
             governor_shadow=settings.governor == "shadow",
+            reconcile_shadow=settings.reconcile == "shadow",
         ) as store,
         open_names() as names,
         BinanceRest(
@@ -127,6 +128,7 @@ async def serve(
             budget=budget,
             order_entry=order_entry_of(settings, exchange, clock, server_time),
             account=None if settings.governor == "off" else exchange,
+            history=None if settings.reconcile == "off" else exchange.account_history(),
         )
         service = Service(
             loaded, channels, edges, clock=clock, rng=rng, log=log, log_lines_dropped=log_lines_dropped

@@ -41,6 +41,7 @@ from channels.messages import (
     WaitingResult,
 )
 from channels.push_back import PushBack
+from channels.reconcile import OpenCase, ReconcileNow
 from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 from channels.universe import ListingFailed, ListingRead, UniverseChannels, UniverseState, VolumesRead
@@ -69,12 +70,14 @@ __all__ = [
     "MetricEvent",
     "Observe",
     "OnDemandRead",
+    "OpenCase",
     "OpenExecution",
     "OrderEndObserved",
     "OrderObserved",
     "OwnOrderObserved",
     "PositionObserved",
     "PushBack",
+    "ReconcileNow",
     "ResultBook",
     "RulesWanted",
     "SetGauge",

@@ -158,6 +158,17 @@ class SnapshotBook:
                 verified_at, verified_by = as_of, _STREAM
         return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
 
+    def read_at(self, symbol: str) -> Moment | None:
+        """Return when a read or a push last gave the whole position of `symbol`; None while unknown.
+
+        What is proven by the stream since then lacks the changes whose events were lost.
+        """
+        entry = self._entries.get(symbol)
+        if entry is None or entry.synced_at is not None:
+            return None if entry is None else entry.synced_at
+        known = entry.snapshot
+        return None if known.verified_by is _STREAM else known.verified_at
+
     def follows_stream(self, symbol: str) -> bool:
         """Return True if a proven stream reports each change of `symbol`: a push is worth waiting for."""
         entry, shard = self._entries.get(symbol), self._shard_of.get(symbol)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from brain.durability import Durability
+from brain.identifiers import Symbol
 from brain.moment import Moment
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.candidates import Candidates
@@ -38,6 +39,7 @@ from channels.messages import (
     WaitingResult,
 )
 from channels.push_back import PushBack
+from channels.reconcile import ReconcileNow
 from channels.result_book import ResultBook
 from channels.stream_status import StreamStatus
 from channels.universe import UniverseChannels
@@ -51,9 +53,15 @@ class Channels:
     """
 
     def __init__(
-        self, shards: int, *, universe: bool = False, executor: bool = False, governor: bool = False
+        self,
+        shards: int,
+        *,
+        universe: bool = False,
+        executor: bool = False,
+        governor: bool = False,
+        reconcile: bool = False,
     ) -> None:
-        """`universe`, `executor`, `governor`: make the channels of that role; without it they are None."""
+        """`universe` and so on: make the channels of that role; without it they are None."""
         self.book = SnapshotBook("snapshot_book")
         self.shards = [
             Conflating[ShardMessage](f"shard_{n}", shard_key, newer_shard_message) for n in range(shards)
@@ -66,6 +74,9 @@ class Channels:
         #: Plans of our own executor of which it is not known whether they have an order.
         self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
         self.governor = LatestValue[GovernorNow]("governor") if governor else None
+        self.reconcile = LatestValue[ReconcileNow]("reconcile") if reconcile else None
+        #: Symbols whose ledger has another amount than before: a hint to compare them now.
+        self.moved_ledgers = Conflating[Symbol]("moved_ledgers", lambda symbol: symbol) if reconcile else None
         self.balances = DropOldest[BalancesObserved]("balances", 10_000) if governor else None
         self.results = ResultBook("results")
         self.metrics = DropOldest[MetricEvent]("metrics", 50_000)

@@ -38,6 +38,8 @@ USER_TRADES = Endpoint("userTrades", "GET", "/fapi/v1/userTrades", 5, signed=Tru
 NEW_ORDER = Endpoint("newOrder", "POST", "/fapi/v1/order", 0, signed=True)
 QUERY_ORDER = Endpoint("order", "GET", "/fapi/v1/order", 1, signed=True)
 ALL_ORDERS = Endpoint("allOrders", "GET", "/fapi/v1/allOrders", 5, signed=True)
+#: With a symbol; 50 without.
+FORCE_ORDERS = Endpoint("forceOrders", "GET", "/fapi/v1/forceOrders", 20, signed=True)
 SET_LEVERAGE = Endpoint("leverage", "POST", "/fapi/v1/leverage", 1, signed=True)
 #: Totals of the account; its weight is not documented by the exchange itself.
 ACCOUNT = Endpoint("account", "GET", "/fapi/v3/account", 5, signed=True)

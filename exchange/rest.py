@@ -22,6 +22,7 @@ from exchange.account import AccountConfig, KeyPermissions
 from exchange.endpoints import Endpoint
 from exchange.errors import EndpointGone, ExchangeError, ExchangeUnavailable, ListenKeyUnknown
 from exchange.exact import finite
+from exchange.history import PAGE, HistoryRequests
 from exchange.http_client import HttpNetwork
 from exchange.key_refusal import KeyInquiry
 from exchange.names import NameResolver
@@ -139,6 +140,11 @@ class BinanceRest:
         self._order_counts = counts
         self._sender = self._open_sender(counts=counts, timeout_sec=timeout_sec)
         return OrderRequests(self._requests, self._sender, counts)
+
+    def account_history(self, *, page: int = PAGE) -> HistoryRequests:
+        """Return the requests for trades and orders of this account, on this client's connections."""
+        now, weights = self._clock.now, self._budget.weights
+        return HistoryRequests(self._requests, weights, lambda: self.exchange_ms(now()), page=page)
 
     async def positions(
         self, symbol: str | None = None, *, priority: Priority = Priority.PERIODIC

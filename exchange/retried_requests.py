@@ -58,6 +58,8 @@ class RetriedRequests:
         decoder: msgspec.json.Decoder[T],
         params: dict[str, str] | None = None,
         priority: Priority = Priority.PERIODIC,
+        *,
+        attempts: int = _ATTEMPTS,
     ) -> tuple[T, Moment, Moment]:
         """Return the decoded answer, and when the answered attempt was sent and received."""
         params = params or {}
@@ -65,10 +67,10 @@ class RetriedRequests:
             await self._synchronise_unless_done_since(None)
         asked = self._clock.now()
         try:
-            return await self._attempt(endpoint, decoder, params, priority)
+            return await self._attempt(endpoint, decoder, params, priority, attempts)
         except ClockSkewed:
             await self._synchronise_unless_done_since(asked)
-            return await self._attempt(endpoint, decoder, params, priority)
+            return await self._attempt(endpoint, decoder, params, priority, attempts)
 
     async def synchronise(self) -> None:
         """Synchronise with the exchange's clock."""
@@ -80,13 +82,14 @@ class RetriedRequests:
         decoder: msgspec.json.Decoder[T],
         params: dict[str, str],
         priority: Priority,
+        attempts: int = _ATTEMPTS,
     ) -> tuple[T, Moment, Moment]:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             try:
                 answer = await self._transport.send(endpoint, params, priority)
                 read = answer.body.read(decoder)
             except ExchangeUnavailable as error:
-                if attempt == _ATTEMPTS:
+                if attempt == attempts:
                     self._troubles.failed(endpoint, error)
                     raise
             except ExchangeError as error:

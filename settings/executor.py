@@ -71,7 +71,7 @@ class ExecutorSettings:
         "P34_HOLD_TTL_SEC",
         kinds.seconds(30, 86_400),
         "300",
-        "executor: life of the hold of an undecided order, which is renewed",
+        "executor, reconcile: life of a hold that is not renewed",
     )
     max_parallel: int = setting(
         "EXEC_MAX_PARALLEL", kinds.whole(1, 256), "16", "executor: orders under way at once"

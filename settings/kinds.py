@@ -193,6 +193,20 @@ def symbols() -> Kind[tuple[str, ...]]:
     return Kind("symbols such as BTCUSDT,ETHUSDT", parse)
 
 
+def some_of(*known: str) -> Kind[tuple[str, ...]]:
+    """Return the kind of a comma list of some of the `known` words, or of none: `none`."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        given = dict.fromkeys(word for part in text.split(",") if (word := part.strip().lower()))
+        if list(given) == ["none"]:
+            return ()
+        if not given or not given.keys() <= set(known):
+            raise ValueError("not of the words")
+        return tuple(given)
+
+    return Kind(f"none, or some of {', '.join(known)}, with commas", parse)
+
+
 def quote_assets(*known: str) -> Kind[tuple[str, ...]]:
     """Return the kind of a comma list of some of the `known` quote assets, at least one."""
 
@@ -251,6 +265,14 @@ def api_secret() -> Kind[Secret]:
 def password() -> Kind[Secret]:
     """Return the kind of a password."""
     return _secret("1 to 512 printable characters", str.isprintable)
+
+
+def password_but(public: str) -> Kind[Secret]:
+    """Return the kind of a password other than `public`, which anybody can know."""
+    return _secret(
+        "1 to 512 printable characters, and not the one of the predecessor's source",
+        lambda text: text.isprintable() and text != public,
+    )
 
 
 def _secret(allowed: str, accepts: Callable[[str], bool]) -> Kind[Secret]:

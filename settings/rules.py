@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from settings.error import SettingsError
 from settings.governor_limits import contradictions
 from settings.hosts import is_loopback, venue_of
+from settings.reconcile_limits import without_effect
 from settings.show import shown
 from settings.universe import universe_mode
 from settings.variables import FIELD_OF, Settings
@@ -58,6 +60,16 @@ BELOW: Final = (
     ),
 )
 
+#: Of the reconcile engine, where it is not off.
+BELOW_OF_RECONCILE: Final = (
+    Below(
+        "P34_QTY_DRIFT_TOLERANCE_PCT",
+        "P33_QTY_TOLERANCE_PCT",
+        "else P3.3 denies for a difference that nothing examines",
+        or_equal=True,
+    ),
+)
+
 #: Binance ends a connection that sends more than 10 messages in a second, and bans an address that does so
 #: repeatedly ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
 _SHORTEST_PROOF_SEC = 0.2
@@ -75,7 +87,9 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
         *_orders_for_real(settings),
         *_universe_of_another_exchange(settings),
         *_universe_that_expires(settings, origins),
-        *_not_below(settings, origins),
+        *_closes_elsewhere(settings),
+        *_not_below(BELOW, settings, origins),
+        *_not_below(BELOW_OF_RECONCILE if settings.reconcile != "off" else (), settings, origins),
     ]
     if broken:
         declared = list(FIELD_OF)
@@ -114,12 +128,15 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
     if settings.allowlist_source == "env" and not settings.allowlist:
         yield "P33_ALLOWLIST is empty and P33_ALLOWLIST_SOURCE=env: nothing will be opened"
     yield from contradictions(settings)
+    yield from without_effect(settings)
 
 
-def _not_below(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for rule in BELOW:
-        value: float = getattr(settings, FIELD_OF[rule.variable])
-        limit: float = getattr(settings, FIELD_OF[rule.limit])
+def _not_below(
+    rules: Sequence[Below], settings: Settings, origins: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    for rule in rules:
+        value: float | Decimal = getattr(settings, FIELD_OF[rule.variable])
+        limit: float | Decimal = getattr(settings, FIELD_OF[rule.limit])
         if value > limit or (value == limit and not rule.or_equal):
             blamed, other, relation = rule.variable, rule.limit, "at most" if rule.or_equal else "less than"
             if origins[blamed] == "default" and origins[other] != "default":
@@ -182,6 +199,13 @@ def _universe_that_expires(settings: Settings, origins: Mapping[str, str]) -> It
         blamed, other, relation = other, blamed, "more than twice"
     limit = f"{other}={shown(settings, other)} ({origins[other]})"
     yield blamed, f"{relation} {limit}, because the active list must outlive a refresh that fails"
+
+
+def _closes_elsewhere(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find a stream of closes that is none of plans: the service has rights to two of them."""
+    allowed = [f"{settings.key_prefix}:stream:{name}" for name in ("apply.plan", "reconcile.close")]
+    if settings.reconcile != "off" and settings.close_stream not in (None, *allowed):
+        yield "P34_CLOSE_STREAM", " or ".join(allowed)
 
 
 def _exchange_urls(settings: Settings) -> dict[str, str]:

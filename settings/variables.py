@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.governor import GovernorSettings
+from settings.reconcile import ReconcileSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
 from settings.universe import UniverseSettings
@@ -18,7 +19,9 @@ __all__ = ["FIELD_OF", "VARIABLES", "Credentials", "Settings"]
 
 # Fields are in the order of the bases, the last one first: those of the guard come before all others.
 @dataclass(frozen=True, kw_only=True)
-class Settings(GovernorSettings, ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings):
+class Settings(
+    ReconcileSettings, GovernorSettings, ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings
+):
     """All settings, parsed. Durations are seconds.
 
     `settings.load` returns them, and checks the rules between variables; `Settings()` has every default.
@@ -45,7 +48,11 @@ _OF_ROLES: Final = {
     "P33_UNIVERSE": UniverseSettings,
     "P33_EXECUTOR": ExecutorSettings,
     "P33_GOVERNOR": GovernorSettings,
+    "P33_RECONCILE": ReconcileSettings,
 }
+
+#: Of a second role besides the one that it is declared for.
+_ALSO_OF: Final = {"P34_HOLD_TTL_SEC": "P33_RECONCILE"}
 
 
 def switched_off(name: str, known: Mapping[str, Any]) -> str | None:
@@ -55,5 +62,6 @@ def switched_off(name: str, known: Mapping[str, Any]) -> str | None:
     """
     for switch, settings in _OF_ROLES.items():
         if FIELD_OF[name] in settings.__annotations__ and name not in REFUSED_IN_ANY_CASE:
-            return switch if known[FIELD_OF[switch]] == "off" else None
+            of_it = (switch, _ALSO_OF.get(name, switch))
+            return switch if all(known[FIELD_OF[each]] == "off" for each in of_it) else None
     return None

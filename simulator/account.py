@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 from simulator import errors, events
@@ -88,6 +89,7 @@ class Account(PrivateStreams):
         self._hedge_mode = hedge_mode
         self._positions: dict[tuple[str, PositionSide], Position] = {}
         self._last_trade_id = 0
+        self._lags = Random(f"{seed}:history")  # noqa: S311 - reproducible on purpose
 
     def symbol(self, name: str) -> Symbol:
         """Look up a symbol; ``ApiError`` -1121 for one that the exchange does not list."""
@@ -159,6 +161,7 @@ class Account(PrivateStreams):
             time_in_force=limit.time_in_force if limit else "GTC",
             self_trade_prevention=order.self_trade_prevention,
             visible_from_ms=self.host_ms() + round(self.faults.order_visible_after_ms),
+            listed_from_ms=self._listed_from_ms(),
             time_ms=now_ms,
             update_time_ms=now_ms,
         )
@@ -199,6 +202,7 @@ class Account(PrivateStreams):
             transaction_time_ms=transaction_ms,
             execution_type=execution_type,
             is_maker=order.is_maker,
+            listed_from_ms=self._listed_from_ms(),
         )
         order.book(executed)
         self.version += 1
@@ -221,6 +225,10 @@ class Account(PrivateStreams):
             self.announce_fill(
                 order, executed, self._updates(position), mark_price, self.wallet_balance, shown_ms
             )
+
+    def _listed_from_ms(self) -> int:
+        """Return when an order or fill of now appears in lists (the host's clock)."""
+        return self.host_ms() + self.faults.draw_history_lag_ms(self._lags)
 
     def _updates(self, position: Position) -> list[list[Position]]:
         """Return the legs of each ``ACCOUNT_UPDATE`` about a changed one."""

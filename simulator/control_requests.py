@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.external_events import BalanceReason, Cause
+from simulator.external_events import BalanceReason, Cause, Sender
 from simulator.history import PositionSide
 from simulator.listing import NEVER_MS, SETTLING
 from simulator.orders import UnfilledEnd
@@ -26,6 +26,14 @@ class MovePosition(_Body, frozen=True):
     position_side: PositionSide | None = None
     cause: Cause = "trade"
     price: Decimal | None = None
+    announced: bool = True
+    sender: Sender = "web"
+    client_order_id: str | None = None
+    parts: int = 1
+
+
+class Settle(_Body, frozen=True):
+    symbol: str
     announced: bool = True
 
 

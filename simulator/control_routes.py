@@ -37,6 +37,7 @@ def control_routes(exchange: SimulatedExchange, streams: StreamServer) -> list[R
         ("DELETE", "/faults", control.clear_faults),
         ("GET", "/positions", control.positions),
         ("POST", "/position", _given(asked.MovePosition, control.move_position)),
+        ("POST", "/settle", _given(asked.Settle, control.settle)),
         ("POST", "/position-mode", _given(asked.SetPositionMode, control.set_position_mode)),
         ("GET", "/history", control.history),
         ("GET", "/requests", control.requests),
@@ -131,8 +132,16 @@ class _Control:
             cause=move.cause,
             price=move.price,
             announced=move.announced,
+            sender=move.sender,
+            client_order_id=move.client_order_id,
+            parts=move.parts,
         )
         return {"order_id": order.order_id if order else None}
+
+    async def settle(self, act: asked.Settle) -> Any:
+        """End a symbol's trading, as a delisting does, and close its positions."""
+        orders = external_events.settle(self._exchange, act.symbol, announced=act.announced)
+        return {"order_ids": [order.order_id for order in orders]}
 
     async def set_position_mode(self, change: asked.SetPositionMode) -> None:
         self._exchange.set_hedge_mode(change.hedge_mode)

@@ -87,6 +87,7 @@ _ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/fapi/v1/openOrder"): Endpoint("signed", 1, order_answers.query_open_order),
     ("GET", "/fapi/v1/openOrders"): Endpoint("signed", 1, order_lists.open_orders, without_symbol=40),
     ("GET", "/fapi/v1/allOrders"): Endpoint("signed", 5, order_lists.all_orders),
+    ("GET", "/fapi/v1/forceOrders"): Endpoint("signed", 20, order_lists.force_orders, without_symbol=50),
     ("GET", "/fapi/v1/userTrades"): Endpoint("signed", 5, order_lists.user_trades),
     ("POST", "/fapi/v1/listenKey"): Endpoint("api_key", 1, listen_key_answers.create_listen_key),
     ("PUT", "/fapi/v1/listenKey"): Endpoint("api_key", 1, listen_key_answers.extend_listen_key),

@@ -13,9 +13,12 @@ from simulator import events
 from simulator.events import UserEvent
 from simulator.exchange import SimulatedExchange
 from simulator.history import PositionSide
+from simulator.listing import SETTLING
 from simulator.orders import MarketOrder, Order
 
 Cause = Literal["trade", "stop", "liquidation", "adl", "settlement"]
+#: Where a trade of another party came from: a person at the website or an app, or another program.
+Sender = Literal["web", "ios", "android", "robot"]
 #: Why an account changes without an order of its own.
 BalanceReason = Literal[
     "DEPOSIT",
@@ -38,6 +41,9 @@ BalanceReason = Literal[
 
 _ORDER_TYPES: dict[Cause, str] = {"stop": "STOP_MARKET", "liquidation": "LIQUIDATION"}
 _CALCULATED: tuple[Cause, ...] = ("liquidation", "adl")
+#: Client order ids of other programs begin with the broker's id.
+_ID_PREFIXES: dict[Sender, str] = {"web": "web_", "ios": "ios_", "android": "android_", "robot": "x-robot-"}
+_DELISTED = "7"
 
 
 def move_position(
@@ -50,13 +56,18 @@ def move_position(
     cause: Cause = "trade",
     price: Decimal | None = None,
     announced: bool = True,
+    sender: Sender = "web",
+    client_order_id: str | None = None,
+    parts: int = 1,
 ) -> Order | None:
     """Change a position by ``delta``, or to ``target``, as another party's order would.
 
     ``cause`` decides the client order id (``autoclose-…``, ``adl_autoclose``, ``settlement_autoclose-…``, a
-    person's or a stop order's). With ``announced=False`` no event is sent: a lost event, so that only REST
+    stop order's, or a trade's by its ``sender``) unless ``client_order_id`` is one. The order is filled in so
+    many ``parts``. With ``announced=False`` no event is sent: a lost event, so that only REST
     shows the change. Returns the order, or nothing when there is nothing to change. ``ValueError`` unless
-    exactly one of ``delta`` and ``target`` is given; ``ApiError`` -1121 for an unknown symbol.
+    exactly one of ``delta`` and ``target`` is given, and for more parts than steps; ``ApiError`` -1121 for an
+    unknown symbol.
     """
     if (delta is None) == (target is None):
         raise ValueError("give either delta or target")
@@ -71,6 +82,7 @@ def move_position(
     if change % listed.step_size:
         raise ValueError(f"{change} is no multiple of {symbol}'s step size {listed.step_size}")
     after = before + change
+    quantities = _parts(abs(change), listed.step_size, parts)
     if (leg == "LONG" and after < 0) or (leg == "SHORT" and after > 0):
         raise ValueError(f"{leg} cannot become {after}")
     request = MarketOrder(
@@ -79,7 +91,7 @@ def move_position(
         quantity=abs(change),
         position_side=leg,
         reduce_only=cause in ("liquidation", "adl", "settlement"),
-        client_order_id=_client_order_id(exchange, cause),
+        client_order_id=client_order_id or _client_order_id(exchange, cause, sender),
     )
     order = exchange.accept_order(
         request, request.quantity, order_type=_ORDER_TYPES.get(cause, "MARKET"), announced=announced
@@ -88,16 +100,48 @@ def move_position(
     is_conditional = announced and cause == "stop"
     if is_conditional:
         _announce_conditional(exchange, order, "TRIGGERED", price)
-    exchange.fill(
-        order,
-        request.quantity,
-        price,
-        execution_type="CALCULATED" if cause in _CALCULATED else "TRADE",
-        announced=announced,
-    )
+    for quantity in quantities:
+        exchange.fill(
+            order,
+            quantity,
+            price,
+            execution_type="CALCULATED" if cause in _CALCULATED else "TRADE",
+            announced=announced,
+        )
     if is_conditional:
         _announce_conditional(exchange, order, "FINISHED", price)
     return order
+
+
+def settle(exchange: SimulatedExchange, symbol: str, *, announced: bool = True) -> list[Order]:
+    """End a symbol's trading: its open orders are cancelled, its positions closed at the mark price.
+
+    The status is ``SETTLING`` from then on. Returns the orders that closed a position. ``ApiError`` -1121 for
+    an unknown symbol.
+    """
+    exchange.listing.set_status(symbol, SETTLING)
+    for order in exchange.orders.open(symbol):
+        exchange.end_order(order, "CANCELED", _DELISTED)
+    closed = [
+        move_position(
+            exchange,
+            symbol,
+            target=Decimal(0),
+            position_side=leg,
+            cause="settlement",
+            announced=announced,
+        )
+        for leg in exchange.legs
+    ]
+    return [order for order in closed if order is not None]
+
+
+def _parts(quantity: Decimal, step: Decimal, count: int) -> list[Decimal]:
+    """Split a quantity into so many parts, the last of which is the largest. ``ValueError`` if too many."""
+    share = quantity / count // step * step if count > 0 else Decimal(0)
+    if not share:
+        raise ValueError(f"{quantity} cannot be filled in {count} parts")
+    return [share] * (count - 1) + [quantity - share * (count - 1)]
 
 
 def _announce_conditional(
@@ -107,10 +151,10 @@ def _announce_conditional(
     exchange.announce(events.algo_update(order, status=status, trigger_price=trigger_price, time_ms=now_ms))
 
 
-def _client_order_id(exchange: SimulatedExchange, cause: Cause) -> str:
+def _client_order_id(exchange: SimulatedExchange, cause: Cause, sender: Sender) -> str:
     serial = len(exchange.orders) + 1
     return {
-        "trade": f"web_{serial}",
+        "trade": f"{_ID_PREFIXES[sender]}{serial}",
         "stop": f"stop_{serial}",
         "liquidation": f"autoclose-{exchange.exchange_ms()}{serial}",
         "adl": "adl_autoclose",

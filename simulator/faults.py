@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.order_faults import OrderFaults
+from simulator.history_faults import HistoryFaults
 
 #: What can strike one REST request; see `rest_failures` for each answer and for when it strikes.
 RestFault = Literal[
@@ -45,7 +45,7 @@ RestFault = Literal[
 PositionRiskV2 = Literal["served", "404", "410", "-5000"]
 
 
-class Faults(OrderFaults, kw_only=True, forbid_unknown_fields=True):
+class Faults(HistoryFaults, kw_only=True, forbid_unknown_fields=True):
     """Switches. Durations in milliseconds unless the name says otherwise; rates 0–1.
 
     REST: ``rest_latency_ms`` is the whole round trip, of which ``rest_latency_share_before`` passes before

@@ -68,7 +68,10 @@ def shown_order(order: Order) -> dict[str, Any]:
 def _found(exchange: SimulatedExchange, parameters: Parameters) -> Order:
     symbol = exchange.symbol(required(parameters, "symbol")).name
     order_id, client_order_id = order_ids_of(parameters)
-    return exchange.find_order(symbol, order_id=order_id, client_order_id=client_order_id)
+    order = exchange.find_order(symbol, order_id=order_id, client_order_id=client_order_id)
+    if order.forced and exchange.faults.forced_orders_hidden:
+        raise errors.order_does_not_exist()
+    return order
 
 
 def _acted_on(exchange: SimulatedExchange, order: Order) -> dict[str, Any]:
@@ -80,18 +83,20 @@ def _acted_on(exchange: SimulatedExchange, order: Order) -> dict[str, Any]:
 
 
 def _order_fields(order: Order) -> dict[str, Any]:
+    """Return the fields of all answers. Forced orders are limit orders in them, at their average price."""
+    order_type = "LIMIT" if order.forced else order.order_type
     return {
         "orderId": order.order_id,
         "symbol": order.symbol.name,
         "status": order.status,
         "clientOrderId": order.client_order_id,
-        "price": plain(order.price),
+        "price": plain(order.average_price if order.forced else order.price),
         "avgPrice": plain(order.average_price, 8) if order.executed else "0.00",
         "origQty": order.symbol.quantity_text(order.quantity),
         "executedQty": order.symbol.quantity_text(order.executed),
         "cumQuote": plain(order.executed_quote),
-        "timeInForce": order.time_in_force,
-        "type": order.order_type,
+        "timeInForce": "IOC" if order.forced == "LIQUIDATION" else order.time_in_force,
+        "type": order_type,
         "reduceOnly": order.reduce_only,
         "closePosition": False,
         "side": order.side,
@@ -99,7 +104,7 @@ def _order_fields(order: Order) -> dict[str, Any]:
         "stopPrice": "0",
         "workingType": "CONTRACT_PRICE",
         "priceProtect": False,
-        "origType": order.order_type,
+        "origType": order_type,
         "priceMatch": "NONE",
         "selfTradePreventionMode": order.self_trade_prevention,
         "goodTillDate": 0,

@@ -17,6 +17,7 @@ SelfTradePrevention = Literal["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BO
 #: The ends of an order that was not filled whole.
 UnfilledEnd = Literal["CANCELED", "EXPIRED", "EXPIRED_IN_MATCH"]
 OrderStatus = Literal["NEW", "PARTIALLY_FILLED", "FILLED", UnfilledEnd]
+AutoCloseType = Literal["LIQUIDATION", "ADL"]
 _FINAL: tuple[OrderStatus, ...] = ("FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH")
 
 
@@ -59,7 +60,7 @@ class Order:
     """An accepted order and its executions. Times are the exchange's, epoch milliseconds.
 
     ``price`` is 0 for a market order. ``visible_from_ms`` is the host's clock: queries find it from then on.
-    ``is_maker``: it has rested in the book.
+    Lists have it, and each fill, from ``listed_from_ms`` on. ``is_maker``: it has rested in the book.
     """
 
     order_id: int
@@ -75,6 +76,7 @@ class Order:
     time_in_force: TimeInForce = "GTC"
     self_trade_prevention: SelfTradePrevention = "EXPIRE_MAKER"
     visible_from_ms: int = 0
+    listed_from_ms: int = 0
     is_maker: bool = False
     status: OrderStatus = "NEW"
     executed: Decimal = FLAT
@@ -90,6 +92,13 @@ class Order:
     @property
     def average_price(self) -> Decimal:
         return self.executed_quote / self.executed if self.executed else FLAT
+
+    @property
+    def forced(self) -> AutoCloseType | None:
+        """The kind of an order that the exchange itself placed to close a position, by its client id."""
+        if self.client_order_id.startswith("adl_autoclose"):
+            return "ADL"
+        return "LIQUIDATION" if self.client_order_id.startswith("autoclose-") else None
 
     @property
     def is_limit(self) -> bool:
@@ -123,7 +132,7 @@ class Order:
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of (part of) an order. ``delta`` is signed."""
+    """One execution of (part of) an order. ``delta`` is signed. Lists have it from ``listed_from_ms`` on."""
 
     delta: Decimal
     price: Decimal
@@ -133,6 +142,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     transaction_time_ms: int
     execution_type: str = "TRADE"
     is_maker: bool = False
+    listed_from_ms: int = 0
 
     @property
     def quantity(self) -> Decimal:

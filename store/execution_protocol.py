@@ -21,6 +21,7 @@ from store.execution_records import (
 from store.governor_protocol import GovernorStore
 from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
+from store.reconcile_protocol import ReconcileStore
 from store.records import RedisRun
 
 
@@ -131,5 +132,5 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, Protocol):
+class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, Protocol):
     """All protocols of the store, with those of the other roles."""

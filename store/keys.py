@@ -7,6 +7,8 @@ from typing import NamedTuple
 GROUP = "p33"
 #: Types of `risk:guard_active:<TYPE>`, each read by its name.
 GUARDS = ("DAILY_LOSS", "DRAWDOWN", "EMERGENCY_FLATTEN", "CONSEC_LOSS")
+#: Begins the owner of each hold of the reconcile engine.
+OWN_HOLD = "p34:"
 
 
 class Keys:
@@ -230,3 +232,35 @@ class GovernorKeys:
 
     def efficiency(self, symbol: str) -> str:
         return f"{self.prefix}:capital:efficiency:{symbol}"
+
+
+class ReconcileKeys:
+    """Key names of the reconcile engine, or of its shadow; docs/contract.md, "Reconcile engine"."""
+
+    def __init__(self, keys: Keys, *, shadow: bool) -> None:
+        prefix = keys.prefix
+        self.shadow = shadow
+        self.base = base = f"{prefix}:reconcile:shadow" if shadow else f"{prefix}:reconcile"
+        self.events = f"{base}:events" if shadow else keys.events
+        #: Streams of proposed closes: that of all plans, and that of an Apply Layer that reads them apart.
+        self.plans = keys.plans
+        self.closes = f"{prefix}:stream:reconcile.close"
+
+    def hold(self, symbol: str) -> str:
+        """STRING: `1` while the engine holds the symbol."""
+        return f"{self.base}:hold:{symbol}"
+
+    def hold_reason(self, symbol: str) -> str:
+        return f"{self.base}:hold_reason:{symbol}"
+
+    def hold_sig(self, symbol: str) -> str:
+        """STRING: the owner of the hold, `p34:<12 hex digits>` for one of the engine."""
+        return f"{self.base}:hold_sig:{symbol}"
+
+    def state(self, symbol: str) -> str:
+        """HASH: the state of a symbol's case."""
+        return f"{self.base}:state:{symbol}"
+
+    def close_cooldown(self, symbol: str, sig: str, bucket: int) -> str:
+        """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
+        return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"

@@ -240,6 +240,7 @@ class ServiceActors:
                 metrics=channels.metrics,
                 clocks=self._clocks,
                 log=self._log,
+                moved=channels.moved_ledgers,
             ),
             failures=self._booking_failures,
             fill_monitor=FillMonitor(

@@ -24,7 +24,14 @@ from wiring.edges import Edges
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
 from wiring.governor import GOVERNOR_GRACE_SEC, GovernorMaking
 from wiring.groups import actor
-from wiring.rules import executor_rules, governor_actor_rules, planner_rules, universe_rules
+from wiring.reconcile import ReconcileMaking
+from wiring.rules import (
+    executor_rules,
+    governor_actor_rules,
+    planner_rules,
+    reconcile_actor_rules,
+    universe_rules,
+)
 
 
 def channels_of(settings: Settings) -> Channels:
@@ -34,6 +41,7 @@ def channels_of(settings: Settings) -> Channels:
         universe=settings.universe != "off",
         executor=settings.executing != "off",
         governor=settings.governor != "off",
+        reconcile=settings.reconcile != "off",
     )
 
 
@@ -72,6 +80,7 @@ def role_children(
         *_universe(settings, channels, edges, clocks, log),
         *_governor(settings, channels, edges, monitor, clocks, log, shared_plans),
         *_executor(settings, channels, edges, clocks, log, before_requests),
+        *_reconcile(settings, channels, edges, clocks, log, before_requests),
     ]
 
 
@@ -152,3 +161,19 @@ def _executor(
         log=log,
     )
     yield actor("executor", making.executor, after=before_requests, grace_sec=EXECUTOR_GRACE_SEC)
+
+
+def _reconcile(
+    settings: Settings,
+    channels: Channels,
+    edges: Edges,
+    clocks: Clocks,
+    log: FilteringBoundLogger,
+    before_requests: Callable[[Heartbeat], Awaitable[object]],
+) -> Iterator[ChildSpec]:
+    if settings.reconcile == "off" or edges.history is None:
+        return
+    making = ReconcileMaking(
+        channels, edges.store, edges.history, clocks=clocks, rules=reconcile_actor_rules(settings), log=log
+    )
+    yield actor("reconcile_engine", making.engine, after=before_requests)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
 from actors.executor.rules import ExecutorRules
 from actors.governor.rules import GovernorActorRules
+from actors.reconcile_engine.rules import ReconcileActorRules
 from brain.decisions.case import Rules
 from brain.execution.sizing import SizeLimits
 from brain.governor.rules import GovernorRules
+from brain.identifiers import Symbol
+from brain.reconciliation.rules import OWN_CAUSES, DriftCause, ReconcileRules
 from brain.symbols.universe import UniverseRules
 from exchange.read_pacer import ReadPace, pace_within
 from exchange.weight_budget import periodic_weight_per_min
@@ -15,6 +18,7 @@ from monitoring.service_log import issuer
 from permit_gate.rules import REMEMBERED_SEC, GateRules
 from permit_gate.sources import PermitSource
 from settings import Settings
+from store.keys import Keys, ReconcileKeys
 
 
 def decision_rules(settings: Settings) -> Rules:
@@ -168,6 +172,33 @@ def governor_actor_rules(settings: Settings) -> GovernorActorRules:
         max_reduce_notional=settings.max_reduce_notional_per_day,
         max_reduce_quantity=settings.max_reduce_qty_per_day,
         take_over=settings.take_over,
+    )
+
+
+def reconcile_actor_rules(settings: Settings) -> ReconcileActorRules:
+    """Return the settings of the reconcile engine as an actor."""
+    causes = {DriftCause(name) for name in settings.adopt_causes}
+    keys = ReconcileKeys(Keys(settings.key_prefix), shadow=settings.reconcile == "shadow")
+    return ReconcileActorRules(
+        rules=ReconcileRules(
+            cadence_sec=settings.loop_cadence_sec,
+            exchange_freshness_sec=settings.exchange_freshness_sec,
+            tolerance_pct=settings.qty_drift_tolerance_pct,
+            evidence_window_sec=settings.evidence_window_sec,
+            hold_ttl_sec=settings.hold_ttl_sec,
+            settle_sec=settings.settle_sec,
+            clear_after_sec=settings.clear_after_sec,
+            adopted=OWN_CAUSES | causes,
+            hold_on_stale=settings.hold_on_stale,
+            closes_excess=settings.reconcile_close == "excess",
+            close_after_sec=settings.close_after_sec,
+            weight_per_min=settings.reconcile_weight_per_min,
+        ),
+        shadow=keys.shadow,
+        symbols=frozenset(map(Symbol, settings.reconcile_allowlist)),
+        close_stream=settings.close_stream or keys.plans,
+        close_secret=settings.close_secret,
+        key_prefix=settings.key_prefix,
     )
 
 

@@ -11,16 +11,25 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.ledger_writer.booking import LEDGER_TTL_MS
 from actors.waiting import EXCHANGE_PAUSE_SEC, exchange_answer
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, Symbol
 from brain.ledger.adoption import adopted_state, encode_adopted
 from brain.ledger.booking import adopt
+from brain.ledger.ledger import LEDGER_TTL_MS
 from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
-from channels import DropOldest, LatestValue, LedgerWanted, MetricEvent, PushBack, SetGauge, SnapshotBook
+from channels import (
+    Conflating,
+    DropOldest,
+    LatestValue,
+    LedgerWanted,
+    MetricEvent,
+    PushBack,
+    SetGauge,
+    SnapshotBook,
+)
 from clocks.clocks import Clocks
 from exchange.errors import UnreadablePosition
 from exchange.position_reads import PositionReads, SeenLegs
@@ -53,7 +62,9 @@ class LedgerAdoption:
         metrics: DropOldest[MetricEvent],
         clocks: Clocks,
         log: FilteringBoundLogger,
+        moved: Conflating[Symbol] | None = None,
     ) -> None:
+        """`moved`: is sent the symbol of each ledger whose amount changes, None where nothing reads it."""
         self._store = store
         self._book = book
         self._positions = positions
@@ -63,6 +74,7 @@ class LedgerAdoption:
         self._metrics = metrics
         self._clocks = clocks
         self._log = log
+        self._moved = moved
         self._amounts: dict[str, str] = {}
         #: The last amounts of the ledgers that are gone from Redis.
         self._vanished: dict[str, str] = {}
@@ -212,6 +224,8 @@ class LedgerAdoption:
             if self._amounts.get(symbol) == text:
                 continue
             self._amounts[symbol] = text
+            if self._moved is not None:
+                self._moved.send(Symbol(symbol))
             try:
                 amount = parse_decimal(text)
             except NotANumberError:

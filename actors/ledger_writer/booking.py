@@ -18,7 +18,7 @@ from brain.ledger.booking import (
     decode_open_permit,
     encode_open_permit,
 )
-from brain.ledger.ledger import StoredLedger
+from brain.ledger.ledger import LEDGER_TTL_MS, StoredLedger
 from brain.ledger.plan_mark import Settled, decode_mark, encode_mark
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult
 from brain.ledger.unknown_outcomes import UnknownOutcome, encode_unknown
@@ -29,7 +29,6 @@ from channels import LatestValue
 from clocks.clocks import Clocks
 from store.records import BookingState, Entry, OrderWrite, ResultCommit
 
-LEDGER_TTL_MS = 86_400_000
 _LONGEST_EVENT_VALUE = 64
 _NOTHING_READ = BookingState(StoredLedger(), None, {}, None, None)
 

@@ -8,7 +8,7 @@ from brain.decisions.case import Case
 from brain.ledger.ledger import Ledger, ledger_or_problem, legs_of
 from brain.numbers import ZERO
 from brain.plans.kinds import reducing_side
-from brain.plans.permit import Kind, OpenPermit
+from brain.plans.permit import Kind, OpenPermit, explained_by
 from brain.plans.plan import PlanDecision, Side
 from brain.positions.position import Leg
 
@@ -139,8 +139,4 @@ class Facts:
 
     def explained_by_permits(self, difference: Decimal) -> bool:
         """Return True if orders of open permits can have moved the leg by `difference` (not zero)."""
-        order_side = "BUY" if difference > 0 else "SELL"
-        covered = sum(
-            (permit.remaining for permit in self.live_permits if permit.order_side == order_side), ZERO
-        )
-        return difference.copy_abs() <= covered
+        return explained_by(self.live_permits, difference)

@@ -153,10 +153,12 @@ def book(
         if stored.last_known_amt is None:
             return NeedsAdoption()
         try:
-            moved = _moved(stored, joined.leg, signed, order.order_id, now_sec, exchange)
-            if moved is None:
+            after = moved(
+                stored, joined.leg, signed, order_id=order.order_id, now_sec=now_sec, exchange=exchange
+            )
+            if after is None:
                 return Waiting(f"the ledger of {symbol} does not tell its legs: {SET_THE_LEGS}")
-            ledger = moved
+            ledger = after
         except (UnreadableLedgerError, NotANumberError) as error:
             return DeadResult(f"ledger of {symbol}: {error}")
         fields = ledger_fields(
@@ -168,6 +170,41 @@ def book(
         fields=fields,
         memory=encode_memory(OrderMemory(order.cumulative, int(now_sec * 1000))) if growth else None,
         permit=_remaining(permit, growth, final=order.final),
+    )
+
+
+def moved(
+    stored: StoredLedger,
+    leg: Leg,
+    signed: Decimal,
+    *,
+    order_id: OrderId,
+    now_sec: Decimal,
+    exchange: Iterable[LegPosition] = (),
+) -> StoredLedger | None:
+    """Return the ledger after an order moved `leg` by `signed`; None where its legs are not known.
+
+    Reads only the amounts of the account's position mode; the others are overwritten. In hedge mode an
+    operator's correction of the sum stays: the legs follow from it and the exchange's rows, else sum and leg
+    move separately. Raises UnreadableLedgerError, NotANumberError.
+    """
+    after = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
+    if leg is Leg.BOTH:
+        amount = _readable(StoredLedger(last_known_amt=stored.last_known_amt)).amount
+        return msgspec.structs.replace(
+            after, last_known_amt=_sum(amount, signed), long_amt=None, short_amt=None
+        )
+    ledger = _readable(msgspec.structs.replace(stored, last_order_time_epoch=None))
+    legs = legs_of(ledger, exchange, moving=leg)
+    if legs is None:
+        if ledger.long_amount is None or ledger.short_amount is None:
+            return None
+        legs = LedgerLegs(ledger.long_amount, ledger.short_amount)
+    return msgspec.structs.replace(
+        after,
+        last_known_amt=_sum(ledger.amount, signed),
+        long_amt=_sum(legs.long, signed if leg is Leg.LONG else ZERO),
+        short_amt=_sum(legs.short, signed if leg is Leg.SHORT else ZERO),
     )
 
 
@@ -251,40 +288,6 @@ def _memory(stored: str | None, contained: Decimal | None, now_sec: Decimal) -> 
     if contained is None or (memory is not None and memory.cumulative >= contained):
         return memory
     return OrderMemory(contained, int(now_sec * 1000))
-
-
-def _moved(
-    stored: StoredLedger,
-    leg: Leg,
-    signed: Decimal,
-    order_id: OrderId,
-    now_sec: Decimal,
-    exchange: Iterable[LegPosition],
-) -> StoredLedger | None:
-    """Return the ledger after an order moved `leg` by `signed`; None where its legs are not known.
-
-    Reads only the amounts of the account's position mode; the others are overwritten. In hedge mode an
-    operator's correction of the sum stays: the legs follow from it and the exchange's rows, else sum and leg
-    move separately. Raises UnreadableLedgerError, NotANumberError.
-    """
-    moved = msgspec.structs.replace(stored, last_order_id=order_id, last_order_time_epoch=plain(now_sec))
-    if leg is Leg.BOTH:
-        amount = _readable(StoredLedger(last_known_amt=stored.last_known_amt)).amount
-        return msgspec.structs.replace(
-            moved, last_known_amt=_sum(amount, signed), long_amt=None, short_amt=None
-        )
-    ledger = _readable(msgspec.structs.replace(stored, last_order_time_epoch=None))
-    legs = legs_of(ledger, exchange, moving=leg)
-    if legs is None:
-        if ledger.long_amount is None or ledger.short_amount is None:
-            return None
-        legs = LedgerLegs(ledger.long_amount, ledger.short_amount)
-    return msgspec.structs.replace(
-        moved,
-        last_known_amt=_sum(ledger.amount, signed),
-        long_amt=_sum(legs.long, signed if leg is Leg.LONG else ZERO),
-        short_amt=_sum(legs.short, signed if leg is Leg.SHORT else ZERO),
-    )
 
 
 def _readable(stored: StoredLedger) -> Ledger:

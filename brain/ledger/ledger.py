@@ -12,6 +12,9 @@ import msgspec
 from brain.numbers import ZERO, NotANumberError, parse_decimal
 from brain.positions.position import Leg, LegPosition
 
+#: Life of a ledger that nothing renews (ms).
+LEDGER_TTL_MS = 86_400_000
+
 
 class StoredLedger(msgspec.Struct, frozen=True):
     """The fields of `quantum:position:ledger:<symbol>` that decisions use, as stored text.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from brain.identifiers import PlanId
+from brain.numbers import ZERO
 from brain.positions.position import Leg, PositionSide
 
 #: Values with a lossless JSON form.
@@ -68,6 +70,13 @@ class OpenPermit(msgspec.Struct, frozen=True):
     order_side: str
     remaining: Decimal
     expires_ms: int
+
+
+def explained_by(permits: Iterable[OpenPermit], difference: Decimal) -> bool:
+    """Return True if orders of one leg's open permits can have moved it by `difference` (not zero)."""
+    order_side = "BUY" if difference > 0 else "SELL"
+    covered = sum((permit.remaining for permit in permits if permit.order_side == order_side), ZERO)
+    return difference.copy_abs() <= covered
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX [ROLE…]]` writes
 # FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe, executor,
-# governor) gives the service's user what that role needs, and governor the operator's user the trading state and holds.
+# governor, reconcile) gives the service's user what that role needs, and governor the operator's user the trading state
+# and holds.
 # Passwords that are there are kept: running it again changes none.
 set -euo pipefail
 umask 077
 
 (($# >= 1)) || {
-  sed -n '2,5s/^# //p' "$0" >&2
+  sed -n '2,6s/^# //p' "$0" >&2
   exit 2
 }
 here=$(dirname "${BASH_SOURCE[0]}")

@@ -16,6 +16,9 @@ _ANSWERING_SEC = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8, 1.
 #: Up to the wait of an executor, in milliseconds.
 _WAITING_MS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1200.0, 2500.0)
 
+#: From the settle time of a drift up to a few looks at its evidence.
+_REPAIRING_SEC = (1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
 
 class Declared(msgspec.Struct, frozen=True):
     """One metric. `buckets` (seconds, unless its name says so) are the upper bounds of a histogram."""
@@ -128,6 +131,20 @@ EXECUTOR_CATALOGUE = (
         "From a plan's entry to its begun order",
         buckets=_ANSWERING_SEC,
     ),
+)
+
+#: Of the reconcile engine; exposed only where that role is switched on.
+RECONCILE_CATALOGUE = (
+    Declared("counter", "p34_reconcile_drift_total", "Drifts, each once", ("symbol", "reason")),
+    Declared("counter", "p34_reconcile_auto_repair_total", "Ledgers repaired by evidence", ("symbol",)),
+    Declared("counter", "p34_reconcile_close_published_total", "Closes proposed", ("symbol",)),
+    Declared("gauge", "p34_reconcile_hold_active", "1 while an own hold stands", ("symbol",)),
+    Declared("gauge", "p34_reconcile_diff_amt", "Exchange minus ledger (contracts)", ("symbol",)),
+    Declared("gauge", "p34_reconcile_last_fix_age_sec", "Age of the latest repair (s)", ("symbol",)),
+    Declared("gauge", "p34_hold_seconds", "Age of an own hold (s)", ("symbol",)),
+    Declared("gauge", "p34_manual_required", "1 while a person is needed", ("symbol",)),
+    Declared("counter", "p34_evidence_lookups_total", "Looks at the evidence of drifts", ("outcome",)),
+    Declared("histogram", "p34_repair_seconds", "From a drift to its repair", buckets=_REPAIRING_SEC),
 )
 
 #: Of the Governor; exposed only where that role is switched on.

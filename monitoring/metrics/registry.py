@@ -15,6 +15,7 @@ from monitoring.metrics.catalogue import (
     CATALOGUE,
     EXECUTOR_CATALOGUE,
     GOVERNOR_CATALOGUE,
+    RECONCILE_CATALOGUE,
     REFUSED_EVENTS,
     UNIVERSE_CATALOGUE,
     Declared,
@@ -94,6 +95,8 @@ class MetricRegistry:
             catalogue += EXECUTOR_CATALOGUE
         if channels.governor is not None:
             catalogue += GOVERNOR_CATALOGUE
+        if channels.reconcile is not None:
+            catalogue += RECONCILE_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)

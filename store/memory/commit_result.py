@@ -9,12 +9,10 @@ from store.keys import GROUP, Keys
 from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
-from store.records import OrderWrite, ResultCommit
+from store.memory.order_memory import remember_orders
+from store.records import ResultCommit
 from store.stored_values import id_parts, read_text
 
-_WEEK_MS = 604_800_000
-_MOST_ORDERS = 10_000
-_MOST_AT_ONCE = 100
 _ENDS = re.compile(rb"([0-9]+)\|.*", re.DOTALL)
 _HASH_MARGIN_MS = 60_000
 
@@ -37,7 +35,7 @@ def commit_result(redis: Keyspace, keys: Keys, fence: FencingToken, commit: Resu
         redis.hset(keys.ledger(commit.symbol), commit.ledger_fields)
         redis.expire(keys.ledger(commit.symbol), commit.ledger_ttl_ms)
     if commit.orders:
-        _remember(redis, keys, commit.symbol, commit.orders, now_ms)
+        remember_orders(redis, keys, commit.symbol, commit.orders, now_ms)
     revoked = commit.revoke_permit and redis.delete(keys.permit(commit.plan_id))
     ended = False
     if commit.permit_after is not None and (revoked or not commit.only_if_unconsumed):
@@ -101,20 +99,3 @@ def _keep_unknown(redis: Keyspace, keys: Keys, commit: ResultCommit, now_ms: int
 def _ends(value: bytes) -> int:
     found = _ENDS.fullmatch(value)
     return int(found[1]) if found else 0
-
-
-def _remember(redis: Keyspace, keys: Keys, symbol: str, orders: tuple[OrderWrite, ...], now_ms: int) -> None:
-    memory_key, times_key = keys.order_memory(symbol), keys.order_times(symbol)
-    for order in orders:
-        redis.hset(memory_key, (order.order_id, order.after))
-        redis.zadd(times_key, now_ms, order.order_id)
-    times = redis.sorted_set(times_key)
-    surplus = len(times) - _MOST_ORDERS
-    if surplus > 0 or min(times.values()) <= now_ms - _WEEK_MS:
-        in_order = times.in_order()
-        old = [order for score, order in in_order[:_MOST_AT_ONCE] if score <= now_ms - _WEEK_MS]
-        old = old or [order for _, order in in_order[: min(surplus, _MOST_AT_ONCE)]]
-        redis.hdel(memory_key, old)
-        redis.zrem(times_key, old)
-    redis.expire(memory_key, _WEEK_MS)
-    redis.expire(times_key, _WEEK_MS)

@@ -21,6 +21,7 @@ from store.memory.governor import MemoryGovernor
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.operators import MemoryOperators
+from store.memory.reconcile import MemoryReconcile
 from store.memory.runs import compare_run
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
 from store.memory.universe import publish_universe, published_universe
@@ -45,7 +46,7 @@ from store.stored_values import read_group_start, read_moment
 from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrite
 
 
-class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators):
+class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryReconcile):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 
     A blocking read waits by trio's clock without polling, so virtual time skips over it.
@@ -59,6 +60,7 @@ class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators):
         consumer: str,
         crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
         governor_shadow: bool = False,
+        reconcile_shadow: bool = False,
     ) -> None:
         """Take `consumer`, the name in the consumer groups, and `crossing`, the network delay each way."""
         super().__init__(redis, keys=keys, consumer=consumer, crossing=crossing)
@@ -77,6 +79,7 @@ class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators):
         )  # fmt: skip
         self._open_executions(partial(self._role_group, group))
         self._open_governor(partial(self._role_group, group), shadow=governor_shadow)
+        self._open_reconcile(shadow=reconcile_shadow)
 
     def _role_group(
         self, group: partial[MemoryConsumerGroup], name: str, stream: PlanStream

@@ -16,6 +16,8 @@ _PRELUDES = {
     "_rights": (b" refused(",),
     "_acknowledge": (b" acknowledge(", b"note_acknowledged("),
     "_governor": (b"text_of(", b"date_of("),
+    "_booking": (b"remember_orders(",),
+    "_reconcile": (b"standing_hold(",),
 }
 
 

@@ -40,6 +40,7 @@ from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.execution import RedisExecutions
 from store.redis.governor import RedisGovernor
 from store.redis.operators import RedisOperators
+from store.redis.reconcile import RedisReconcile
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
@@ -59,7 +60,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators):
+class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, RedisReconcile):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -73,6 +74,7 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators):
         consumer: str,
         timeout_sec: float = 1.0,
         governor_shadow: bool = False,
+        reconcile_shadow: bool = False,
     ) -> None:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self._keys = keys
@@ -99,6 +101,7 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators):
         executor_reads, governor_reads = self._readers[2:]
         self._open_executions(partial(self._role_group, group, executor_reads), executor_reads)
         self._open_governor(partial(self._role_group, group, governor_reads), shadow=governor_shadow)
+        self._open_reconcile(shadow=reconcile_shadow)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -298,11 +301,14 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators):
 
 @asynccontextmanager
 async def open_redis_store(
-    url: str, *, prefix: str, consumer: str, governor_shadow: bool = False
+    url: str, *, prefix: str, consumer: str, governor_shadow: bool = False, reconcile_shadow: bool = False
 ) -> AsyncIterator[RedisStore]:
     """Open a store with an asyncio loop of its own; it connects at the first call, not here."""
     async with open_bridge():
-        store = RedisStore(url, keys=Keys(prefix), consumer=consumer, governor_shadow=governor_shadow)
+        store = RedisStore(
+            url, keys=Keys(prefix), consumer=consumer, governor_shadow=governor_shadow,
+            reconcile_shadow=reconcile_shadow,
+        )  # fmt: skip
         try:
             yield store
         finally:

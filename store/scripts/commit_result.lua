@@ -37,15 +37,11 @@ local needed = {
   { 'HSET', unknown, 'f', '' }, { 'HDEL', unknown, 'f' }, { 'PEXPIRE', unknown, 1 },
 }
 if compare then
-  for _, key in ipairs({ ledger, orders, open }) do
-    needed[#needed + 1] = { 'HSET', key, 'f', '' }
-  end
-  for _, command in ipairs({ { 'HDEL', orders, 'f' }, { 'HDEL', open, 'f' }, { 'PEXPIRE', ledger, 1 },
-    { 'PEXPIRE', orders, 1 }, { 'PEXPIRE', order_times, 1 }, { 'ZADD', order_times, 1, 'f' },
-    { 'ZRANGEBYSCORE', order_times, 0, 0 }, { 'ZCARD', order_times }, { 'ZRANGE', order_times, 0, 0 },
-    { 'ZREM', order_times, 'f' }, { 'HGETALL', unknown }, { 'HEXISTS', unknown, 'f' }, { 'PTTL', unknown } }) do
+  for _, command in ipairs({ { 'HSET', ledger, 'f', '' }, { 'HSET', open, 'f', '' }, { 'HDEL', open, 'f' },
+    { 'PEXPIRE', ledger, 1 }, { 'HGETALL', unknown }, { 'HEXISTS', unknown, 'f' }, { 'PTTL', unknown } }) do
     needed[#needed + 1] = command
   end
+  add_memory_rights(needed, orders, order_times)
 end
 local refusal = refused(needed)
 if refusal then return refusal end
@@ -54,13 +50,6 @@ if refusal then return refusal end
 local unknown_type = compare and redis.call('TYPE', unknown).ok or 'none'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
--- A stored value as text, by the rule of store/stored_values.py: nil when missing, one word if unreadable.
-local function text(reply)
-  if not reply then return nil end
-  if #reply > 256 or string.find(reply, '[^\32-\126]') then return '!unreadable' end
-  return reply
-end
 
 if compare then
   local stored = redis.call('HMGET', ledger, 'last_known_amt', 'long_amt', 'short_amt', 'version')
@@ -102,22 +91,7 @@ if #c[7] > 0 then
   redis.call('HSET', ledger, unpack(c[7]))
   redis.call('PEXPIRE', ledger, c[8])
 end
-if #c[9] > 0 then
-  for _, order in ipairs(c[9]) do
-    redis.call('HSET', orders, order[1], order[3])
-    redis.call('ZADD', order_times, now, order[1])
-  end
-  local week = 604800000
-  local old = redis.call('ZRANGEBYSCORE', order_times, '-inf', now - week, 'LIMIT', 0, 100)
-  local surplus = redis.call('ZCARD', order_times) - 10000
-  if #old == 0 and surplus > 0 then old = redis.call('ZRANGE', order_times, 0, math.min(surplus, 100) - 1) end
-  if #old > 0 then
-    redis.call('HDEL', orders, unpack(old))
-    redis.call('ZREM', order_times, unpack(old))
-  end
-  redis.call('PEXPIRE', orders, week)
-  redis.call('PEXPIRE', order_times, week)
-end
+if #c[9] > 0 then remember_orders(orders, order_times, c[9], now) end
 local revoked = c[12] and redis.call('DEL', prefix .. ':permit:p33:' .. plan_id) == 1
 local ended = false
 if c[11] and (revoked or not c[18]) then

@@ -57,7 +57,7 @@ class LedgerWorld(Channels):
         hedge_mode: bool = False,
         fetch_mode: str = "bulk",
     ) -> None:
-        super().__init__(shards=1)
+        super().__init__(shards=1, reconcile=True)
         self.clock = clock
         self.clocks = Clocks(clock)
         self.exchange = ExchangeWithOrders(self.clock)
@@ -93,6 +93,7 @@ class LedgerWorld(Channels):
                 metrics=self.metrics,
                 clocks=self.clocks,
                 log=log,
+                moved=self.moved_ledgers,
             ),
             failures=self.failures,
             results=self.results,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -62,6 +63,18 @@ def test_a_proof_extends_older_entries_synced_in_its_session_and_no_others(
     book.publish(0, BookEntry(snapshot("BTCUSDT", verified_sec), synced_at))
     book.prove(0, StreamProof(since=at(since_sec), as_of=at(20)))
     assert verified(book, "BTCUSDT") == shown
+
+
+def test_a_proof_is_no_read_of_the_whole_position(book: SnapshotBook) -> None:
+    assert book.read_at("BTCUSDT") is None
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 10), at(12)))
+    book.prove(0, StreamProof(at(1), at(20)))
+    assert book.read_at("BTCUSDT") == at(12)
+    book.publish(0, BookEntry(snapshot("BTCUSDT", 15), None))
+    assert book.read_at("BTCUSDT") == at(15)
+    proven = msgspec.structs.replace(snapshot("BTCUSDT", 18), verified_by=VerifiedBy.STREAM)
+    book.publish(0, BookEntry(proven, None))
+    assert book.read_at("BTCUSDT") is None
 
 
 def test_a_proof_of_one_shard_does_not_extend_entries_of_another(book: SnapshotBook) -> None:

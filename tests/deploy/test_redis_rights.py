@@ -206,7 +206,9 @@ def test_with_all_roles_it_may_use_the_commands_that_its_code_names_and_no_other
     # By redis-py itself: scripts, whether the connection lives, which database.
     # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels.
     by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL"}
-    with guarded_redis(system_redis, tmp_path, roles=["universe", "executor", "governor"]) as guarded:
+    with guarded_redis(
+        system_redis, tmp_path, roles=["universe", "executor", "governor", "reconcile"]
+    ) as guarded:
         assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from simulator import RunningSimulator, running
 from tests.integration.pipeline import Pipeline
+from tests.integration.reconciled import Reconciled
 from tests.integration.site import Site
 from tests.integration.surroundings import small_exchange
 from tests.page.browser import Browser, browser
@@ -26,6 +27,11 @@ def pipeline(redis_server: str) -> Pipeline:
 @pytest.fixture
 def site(redis_server: str, simulator: RunningSimulator) -> Site:
     return Site(redis_server, simulator)
+
+
+@pytest.fixture
+def reconciled(redis_server: str, simulator: RunningSimulator) -> Reconciled:
+    return Reconciled(redis_server, simulator)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ SWITCHES = {
     "universe_publisher": {"P33_UNIVERSE": "shadow"},
     "executor": {"P33_EXECUTOR": "dry_run"},
     "governor": {"P33_GOVERNOR": "shadow"},
+    "reconcile_engine": {"P33_RECONCILE": "shadow"},
 }
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from settings import Settings, SettingsError, load
+from settings.roles import BUILT
 from settings.rules import hold_rules
 from settings.variables import FIELD_OF
 from tests.settings.refusal import refusal
 from wiring.rules import executor_rules
 
 ROLES = {
-    "P33_RECONCILE": "reconcile engine",
     "P33_INTENT_BRIDGE": "Intent Bridge",
     "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
 }
@@ -23,7 +23,7 @@ ROLES = {
 
 def test_every_role_is_off_unless_it_is_switched_on() -> None:
     settings = load({}).settings
-    for switch_name in (*ROLES, "P33_EXECUTOR", "P33_GOVERNOR", "P33_UNIVERSE"):
+    for switch_name in (*ROLES, *BUILT):
         assert getattr(settings, FIELD_OF[switch_name]) == "off"
     assert settings.executing == "off"
 

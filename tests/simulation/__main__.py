@@ -15,6 +15,7 @@ import time
 import msgspec
 
 from tests.simulation.faults import FAULTY_SEC, ROUND_SEC, draw_faults
+from tests.simulation.scene import Roles
 from tests.simulation.search import rerun_command, search
 from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
@@ -34,8 +35,7 @@ def main() -> int:
         stop_at_first=not asked.keep_going,
         shrinks=not asked.json,
         quiet=asked.quiet,
-        executor=_CHOICES[asked.executor],
-        governor=_CHOICES[asked.governor],
+        roles=_roles(asked),
     )
     if asked.json:
         print(msgspec.json.encode(_as_json(found.outcomes)).decode())
@@ -56,17 +56,15 @@ def main() -> int:
 
 
 def _one(asked: argparse.Namespace) -> int:
-    seed, rounds = asked.seed, asked.rounds
-    executor, governor = _CHOICES[asked.executor], _CHOICES[asked.governor]
-    faults = draw_faults(seed, rounds, executor=executor, governor=governor)
+    seed, rounds, roles = asked.seed, asked.rounds, _roles(asked)
+    faults = draw_faults(seed, rounds, roles=roles)
     numbers = range(len(faults)) if asked.faults == "all" else _numbers(asked.faults)
     kept = [faults[number] for number in numbers]
     outcome = simulate(
         seed,
         rounds,
         kept,
-        executor=executor,
-        governor=governor,
+        roles=roles,
         log_to_trace=asked.log,
         story_lines=asked.story,
     )
@@ -100,6 +98,10 @@ def _print_counts(outcomes: list[Outcome]) -> None:
     print("; ".join(f"{name} {count}" for name, count in total.items()))
 
 
+def _roles(asked: argparse.Namespace) -> Roles:
+    return Roles(_CHOICES[asked.executor], _CHOICES[asked.governor], _CHOICES[asked.reconcile])
+
+
 def _numbers(text: str) -> list[int]:
     return [] if text == "none" else sorted({int(part) for part in text.split(",")})
 
@@ -124,6 +126,12 @@ def _arguments() -> argparse.Namespace:
         choices=tuple(_CHOICES),
         default="seed",
         help="on: the service's own Governor judges, or does so in the shadow; off: a played one, or none",
+    )
+    parser.add_argument(
+        "--reconcile",
+        choices=tuple(_CHOICES),
+        default="seed",
+        help="on: the service's own reconcile engine repairs, or is in the shadow; off: a played one does",
     )
     parser.add_argument("--story", type=int, default=60, help="how many of the last lines to print")
     parser.add_argument("--log", action="store_true", help="print the service's log lines, too")

@@ -100,7 +100,8 @@ class Kept(msgspec.Struct):
     it was adopted at `adopted_ms` (true time). `reports`: results by entry id; `settled`: plans whose result
     was taken in. `dead`: entries that are dead letters. `booked_ms`: by symbol, when an order last moved its
     ledger, by Redis's clock. `finals`: how many last results of a plan the executor published.
-    `governor`: what the Governor counts.
+    `governor`: what the Governor counts. `corrected`: how many of a leg's changes there were when an operator
+    last set its ledger. `repaired`: orders of which P3.4 has booked a part.
     """
 
     decided: dict[str, bool] = {}
@@ -114,6 +115,8 @@ class Kept(msgspec.Struct):
     booked_ms: dict[str, int] = {}
     finals: dict[str, int] = {}
     governor: GovernorKept = msgspec.field(default_factory=GovernorKept)
+    corrected: dict[Leg, int] = {}
+    repaired: set[str] = set()
 
 
 class Books:
@@ -141,6 +144,8 @@ class Books:
         self.given_up: dict[str, str] = {}
         #: Plans whose executors have said that they do not know what became of their orders.
         self.unknown: set[str] = set()
+        #: Orders of which a result was lost before it was read.
+        self.unreported: set[str] = set()
         #: By client order id: what the service's own executor has begun.
         self.executions: dict[str, Execution] = {}
         self.kept = Kept()

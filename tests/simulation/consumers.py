@@ -57,6 +57,8 @@ class Consumers:
         self._sending: Grant | None = None
         #: Take the Governor's permit, where it gives any; answers whether the plan may be executed.
         self.may_take: Callable[[Published], bool] = lambda _plan: True
+        #: Called with the entry and the order of each result that is published.
+        self.on_report: Callable[[str, str], None] = lambda _entry_id, _order_id: None
         venue.on_change = self._on_change
 
     def on_decided(self, plan_id: str) -> None:
@@ -264,6 +266,7 @@ class Consumers:
         entry_id = self._redis.xadd(self._keys.results, as_entry(fields))
         self._books.kept.reports[entry_id] = OrderReport(str(order.order_id), plan.plan_id, cumulative, final)
         self._trace.note(f"told {plan.plan_id} {order.order_id} {cumulative} {status}")
+        self.on_report(entry_id, str(order.order_id))
 
     def give_up(self, plan: Published) -> None:
         """Publish that the permit will not be used."""

@@ -103,5 +103,8 @@ class ExecutionRest:
         require(not (ours and held), "e5", f"{execution.plan_id} is over, and {execution.symbol} still held")
         if order is None or execution.plan_id in books.lost | books.unmarked.keys():
             return
+        if str(order.order_id) in books.unreported:
+            # An operator may have corrected the ledger instead.
+            return
         booked = books.kept.booked.get(str(order.order_id), ZERO)
         require(booked == order.executed, "e2", f"{execution.plan_id}: {booked} is booked of {order}")

@@ -33,6 +33,8 @@ class ExecutionResults:
         #: When the executor last published a result (true ms).
         self.last_result_ms = 0
         self.errors: dict[str, int] = {}
+        #: Called with the entry and the order of each result of an order that is published.
+        self.on_report: Callable[[str, str], None] = lambda _entry_id, _order_id: None
         self._books = books
         self._redis = redis
         self._keys = keys
@@ -133,6 +135,7 @@ class ExecutionResults:
         report = OrderReport(str(order.order_id), plan_id, cumulative, status.is_final)
         self._books.kept.reports[entry_id] = report
         self._trace.note(f"told {plan_id} {order.order_id} {cumulative} {status}")
+        self.on_report(entry_id, report.order_id)
 
     def _judge_not_executed(self, execution: Execution, fields: Mapping[str, str], entry_id: str) -> None:
         plan_id, order = execution.plan_id, execution.order

@@ -7,7 +7,7 @@ is judged in its moment; what takes its time, at rest (`execution_rest`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -66,6 +66,8 @@ class Executions:
         self._own = ExecutorKeys(keys)
         self._settings = settings
         self._trace = trace
+        #: Client order ids of orders that another executor has sent.
+        self.others: Collection[str] = ()
         #: By client order id, how many orders the exchange ever took.
         self._taken: dict[str, int] = {}
 
@@ -228,6 +230,8 @@ class Executions:
     def taken(self, order: Order) -> None:
         """Judge an order that the exchange takes."""
         name = order.client_order_id
+        if name in self.others:
+            return
         self.ordered += 1
         self._taken[name] = self._taken.get(name, 0) + 1
         require(

@@ -134,7 +134,8 @@ class ExecutorSide:
         """Act as the operator who is called for orders without a record, and of unknown outcome."""
         while True:
             await trio.sleep(_OPERATOR_SEC)
-            self._settle_orphans()
+            if self._world.scene.reconcile != "on":
+                self._settle_orphans()
             self._settle_missing()
 
     def _settle_orphans(self) -> None:

@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from tests.simulation.scene import governor_of, has_executor
+from tests.simulation.scene import BY_SEED, Roles, governor_of, has_executor, reconcile_of
 
 #: Faults strike in the first part of a round; then all must come right.
 FAULTY_SEC = 300.0
@@ -110,8 +110,27 @@ GOVERNOR_KINDS: dict[str, tuple[int, float, float]] = {
     "trading_state": (2, 2.0, 15.0),
     "kill_switch": (2, 2.0, 15.0),
 }
+#: Of seeds in which the service's own reconcile engine runs: what makes exchange and ledger differ, what
+#: becomes of the exchange's lists and of the engine's steps, and those who hold and correct beside it.
+RECONCILE_KINDS: dict[str, tuple[int, float, float]] = {
+    "lost_results": (6, 3.0, 25.0),
+    "trimmed_results": (3, 3.0, 15.0),
+    "orphan_orders": (6, 0.0, 0.0),
+    "outside_trade": (9, 0.0, 0.0),
+    "two_causes": (3, 0.0, 0.0),
+    "failing_history": (4, 3.0, 30.0),
+    "refused_history": (1, 1.0, 8.0),
+    "lagging_history": (3, 5.0, 30.0),
+    "hand_correction": (4, 8.0, 8.0),
+    "foreign_hold": (4, 3.0, 30.0),
+    "released_hold": (2, 8.0, 8.0),
+    "reconcile_point": (6, 0.2, 9.0),
+    "reconcile_calls": (4, 0.0, 0.0),
+    "reconcile_eviction": (2, 0.0, 0.0),
+}
 _ORDER_PAUSE_SEC = 12.0
 _GOVERNOR_PAUSE_SEC = 9.0
+_RECONCILE_PAUSE_SEC = 10.0
 
 #: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
 #: (seconds): there must be so much left of the faulty part, and before a kind of `KINDS_ALONE`.
@@ -154,21 +173,20 @@ def draw_faults(
     rounds: int,
     kinds: dict[str, tuple[int, float, float]] | None = None,
     *,
-    executor: bool | None = None,
-    governor: bool | None = None,
+    roles: Roles = BY_SEED,
 ) -> list[Fault]:
-    """Return the faults of a run of so many rounds.
-
-    `executor` and `governor`: see `scene.has_executor` and `scene.governor_of`.
-    """
+    """Return the faults of a run of so many rounds."""
     faults = _draw_faults(seed, rounds, kinds)
     found = list(faults)
-    if has_executor(seed, executor):
+    if has_executor(seed, roles.executor):
         rng = Random(f"{seed}:order faults")
         found += _faults_beside(rng, rounds, faults, ORDER_KINDS, _ORDER_PAUSE_SEC)
-    if governor_of(seed, governor) != "off":
+    if governor_of(seed, roles.governor) != "off":
         rng = Random(f"{seed}:governor faults")
         found += _faults_beside(rng, rounds, faults, GOVERNOR_KINDS, _GOVERNOR_PAUSE_SEC)
+    if reconcile_of(seed, roles.reconcile) != "off":
+        rng = Random(f"{seed}:reconcile faults")
+        found += _faults_beside(rng, rounds, faults, RECONCILE_KINDS, _RECONCILE_PAUSE_SEC)
     return sorted(found, key=lambda fault: fault.at_sec)
 
 

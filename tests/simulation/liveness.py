@@ -301,7 +301,7 @@ class Liveness:
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,
-            world.governing.waiting, self,
+            world.governing.waiting, world.reconciling, self,
         )  # fmt: skip
         running = [
             (process.channels, process.tree, process.store)

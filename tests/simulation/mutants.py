@@ -68,8 +68,9 @@ def search_mutant(mutation: Mutation, hours: float, workers: int) -> Caught:
         mutation.apply_to(tree)
         command = [sys.executable, "-m", "tests.simulation", "--json", "--quiet"]
         command += ["--hours", str(hours), "--workers", str(workers)]
-        sender = "seed" if mutation.governor else "on" if mutation.executor else "off"
-        command += ["--executor", sender, "--governor", "on" if mutation.governor else "off"]
+        by_seed = mutation.governor or mutation.reconcile
+        command += ["--executor", "seed" if by_seed else _switch(mutation.executor)]
+        command += ["--governor", _switch(mutation.governor), "--reconcile", _switch(mutation.reconcile)]
         done = subprocess.run(  # noqa: S603 - our own interpreter, on a tree of our own
             command, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False
         )
@@ -78,6 +79,10 @@ def search_mutant(mutation: Mutation, hours: float, workers: int) -> Caught:
     except msgspec.DecodeError:
         # Not what was asked for, whatever it is.
         return Caught(0.0, 0, "crash", done.stderr.decode()[-2000:])
+
+
+def _switch(there: bool) -> str:
+    return "on" if there else "off"
 
 
 def _copy(tree: Path) -> None:

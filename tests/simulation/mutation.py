@@ -29,6 +29,7 @@ class Mutation(msgspec.Struct, frozen=True):
     fails; of all others, that would only show that the mutation no longer fits. `executor`: a bug of the
     service's own executor, which sends the orders in the search for it, and in no other. `governor`: one of
     its Governor, which judges in the search for it alone; who sends the orders there, the seed decides.
+    `reconcile`: one of its reconcile engine, alike.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Mutation(msgspec.Struct, frozen=True):
     by_itself: bool = False
     executor: bool = False
     governor: bool = False
+    reconcile: bool = False
 
     def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
         """Return whether a search that ended so has found this bug, and no other."""

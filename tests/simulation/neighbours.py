@@ -20,6 +20,7 @@ from tests.simulation.repairs import Repairs
 from tests.simulation.trace import Trace
 from tests.simulation.venue import ZERO, Venue
 
+_MANAGED = 0.87
 _CAUSES: tuple[external_events.Cause, ...] = ("liquidation", "adl", "settlement", "stop")
 
 
@@ -41,6 +42,8 @@ class Neighbours:
         self.governor: Governor | ServiceGovernor | None = None
         #: Whether played consumers execute.
         self.consume = True
+        #: Whether the service's own reconcile engine repairs, in the place of the played one.
+        self.reconciled = False
         self.symbols = list(venue.unannounced)
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
@@ -59,7 +62,8 @@ class Neighbours:
         """Start everybody."""
         self.publisher.publish_universe()
         nursery.start_soon(self.publisher.keep_universe)
-        nursery.start_soon(self.repairs.repair, lambda: self.trading)
+        if not self.reconciled:
+            nursery.start_soon(self.repairs.repair, lambda: self.trading)
 
     def set_trading(self, on: bool) -> None:
         """Let publishers and market be busy, or at rest."""
@@ -92,11 +96,16 @@ class Neighbours:
         elif draw < 0.55:
             self.publisher.intend(symbol)
         elif draw < 0.90:
-            self.move(symbol)
+            # What others trade has to be settled by a person: so there is less of it.
+            if self.reconciled and draw < _MANAGED:
+                self._propose(symbol, hands)
+            else:
+                self.move(symbol)
         elif draw < 0.93:
             self._redis.set(self._keys.hold(symbol), "1", ttl_ms=rng.randint(100, 8000))
         elif draw < 0.95:
-            self._redis.delete(self._keys.hold(symbol))
+            if not self.reconciled:
+                self._redis.delete(self._keys.hold(symbol))
         elif draw < 0.97:
             self._report_nonsense(symbol)
         elif draw < 0.98:

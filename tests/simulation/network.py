@@ -22,7 +22,7 @@ from exchange.market_stream import MarketStreamConnection
 from exchange.user_stream_connection import UserStreamConnection
 from exchange.websocket import OpenWebSocket
 from simulator import RestApi, RestRequest
-from simulator.faults import FaultDice
+from simulator.faults import FaultDice, RestFault
 from simulator.market_answers import mark_price_frames
 from simulator.rest_failures import RestResponse
 from tests.simulation.clocks import true_ms
@@ -38,6 +38,7 @@ _NOT_JSON = b"<html><body>Bad Gateway</body></html>"
 _OK = 200
 _POSITIONS = "/positionRisk"
 _ACCOUNT = "/account"
+_LISTS = ("/userTrades", "/allOrders", "/forceOrders")
 _TRANSPORT_FAULTS = ("hang", "truncated", "not_json", "reset")
 
 
@@ -140,12 +141,18 @@ class RestNetwork:
         await orders.points.passing("after the answer", orders.name)
         return await _arrived(answer, fate.kind)
 
+    def _fault_of_lists(self) -> RestFault | None:
+        venue = self._venue
+        return venue.lists_faults_next.pop(0) if venue.lists_faults_next else venue.lists_fault
+
     async def _handle(self, asked: RestRequest) -> httpcore.Response:
         began_sec, sent_ms = trio.current_time(), true_ms()
         path = asked.path
         fault = self._dice.rest_fault(asked.method, path)
         if path.endswith(_ACCOUNT) and self._venue.account_fault is not None:
             fault = self._venue.account_fault
+        if path.endswith(_LISTS):
+            fault = self._fault_of_lists() or fault
         before_ms, after_ms = self._dice.rest_latency_ms()
         await self._reach()
         self._tripwire.cross()

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import ClassVar
-from unittest.mock import patch
 
 import httpx
 import trio
-from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 import supervisor
@@ -30,11 +26,14 @@ from supervision import ChildCrashed, ChildStarted, RestartIntensityExceeded, Su
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
 from tests.simulation.governor_steps import GovernorSteps
+from tests.simulation.history import WatchedHistory
 from tests.simulation.links import Servers
 from tests.simulation.network import MarkConnector, OrderSide, PrivateConnector, Reach, RestNetwork
+from tests.simulation.reconcile_steps import ReconcileSteps
 from tests.simulation.store import Judge, WatchedStore
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.tripwire import Sabotage, SabotageError, Tripwire
+from tests.simulation.unhurried import application_of
 from tests.simulation.venue import Venue
 from tests.supervision.rig import rigged
 from wiring.edges import Edges
@@ -46,64 +45,6 @@ _STOP_SEC = 4.5
 _NO_IDEA_MS = 60_000
 #: What the service allows for clocks that run at different speeds.
 _DRIFT = 100e-6
-#: What is done again and again, whether or not there is anything to do, costs most of a quiet hour: so it is
-#: done less often here. No guarantee hangs on how often.
-_UNHURRIED_SEC = {
-    "actors.lease_holder.RENEWAL_SEC": 0.9,
-    "actors.lease_holder.STANDBY_LOOK_SEC": 1.5,
-    "actors.stream_consumer._SWEEP_SEC": 4.0,
-    "actors.stream_consumer._BLOCK_MS": 6_000,
-    "actors.ledger_writer.fill_monitor._SWEEP_SEC": 4.0,
-    "actors.candidate_planner.actor._CANDIDATES_REFRESH_SEC": 15.0,
-    "actors.ban_keeper._LOOK_SEC": 5.0,
-    "actors.clock_watch._EVERY_SEC": 2.0,
-    "actors.durability_watch._EVERY_SEC": 5.0,
-    "actors.ledger_writer.unknown_outcomes._LOOK_EVERY_SEC": 2.0,
-    "actors.executor.permits.LOOK_AGAIN_SEC": 0.3,
-    "actors.executor.manual_lane._LOOK_SEC": 0.5,
-    "exchange.order_requests._PING_SEC": 60.0,
-    "store.memory.connection.LONGEST_BLOCK_MS": 6_000,
-}
-
-
-class _NoSockets:
-    """In the place of the HTTP server: keeps the application, so that it can be asked in process."""
-
-    served: ClassVar[list[tuple[object, ASGIApp]]] = []
-
-    def __init__(self, app: ASGIApp, *, log: object) -> None:
-        self._entry = log, app
-
-    async def serve(self, _: object) -> None:
-        self.served.append(self._entry)
-        try:
-            await trio.sleep_forever()
-        finally:
-            self.served.remove(self._entry)
-
-
-class _VirtualTime:
-    """In the place of the `time` module."""
-
-    monotonic = staticmethod(trio.current_time)
-
-
-async def _no_listeners(_bind: str, _port: int) -> list[trio.SocketListener]:
-    await trio.lowlevel.checkpoint()
-    return []
-
-
-@contextmanager
-def without_sockets() -> Iterator[None]:
-    """Run the metrics actor as it is, except that it does not listen, and that it runs less often."""
-    with ExitStack() as stack:
-        stack.enter_context(patch("actors.metrics.HttpServer", _NoSockets))
-        stack.enter_context(patch("actors.metrics.open_listeners", _no_listeners))
-        stack.enter_context(patch("store.redis.connection_pool.time", _VirtualTime))
-        stack.enter_context(patch("actors.metrics.listening_url", lambda _: "http://in.process"))
-        for name, seconds in _UNHURRIED_SEC.items():
-            stack.enter_context(patch(name, seconds))
-        yield
 
 
 class Process:
@@ -124,6 +65,8 @@ class Process:
         requests: Requests,
         orders: OrderSide,
         governing: GovernorSteps,
+        reconciling: ReconcileSteps,
+        history_page: int,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
         note: Callable[[str], None],
@@ -153,6 +96,8 @@ class Process:
         self.requests = requests
         self._orders = orders
         self._governing = governing
+        self._reconciling = reconciling
+        self._history_page = history_page
         self._mark_interval_sec = mark_interval_sec
         self._log = log
         self._note = note
@@ -217,7 +162,7 @@ class Process:
 
     async def readiness(self) -> str:
         """Return the reasons in `/readyz`: empty when ready."""
-        app = next((app for log, app in _NoSockets.served if log is self._log), None)
+        app = application_of(self._log)
         if app is None:
             return "not running"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
@@ -227,6 +172,7 @@ class Process:
     async def _run(self) -> None:
         rng = Random(f"{self._seed}:{self.name}:{self.starts}")
         self.requests.started()
+        self._reconciling.started(self.name)
         settings = self._loaded.settings
         credentials = settings.require_credentials()
         channels = channels_of(settings)
@@ -246,7 +192,9 @@ class Process:
             judge=self._judge,
             orders=self._orders.judge,
             governing=self._governing,
+            reconciling=self._reconciling,
             shadow=settings.governor == "shadow",
+            reconcile_shadow=settings.reconcile == "shadow",
             points=self._orders.points,
             reach=self.reach,
             tripwire=self.tripwires["store"],
@@ -276,6 +224,14 @@ class Process:
                 exchange=rest,
                 orders=rest,
                 account=rest,
+                history=None
+                if settings.reconcile == "off"
+                else WatchedHistory(
+                    rest.account_history(page=self._history_page),
+                    self.name,
+                    self._reconciling,
+                    self._orders.points,
+                ),
                 connector=PrivateConnector(
                     self._streams, self.reach, self.tripwires["stream"], self.clock, self.requests.connected
                 ),

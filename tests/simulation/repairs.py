@@ -93,4 +93,5 @@ class Repairs:
         self._redis.hset(self._keys.ledger(symbol), as_entry(fields))
         for leg, amount in amounts.items():
             self._books.kept.ledger[symbol, leg] = amount
+            self._books.kept.corrected[symbol, leg] = len(self._venue.changes[symbol, leg])
         self._trace.note(f"corrected {symbol} {fields}")

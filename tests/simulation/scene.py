@@ -11,6 +11,7 @@ import settings
 from settings import Loaded
 from tests.simulation.clocks import EPOCH_MS
 from tests.simulation.governor_scene import begin_ms, governor_environment, wallet_of
+from tests.simulation.reconcile_scene import HISTORY_LAGS_MS, HISTORY_PAGES, reconcile_environment
 
 #: The share of dry runs among the seeds with played executors.
 _DRY_RUNS = 0.1
@@ -18,11 +19,28 @@ _DRY_RUNS = 0.1
 EXTRA_PERMIT = "P26=quantum:permit:p26:{plan_id}"
 #: The service's own Governor judges (`on`), or does so beside a played one (`shadow`).
 GovernorMode = Literal["off", "shadow", "on"]
+#: The service's own reconcile engine holds and repairs (`on`), or says what it would do (`shadow`).
+ReconcileMode = Literal["off", "shadow", "on"]
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 #: No other service permits anything beside a Governor of the service.
 _ONLY_ITS_OWN = {"EXEC_EXTRA_PERMITS": "", "EXEC_MANUAL_LANE": "false"}
 _WITHOUT_GOVERNOR = 0.5
+_WITHOUT_RECONCILE = 0.5
 _SHADOWS = 0.15
+
+
+class Roles(msgspec.Struct, frozen=True):
+    """Roles of the service that decide in the place of the seed; None: the seed does.
+
+    See `has_executor`, `governor_of` and `reconcile_of`.
+    """
+
+    executor: bool | None = None
+    governor: bool | None = None
+    reconcile: bool | None = None
+
+
+BY_SEED = Roles()
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -42,6 +60,10 @@ class Scene(msgspec.Struct, frozen=True):
     #: The service's own executor runs dry beside them.
     dry_run: bool = False
     governor: GovernorMode = "off"
+    reconcile: ReconcileMode = "off"
+    #: How far the exchange's lists of trades and orders are behind, and how many rows a page of them has.
+    history_lag_ms: float = 0.0
+    history_page: int = 1000
     #: True time when the run begins, and what the account begins with (USDT).
     epoch_ms: int = EPOCH_MS
     wallet: int = 1_000_000
@@ -69,25 +91,45 @@ def governor_of(seed: str, wanted: bool | None = None) -> GovernorMode:
     return "off" if not there else "shadow" if rng.random() < _SHADOWS else "on"
 
 
-def scene_of(seed: str, *, executor: bool | None = None, governor: bool | None = None) -> Scene:
-    """Drawn from the seed alone, but for `executor` and `governor`; see `has_executor`, `governor_of`."""
+def reconcile_of(seed: str, wanted: bool | None = None) -> ReconcileMode:
+    """Return what the service's own reconcile engine does: it runs in half of the seeds, some in the shadow.
+
+    `wanted` decides instead whether it is there at all, where that is given.
+    """
+    rng = Random(f"{seed}:reconcile")
+    there = rng.random() > _WITHOUT_RECONCILE if wanted is None else wanted
+    return "off" if not there else "shadow" if rng.random() < _SHADOWS else "on"
+
+
+def scene_of(seed: str, roles: Roles = BY_SEED) -> Scene:
+    """Drawn from the seed alone, but for the `roles`."""
     scene = _scene_of(seed)
-    if has_executor(seed, executor):
+    if has_executor(seed, roles.executor):
         environment = scene.environment | _executor_environment(Random(f"{seed}:executor"))
         scene = msgspec.structs.replace(scene, executor=True, environment=environment)
     elif Random(f"{seed}:dry run").random() < _DRY_RUNS:
         environment = scene.environment | {"P33_EXECUTOR": "dry_run"}
         scene = msgspec.structs.replace(scene, dry_run=True, environment=environment)
-    mode = governor_of(seed, governor)
+    mode = governor_of(seed, roles.governor)
     if mode != "off":
         rng = Random(f"{seed}:governed")
-        roles = {"P33_GOVERNOR": mode} | (_ONLY_ITS_OWN if mode == "on" else {})
+        switches = {"P33_GOVERNOR": mode} | (_ONLY_ITS_OWN if mode == "on" else {})
         scene = msgspec.structs.replace(
             scene,
             governor=mode,
             epoch_ms=begin_ms(rng),
             wallet=wallet_of(rng),
-            environment=scene.environment | roles | governor_environment(rng),
+            environment=scene.environment | switches | governor_environment(rng),
+        )
+    reconcile = reconcile_of(seed, roles.reconcile)
+    if reconcile != "off":
+        rng = Random(f"{seed}:reconciled")
+        scene = msgspec.structs.replace(
+            scene,
+            reconcile=reconcile,
+            history_lag_ms=rng.choice(HISTORY_LAGS_MS),
+            history_page=rng.choice(HISTORY_PAGES),
+            environment=scene.environment | {"P33_RECONCILE": reconcile} | reconcile_environment(rng),
         )
     if not scene.executor and scene.governor == "off":
         return scene

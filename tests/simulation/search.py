@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tests.simulation.faults import ROUND_SEC, draw_faults
+from tests.simulation.scene import BY_SEED, Roles
 from tests.simulation.simulation import Outcome, command, simulate
 
 _MOST_TRIES = 24
@@ -36,15 +37,13 @@ def search(
     shrinks: bool = True,
     quiet: bool = False,
     niceness: int = 0,
-    executor: bool | None = None,
-    governor: bool | None = None,
+    roles: Roles = BY_SEED,
 ) -> Found:
     """Run seeds from `first` on until so many virtual hours have passed, or one fails.
 
-    `niceness`: that of the workers, above this process's. `executor` and `governor` decide in the place of
-    each seed who sends the orders, and who judges beside P3.3.
+    `niceness`: that of the workers, above this process's. `roles`: see `simulate`.
     """
-    run = partial(simulate, executor=executor, governor=governor)
+    run = partial(simulate, roles=roles)
     found = Found()
     seeds = iter(range(first, first + max(1, round(hours))))
     with (
@@ -82,8 +81,7 @@ def search(
 def shrink(failing: Outcome) -> list[int]:
     """Return the numbers of the faults that need not be there for the same invariant to break. Bounded."""
     rounds = min(failing.rounds, int(failing.at_sec // ROUND_SEC) + 1)
-    executor, governor = failing.executor, failing.governor
-    faults = draw_faults(failing.seed, failing.rounds, executor=executor, governor=governor)
+    faults = draw_faults(failing.seed, failing.rounds, roles=failing.roles)
     kept = [number for number, fault in enumerate(faults) if fault.at_sec <= failing.at_sec]
     tries, size = 0, max(1, len(kept) // 2)
     while size and tries < _MOST_TRIES:
@@ -91,7 +89,7 @@ def shrink(failing: Outcome) -> list[int]:
             tries += 1
             fewer = kept[:start] + kept[start + size :]
             chosen = [faults[number] for number in fewer]
-            again = simulate(failing.seed, rounds, chosen, executor=executor, governor=governor)
+            again = simulate(failing.seed, rounds, chosen, roles=failing.roles)
             if again.invariant == failing.invariant:
                 kept = fewer
                 break
@@ -104,7 +102,7 @@ def shrink(failing: Outcome) -> list[int]:
 
 def rerun_command(outcome: Outcome, needless: Sequence[int] = ()) -> str:
     """Return the command that repeats it."""
-    again = command(outcome.seed, outcome.rounds, outcome.executor, outcome.governor)
+    again = command(outcome.seed, outcome.rounds, outcome.roles)
     if not needless:
         return again
     needed = [number for number in range(outcome.faults) if number not in needless]

@@ -23,10 +23,10 @@ from tests.simulation.faults import (
 )
 from tests.simulation.field_watch import StreamWatch
 from tests.simulation.liveness import Liveness
-from tests.simulation.process import without_sockets
-from tests.simulation.scene import Scene, scene_of
+from tests.simulation.scene import BY_SEED, Roles, Scene, scene_of
 from tests.simulation.striking import Striker
 from tests.simulation.trace import Trace
+from tests.simulation.unhurried import without_sockets
 from tests.simulation.verdicts import ViolationError
 from tests.simulation.world import World
 
@@ -36,6 +36,8 @@ PYTHON = ".venv/bin/python"
 ROUNDS_PER_HOUR = 2
 #: Before the next round begins, what the last question left behind is over.
 _AT_REST_SEC = 60.0
+#: And before that, a person has settled what is left to one.
+_SETTLED_SEC = 300.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -50,8 +52,7 @@ class Outcome(msgspec.Struct, frozen=True):
     faults: int
     invariant: str | None = None
     violation: str | None = None
-    executor: bool | None = None
-    governor: bool | None = None
+    roles: Roles = BY_SEED
     at_sec: float = 0.0
     story: tuple[str, ...] = ()
     counts: dict[str, int] = {}
@@ -62,20 +63,18 @@ def simulate(
     rounds: int = ROUNDS_PER_HOUR,
     faults: Sequence[Fault] | None = None,
     *,
-    executor: bool | None = None,
-    governor: bool | None = None,
+    roles: Roles = BY_SEED,
     log_to_trace: bool = False,
     story_lines: int = _STORY_LINES,
 ) -> Outcome:
     """Run a seed for so many rounds of half a virtual hour, with its own faults unless others are given.
 
-    `executor` and `governor` decide in the place of the seed who sends the orders, and who judges beside
-    P3.3; see `scene.has_executor` and `scene.governor_of`.
+    `roles` decide in the place of the seed who sends the orders, who judges beside P3.3, and who repairs.
     """
     if faults is None:
-        faults = draw_faults(seed, rounds, executor=executor, governor=governor)
+        faults = draw_faults(seed, rounds, roles=roles)
     trace = Trace()
-    scene = scene_of(seed, executor=executor, governor=governor)
+    scene = scene_of(seed, roles)
     run = _Run(scene, rounds, list(faults), trace, log_to_trace)
     began_sec = time.process_time()
     violation: ViolationError | None = None
@@ -86,7 +85,7 @@ def simulate(
             violation = _violation_in(error)
             if violation is None:
                 # Nothing that a guarantee speaks of, and to be repeated all the same.
-                error.add_note(f"again: {command(seed, rounds, executor, governor)}")
+                error.add_note(f"again: {command(seed, rounds, roles)}")
                 raise
     return Outcome(
         seed=seed,
@@ -98,19 +97,18 @@ def simulate(
         faults=len(faults),
         invariant=violation.invariant if violation else None,
         violation=violation.what if violation else None,
-        executor=executor,
-        governor=governor,
+        roles=roles,
         at_sec=run.ended_sec,
         story=tuple(trace.last(story_lines)) if violation else (),
         counts=run.counts,
     )
 
 
-def command(seed: str, rounds: int, executor: bool | None, governor: bool | None) -> str:
+def command(seed: str, rounds: int, roles: Roles) -> str:
     """Return the command that runs a seed."""
     chosen = "".join(
         f" --{role} {'on' if wanted else 'off'}"
-        for role, wanted in (("executor", executor), ("governor", governor))
+        for role, wanted in msgspec.structs.asdict(roles).items()
         if wanted is not None
     )
     return f"{PYTHON} -m tests.simulation --seed {seed} --rounds {rounds}{chosen}"
@@ -147,6 +145,7 @@ class _Run:
                 await world.neighbours.live(nursery)
                 world.orders.start(nursery)
                 world.governing.start(nursery)
+                world.reconciling.start(nursery)
                 for process in world.processes.values():
                     nursery.start_soon(process.life)
                 nursery.start_soon(world.neighbours.trade, rng.choice((0.6, 1.5, 3.0)))
@@ -159,10 +158,12 @@ class _Run:
                     world.neighbours.set_trading(True)
                     world.orders.set_trading(True)
                     world.governing.set_trading(True)
+                    world.reconciling.set_trading(True)
                     await trio.sleep_until(begin_sec + FAULTY_SEC)
                     world.neighbours.set_trading(False)
                     world.orders.set_trading(False)
                     world.governing.set_trading(False)
+                    world.reconciling.set_trading(False)
                     self._trace.note("calm")
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
@@ -176,6 +177,9 @@ class _Run:
                     world.venue.delete_listen_key(silently=True)
                     world.tidy()
                     deterministic_trio.collect()
+                    if world.reconciling.there:
+                        await trio.sleep_until(begin_sec + ROUND_SEC - _SETTLED_SEC)
+                        await world.reconciling.rest.all_is_settled()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
                     world.governing.all_is_over()
                     if world.scene.executor:

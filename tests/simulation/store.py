@@ -22,7 +22,6 @@ from store.memory.commit_result import commit_result
 from store.memory.ledgers import adopt_ledgers
 from store.memory.memory_redis import MemoryRedis, Watch
 from store.memory.snapshots import prove_snapshots, write_snapshots
-from store.memory.store import MemoryStore
 from store.records import (
     Adoption,
     CommitReply,
@@ -37,6 +36,8 @@ from tests.simulation.links import Links, Servers
 from tests.simulation.network import Reach
 from tests.simulation.order_judge import OrderJudge
 from tests.simulation.order_way import KillPoints
+from tests.simulation.reconcile_steps import ReconcileSteps
+from tests.simulation.reconcile_store import WatchedReconcile
 from tests.simulation.tripwire import Tripwire
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ FENCED = frozenset(
         "dry_runs.acknowledge", "dry_runs.dead_letter", "judged_plans.recover",
         "judged_plans.acknowledge", "judged_plans.dead_letter", "settled_results.recover",
         "settled_results.acknowledge", "settled_results.dead_letter", "judge_plans", "change_grants",
-        "write_equity",
+        "write_equity", "note_agreements", "change_case", "repair_ledger", "propose_close",
     }
 )  # fmt: skip
 
@@ -79,7 +80,7 @@ class Judge(Protocol):
     def claimed(self, writer: str, fence: FencingToken, symbols: Sequence[str]) -> None: ...
 
 
-class WatchedStore(MemoryStore):
+class WatchedStore(WatchedReconcile):
     """The twin as one process sees it."""
 
     def __init__(
@@ -93,18 +94,24 @@ class WatchedStore(MemoryStore):
         judge: Judge,
         orders: OrderJudge,
         governing: GovernorSteps,
+        reconciling: ReconcileSteps,
         shadow: bool,
+        reconcile_shadow: bool,
         points: KillPoints,
         reach: Reach,
         tripwire: Tripwire,
         rng: Random,
     ) -> None:
         """`name` is the process's for the judge; `consumer`, its instance's."""
-        super().__init__(redis, keys=keys, consumer=consumer, crossing=self._cross, governor_shadow=shadow)
+        super().__init__(
+            redis, keys=keys, consumer=consumer, crossing=self._cross,
+            governor_shadow=shadow, reconcile_shadow=reconcile_shadow,
+        )  # fmt: skip
         self._links = Links(servers)
         self._judge = judge
         self._orders = orders
         self._governing = governing
+        self._reconciling = reconciling
         self._points = points
         self._way = reach
         self._tripwire = tripwire

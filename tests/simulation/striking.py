@@ -16,6 +16,7 @@ from tests.simulation.governor_faults import GovernorFaults
 from tests.simulation.liveness import Liveness
 from tests.simulation.order_faults import OrderFaults
 from tests.simulation.process import Process
+from tests.simulation.reconcile_faults import ReconcileFaults
 from tests.simulation.redis_faults import RedisFaults
 from tests.simulation.verdicts import require
 
@@ -43,7 +44,9 @@ _NOT_DISTURBING = frozenset(
         "silent_move", "lost_events", "doubled_events", "v2_removed", "entry_ahead", "unknown_outcomes",
         "hidden_orders", "slow_fills", "trading_state", "kill_switch", "lost_orders", "wrong_answers",
         "used_order_limit", "failing_account", "gain_or_loss", "transfer", "churn", "risk_guard", "budget",
-        "efficiency", "unreadable_stats", "governor_calls",
+        "efficiency", "unreadable_stats", "governor_calls", "lost_results", "trimmed_results",
+        "orphan_orders", "outside_trade", "two_causes", "failing_history", "lagging_history",
+        "hand_correction", "foreign_hold", "released_hold", "reconcile_calls", "reconcile_eviction",
     }
 )  # fmt: skip
 #: So many connections end right after an event that they delivered.
@@ -68,6 +71,7 @@ class Striker:
                 ClockFaults(world),
                 OrderFaults(world, self._may_crash),
                 GovernorFaults(world, self._may_crash),
+                ReconcileFaults(world, self._may_crash),
             )
             for name in dir(part)
             if name.startswith(("_do_", "do_"))
@@ -90,12 +94,14 @@ class Striker:
     async def _bring_about(self, fault: Fault) -> None:
         self._busy.add(fault.kind)
         self._world.governing.waiting.began(fault.kind)
+        self._world.reconciling.began(fault.kind)
         try:
             await self._strikes[fault.kind](fault)
         finally:
             self._disturbed_sec = self._last_disturbed_sec()
             self._busy.discard(fault.kind)
             self._world.governing.waiting.ended(fault.kind)
+            self._world.reconciling.ended(fault.kind)
 
     def _last_disturbed_sec(self) -> float:
         """Return the time of the last disturbance that may keep a process from noticing something else."""

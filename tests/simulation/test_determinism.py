@@ -11,20 +11,22 @@ import trio
 from trio._core import _io_epoll, _run
 
 from tests.simulation import deterministic_trio
+from tests.simulation.scene import Roles
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 # The second has two instances, an account in hedge mode, failovers, clocks apart, ids ahead and rights taken.
 @pytest.mark.parametrize(
-    ("seed", "executor", "governor"), [("8", False, False), ("43", False, True), ("43", True, True)]
+    ("seed", "roles"),
+    [("8", Roles(False, False, False)), ("43", Roles(False, True, False)), ("43", Roles(True, True, False))],
 )
-def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(
-    seed: str, executor: bool, governor: bool
-) -> None:
+def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(seed: str, roles: Roles) -> None:
     """Two processes at once, so that neither finds what the other has warmed up."""
-    simulate = f"simulate('{seed}', 1, executor={executor}, governor={governor})"
-    script = f"from tests.simulation.simulation import simulate; print({simulate}.digest)"
+    script = (
+        "from tests.simulation.scene import Roles; from tests.simulation.simulation import simulate; "
+        f"print(simulate('{seed}', 1, roles={roles!r}).digest)"
+    )
     running = [
         subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-c", script],

@@ -14,6 +14,7 @@ from tests.simulation.memory import remembered
 from tests.simulation.mutants import search_mutant
 from tests.simulation.mutation import Edit, Mutation, StaleMutationError
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.scene import Roles
 from tests.simulation.search import rerun_command, search, shrink
 from tests.simulation.simulation import simulate
 
@@ -25,6 +26,7 @@ _FIRST_SEED = 22
 _ROUNDS_OF_THE_LONG_ONE = 8
 #: The hours pass on the time that tests beside them, which measure waiting, leave over.
 _NICENESS = 10
+_OFF = Roles(governor=False, reconcile=False)
 
 
 def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> None:
@@ -74,13 +76,13 @@ def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
 ) -> None:
     """Nothing is ever removed from a hash any more: so no open permit ends with its order."""
     monkeypatch.setattr(Keyspace, "hdel", lambda _self, _key, _fields: None)
-    failing = simulate("5", 1, governor=False)
+    failing = simulate("5", 1, roles=_OFF)
     assert failing.invariant == "c"
     assert failing.story
     # It takes no fault at all to see this one.
     needless = shrink(failing)
-    assert needless == list(range(len(draw_faults("5", 1, governor=False))))
-    command = ".venv/bin/python -m tests.simulation --seed 5 --rounds 1 --governor off"
+    assert needless == list(range(len(draw_faults("5", 1, roles=_OFF))))
+    command = ".venv/bin/python -m tests.simulation --seed 5 --rounds 1 --governor off --reconcile off"
     assert rerun_command(failing) == command
     assert rerun_command(failing, needless) == f"{command} --faults none"
     assert rerun_command(failing, needless[2:]) == f"{command} --faults 0,1"
@@ -90,7 +92,7 @@ def test_the_command_that_is_printed_shows_the_same_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Keyspace, "hdel", lambda _self, _key, _fields: None)
-    failing = simulate("5", 1, governor=False)
+    failing = simulate("5", 1, roles=_OFF)
     _, _, arguments = rerun_command(failing).partition("-m tests.simulation ")
     monkeypatch.setattr("sys.argv", ["tests.simulation", *arguments.split()])
     assert main() == 1

@@ -73,6 +73,9 @@ class Venue(SimulatedExchange):
         self.ends_orders = False
         #: What becomes of every read of the account.
         self.account_fault: RestFault | None = None
+        #: What becomes of every request for lists of trades and orders, and of the next ones.
+        self.lists_fault: RestFault | None = None
+        self.lists_faults_next: list[RestFault] = []
         self.on_order: Callable[[Order], None] = lambda _order: None
 
     def accept_order(

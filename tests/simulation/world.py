@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
 import trio
 
-from brain.error_groups import each_error
 from brain.identifiers import FencingToken
 from store.keys import GROUP, Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import parse_id
 from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
-from supervision import RestartIntensityExceeded, Stalled
 from tests.simulation.books import Books, Grant, Kept
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
 from tests.simulation.executor_side import ExecutorSide
+from tests.simulation.failures import ActorFailures
 from tests.simulation.field_watch import Requests
 from tests.simulation.governor_side import GovernorSide
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.links import Servers
-from tests.simulation.mutation import FAILED_BY_ITSELF
 from tests.simulation.neighbours import Neighbours
 from tests.simulation.process import Process
+from tests.simulation.reconcile_side import ReconcileSide
 from tests.simulation.scene import Scene
 from tests.simulation.store import FENCED
 from tests.simulation.streams import PrivateStreams
 from tests.simulation.trace import Trace
-from tests.simulation.tripwire import SabotageError
 from tests.simulation.venue import ZERO, Venue
 from tests.simulation.verdicts import ViolationError, require
 
@@ -45,7 +42,6 @@ _UNDISTURBED_MS = 12_000
 #: A read that is sent so soon after another one arrived, or a push, may be older than that.
 _APART_MS = 1_100
 NAMESAKE = "namesake"  # the second host of the first instance's name
-_NOTICED_SEC = 2.0  # a stall is noticed within its limit and a look
 
 
 class World:
@@ -57,9 +53,9 @@ class World:
         self.trace = trace
         self.violation: ViolationError | None = None
         self.violated = trio.Event()
-        #: How often what was brought about, and what actors failed by.
+        #: How often what was brought about.
         self.struck: dict[str, int] = {}
-        self.failures: dict[str, int] = {}
+        self.failures = ActorFailures(self)
         self.takeovers = 0
         #: Whether the exchange refuses every request, with answers that mean a ban.
         self.refusing_all = False
@@ -92,6 +88,8 @@ class World:
         self._log_to_trace = log_to_trace
         self.orders = ExecutorSide(self)
         self.governing = GovernorSide(self)
+        self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
+        self.reconciling = ReconcileSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -105,7 +103,6 @@ class World:
             self.audit_ms,
             lambda writer: self.processes[writer].trust_lost_at,
         )
-        self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.decisions = Decisions(
             self.books,
             self.venue,
@@ -135,10 +132,12 @@ class World:
             requests=Requests(self, name),
             orders=self.orders.of(name),
             governing=self.governing,
+            reconciling=self.reconciling,
+            history_page=self.scene.history_page,
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
             note=self.trace.note,
-            on_failure=self._failed,
+            on_failure=self.failures.failed,
         )
 
     @asynccontextmanager
@@ -150,23 +149,6 @@ class World:
             yield
             nursery.cancel_scope.cancel()
         del self.processes[NAMESAKE]
-
-    def _failed(self, who: str, failure: Exception) -> None:
-        """Judge an actor's failure: it may be injected, and must not be the actor's own."""
-        leaves = each_error(failure)
-        for leaf in leaves:
-            if isinstance(leaf, ViolationError):
-                self.fail(leaf)
-            self.failures[type(leaf).__name__] = self.failures.get(type(leaf).__name__, 0) + 1
-        if not all(self._was_made_to(leaf, who) for leaf in leaves):
-            where = traceback.format_exception(failure)
-            self.fail(ViolationError("f", f"{who} {FAILED_BY_ITSELF}: {failure!r}\n{''.join(where)}"))
-
-    def _was_made_to(self, failure: BaseException, who: str) -> bool:
-        if isinstance(failure, Stalled):
-            store = self.processes[who.partition(":")[0]].store
-            return store is not None and trio.current_time() <= store.hung_until_sec + _NOTICED_SEC
-        return isinstance(failure, SabotageError | RestartIntensityExceeded)
 
     def fail(self, violation: ViolationError) -> None:
         """End the run at the first violation."""
@@ -301,7 +283,8 @@ class World:
             "escalations": sum(process.escalations for process in self.processes.values()),
             **self.orders.counts(),
             **self.governing.counts(),
-            **{f"failure {name}": count for name, count in sorted(self.failures.items())},
+            **self.reconciling.counts(),
+            **{f"failure {name}": count for name, count in sorted(self.failures.counts.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},
         }

@@ -72,6 +72,11 @@ async def test_faults_are_patched_read_and_cleared(simulator: RunningSimulator, 
         ("/order-counts", '{"used": 1}'),
         ("/faults", '{"fills_per_order": 0}'),
         ("/faults", '{"late_ms": 60001}'),
+        ("/faults", '{"history_lag_ms": -1}'),
+        ("/faults", '{"rows_at_most": 0}'),
+        ("/position", '{"symbol": "BTCUSDT", "delta": "1", "sender": "fax"}'),
+        ("/position", '{"symbol": "BTCUSDT", "delta": "1", "parts": 0}'),
+        ("/settle", '{"symbol": "NOSUCHUSDT"}'),
     ],
 )
 async def test_a_control_that_does_not_fit_is_refused_and_changes_nothing(
@@ -93,6 +98,30 @@ async def test_a_position_is_moved_read_and_remembered(simulator: RunningSimulat
     assert change == simulator.exchange.history.changes("BTCUSDT")[0]
     assert change.client_order_id.startswith("autoclose-")
     assert await control.get("/history?symbol=ETHUSDT") == []
+
+
+async def test_trades_of_others_and_a_settlement_are_controlled(
+    client: HttpClient, simulator: RunningSimulator, control: Control
+) -> None:
+    await control.post("/faults", history_lag_ms=1.0, rows_at_most=5, forced_orders_hidden=True)
+    assert simulator.exchange.faults.rows_at_most == 5
+    await control.post("/faults", history_lag_ms=0, rows_at_most=1000)
+    await control.post("/position", symbol="BTCUSDT", target="2", sender="android")
+    await control.post("/position", symbol="BTCUSDT", delta="-1", cause="liquidation", parts=4)
+    await control.post("/position", symbol="BTCUSDT", delta="1", client_order_id="p33-0")
+    settled = await control.post("/settle", symbol="BTCUSDT")
+    orders = (await client.signed("GET", "/fapi/v1/allOrders", symbol="BTCUSDT")).json()
+    assert [order["clientOrderId"].partition("_")[0] for order in orders] == [
+        "android",
+        "p33-0",
+        "settlement",
+    ]
+    assert settled["order_ids"] == [orders[-1]["orderId"]]
+    (forced,) = (await client.signed("GET", "/fapi/v1/forceOrders", symbol="BTCUSDT")).json()
+    trades = (await client.signed("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")).json()
+    assert [trade["orderId"] for trade in trades].count(forced["orderId"]) == 4
+    assert await control.get("/positions") == []
+    assert simulator.exchange.listing.status("BTCUSDT") == "SETTLING"
 
 
 async def test_requests_are_listed_and_controls_are_not_among_them(

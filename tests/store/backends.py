@@ -64,7 +64,9 @@ class Backend(Protocol):
     outside: Outside
     fence: FencingToken
 
-    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
+    def another_store(
+        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
+    ) -> ServiceStore:
         """Return a store of another instance on the same Redis."""
         ...
 
@@ -201,8 +203,13 @@ class MemoryBackend(Backend):
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: ServiceStore = self.memory_store
 
-    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
-        return MemoryStore(self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow)
+    def another_store(
+        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
+    ) -> ServiceStore:
+        return MemoryStore(
+            self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow,
+            reconcile_shadow=reconcile_shadow,
+        )  # fmt: skip
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -223,11 +230,13 @@ class RedisBackend(Backend):
         self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
-    def another_store(self, consumer: str, *, governor_shadow: bool = False) -> ServiceStore:
+    def another_store(
+        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
+    ) -> ServiceStore:
         self._stores.append(
             RedisStore(
                 self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC,
-                governor_shadow=governor_shadow,
+                governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow,
             )
         )  # fmt: skip
         return self._stores[-1]

@@ -12,6 +12,7 @@ from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, Resu
 from tests.store.backends import KEYS, Backend, Outside
 from tests.store.executions import prepare_orders
 from tests.store.governor_examples import prepare_grants
+from tests.store.reconciled import prepare_case
 
 SYMBOL, PLAN, ENTRY, ORDER = Symbol("BTCUSDT"), PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
 ANOTHER, PERMIT = OrderId("1002"), "BOTH|close|SELL|0.028|1760000090000"
@@ -116,6 +117,7 @@ async def prepared(backend: Backend) -> FencingToken:
     backend.outside.hset(KEYS.snapshot("ETHUSDT"), {"position_amt": "1", "ts_epoch_ms": "1"})
     prepare_orders(backend.outside)
     prepare_grants(backend.outside)
+    prepare_case(backend.outside)
     return await backend.take_lease()
 
 

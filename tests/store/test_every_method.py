@@ -28,6 +28,8 @@ from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
+from tests.store.reconcile_examples import EXAMPLES as RECONCILE_EXAMPLES
+from tests.store.reconciled import prepare_case
 from tests.store.test_lease import TIMES, TTL_MS
 from tests.store.test_publications import PUBLICATION
 from tests.store.test_snapshots import snapshot
@@ -164,6 +166,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2, "executed_true": 1}),
     **GOVERNOR_EXAMPLES,
+    **RECONCILE_EXAMPLES,
     **{
         f"{name}.{asked}": partial(ask_group, name, asked)
         for name in ("judged_plans", "settled_results")
@@ -203,6 +206,7 @@ async def furnished(backend: Backend) -> FencingToken:
     outside.hset("q:metrics:intent_executor", {"processed": "5", "executed_true": "many"})
     prepare_orders(outside)
     prepare_grants(outside)
+    prepare_case(outside)
     return await backend.take_lease()
 
 

@@ -8,17 +8,17 @@ from tests.store.backends import MemoryBackend, RedisBackend
 from tests.store.execution_histories import ExecutionHistory
 from tests.store.governor_histories import GovernorHistory
 from tests.store.random_histories import History
+from tests.store.reconcile_histories import ReconcileHistory
 
 _STEPS = 250
-_HISTORIES: tuple[type[History | ExecutionHistory | GovernorHistory], ...] = (
-    History, ExecutionHistory, GovernorHistory
-)  # fmt: skip
+AnyHistory = History | ExecutionHistory | GovernorHistory | ReconcileHistory
+_HISTORIES: tuple[type[AnyHistory], ...] = (History, ExecutionHistory, GovernorHistory, ReconcileHistory)
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("history", _HISTORIES)
 async def test_the_twin_answers_and_stores_what_a_real_redis_does(
-    real: RedisBackend, history: type[History | ExecutionHistory | GovernorHistory], seed: int
+    real: RedisBackend, history: type[AnyHistory], seed: int
 ) -> None:
     twin, model = history(MemoryBackend(), seed), history(real, seed)
     trace: list[str] = []

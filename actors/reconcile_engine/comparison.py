@@ -1,0 +1,316 @@
+"""Comparison of the snapshot book's positions with the ledgers in Redis, and the moments of their agreement.
+
+A position is compared if it is trusted, fresh, and contains the fills of all results that have arrived. Its
+amounts are taken after the ledger was read: what was filled in between is covered by open permits, which are
+read with the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import msgspec
+import trio
+
+from brain.identifiers import Symbol
+from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.moment import Moment
+from brain.numbers import ZERO, plain
+from brain.plans.permit import OpenPermit
+from brain.positions.position import Leg, LegPosition, Snapshot
+from brain.reconciliation.comparing import Comparison, compare
+from brain.reconciliation.rules import ReconcileRules
+from brain.symbols.symbol_rules import SymbolRules
+from channels import LatestValue, ResultBook, SnapshotBook
+from clocks.clocks import Clocks
+from store.reconcile_protocol import ReconcileStore
+from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
+
+#: Less than 1 ms of work between checkpoints.
+_SYMBOLS_AT_A_TIME = 50
+#: So many symbols are read in full each cadence, in turn: their holds, and the versions of their ledgers.
+_SWEPT = 32
+#: Trades from so long before the first sight of a drift are evidence at most (ms).
+_LONGEST_SEARCH_MS = 6 * 86_400_000
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol as Redis holds it, and its position.
+
+    `comparison` is None while the position is not believed, which it is not for `unseen_sec`. `legs`: those
+    compared, else the last known; None where it was never read. `verified_ms`: the position contains every
+    trade until then (the exchange's clock), 0 while unknown. `asked_sec`: before Redis was read (trio's
+    clock).
+    """
+
+    symbol: Symbol
+    view: ReconcileView
+    asked_sec: float
+    comparison: Comparison | None
+    legs: tuple[LegPosition, ...] | None
+    verified_ms: int = 0
+    unseen_sec: float = 0.0
+
+
+class PositionComparison:
+    """Compares symbols, and remembers the latest moment at which both sides of each agreed."""
+
+    def __init__(
+        self,
+        store: ReconcileStore,
+        book: SnapshotBook,
+        results: ResultBook,
+        symbol_rules: LatestValue[Mapping[str, SymbolRules]],
+        rules: ReconcileRules,
+        *,
+        only: frozenset[Symbol],
+        clocks: Clocks,
+    ) -> None:
+        """`only`: the symbols that are compared, empty for all."""
+        self._store = store
+        self._book = book
+        self._results = results
+        self._symbol_rules = symbol_rules
+        self._rules = rules
+        self._only = only
+        self._clocks = clocks
+        #: By symbol: the exchange's clock at the latest agreement (ms), and the ledger's version then.
+        self._agreed: dict[Symbol, tuple[int, str | None]] = {}
+        #: Versions of ledgers that agreed when they were read, and those noted in Redis, with their amounts:
+        #: an operator's correction raises no version.
+        self._versions: dict[Symbol, str] = {}
+        self._noted: dict[Symbol, tuple[str, ExpectedLedger | None]] = {}
+        #: Symbols of which Redis has an agreement.
+        self._with_agreement: set[Symbol] = set()
+        self._expected: dict[Symbol, ExpectedLedger] = {}
+        #: When a symbol's position was last believed (trio's clock).
+        self._believed_sec: dict[Symbol, float] = {}
+        self._begun_sec = trio.current_time()
+        self._swept = 0
+
+    @property
+    def compared(self) -> int:
+        """Number of symbols whose position was compared last time."""
+        return len(self._expected)
+
+    def symbols(self) -> list[Symbol]:
+        """Return the symbols of the exchange and of the book, or those of them that the settings name."""
+        names = dict.fromkeys((*(self._symbol_rules.value or {}), *self._book.symbols()))
+        return [Symbol(name) for name in names if not self._only or name in self._only]
+
+    def is_listed(self, symbol: Symbol) -> bool:
+        """Return False for a symbol that the exchange does not list any more."""
+        return symbol in (self._symbol_rules.value or {})
+
+    def moved(self, symbols: Iterable[str]) -> list[Symbol]:
+        """Return those of `symbols` whose position has other amounts than the ones compared last."""
+        found: list[Symbol] = []
+        for name in symbols:
+            symbol, snapshot = Symbol(name), self._book.get(name)
+            known = self._expected.get(symbol)
+            if snapshot is not None and (known is None or expected_ledger(symbol, snapshot.legs) != known):
+                found.append(symbol)
+        return found
+
+    def forget_versions(self, symbols: Iterable[Symbol]) -> None:
+        """Forget the versions of ledgers that have moved."""
+        for symbol in symbols:
+            self._versions.pop(symbol, None)
+
+    def drop(self) -> None:
+        """Forget what Redis holds, and that it agreed: it may be another one, or have lost writes."""
+        self._agreed.clear()
+        self._versions.clear()
+        self._noted.clear()
+        self._with_agreement.clear()
+        self._begun_sec = trio.current_time()
+        self._believed_sec.clear()
+
+    def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
+        """Return the moment from which on trades are evidence (the exchange's clock, ms).
+
+        That is the latest agreement, unless the ledger went back to an earlier version: what books raises the
+        version, and keeps what agreed. Without any it is the begin of the window before `first_seen_ms`, the
+        first sight of the drift.
+        """
+        noted, version = compared.view.agreed, compared.view.version
+        agreed_ms, agreed_version = self._agreed.get(compared.symbol, (0, None))
+        if agreed_version is not None and _is_before(version, agreed_version):
+            agreed_ms = 0
+        if noted is not None and not _is_before(version, noted.version):
+            agreed_ms = max(agreed_ms, noted.at_ms)
+        if agreed_ms:
+            return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
+        return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
+
+    def unnoted(self) -> list[Agreement]:
+        """Return the agreements of ledgers that are not noted with their version and amounts yet.
+
+        Of flat ones only those that are to replace an earlier one.
+        """
+        return [
+            Agreement(symbol, self._agreed[symbol][0], version)
+            for symbol, version in self._versions.items()
+            if symbol in self._agreed
+            and self._noted.get(symbol) != (version, self._expected.get(symbol))
+            and (symbol in self._with_agreement or not self._is_flat(symbol))
+        ]
+
+    def noted(self, agreements: Iterable[Agreement]) -> None:
+        """Record that the agreements are noted in Redis."""
+        for each in agreements:
+            self._noted[each.symbol] = each.version, self._expected.get(each.symbol)
+            self._with_agreement.add(each.symbol)
+
+    async def compare_all(self, besides: Collection[Symbol]) -> list[Compared]:
+        """Compare all symbols; return those that differ, those in `besides`, and some others in turn."""
+        symbols = self.symbols()
+        end = self._swept + _SWEPT
+        turn, self._swept = symbols[self._swept : end], end if end < len(symbols) else 0
+        return await self.compare(symbols, [*besides, *turn])
+
+    async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
+        """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
+        believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
+        expected = {symbol: expected_ledger(symbol, each.legs) for symbol, (each, _) in believed.items()}
+        zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
+        differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
+        for symbol, each in expected.items():
+            if each != self._expected.get(symbol):
+                self._versions.pop(symbol, None)
+            self._expected[symbol] = each
+            if symbol not in differing:
+                self._agreed[symbol] = believed[symbol][1], self._versions.get(symbol)
+        held = [symbol for symbol in unseen if self._book.holds(symbol)]
+        wanted = [*dict.fromkeys((*differing, *held, *in_full))]
+        asked_sec = trio.current_time()
+        views = await self._store.reconcile_views(wanted) if wanted else {}
+        return [self._compared(symbol, view, asked_sec) for symbol, view in views.items()]
+
+    async def again(self, symbol: Symbol) -> Compared | None:
+        """Compare one symbol anew. Raises as the store does."""
+        asked_sec = trio.current_time()
+        views = await self._store.reconcile_views([symbol])
+        return self._compared(symbol, views[symbol], asked_sec) if symbol in views else None
+
+    def step_of(self, symbol: Symbol) -> SymbolRules | None:
+        """Return the symbol's quantity rules, None where they are not known."""
+        return (self._symbol_rules.value or {}).get(symbol)
+
+    def comparison_of(self, symbol: Symbol, legs: tuple[LegPosition, ...], view: ReconcileView) -> Comparison:
+        """Compare a position with a ledger and open permits as stored."""
+        step = self.step_of(symbol)
+        return compare(
+            symbol,
+            legs,
+            view.ledger,
+            view.version,
+            tuple(_permits(view)),
+            now_ms=self._clocks.redis_now_ms(),
+            step=None if step is None or step.market_step <= 0 else step.market_step,
+            tolerance_pct=self._rules.tolerance_pct,
+        )
+
+    def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
+        if view.agreed is not None:
+            self._with_agreement.add(symbol)
+        snapshot = self._believed(symbol)
+        if snapshot is None:
+            last = self._book.get(symbol)
+            believed_sec = self._believed_sec.get(symbol, self._begun_sec)
+            return Compared(
+                symbol=symbol,
+                view=view,
+                asked_sec=asked_sec,
+                comparison=None,
+                legs=None if last is None else last.legs,
+                unseen_sec=trio.current_time() - believed_sec,
+            )
+        comparison = self.comparison_of(symbol, snapshot.legs, view)
+        if comparison.agrees:
+            self._agreed[symbol] = self._agreed_ms(snapshot), view.version
+            if view.version is not None:
+                self._versions[symbol] = view.version
+        return Compared(
+            symbol=symbol,
+            view=view,
+            asked_sec=asked_sec,
+            comparison=comparison,
+            legs=snapshot.legs,
+            verified_ms=self._known_ms(snapshot, snapshot.verified_at),
+        )
+
+    async def _believed_of(
+        self, symbols: Collection[Symbol]
+    ) -> tuple[dict[Symbol, tuple[Snapshot, int]], list[Symbol]]:
+        """Return the believed snapshots, and the symbols that had none for as long as matters.
+
+        With each snapshot comes the moment of the agreement that it makes with an equal ledger.
+        """
+        found: dict[Symbol, tuple[Snapshot, int]] = {}
+        unseen: list[Symbol] = []
+        for number, symbol in enumerate(symbols):
+            if number % _SYMBOLS_AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+            now_sec, snapshot = trio.current_time(), self._believed(symbol)
+            if snapshot is not None:
+                found[symbol] = snapshot, self._agreed_ms(snapshot)
+                self._believed_sec[symbol] = now_sec
+                continue
+            last_sec = self._believed_sec.get(symbol, self._begun_sec)
+            if now_sec - last_sec >= self._rules.exchange_freshness_sec:
+                unseen.append(symbol)
+        return found, unseen
+
+    def _believed(self, symbol: Symbol) -> Snapshot | None:
+        snapshot = self._book.get(symbol)
+        if snapshot is None or not self._book.is_trusted(snapshot):
+            return None
+        if snapshot.verified_at.age_sec(self._clocks.now()) > self._rules.exchange_freshness_sec:
+            return None
+        return snapshot if self._results.all_in(snapshot) else None
+
+    def _agreed_ms(self, snapshot: Snapshot) -> int:
+        """Return the moment until which a ledger that agrees with the newest snapshot contains every trade.
+
+        A proof by the stream does not count: it is of a position without the fills whose events were lost.
+        A push counts from its own time on: others may be under way when it arrives.
+        """
+        read_at = self._book.read_at(snapshot.symbol)
+        return self._known_ms(snapshot, None if read_at is None else min(read_at, snapshot.verified_at))
+
+    def _known_ms(self, snapshot: Snapshot, at: Moment | None) -> int:
+        """Return the least that the exchange's clock showed when the position was as it is at `at`."""
+        changed_ms = max((row.update_time_ms for row in snapshot.legs), default=0)
+        lead_ms = None if at is None else self._clocks.exchange.at_least_ms(at)
+        return changed_ms if at is None or lead_ms is None else max(changed_ms, at.wall_ms + lead_ms)
+
+    def _is_flat(self, symbol: Symbol) -> bool:
+        expected = self._expected.get(symbol)
+        return expected is None or {*expected[1:]} <= {"0", None}
+
+
+def expected_ledger(symbol: Symbol, legs: Iterable[LegPosition]) -> ExpectedLedger:
+    """Return the ledger that agrees with a position, as P3.3 would store it."""
+    amounts = {row.leg: row.amount for row in legs}
+    total = plain(sum(amounts.values(), ZERO))
+    if amounts.keys() <= {Leg.BOTH}:
+        return ExpectedLedger(symbol, total, None, None)
+    long, short = (plain(amounts.get(leg, ZERO)) for leg in (Leg.LONG, Leg.SHORT))
+    return ExpectedLedger(symbol, total, long, short)
+
+
+def _permits(view: ReconcileView) -> Iterator[OpenPermit]:
+    """Yield the open permits; one that cannot be read explains nothing."""
+    for plan_id, text in view.permits.items():
+        try:
+            yield decode_open_permit(plan_id, text)
+        except UnreadableRecordError:
+            continue
+
+
+def _is_before(version: str | None, other: str) -> bool:
+    """Return True unless a ledger's version is known to be the other one or a later one."""
+    if version is None or not (version.isdigit() and other.isdigit()):
+        return version != other
+    return int(version) < int(other)

@@ -1,0 +1,124 @@
+"""Search of one look: the trades of a symbol since a moment, and the orders behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from actors.reconcile_engine.weight import EvidenceWeight, TooHeavyError
+from brain.identifiers import OrderId, Symbol
+from brain.reconciliation.evidence import HistoricOrder, Trade
+from exchange.errors import AskLater, ExchangeError
+from exchange.history_protocol import AccountHistory, TradesPart
+
+#: A search ends after so many pages: it is not complete then.
+_MOST_PAGES = 50
+#: The list of liquidations is asked for no more often than this for one symbol (seconds).
+_FORCED_EVERY_SEC = 30.0
+
+#: Asserts that the own hold stands; False where it does not.
+Held = Callable[[], Awaitable[bool]]
+
+
+class EvidenceGapError(Exception):
+    """The evidence could not be read; the message says why, `kind` in one word.
+
+    `again_sec`: when it may be asked for again (trio's clock), None where that is not known.
+    """
+
+    def __init__(self, kind: str, why: str, again_sec: float | None = None) -> None:
+        super().__init__(why)
+        self.kind = kind
+        self.again_sec = again_sec
+
+
+class ForcedOrderReads:
+    """Times at which the liquidations of symbols were asked for: most orders are only late in other lists."""
+
+    def __init__(self) -> None:
+        self._asked_sec: dict[Symbol, float] = {}
+
+    def is_due(self, symbol: Symbol) -> bool:
+        """Return False soon after the last time."""
+        return trio.current_time() - self._asked_sec.get(symbol, float("-inf")) >= _FORCED_EVERY_SEC
+
+    def asked(self, symbol: Symbol) -> None:
+        """Record a request."""
+        self._asked_sec[symbol] = trio.current_time()
+
+
+class HistorySearch:
+    """Requests of one look. Each waits for its weight, and is sent only while the own hold stands."""
+
+    def __init__(
+        self,
+        history: AccountHistory,
+        weight: EvidenceWeight,
+        forced: ForcedOrderReads,
+        symbol: Symbol,
+        since_ms: int,
+        held: Held,
+    ) -> None:
+        """`since_ms`: begin of the search (the exchange's clock, ms)."""
+        self._history = history
+        self._weight = weight
+        self._forced = forced
+        self._symbol = symbol
+        self._since_ms = since_ms
+        self._held = held
+
+    async def run(self) -> tuple[tuple[Trade, ...], dict[OrderId, HistoricOrder], bool]:
+        """Return trades, the orders that are shown of them, and whether every page was read.
+
+        Raises EvidenceGapError, and as the store does.
+        """
+        try:
+            trades, complete = await self._trades()
+            return trades, await self._orders(trades), complete
+        except AskLater as error:
+            raise EvidenceGapError("exchange", f"the exchange: {error}", error.until.monotonic_sec) from None
+        except ExchangeError as error:
+            raise EvidenceGapError("exchange", f"the exchange: {error}") from None
+        except TooHeavyError as error:
+            raise EvidenceGapError("weight", str(error)) from None
+
+    async def _trades(self) -> tuple[tuple[Trade, ...], bool]:
+        """Read every page; False where there are too many."""
+        found: dict[int, Trade] = {}
+        parts, pages = [TradesPart(self._since_ms)], 0
+        while parts and pages < _MOST_PAGES:
+            await self._may_send(self._history.weights.trades)
+            page = await self._history.trades(self._symbol, parts.pop())
+            found |= {trade.trade_id: trade for trade in page.trades}
+            parts += page.rest
+            pages += 1
+        return tuple(found[trade_id] for trade_id in sorted(found)), not parts
+
+    async def _orders(self, trades: Sequence[Trade]) -> dict[OrderId, HistoricOrder]:
+        """Read the orders of trades; one that is not shown in any way is missing.
+
+        A list costs as much as a few single orders, and may lack liquidations.
+        """
+        wanted = dict.fromkeys(trade.order_id for trade in trades)
+        history, symbol, found = self._history, self._symbol, dict[OrderId, HistoricOrder]()
+        if len(wanted) * history.weights.order > history.weights.orders:
+            await self._may_send(history.weights.orders)
+            listed = await history.orders(symbol, from_id=min(wanted, key=int))
+            found = {order.order_id: order for order in listed if order.order_id in wanted}
+        for order_id in [each for each in wanted if each not in found]:
+            await self._may_send(history.weights.order)
+            order = await history.order(symbol, order_id)
+            if order is not None:
+                found[order_id] = order
+        if len(found) < len(wanted) and self._forced.is_due(symbol):
+            await self._may_send(history.weights.forced_orders)
+            self._forced.asked(symbol)
+            forced = await history.forced_orders(symbol, since_ms=self._since_ms)
+            found |= {order.order_id: order for order in forced if order.order_id in wanted}
+        return found
+
+    async def _may_send(self, weight: int) -> None:
+        await self._weight.spend(weight)
+        if not await self._held():
+            raise EvidenceGapError("hold", "the own hold stands no longer")

@@ -1,0 +1,211 @@
+"""Looks at the evidence of drifts: what is proven is booked, the rest waits for a person."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+
+from actors.reconcile_engine.cases import Case, OpenCases
+from actors.reconcile_engine.closes import CloseProposals
+from actors.reconcile_engine.comparison import Compared, PositionComparison
+from actors.reconcile_engine.evidence import EvidenceReader
+from actors.reconcile_engine.history_search import EvidenceGapError, Held
+from actors.reconcile_engine.repairs import LedgerRepairs
+from actors.reconcile_engine.reports import ReconcileReports
+from actors.reconcile_engine.rules import ReconcileActorRules
+from actors.reconcile_engine.steps import CaseSteps
+from brain.identifiers import FencingToken
+from brain.reconciliation import advice
+from brain.reconciliation.case_life import CaseStatus, needs_person
+from brain.reconciliation.drift import Drift
+from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap, Unexplained
+from brain.reconciliation.texts import CaseEvent
+from brain.reconciliation.weighing import weigh
+from store.errors import StoreRefusedError
+from supervision import Heartbeat
+
+#: A hold that was written so recently stands (seconds).
+_CHECKED_SEC = 1.0
+
+
+class CaseLooks:
+    """Looks at one case at a time a task. An own hold stands before the first request, and until the end."""
+
+    def __init__(
+        self,
+        cases: OpenCases,
+        comparison: PositionComparison,
+        evidence: EvidenceReader,
+        steps: CaseSteps,
+        repairs: LedgerRepairs,
+        closes: CloseProposals,
+        rules: ReconcileActorRules,
+        reports: ReconcileReports,
+    ) -> None:
+        self._cases = cases
+        self._comparison = comparison
+        self._evidence = evidence
+        self._steps = steps
+        self._repairs = repairs
+        self._closes = closes
+        self._rules = rules
+        self._reports = reports
+
+    async def look(self, case: Case, fence: FencingToken, heartbeat: Heartbeat) -> None:
+        """Look at the case once. Raises as the store does, but for its refusals: they concern this symbol."""
+        try:
+            outcome = await self._look(case, fence, heartbeat)
+        except StoreRefusedError as error:
+            self._reports.refused(case.symbol, str(error))
+            case.why = str(error)
+            case.look_again(trio.current_time())
+            outcome = "refused"
+        case.looks += 1
+        case.looked_sec = trio.current_time()
+        self._reports.looked(outcome)
+
+    async def _look(self, case: Case, fence: FencingToken, heartbeat: Heartbeat) -> str:
+        """Return the outcome in a word."""
+        if not await self._steps.hold(case, case.own_sig or None, fence):
+            case.look_again(trio.current_time())
+            return "held"
+        evidence: Evidence | None = None
+        try:
+            with trio.CancelScope() as case.requests:
+                evidence = await self._evidence.read(
+                    case.symbol, case.evidence_since_ms, self._holding(case, fence), heartbeat
+                )
+        except EvidenceGapError as gap:
+            await self._incomplete(case, gap.kind, str(gap), fence, again_sec=gap.again_sec)
+            return "incomplete"
+        if evidence is None:
+            case.look_again(trio.current_time())
+            return "interrupted"
+        compared = await self._comparison.again(case.symbol)
+        return await self._weigh(case, evidence, compared, fence)
+
+    def _holding(self, case: Case, fence: FencingToken) -> Held:
+        """Return the check that the own hold stands still, which renews it; made anew after a second."""
+        checked_sec = trio.current_time()
+
+        async def held() -> bool:
+            nonlocal checked_sec
+            if trio.current_time() - checked_sec < _CHECKED_SEC:
+                return True
+            checked_sec = trio.current_time()
+            return await self._steps.hold(case, case.own_sig, fence, same=True)
+
+        return held
+
+    async def _weigh(
+        self, case: Case, evidence: Evidence, compared: Compared | None, fence: FencingToken
+    ) -> str:
+        """Weigh the evidence against amounts that were read after it."""
+        if compared is None or compared.comparison is None:
+            why = "the position on the exchange is not known to be current"
+            await self._incomplete(case, "position", why, fence)
+            return "incomplete"
+        drift = compared.comparison.drift
+        if drift is None or not drift.reason.compares:
+            case.look_again(trio.current_time())
+            return "agreed"
+        case.see(drift, trio.current_time())
+        evidence = msgspec.structs.replace(evidence, verified_ms=compared.verified_ms)
+        finding = weigh(drift, evidence, self._rules.rules.adopted)
+        if isinstance(finding, Explained) and finding.adopted:
+            return await self._repair(case, drift, finding, evidence, compared, fence)
+        return await self._unsettled(case, finding, fence)
+
+    async def _repair(
+        self,
+        case: Case,
+        drift: Drift,
+        finding: Explained,
+        evidence: Evidence,
+        compared: Compared,
+        fence: FencingToken,
+    ) -> str:
+        case.finding = finding
+        repair = await self._repairs.repair(case, drift, finding, evidence, compared, fence)
+        if isinstance(repair, str):
+            await self._manual(case, finding, repair, fence)
+            return "manual"
+        if not repair.written:
+            # Ledger, memory or hold have changed since they were read: begin anew.
+            case.look_again(trio.current_time())
+            return "changed"
+        if repair.rest is not None and finding.foreign:
+            case.see(repair.rest, trio.current_time())
+            if self._rules.shadow:
+                case.repaired = case.signature
+            rest = Explained((), finding.foreign)
+            await self._manual(case, rest, advice.why(rest), fence)
+            return "repaired"
+        if self._rules.shadow:
+            case.repaired, case.own_sig, case.status = case.signature, "", CaseStatus.REPAIRED
+        else:
+            self._cases.drop(case)
+        return "repaired"
+
+    async def _unsettled(self, case: Case, finding: Finding, fence: FencingToken) -> str:
+        """Nothing can be booked by this look."""
+        rules, now_sec = self._rules.rules, trio.current_time()
+        complete_sec = 0.0 if _lacks_pages(finding) else case.complete_for_sec(finding, now_sec)
+        lag_sec = rules.history_lag_sec
+        if needs_person(finding, complete_for_sec=complete_sec, history_lag_sec=lag_sec):
+            await self._manual(case, finding, advice.why(finding), fence)
+            return "manual"
+        if isinstance(finding, Unexplained) and finding.gap is not None:
+            await self._incomplete(case, finding.gap, finding.why, fence, finding=finding)
+            return "incomplete"
+        case.look_again(now_sec, until_sec=lag_sec)
+        await self._steps.after_look(
+            case, fence, status=CaseStatus.HOLD, why=advice.why(finding), finding=finding
+        )
+        return "unexplained"
+
+    async def _manual(self, case: Case, finding: Finding, why: str, fence: FencingToken) -> None:
+        rules = self._rules.rules
+        closes_after_sec = rules.close_after_sec if rules.closes_excess else None
+        case.look_when_changed(trio.current_time(), closes_after_sec=closes_after_sec)
+        asked_for, event = case.signature, CaseEvent.MANUAL_REQUIRED
+        if not case.keeps_hold(on_stale=False):
+            event = CaseEvent.DRIFT
+        written = await self._steps.after_look(
+            case,
+            fence,
+            status=CaseStatus.MANUAL_REQUIRED,
+            why=why,
+            event=None if case.asked_for == asked_for else event,
+            finding=finding,
+        )
+        if written:
+            case.asked_for = asked_for
+        if case.is_manual:
+            await self._closes.consider(case, fence)
+
+    async def _incomplete(
+        self,
+        case: Case,
+        kind: str,
+        why: str,
+        fence: FencingToken,
+        *,
+        again_sec: float | None = None,
+        finding: Finding | None = None,
+    ) -> None:
+        lag_sec = self._rules.rules.history_lag_sec if finding is not None else 0.0
+        case.look_again(trio.current_time(), at_sec=again_sec, until_sec=lag_sec)
+        await self._steps.after_look(
+            case,
+            fence,
+            status=CaseStatus.HOLD,
+            why=why,
+            event=CaseEvent.EVIDENCE_INCOMPLETE,
+            once=f"incomplete {kind}",
+            finding=finding,
+        )
+
+
+def _lacks_pages(finding: Finding) -> bool:
+    return isinstance(finding, Unexplained) and finding.gap is Gap.PAGES

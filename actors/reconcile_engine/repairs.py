@@ -1,0 +1,126 @@
+"""Repairs of ledgers by what evidence has proven."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from actors.reconcile_engine.cases import Case
+from actors.reconcile_engine.comparison import Compared, PositionComparison
+from actors.reconcile_engine.reports import ReconcileReports
+from brain.identifiers import FencingToken
+from brain.ledger.ledger import LEDGER_TTL_MS
+from brain.numbers import ZERO
+from brain.reconciliation.case_life import CaseStatus
+from brain.reconciliation.drift import Drift, own_sig
+from brain.reconciliation.evidence import Evidence, Explained
+from brain.reconciliation.repairing import Repaired, repair
+from brain.reconciliation.rules import DriftCause
+from brain.reconciliation.texts import (
+    CaseEvent,
+    agreed_state,
+    drift_state,
+    event_fields,
+    growth_details,
+    orphan_event,
+)
+from clocks.clocks import Clocks
+from store.reconcile_protocol import ReconcileStore
+from store.reconcile_records import CaseChange, LedgerRepair
+from store.records import OrderWrite
+
+
+class RepairReply(NamedTuple):
+    """`written`: the repair was; else something of it had changed. `rest`: the drift that remains."""
+
+    written: bool
+    rest: Drift | None = None
+
+
+class LedgerRepairs:
+    """Books proven fills through the ledger's own arithmetic, and never sets a ledger to an amount."""
+
+    def __init__(
+        self,
+        store: ReconcileStore,
+        comparison: PositionComparison,
+        reports: ReconcileReports,
+        *,
+        clocks: Clocks,
+    ) -> None:
+        self._store = store
+        self._comparison = comparison
+        self._reports = reports
+        self._clocks = clocks
+
+    async def repair(
+        self,
+        case: Case,
+        drift: Drift,
+        finding: Explained,
+        evidence: Evidence,
+        compared: Compared,
+        fence: FencingToken,
+    ) -> RepairReply | str:
+        """Book the adopted fills; a text says why the ledger cannot be moved. Raises as the store does.
+
+        `drift`: of `compared`.
+        """
+        view, now_ms = compared.view, self._clocks.redis_now_ms()
+        repaired = repair(drift, view.ledger, finding.adopted, now_ms=now_ms)
+        if isinstance(repaired, str):
+            return repaired
+        rest = self._rest(compared, repaired)
+        holds_on = rest is not None and (rest.exceeds or case.took_over)
+        written = await self._store.repair_ledger(
+            fence,
+            LedgerRepair(
+                symbol=case.symbol,
+                before=view.ledger,
+                before_version=view.version,
+                ledger_fields=tuple(text for pair in repaired.fields.items() for text in pair),
+                ledger_ttl_ms=LEDGER_TTL_MS,
+                orders=tuple(
+                    OrderWrite(order_id, evidence.memories.get(order_id), memory)
+                    for order_id, memory in repaired.memories.items()
+                ),
+                sig=case.own_sig,
+                state=self._state(case, finding, compared, rest, now_ms),
+                event=event_fields(
+                    CaseEvent.AUTO_REPAIR,
+                    case.symbol,
+                    now_ms=now_ms,
+                    drift=drift,
+                    **growth_details(finding.adopted),
+                ),
+                next_sig=own_sig(rest) if holds_on and rest is not None else "",
+            ),
+        )
+        if not written:
+            return RepairReply(False)
+        self._reports.repaired(case, drift, finding.adopted, now_ms)
+        if rest is not None and holds_on:
+            case.own_sig = own_sig(rest)
+        else:
+            case.own_sig, case.held_since_sec = "", None
+        for growth in finding.adopted:
+            unknown = growth.client_order_id not in evidence.orphans
+            if growth.cause is DriftCause.OWN_ORPHAN and unknown:
+                event = orphan_event(case.symbol, growth, now_ms=now_ms)
+                await self._store.change_case(fence, CaseChange(symbol=case.symbol, event=event))
+        return RepairReply(True, rest)
+
+    def _rest(self, compared: Compared, repaired: Repaired) -> Drift | None:
+        """Return the drift that is left by the repaired ledger."""
+        view = compared.view._replace(ledger=repaired.ledger, version=repaired.version)
+        legs = compared.legs or ()
+        return self._comparison.comparison_of(compared.symbol, legs, view).drift
+
+    def _state(
+        self, case: Case, finding: Explained, compared: Compared, rest: Drift | None, now_ms: int
+    ) -> tuple[str, ...]:
+        if rest is None:
+            amount = sum((row.amount for row in compared.legs or ()), ZERO)
+            return agreed_state(CaseStatus.REPAIRED, amount or ZERO, repaired=finding.adopted, now_ms=now_ms)
+        return drift_state(
+            CaseStatus.REPAIRED, rest, found=finding.foreign, since_ms=case.since_ms, now_ms=now_ms
+        )

@@ -1,0 +1,132 @@
+"""Records of the reconcile engine's store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
+from brain.ledger.ledger import StoredLedger
+from store.operator_records import Hold
+from store.records import OrderWrite
+
+
+class Agreement(NamedTuple):
+    """Latest moment at which exchange and ledger were seen to agree (the exchange's clock, ms).
+
+    `version`: the ledger's then. While the ledger has it, every trade since is a drift or part of one.
+    """
+
+    symbol: Symbol
+    at_ms: int
+    version: str
+
+
+class ExpectedLedger(NamedTuple):
+    """Amounts as a ledger that agrees with the exchange stores them; None for legs in one-way mode."""
+
+    symbol: Symbol
+    amount: str
+    long_amount: str | None
+    short_amount: str | None
+
+
+class ReconcileView(NamedTuple):
+    """A symbol as Redis holds it, all of one moment.
+
+    `ledger` and `version` as stored; `unreadable` has the reason where one of the keys has a wrong type, or
+    a field of the open permits is no plan id. `permits`: open permits as stored, by plan, expired ones
+    included. `hold`: of any owner; without one where another service has written over it, so that its value
+    is not `1` or it does not end with its owner. In the shadow a real hold stands before the shadow's own.
+    `agreed`: as noted last. `status`: of `reconcile:state`, empty for none.
+    """
+
+    ledger: StoredLedger
+    version: str | None
+    permits: Mapping[PlanId, str]
+    hold: Hold | None
+    agreed: Agreement | None
+    status: str
+    unreadable: str | None = None
+
+
+class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a hold: `before` is its owner as seen, None where nothing holds the symbol.
+
+    `sig` (`p34:…`) and `reason` of the hold afterwards, both empty: none. A hold of another is never lifted,
+    and replaced only if it is an `exec:…` one whose record is final or an orphan's, which the step looks up.
+    """
+
+    before: str | None
+    sig: str
+    reason: str = ""
+    ttl_ms: int = 0
+
+
+class CaseChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a case: its hold, its state, its event; each may be empty.
+
+    `state`: the fields of `reconcile:state:<symbol>` that change, flat names and values. `event`: flat names
+    and values for `reconcile.events`.
+    """
+
+    symbol: Symbol
+    hold: HoldChange | None = None
+    state: Sequence[str] = ()
+    event: Sequence[str] = ()
+
+
+class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
+    """Fills to book that no result has reported, and all that this rests on.
+
+    `before`, `before_version` and the `before` of each order's memory are compared with what is stored, and
+    `sig` with the owner of the hold. `ledger_fields`: flat names and values of the whole hash, or those of a
+    ledger that no order moves (empty). `releases`: delete the hold, else it becomes `next_sig`.
+    """
+
+    symbol: Symbol
+    before: StoredLedger
+    before_version: str | None
+    ledger_fields: Sequence[str]
+    ledger_ttl_ms: int
+    orders: Sequence[OrderWrite]
+    sig: str
+    state: Sequence[str]
+    event: Sequence[str]
+    next_sig: str = ""
+
+
+class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A `RECONCILE_CLOSE` to publish once: with a mark of `bucket` for `cooldown_sec`, or not at all.
+
+    `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
+    `hold_ttl_ms`. `plan`: flat names and values.
+    """
+
+    symbol: Symbol
+    stream: str
+    bucket: int
+    cooldown_sec: int
+    sig: str
+    hold_ttl_ms: int
+    plan: Sequence[str]
+    event: Sequence[str]
+
+
+class RecordedOrder(NamedTuple):
+    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger."""
+
+    phase: str
+    decision: str
+
+
+class BookedGrowth(NamedTuple):
+    """Order memory as stored, by order id, and the executor's records, by client order id.
+
+    What does not exist is missing; what cannot be read is `stored_values.UNREADABLE`.
+    """
+
+    memories: Mapping[OrderId, str]
+    records: Mapping[ClientOrderId, RecordedOrder]

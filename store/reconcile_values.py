@@ -1,0 +1,89 @@
+"""Codec of the reconcile engine's keys, shared by the real Redis and its in-memory twin.
+
+Operators and other services can write these keys: what cannot be read is named, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from brain.identifiers import Symbol
+from brain.ledger.ledger import StoredLedger
+from store.keys import OWN_HOLD
+from store.operator_records import Hold
+from store.reconcile_records import Agreement, HoldChange, ReconcileView, RecordedOrder
+from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_permits, read_text
+
+STATE_TTL_MS = 86_400_000
+#: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
+HELD, TOGETHER_MS = b"1", 1_000
+LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
+#: Fields of a state: the agreement with its version, and the status.
+NOTED_FIELDS = ("agreed_ms", "agreed_version", "status")
+
+
+class ViewReply(NamedTuple):
+    """A symbol as `reconcile_views.lua` returns it.
+
+    `problem`: an error about the first key of a wrong type. `ledger` has LEDGER_FIELDS, `noted` NOTED_FIELDS,
+    `permits` the open permits' fields; each is None where its key has a wrong type.
+    """
+
+    problem: bytes | None
+    ledger: list[bytes | None] | None
+    permits: Mapping[bytes, bytes] | None
+    noted: list[bytes | None] | None
+    hold: Hold | None
+
+
+def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
+    """Return the view of a symbol."""
+    unreadable = None if reply.problem is None else reply.problem.decode(errors="replace")
+    permits = read_open_permits(reply.permits) if reply.permits else None
+    if unreadable is None and reply.permits and permits is None:
+        unreadable = f"open permits of {symbol}: a field is no plan id"
+    agreed_ms, agreed_version, status = reply.noted or (None, None, None)
+    return ReconcileView(
+        ledger=read_ledger(reply.ledger and reply.ledger[:-1]),
+        version=read_text(reply.ledger and reply.ledger[-1]),
+        permits={} if permits is None else dict(permits.permits),
+        hold=reply.hold,
+        agreed=_agreement(symbol, agreed_ms, agreed_version),
+        status=read_text(status) or "",
+        unreadable=unreadable,
+    )
+
+
+def _agreement(symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None) -> Agreement | None:
+    at_ms, version = read_moment(stored_ms), read_text(stored_version)
+    if at_ms is None or version is None or version == UNREADABLE:
+        return None
+    return Agreement(symbol, at_ms, version)
+
+
+def recorded_order(phase: bytes | None, decision: bytes | None) -> RecordedOrder:
+    """Return a record without a phase as one that cannot be read, without a decision as one that has none."""
+    return RecordedOrder(read_text(phase) or UNREADABLE, read_text(decision) or "")
+
+
+def is_own(hold: Hold | None) -> bool:
+    """Return whether a hold is the engine's."""
+    return hold is not None and hold.sig is not None and hold.sig.startswith(OWN_HOLD.encode())
+
+
+def check_hold(change: HoldChange) -> None:
+    """Raise ValueError for a hold that no script could set, or that would not be the engine's."""
+    if change.sig and not (change.sig.startswith(OWN_HOLD) and change.ttl_ms > 0):
+        raise ValueError(f"a hold of the engine is owned by {OWN_HOLD}… and expires: {change}")
+
+
+def check_owner(sig: str) -> None:
+    """Raise ValueError for an owner that is not the engine's."""
+    if not sig.startswith(OWN_HOLD):
+        raise ValueError(f"a hold of the engine is owned by {OWN_HOLD}…, not by {sig!r}")
+
+
+def fields_of(ledger: StoredLedger) -> tuple[str | None, ...]:
+    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less the version."""
+    return tuple(getattr(ledger, name) for name in StoredLedger.__struct_fields__)

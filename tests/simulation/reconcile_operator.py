@@ -1,0 +1,64 @@
+"""Operators beside the service's own reconcile engine: they settle what it leaves to a person."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+
+from simulator import external_events
+from tests.simulation.verdicts import require
+
+if TYPE_CHECKING:
+    from tests.simulation.reconcile_side import ReconcileSide
+
+_LOOK_SEC = 3.0
+_ACTS = 0.35
+#: The share of what is set right at the exchange, and not in the ledger.
+_TRADES_BACK = 0.4
+
+
+class ReconcileOperator:
+    """Looks at the cases that require a person, now and then."""
+
+    def __init__(self, side: ReconcileSide, rng: Random) -> None:
+        self.corrected = 0
+        self.trading = True
+        self._side = side
+        self._rng = rng
+
+    async def operate(self) -> None:
+        """Act while there is trade, until cancelled."""
+        while True:
+            await trio.sleep(_LOOK_SEC)
+            for symbol in self._side.world.scene.symbols:
+                if self.trading and self._is_called(symbol) and self._rng.random() < _ACTS:
+                    self.settle(symbol)
+
+    def _is_called(self, symbol: str) -> bool:
+        """Return whether a drift is a person's; in the shadow, whether there is one."""
+        side = self._side
+        return side.truth.differs(symbol) and side.look.status(symbol) == "MANUAL_REQUIRED"
+
+    def settle(self, symbol: str) -> None:
+        """Set a symbol right: in the ledger, or by a trade at the exchange."""
+        self.corrected += 1
+        if self._rng.random() >= _TRADES_BACK or not self._trade_back(symbol):
+            self._side.world.neighbours.repairs.correct(symbol)
+        self._side.truth.look(symbol)
+
+    def _trade_back(self, symbol: str) -> bool:
+        """Trade the position back to the ledger; False where an amount is none that the exchange can have."""
+        venue = self._side.venue
+        step = venue.symbol(symbol).step_size
+        for leg, amount in self._side.truth.amounts(symbol).items():
+            require(amount is not None, "r5", f"{symbol} differs from a ledger that there is not")
+            assert amount is not None
+            sign = {"LONG": 1, "SHORT": -1}.get(leg, 0)
+            if amount % step or amount * sign < 0:
+                return False
+        for leg, amount in self._side.truth.amounts(symbol).items():
+            external_events.move_position(venue, symbol, target=amount, position_side=leg)
+        self._side.trace.note(f"traded back {symbol}")
+        return True

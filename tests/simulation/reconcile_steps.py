@@ -1,0 +1,24 @@
+"""The judge of the reconcile engine's steps and requests, as its store and its network see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from store.reconcile_records import LedgerRepair
+
+T = TypeVar("T")
+
+
+class ReconcileSteps(Protocol):
+    """Receiver of the engine's effects, which it brings about. Raises AssertionError."""
+
+    def stepped(self, writer: str, effect: Callable[[], T]) -> T: ...
+
+    def repaired(self, writer: str, repair: LedgerRepair, effect: Callable[[], bool]) -> bool: ...
+
+    def started(self, writer: str) -> None:
+        """Note that the process begins anew."""
+
+    def asked(self, writer: str, symbol: str, weight: int) -> None:
+        """Judge a request for evidence that leaves now."""

@@ -1,0 +1,36 @@
+"""The reconcile engine's steps in the store of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from brain.identifiers import FencingToken
+from store.memory.store import MemoryStore
+from store.reconcile_records import Agreement, CaseChange, CloseProposal, LedgerRepair
+from tests.simulation.reconcile_steps import ReconcileSteps
+
+
+class WatchedReconcile(MemoryStore):
+    """Has each step judged: `_judged` is taken up by the call that follows at once."""
+
+    _name: str
+    _reconciling: ReconcileSteps
+    _judged: Callable[[Callable[[], Any]], Any] | None
+
+    async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
+        self._judged = partial(self._reconciling.stepped, self._name)
+        await super().note_agreements(fence, agreements)
+
+    async def change_case(self, fence: FencingToken, change: CaseChange) -> bool:
+        self._judged = partial(self._reconciling.stepped, self._name)
+        return await super().change_case(fence, change)
+
+    async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
+        self._judged = partial(self._reconciling.repaired, self._name, repair)
+        return await super().repair_ledger(fence, repair)
+
+    async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
+        self._judged = partial(self._reconciling.stepped, self._name)
+        return await super().propose_close(fence, proposal)

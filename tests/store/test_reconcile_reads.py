@@ -1,0 +1,244 @@
+"""Reads of the reconcile engine: ledgers that differ, views of symbols, what was booked of orders."""
+
+from __future__ import annotations
+
+import pytest
+
+from brain.execution.orders import client_order_id
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
+from brain.ledger.ledger import StoredLedger
+from store.operator_records import Hold
+from store.reconcile_records import Agreement, BookedGrowth, ExpectedLedger, ReconcileView, RecordedOrder
+from store.stored_values import UNREADABLE
+from tests.store.backends import KEYS, Backend
+from tests.store.executions import EXECUTOR
+from tests.store.reconciled import (
+    DRIFTED,
+    ENGINE,
+    LEDGER,
+    SIG,
+    VERSION,
+    write_hold,
+    write_ledger,
+    write_record,
+)
+
+OTHER = Symbol("SOLUSDT")
+NOTHING = ReconcileView(StoredLedger(), None, {}, None, None, "")
+
+
+async def differs(backend: Backend, amount: str, long: str | None = None, short: str | None = None) -> bool:
+    found = await backend.store.differing_ledgers([ExpectedLedger(DRIFTED, amount, long, short)])
+    assert found in ([], [DRIFTED])
+    return found == [DRIFTED]
+
+
+async def view(backend: Backend, symbol: Symbol = DRIFTED) -> ReconcileView:
+    return (await backend.store.reconcile_views([symbol]))[symbol]
+
+
+async def test_a_ledger_with_the_expected_amount_does_not_differ(leased: Backend) -> None:
+    write_ledger(leased.outside)
+    assert not await differs(leased, "0.5")
+    assert await differs(leased, "0.7")
+    assert await differs(leased, "-0.5")
+
+
+async def test_a_text_of_equal_value_differs(leased: Backend) -> None:
+    for text in ("0.50", "5e-1", "", " 0.5", "\ufeff0.5"):
+        write_ledger(leased.outside, last_known_amt=text)
+        assert await differs(leased, "0.5")
+
+
+async def test_legs_count_where_they_are_expected(leased: Backend) -> None:
+    write_ledger(leased.outside, last_known_amt="2", long_amt="5", short_amt="-3")
+    assert not await differs(leased, "2")
+    assert not await differs(leased, "2", "5", "-3")
+    assert await differs(leased, "2", "4", "-2")
+    assert await differs(leased, "2", "5", "-2")
+    write_ledger(leased.outside, last_known_amt="3")
+    assert await differs(leased, "2", "5", "-3")
+
+
+async def test_a_missing_ledger_and_missing_legs_stand_for_zero(leased: Backend) -> None:
+    assert not await differs(leased, "0")
+    assert not await differs(leased, "0", "0", "0")
+    assert await differs(leased, "1")
+    assert await differs(leased, "0", "1", "-1")
+    leased.outside.hset(KEYS.ledger(DRIFTED), {"last_known_amt": "0"})
+    assert not await differs(leased, "0", "0", "0")
+    leased.outside.hset(KEYS.ledger(DRIFTED), {"last_known_amt": "5"})
+    assert await differs(leased, "5", "5", "0")
+
+
+async def test_a_hash_without_an_amount_is_a_missing_ledger(leased: Backend) -> None:
+    leased.outside.hset(KEYS.ledger(DRIFTED), {"long_amt": "5", "version": "3"})
+    assert not await differs(leased, "0", "0", "0")
+    assert await differs(leased, "5", "5", "0")
+
+
+@pytest.mark.parametrize("amount", ["0", "1"])
+async def test_a_ledger_of_a_wrong_type_differs_whatever_is_expected(leased: Backend, amount: str) -> None:
+    leased.outside.set(KEYS.ledger(DRIFTED), amount)
+    assert await differs(leased, amount)
+
+
+async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backend) -> None:
+    symbols = [Symbol(f"S{n}USDT") for n in range(450)]
+    for symbol in symbols[::3]:
+        leased.outside.hset(KEYS.ledger(symbol), {"last_known_amt": "1"})
+    for symbol in symbols[::2]:
+        write_hold(leased.outside, symbol, SIG)
+    expected = [ExpectedLedger(symbol, "1", None, None) for symbol in symbols]
+    found = await leased.store.differing_ledgers(expected)
+    assert found == [symbol for n, symbol in enumerate(symbols) if n % 3]
+    assert await leased.store.own_holds(symbols) == symbols[::2]
+    views = await leased.store.reconcile_views(symbols)
+    assert list(views) == symbols
+    assert [each.ledger.last_known_amt for each in views.values()] == [
+        None if n % 3 else "1" for n in range(450)
+    ]
+    await leased.store.note_agreements(leased.fence, [Agreement(symbol, 5, "1") for symbol in symbols])
+    views = await leased.store.reconcile_views(symbols)
+    assert [each.agreed for each in views.values()] == [Agreement(symbol, 5, "1") for symbol in symbols]
+
+
+async def test_nothing_asked_is_nothing_found(leased: Backend) -> None:
+    store = leased.store
+    assert await store.differing_ledgers([]) == await store.own_holds([]) == []
+    assert await store.reconcile_views([]) == {}
+    assert await store.booked_growth(DRIFTED, [], []) == BookedGrowth({}, {})
+    await store.note_agreements(leased.fence, [])
+
+
+async def test_a_symbol_of_which_nothing_is_stored_has_an_empty_view(leased: Backend) -> None:
+    assert await view(leased) == NOTHING
+
+
+async def test_a_view_has_all_that_is_stored_of_a_symbol(leased: Backend) -> None:
+    out = leased.outside
+    write_ledger(out)
+    write_hold(out, DRIFTED, SIG, ttl_ms=None)
+    permit = "BOTH|close|SELL|1|1760000000000"
+    out.hset(KEYS.open_permits(DRIFTED), {"v": "d1-0", "p:plan-9": permit, "p:plan-8": b"\xff"})
+    out.hset(ENGINE.state(DRIFTED), {"status": "HOLD", "agreed_ms": "1760000000000", "agreed_version": "2"})
+    assert await view(leased) == ReconcileView(
+        ledger=LEDGER,
+        version=VERSION,
+        permits={PlanId("plan-9"): permit, PlanId("plan-8"): UNREADABLE},
+        hold=Hold(b"1", b"drift", SIG.encode(), None),
+        agreed=Agreement(DRIFTED, 1_760_000_000_000, "2"),
+        status="HOLD",
+    )
+
+
+async def test_a_hold_in_a_view_has_the_rest_of_its_life(leased: Backend) -> None:
+    write_hold(leased.outside, DRIFTED, SIG, ttl_ms=60_000)
+    hold = (await view(leased)).hold
+    assert hold is not None
+    assert hold.ttl_ms is not None
+    assert 55_000 < hold.ttl_ms <= 60_000
+
+
+@pytest.mark.parametrize(
+    ("stored", "agreed"),
+    [
+        ({"agreed_ms": "5", "agreed_version": ""}, Agreement(DRIFTED, 5, "")),
+        ({"agreed_ms": "5"}, None),
+        ({"agreed_version": "3"}, None),
+        ({"agreed_ms": "-5", "agreed_version": "3"}, None),
+        ({"agreed_ms": "soon", "agreed_version": "3"}, None),
+        ({"agreed_ms": "5", "agreed_version": b"\xff"}, None),
+    ],
+)
+async def test_an_agreement_that_cannot_be_read_is_none(
+    leased: Backend, stored: dict[str | bytes, str | bytes], agreed: Agreement | None
+) -> None:
+    leased.outside.hset(ENGINE.state(DRIFTED), stored)
+    assert (await view(leased)).agreed == agreed
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        (KEYS.ledger(DRIFTED), "hash"), (KEYS.order_memory(DRIFTED), "hash"),
+        (KEYS.order_times(DRIFTED), "zset"), (KEYS.open_permits(DRIFTED), "hash"),
+        (ENGINE.state(DRIFTED), "hash"),
+    ],
+)  # fmt: skip
+async def test_a_key_of_a_wrong_type_is_named_in_the_view_of_its_symbol_alone(
+    leased: Backend, key: str, wanted: str
+) -> None:
+    leased.outside.set(key, "1")
+    views = await leased.store.reconcile_views([DRIFTED, OTHER])
+    assert views[DRIFTED].unreadable == f"WRONGTYPE {key} is a string, not a {wanted}"
+    assert views[OTHER] == NOTHING
+    unread = StoredLedger(UNREADABLE) if key == KEYS.ledger(DRIFTED) else StoredLedger()
+    assert views[DRIFTED] == NOTHING._replace(ledger=unread, unreadable=views[DRIFTED].unreadable)
+
+
+async def test_open_permits_with_a_field_of_another_are_unreadable(leased: Backend) -> None:
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"v": "d1-0", "junk": "1"})
+    found = await view(leased)
+    assert found.unreadable == f"open permits of {DRIFTED}: a field is no plan id"
+    assert found.permits == {}
+
+
+async def test_order_memory_and_records_are_read_together(leased: Backend) -> None:
+    out = leased.outside
+    out.hset(KEYS.order_memory(DRIFTED), {"9000": "0.5|1", "8000": "1|1", "7000": b"\xff"})
+    write_record(out, "plan-1", "final")
+    write_record(out, "plan-2", "orphan", decision="RECONCILE_CLOSE")
+    write_record(out, "plan-3", "sending")
+    out.delete(EXECUTOR.order("plan-3"))
+    clients = [client_order_id("q", PlanId(f"plan-{n}")) for n in (1, 2, 3, 4)]
+    found = await leased.store.booked_growth(
+        DRIFTED, [OrderId("9000"), OrderId("9001"), OrderId("7000")], [*clients, ClientOrderId("web_1")]
+    )
+    assert found == BookedGrowth(
+        {OrderId("9000"): "0.5|1", OrderId("7000"): UNREADABLE},
+        {
+            clients[0]: RecordedOrder("final", "EXECUTE"),
+            clients[1]: RecordedOrder("orphan", "RECONCILE_CLOSE"),
+        },
+    )
+
+
+async def test_memory_and_records_of_a_wrong_type_are_unreadable_and_not_missing(leased: Backend) -> None:
+    out = leased.outside
+    out.set(KEYS.order_memory(DRIFTED), "1")
+    for plan_id in ("plan-1", "plan-2", "plan-3"):
+        write_record(out, plan_id, "final")
+    clients = [client_order_id("q", PlanId(f"plan-{n}")) for n in (1, 2, 3)]
+    out.delete(EXECUTOR.plan_of(clients[0]))
+    out.hset(EXECUTOR.plan_of(clients[0]), {"a": "b"})
+    out.delete(EXECUTOR.order("plan-2"))
+    out.set(EXECUTOR.order("plan-2"), "final")
+    out.hdel(EXECUTOR.order("plan-3"), "state")
+    unreadable = RecordedOrder(UNREADABLE, UNREADABLE)
+    assert await leased.store.booked_growth(DRIFTED, [OrderId("9000")], clients) == BookedGrowth(
+        {OrderId("9000"): UNREADABLE},
+        dict(zip(clients, (unreadable, unreadable, RecordedOrder(UNREADABLE, "EXECUTE")), strict=True)),
+    )
+
+
+async def test_own_holds_are_those_of_the_engine_alone(leased: Backend) -> None:
+    write_hold(leased.outside, DRIFTED, SIG)
+    write_hold(leased.outside, OTHER, "operator:ann", ttl_ms=None)
+    asked = [DRIFTED, OTHER, Symbol("ETHUSDT")]
+    assert await leased.store.own_holds(asked) == [DRIFTED]
+    write_hold(leased.outside, DRIFTED, SIG, ttl_ms=30)
+    await leased.pass_ms(35)
+    assert await leased.store.own_holds(asked) == []
+
+
+async def test_an_agreement_is_noted_and_leaves_the_rest_of_the_state(leased: Backend) -> None:
+    leased.outside.hset(ENGINE.state(DRIFTED), {"status": "OK"})
+    leased.outside.set(ENGINE.state(OTHER), "of a wrong type")
+    noted = [Agreement(OTHER, 4, "1"), Agreement(DRIFTED, 1_760_000_000_000, "3")]
+    await leased.store.note_agreements(leased.fence, noted)
+    assert leased.outside.hgetall(ENGINE.state(DRIFTED)) == {
+        b"status": b"OK", b"agreed_ms": b"1760000000000", b"agreed_version": b"3",
+    }  # fmt: skip
+    assert 86_000_000 < leased.outside.pttl(ENGINE.state(DRIFTED)) <= 86_400_000
+    assert leased.outside.get(ENGINE.state(OTHER)) == b"of a wrong type"
