@@ -16,7 +16,6 @@ from tests.integration.reconciled import (
     orders_of,
     sec_between,
 )
-from tests.integration.waiting import until
 
 SENDERS: dict[str, Sender] = {
     "SOLUSDT": "web", "XRPUSDT": "ios", "DOGEUSDT": "android", "ADAUSDT": "robot",
