@@ -3,7 +3,7 @@
 
 SECONDS ?= 20
 # Roles that the daemon of the demo has; `make demo ROLES=` plays them all.
-ROLES ?= universe,governor,executor
+ROLES ?= universe,governor,executor,reconcile
 HOURS ?= 100
 MINUTES ?= 10
 SINCE ?= main

@@ -15,9 +15,10 @@ class OpenCase(msgspec.Struct, frozen=True, kw_only=True):
     """A drift that is not settled.
 
     `status` and `cause` as in `reconcile:state`. `since_ms`: first seen (epoch ms, Redis's clock).
-    `held`: an own hold stands; `held_by`: the owner of another's, empty for none. `found`: the trades that
-    the ledger lacks, by order. `why`: why it is not repaired, in words. `advice`: what a person can do.
-    `looks`: looks at the evidence so far; `next_look_sec`: seconds until the next one, None for none.
+    `held`: an own hold stands; `held_by`: the owner of another's, None for none, empty for one without an
+    owner. `found`: the trades that the ledger lacks, by order. `why`: why it is not repaired, in words.
+    `advice`: what a person can do. `looks`: looks at the evidence so far; `next_look_sec`: seconds until the
+    next one, None for none.
     """
 
     symbol: Symbol
@@ -26,7 +27,7 @@ class OpenCase(msgspec.Struct, frozen=True, kw_only=True):
     drift: Drift
     since_ms: int
     held: bool
-    held_by: str
+    held_by: str | None
     found: tuple[Growth, ...]
     why: str
     advice: str

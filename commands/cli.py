@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--roles",
         type=_roles,
         metavar="NAMES",
-        help="roles of the daemon, of universe,governor,executor (default: all); others are played",
+        help="roles of the daemon, of universe,governor,executor,reconcile (default: all); others are played",
     )
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
@@ -91,10 +91,14 @@ def parser() -> argparse.ArgumentParser:
     explain = add(
         "explain",
         _explain,
-        "explains why a plan was allowed or denied, or has no answer yet",
+        "explains the answer to a plan, or how a symbol's ledger and exchange differ",
         help_texts.EXPLAIN,
     )
-    explain.add_argument("plan_id", metavar="PLAN_ID", help="or its beginning, as the log lines show it")
+    explain.add_argument(
+        "subject",
+        metavar="PLAN_ID|SYMBOL",
+        help="a plan, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
+    )
     _json(explain)
 
     replay = add(
@@ -232,7 +236,7 @@ def _proof(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from commands.explain import explain
 
-    return explain(os.environ, options.plan_id, as_json=options.json)
+    return explain(os.environ, options.subject, as_json=options.json)
 
 
 def _replay(options: argparse.Namespace) -> int:

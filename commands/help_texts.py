@@ -124,13 +124,19 @@ Explains the answer to a plan: the answer and its reason in words, every check
 in order with the numbers it compared, what was known of position, ledger,
 hold and open permits at that moment, and whether the permit is still there.
 Where the service executes plans itself, the execution follows on a time line:
-permits, order, answers, events, holds, results and booking. Reads Redis as
-REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
+permits, order, answers, events, holds, results and booking.
+
+Of a symbol: position, ledger and hold as they are, what the reconcile engine
+found, what a person can do, and all that happened on one time line: events of
+ledger, holds, evidence and repairs, and the orders that they name.
+
+Reads Redis as REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
 
   position-state-brain explain 7f3a90c1
   position-state-brain explain 7f3a90c1 --json | jq .checks
+  position-state-brain explain BTCUSDT
 
-Exit code 1: there is no trace of such a plan."""
+Exit code 1: there is no trace of such a plan or symbol."""
 
 REPLAY = """\
 Runs the decisions in the audit stream through the decision function again.

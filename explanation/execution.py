@@ -89,8 +89,8 @@ def explain_execution(
     if traces.block is not None and judged is None:
         happened.append(_block(traces.block, published_ms or 0))
     for step in traces.steps:
-        happened += [(_ms(step.entry_id), _AUDIT, text) for text in _step(step.fields)]
-    happened += [(_ms(each.entry_id), _RESULT, _result(each.fields)) for each in traces.results]
+        happened += [(entry_ms(step.entry_id), _AUDIT, text) for text in step_lines(step.fields)]
+    happened += [(entry_ms(each.entry_id), _RESULT, result_line(each.fields)) for each in traces.results]
     if traces.booked is not None:
         booked = traces.booked
         text = f"Booked in the ledger: {booked.quantity} of order {booked.order_id}."
@@ -110,7 +110,7 @@ def explain_execution(
     )
 
 
-def _step(fields: Mapping[str, str]) -> Iterator[str]:
+def step_lines(fields: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines of a step of the executor's audit."""
     match fields.get("step"):
         case "begin":
@@ -164,7 +164,8 @@ def _progress(fields: Mapping[str, str]) -> str:
     return f"{by} the order {state}: {fields['status']}, {fields.get('cumulative')} filled."
 
 
-def _result(fields: Mapping[str, str]) -> str:
+def result_line(fields: Mapping[str, str]) -> str:
+    """Return the line of a result of an order."""
     if fields.get("executed") != "true":
         return f"Result: not executed, {fields.get('error') or 'no reason given'}."
     price = f" at {fields['avg_price']}" if fields.get("avg_price") else ""
@@ -183,6 +184,7 @@ def _block(text: str, published_ms: int) -> tuple[int, int, str]:
     return at_ms, _AUDIT, f"The Governor blocks the plan: {reason}."
 
 
-def _ms(entry_id: EntryId) -> int:
+def entry_ms(entry_id: EntryId) -> int:
+    """Return the time of an entry (Redis's clock, epoch ms); 0 for an id that has none."""
     milliseconds = entry_id.partition("-")[0]
     return int(milliseconds) if milliseconds.isdecimal() else 0

@@ -8,7 +8,8 @@ from decimal import Decimal
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
 from brain.positions.position import Snapshot
-from page.content import Holding, Holdings, Tone
+from page.content import Holding, Holdings
+from page.tone import Tone
 
 #: A fill is on the exchange before its result is booked: a shorter mismatch is in flight.
 IN_FLIGHT_SEC = 5.0

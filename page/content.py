@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
-
-class Tone(StrEnum):
-    """The colour of a state. ASIDE: in order, a standby."""
-
-    GOOD = "good"
-    WATCH = "watch"
-    BAD = "bad"
-    ASIDE = "aside"
+from page.open_cases import Reconcile
+from page.tone import Tone
 
 
 class Overall(msgspec.Struct, frozen=True):
@@ -264,3 +257,5 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...] = ()
     #: None where this role is off.
     governor: Governor | None = None
+    #: None where this role is off.
+    reconcile: Reconcile | None = None

@@ -34,6 +34,7 @@ ASSETS: Final = {
 }
 _SECTIONS = (
     "gates",
+    "reconcile",
     "governor",
     "ages",
     "decisions",

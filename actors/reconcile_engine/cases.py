@@ -42,6 +42,8 @@ class Case:
         #: When the own hold, and when the state, was last written.
         self.held_sec = self.written_sec = float("-inf")
         self.held_by: str | None = None
+        #: When another's hold expires by itself, infinity for never.
+        self.other_ends_sec = float("inf")
         #: Its hold was the executor's, of an order that is over: it stands until the drift is settled.
         self.took_over = False
         self.calm_since_sec: float | None = None
@@ -216,6 +218,8 @@ class OpenCases:
                 times.append(case.since_sec + self._settle_sec)
             elif case.calm_since_sec is not None:
                 times.append(case.calm_since_sec + self._clear_after_sec)
-            elif not case.looking and case.held_by is None and case.seen:
+            elif case.held_by is not None:
+                times.append(case.other_ends_sec)
+            elif not case.looking and case.seen:
                 times.append(case.next_look_sec)
         return min(each for each in times if each > after_sec)

@@ -185,6 +185,9 @@ class CaseFollower:
         sig = _owner(compared)
         case.own_sig = sig if sig is not None and sig.startswith(SIG_PREFIX) else ""
         case.held_by = None if sig is None or case.own_sig else sig
+        hold = compared.view.hold
+        left_sec = float("inf") if hold is None or hold.ttl_ms is None else hold.ttl_ms / 1000
+        case.other_ends_sec = trio.current_time() + left_sec
         if not case.own_sig:
             case.held_since_sec = None
         elif case.held_since_sec is None:

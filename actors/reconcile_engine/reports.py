@@ -164,7 +164,6 @@ class ReconcileReports:
 
     def _open_case(self, case: Case, now_sec: float) -> OpenCase:
         status = case.status or CaseStatus.DRIFT
-        held_by = case.held_by
         looks_again = case.drift.reason.compares and case.held_by is None and case.calm_since_sec is None
         return OpenCase(
             symbol=case.symbol,
@@ -173,11 +172,11 @@ class ReconcileReports:
             drift=case.drift,
             since_ms=case.since_ms,
             held=bool(case.own_sig),
-            held_by=held_by or "",
+            held_by=case.held_by,
             found=case.found,
             why=case.why or advice.problem_of(case.drift),
             advice=advice.advise(
-                status, case.drift, case.finding, held_by=held_by, key_prefix=self._rules.key_prefix
+                status, case.drift, case.finding, held_by=case.held_by, key_prefix=self._rules.key_prefix
             ),
             looks=case.looks,
             next_look_sec=max(case.next_look_sec - now_sec, 0.0) if looks_again else None,

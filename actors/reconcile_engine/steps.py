@@ -183,6 +183,13 @@ class CaseSteps:
             case.drift,
             found=case.found,
             why=case.why or advice.problem_of(case.drift),
+            advice=advice.advise(
+                status,
+                case.drift,
+                case.finding,
+                held_by=None if sig else case.held_by,
+                key_prefix=self._rules.key_prefix,
+            ),
             hold_sig=sig,
             since_ms=case.since_ms,
             now_ms=self._clocks.redis_now_ms(),

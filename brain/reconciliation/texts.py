@@ -49,13 +49,15 @@ def drift_state(
     *,
     found: Sequence[Growth] = (),
     why: str = "",
+    advice: str = "",
     hold_sig: str = "",
     since_ms: int,
     now_ms: int,
 ) -> tuple[str, ...]:
     """Return the state of an open case. `since_ms`: first seen, `now_ms`: last seen, both Redis's clock.
 
-    `found`: fills that the ledger lacks. `hold_sig` is empty without a hold of the engine.
+    `found`: fills that the ledger lacks. `advice`: what a person can do. `hold_sig` is empty without
+    a hold of the engine.
     """
     causes = ",".join(causes_of(found)) if found or status is CaseStatus.MANUAL_REQUIRED else ""
     return flat(
@@ -71,6 +73,7 @@ def drift_state(
             "evidence": order_ids_json(found),
             "orders": growths_json(found),
             "why": why,
+            "advice": advice,
         }
     )
 
@@ -95,6 +98,7 @@ def agreed_state(
             "evidence": order_ids_json(repaired),
             "orders": growths_json(repaired),
             "why": "",
+            "advice": "",
         }
     )
 

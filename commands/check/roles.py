@@ -11,6 +11,7 @@ from actors.one_player import ACTIVE_SEC, player_text
 from actors.universe_publisher.publications import another_publisher
 from brain.symbols.universe_text import read_list
 from commands.check.findings import Finding, failed, ok, warning
+from commands.check.reconcile_role import reconcile_findings
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
 from store.keys import ExecutorKeys, GovernorKeys, UniverseNames
@@ -26,6 +27,8 @@ def role_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
         yield _universe(redis, own)
     if own.governor != "off":
         yield from _governor(redis, own)
+    if own.reconcile != "off":
+        yield from reconcile_findings(redis, own)
     if own.executing == "on":
         keys = ExecutorKeys(redis.keys)
         streams = (keys.plans, keys.manual_plans) if own.manual_lane else (keys.plans,)

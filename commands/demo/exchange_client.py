@@ -125,9 +125,9 @@ class ExchangeClient:
             raise refused(f"{side} {quantity:f} {symbol}: {answer.text}")
         return msgspec.json.decode(answer.content, type=OrderAnswer, strict=False)
 
-    async def move_position(self, symbol: str, delta: Decimal) -> None:
-        """Trade `delta` contracts as a person at the exchange's own screen does."""
-        body = {"symbol": symbol, "delta": f"{delta:f}"}
+    async def move_position(self, symbol: str, delta: Decimal, *, cause: str = "trade") -> None:
+        """Trade `delta` contracts as a person at the exchange's own screen does, or for another cause."""
+        body = {"symbol": symbol, "delta": f"{delta:f}", "cause": cause}
         answer = await self._http.post(f"{self._url}/simulator/position", json=body)
         answer.raise_for_status()
 

@@ -14,15 +14,18 @@ import trio
 
 from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.plans import Fields
-from store.keys import GovernorKeys, Keys
+from store.keys import GovernorKeys, Keys, ReconcileKeys
 from store.redis.client import RedisLink
 
 KEYS = Keys("quantum")
+_RECONCILE = ReconcileKeys(KEYS, shadow=False)
 _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
 _LOOK_SEC = 0.01
 _WITHIN_SEC = 3.0
+#: A drift settles, and the exchange's trades and orders are read.
+_CASE_SEC = 10.0
 
 # One command for all symbols: a thousand commands would distort the measured latencies.
 _READ_SYMBOLS = """
@@ -125,13 +128,28 @@ class OtherServices:
     async def release_hold(self, symbol: str) -> None:
         await self._send(("DEL", KEYS.hold(symbol)))
 
+    async def wait_for_person(self, symbol: str) -> None:
+        """Wait until the daemon's reconcile engine calls for a person. Raises NotInTimeError."""
+        patience = Patience(_CASE_SEC, self._meter)
+        while await self._redis.command("HGET", _RECONCILE.state(symbol), "status") != b"MANUAL_REQUIRED":
+            if patience.is_over:
+                raise NotInTimeError(f"{symbol}: a case that needs a person")
+            await trio.sleep(_LOOK_SEC)
+
+    async def wait_for_release(self, symbol: str) -> None:
+        """Wait until nobody holds a symbol. Raises NotInTimeError."""
+        what = f"{symbol}: the end of its hold"
+        await self._until(what, ("EXISTS", KEYS.hold(symbol)), 0, within_sec=_CASE_SEC)
+
     async def wait_for_revocation(self, plan: Fields) -> None:
         """Wait until the daemon has revoked an unused permit. Raises NotInTimeError."""
         await self._until(f"the end of permit {plan['plan_id']}", ("EXISTS", KEYS.permit(plan["plan_id"])), 0)
 
-    async def wait_for_amounts(self, symbol: str, *, ledger: Decimal, snapshot: Decimal) -> None:
+    async def wait_for_amounts(
+        self, symbol: str, *, ledger: Decimal, snapshot: Decimal, within_sec: float = _WITHIN_SEC
+    ) -> None:
         """Wait until a symbol's ledger and snapshot have these amounts. Raises NotInTimeError."""
-        patience = Patience(_WITHIN_SEC, self._meter)
+        patience = Patience(within_sec, self._meter)
         (stored,) = await self.read_symbols([symbol])
         while (stored.ledger, stored.snapshot) != (ledger, snapshot):
             if patience.is_over:
@@ -185,8 +203,10 @@ class OtherServices:
         key = f"{KEYS.prefix}:permit:{plan['plan_id']}"
         await self._send(("SET", key, json.dumps(permit), "EX", _GOVERNOR_TTL_SEC))
 
-    async def _until(self, what: str, question: Command, answer: int) -> None:
-        patience = Patience(_WITHIN_SEC, self._meter)
+    async def _until(
+        self, what: str, question: Command, answer: int, *, within_sec: float = _WITHIN_SEC
+    ) -> None:
+        patience = Patience(within_sec, self._meter)
         while int(await self._redis.command(*question)) != answer:
             if patience.is_over:
                 raise NotInTimeError(what)

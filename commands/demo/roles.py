@@ -13,6 +13,7 @@ class Role(StrEnum):
     UNIVERSE = "universe"
     GOVERNOR = "governor"
     EXECUTOR = "executor"
+    RECONCILE = "reconcile"
 
 
 ALL_ROLES = frozenset(Role)
@@ -28,6 +29,13 @@ _GOVERNOR = {
     "GOV_Z_WARMUP": "5",
     # Also for executors that are played: they would wait for a permit in vain.
     "GOV_DENY_PERMITS": "true",
+}
+#: Two symbols drift again and again: quicker than usual, and with weight for a look at each of their drifts.
+_RECONCILE = {
+    "P33_RECONCILE": "on",
+    "P34_SETTLE_SEC": "1",
+    "P34_CLEAR_AFTER_SEC": "1",
+    "P34_WEIGHT_PER_MIN": "600",
 }
 #: As `--roles` takes them.
 NAMES = ",".join(Role)
@@ -59,6 +67,8 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
     if Role.EXECUTOR in roles:
         # The dearest order of the scenarios; 500 USDT by default.
         switches |= {"P33_EXECUTOR": "on", "EXEC_MAX_NOTIONAL_USDT": "5000"}
+    if Role.RECONCILE in roles:
+        switches |= _RECONCILE
     return switches
 
 
@@ -75,4 +85,5 @@ def played_text(roles: frozenset[Role]) -> str:
     universe = [] if Role.UNIVERSE in roles else ["universe"]
     governor = [] if Role.GOVERNOR in roles else ["Governor"]
     executors = [] if Role.EXECUTOR in roles else ["executors"]
-    return ", ".join([*universe, "publishers", *governor, "reconcile engine", *executors])
+    reconcile = [] if Role.RECONCILE in roles else ["reconcile engine"]
+    return ", ".join([*universe, "publishers", *governor, *reconcile, *executors])

@@ -170,7 +170,16 @@ async def _run(
             )
             executor = played = PlayedExecutor(services, gate, exchange, tally, rng, meter)
             await played.warm_up(NOT_LISTED.name)
-        desk = Desk(services, executor, exchange, tally, rng, meter, own_governor=Role.GOVERNOR in roles)
+        desk = Desk(
+            services,
+            executor,
+            exchange,
+            tally,
+            rng,
+            meter,
+            own_governor=Role.GOVERNOR in roles,
+            own_reconcile=Role.RECONCILE in roles,
+        )
         traders = make_traders(desk, symbols, universe)
         for trader in traders.all():
             if trader.amount:

@@ -35,6 +35,8 @@ class Desk(NamedTuple):
     meter: LoadMeter
     #: The daemon's Governor judges the plans; else the demo plays one.
     own_governor: bool = False
+    #: The daemon's reconcile engine holds and repairs; else the demo plays one.
+    own_reconcile: bool = False
 
 
 @dataclass

@@ -19,7 +19,7 @@ def look_for_execution(plan_id: PlanId, published_ms: int | None, redis: RedisRe
     """
     keys = ExecutorKeys(redis.keys)
     steps = _entries_of(plan_id, redis, keys.audit, published_ms)
-    record = _hash(redis, keys.order(plan_id))
+    record = hash_of(redis, keys.order(plan_id))
     if not steps and not record:
         return ExecutionTraces()
     symbol = record.get("symbol") or (steps[-1].fields.get("symbol") if steps else None) or ""
@@ -28,9 +28,9 @@ def look_for_execution(plan_id: PlanId, published_ms: int | None, redis: RedisRe
         steps=steps,
         results=_entries_of(plan_id, redis, redis.keys.results, published_ms),
         record=record,
-        block=_string(redis, keys.block(plan_id)),
-        booked=_booked(redis, symbol, order_id) if order_id else None,
-        held=bool(client_order_id) and _string(redis, keys.hold_sig(symbol)) == f"exec:{client_order_id}",
+        block=string_of(redis, keys.block(plan_id)),
+        booked=booked_of(redis, symbol, order_id) if order_id else None,
+        held=bool(client_order_id) and string_of(redis, keys.hold_sig(symbol)) == f"exec:{client_order_id}",
     )
 
 
@@ -38,7 +38,7 @@ def _entries_of(plan_id: PlanId, redis: RedisReading, stream: str, since_ms: int
     wanted = plan_id.encode(errors="surrogateescape")
     try:
         found = [
-            Dated(entry_id, _texts(fields))
+            Dated(entry_id, texts_of(fields))
             for entry_id, fields in redis.newest_first(stream, since_ms=since_ms)
             if fields.get(b"plan_id") == wanted
         ]
@@ -47,7 +47,7 @@ def _entries_of(plan_id: PlanId, redis: RedisReading, stream: str, since_ms: int
     return tuple(reversed(found))
 
 
-def _booked(redis: RedisReading, symbol: str, order_id: str) -> Booked | None:
+def booked_of(redis: RedisReading, symbol: str, order_id: str) -> Booked | None:
     """Return what the ledger writer remembers of an order: `0.3|1760000000123`."""
     try:
         stored: bytes | None = redis.client.hget(redis.keys.order_memory(symbol), order_id)  # type: ignore[assignment]
@@ -57,15 +57,16 @@ def _booked(redis: RedisReading, symbol: str, order_id: str) -> Booked | None:
     return Booked(order_id, quantity, int(at_ms)) if at_ms.isdecimal() else None
 
 
-def _hash(redis: RedisReading, key: str) -> dict[str, str]:
+def hash_of(redis: RedisReading, key: str) -> dict[str, str]:
+    """Return the fields of a hash; none where there is none, or a key of another type."""
     try:
         stored: Mapping[bytes, bytes] = redis.client.hgetall(key)  # type: ignore[assignment]
     except ResponseError:
         return {}
-    return _texts(stored)
+    return texts_of(stored)
 
 
-def _string(redis: RedisReading, key: str) -> str | None:
+def string_of(redis: RedisReading, key: str) -> str | None:
     """Return the value of a string key; None where there is none, or a key of another type."""
     try:
         stored: bytes | None = redis.client.get(key)  # type: ignore[assignment]
@@ -74,7 +75,8 @@ def _string(redis: RedisReading, key: str) -> str | None:
     return None if stored is None else stored.decode(errors="backslashreplace")
 
 
-def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+def texts_of(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return fields as text, each in full."""
     return {
         name.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
         for name, value in fields.items()

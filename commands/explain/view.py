@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -22,25 +22,25 @@ def explanation_view(explained: Sections) -> RenderableType:
 
 def _sections(explained: Sections) -> Iterator[RenderableType]:
     yield _headline(explained)
-    yield _indented(Text(explained.finding))
+    yield indented(Text(explained.finding))
     if explained.advice:
-        yield _indented(Text(explained.advice, style="dim"))
+        yield indented(Text(explained.advice, style="dim"))
     for note in explained.notes:
-        yield _indented(Text(note, style="yellow"))
-    yield _section("When", _rows(explained.when))
+        yield indented(Text(note, style="yellow"))
+    yield section("When", rows(explained.when))
     if explained.published:
-        yield _section("Plan, as published", _rows(explained.published))
+        yield section("Plan, as published", rows(explained.published))
     if explained.checks:
-        yield _section("Checks, in order", _checks(explained.checks))
+        yield section("Checks, in order", _checks(explained.checks))
         if explained.not_reached:
-            yield _indented(Text(f"not reached: {', '.join(explained.not_reached)}", style="dim"))
+            yield indented(Text(f"not reached: {', '.join(explained.not_reached)}", style="dim"))
     if explained.based_on:
-        yield _section("What they were based on", _rows(explained.based_on))
-    yield _section("Permit", _rows(explained.permit))
+        yield section("What they were based on", rows(explained.based_on))
+    yield section("Permit", rows(explained.permit))
     if explained.governor is not None:
         yield from _governor(explained.governor)
     if explained.timeline:
-        yield _section("Time line", _rows(explained.timeline))
+        yield section("Time line", rows(explained.timeline))
 
 
 def _governor(governor: GovernorSection) -> Iterator[RenderableType]:
@@ -48,16 +48,16 @@ def _governor(governor: GovernorSection) -> Iterator[RenderableType]:
     line = Text("Governor", style="bold")
     if governor.answer:
         line.append(f"  {governor.answer} {governor.reason}", style=style)
-    yield Group(Text(), line, _indented(Text(governor.finding)))
+    yield Group(Text(), line, indented(Text(governor.finding)))
     if governor.advice:
-        yield _indented(Text(governor.advice, style="dim"))
+        yield indented(Text(governor.advice, style="dim"))
     for note in governor.notes:
-        yield _indented(Text(note, style="yellow"))
-    yield _indented(_rows(governor.facts))
+        yield indented(Text(note, style="yellow"))
+    yield indented(rows(governor.facts))
     if governor.checks:
-        yield _section("Its checks, in order", _checks(governor.checks))
+        yield section("Its checks, in order", _checks(governor.checks))
         if governor.not_reached:
-            yield _indented(Text(f"not reached: {', '.join(governor.not_reached)}", style="dim"))
+            yield indented(Text(f"not reached: {', '.join(governor.not_reached)}", style="dim"))
 
 
 def _headline(explained: Sections) -> Text:
@@ -87,13 +87,15 @@ def _checks(checks: Sequence[CheckRow]) -> Table:
     return table
 
 
-def _section(title: str, content: RenderableType) -> RenderableType:
+def section(title: str, content: RenderableType) -> RenderableType:
+    """Return a section with its title."""
     return Group(Text(), Text(title, style="bold"), Padding(content, (0, 0, 0, 2)))
 
 
-def _rows(rows: Sequence[Row]) -> Table:
+def rows(named: Iterable[Row]) -> Table:
+    """Return names and values as a table of two columns."""
     table = _grid()
-    for name, value in rows:
+    for name, value in named:
         table.add_row(Text(name, style="cyan"), Text(value))
     return table
 
@@ -105,5 +107,6 @@ def _grid() -> Table:
     return table
 
 
-def _indented(content: RenderableType) -> RenderableType:
+def indented(content: RenderableType) -> RenderableType:
+    """Return the content below a title."""
     return Padding(content, (0, 0, 0, 2))

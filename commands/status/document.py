@@ -162,13 +162,25 @@ class Limit(msgspec.Struct, frozen=True):
     full: float | None = None
 
 
+class OpenCase(msgspec.Struct, frozen=True):
+    """An open case of the reconcile engine: exchange less ledger, and why it is not repaired."""
+
+    symbol: str = "?"
+    status: str = "?"
+    difference: str = "?"
+    why: str = ""
+    for_sec: float | None = None
+
+
 class Role(msgspec.Struct, frozen=True):
-    """A role that is switched on. From `trading_state` on of the Governor alone."""
+    """A role. `cases` are the reconcile engine's; from `trading_state` on of the Governor alone."""
 
     mode: str = "?"
     doing: str = ""
     stale: bool | None = None
     waits_for: str | None = None
+    open_cases: int | None = None
+    cases: list[OpenCase] = []
     trading_state: str | None = None
     kill_switch: bool | None = None
     equity: str | None = None

@@ -122,6 +122,7 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     yield from _unknown(status)
     for name, role in status.roles.items():
         yield name, Text(printable(role.mode), "yellow" if role.stale or role.waits_for else ""), role.doing
+        yield from _open_cases(role)
         yield from _governed(role)
     yield _weight(status)
     lease = status.lease
@@ -145,6 +146,17 @@ def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
         )
     if status.append_only is False:
         yield "Redis", Text("keeps no append-only file", "bold red"), "position-state-brain check shows more"
+
+
+def _open_cases(role: Role) -> Iterator[tuple[str, Text, str]]:
+    """Yield the reconcile engine's cases, those for a person first."""
+    for case in role.cases[:_MOST_MISMATCHES]:
+        style = "bold red" if case.status == "MANUAL_REQUIRED" else "yellow"
+        line = f"{case.symbol} {case.status}, {case.difference} for {duration(case.for_sec)}"
+        yield "", Text(printable(line), style), case.why
+    left_out = (role.open_cases or 0) - len(role.cases[:_MOST_MISMATCHES])
+    if left_out > 0:
+        yield "", Text(f"and {left_out} more", "yellow"), ""
 
 
 def _governed(role: Role) -> Iterator[tuple[str, Text, str]]:

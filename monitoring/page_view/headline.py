@@ -10,7 +10,9 @@ from monitoring.ledger_comparison import IN_FLIGHT_SEC
 from monitoring.status.document import StatusDocument
 from monitoring.status.executions import open_executions_problems
 from monitoring.status.governor import governor_problems
-from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Tone, Weight
+from monitoring.status.reconcile import reconcile_problems, with_a_case
+from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Weight
+from page.tone import Tone
 from page.words import duration
 from supervision import NodeStatus
 
@@ -91,10 +93,13 @@ def _warnings(observed: Observed) -> Iterator[str]:
     allowlist = status.allowlist
     if allowlist is not None and (allowlist.stale or allowlist.count == 0):
         yield "the allowlist is empty" if allowlist.count == 0 else "the allowlist is stale"
+    roles = status.roles
+    reconcile = msgspec.UNSET if isinstance(roles, msgspec.UnsetType) else roles.reconcile
+    cases = with_a_case(reconcile)
     apart = [
         row.symbol
         for row in observed.holdings.rows
-        if row.apart_sec is not None and row.apart_sec >= IN_FLIGHT_SEC
+        if row.apart_sec is not None and row.apart_sec >= IN_FLIGHT_SEC and row.symbol not in cases
     ]
     if apart:
         yield f"ledger and exchange differ for {_some(apart, len(apart))}"
@@ -102,8 +107,9 @@ def _warnings(observed: Observed) -> Iterator[str]:
         names = _some([each.symbol for each in status.unknown_executions.executions], unknown)
         yield f"unknown executions: {unknown} ({names})"
     yield from open_executions_problems(status.open_executions)
-    if not isinstance(status.roles, msgspec.UnsetType):
-        yield from governor_problems(status.roles.governor)
+    if not isinstance(roles, msgspec.UnsetType):
+        yield from governor_problems(roles.governor)
+    yield from reconcile_problems(reconcile)
     for waiting in status.ledgers.waiting_results:
         yield f"a result of {waiting.symbol} is not booked: {waiting.why}"
     yield from _restarts(observed.tree)

@@ -9,7 +9,9 @@ import msgspec
 from brain.execution.switches import TradingState
 from monitoring.status.document import RolesShown
 from monitoring.status.governor import GovernorShown
-from page.content import Role, Tone
+from monitoring.status.reconcile import ReconcileShown
+from page.content import Role
+from page.tone import Tone
 
 
 def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
@@ -29,6 +31,9 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
     governor = shown.governor
     if not isinstance(governor, msgspec.UnsetType):
         yield Role("governor", governor.mode, governor_tone(governor), governor.doing)
+    reconcile = shown.reconcile
+    if not isinstance(reconcile, msgspec.UnsetType):
+        yield Role("reconcile", reconcile.mode, reconcile_tone(reconcile), reconcile.doing)
 
 
 def governor_tone(governor: GovernorShown) -> Tone:
@@ -42,3 +47,12 @@ def governor_tone(governor: GovernorShown) -> Tone:
     if governor.trading_state == TradingState.REDUCING or governor.kill_switch:
         return Tone.WATCH
     return Tone.GOOD
+
+
+def reconcile_tone(reconcile: ReconcileShown) -> Tone:
+    """Return the tone of a reconcile engine: BAD where a person is needed, WATCH while a case is open."""
+    if reconcile.open_cases is None:
+        return Tone.ASIDE
+    if reconcile.manual:
+        return Tone.BAD
+    return Tone.WATCH if reconcile.open_cases else Tone.GOOD

@@ -11,6 +11,7 @@ from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
 from monitoring.status.governor import governor_sentences, governor_shown
+from monitoring.status.reconcile import reconcile_shown
 from settings import Settings
 
 #: Begin of what an executor waits for while another one reads the plans (`actors/one_player.py`).
@@ -33,12 +34,14 @@ class RolesSource:
         publishes = self._channels.universe_channels is not None
         executes = self._channels.open_executions is not None
         governs = self._channels.governor is not None
-        if not publishes and not executes and not governs:
+        reconciles = self._channels.reconcile is not None
+        if not publishes and not executes and not governs and not reconciles:
             return msgspec.UNSET
         return RolesShown(
             universe=self._universe_shown() if publishes else msgspec.UNSET,
             executor=self._executor_shown(waits) if executes else msgspec.UNSET,
             governor=governor_shown(self._settings, self._channels, waits),
+            reconcile=reconcile_shown(self._settings, self._channels, self._redis_now_ms()),
         )
 
     def unreadable(self) -> list[str] | msgspec.UnsetType:
@@ -55,9 +58,12 @@ class RolesSource:
 
     def universe_age_sec(self, state: UniverseState) -> float:
         """Return the age of the active list; from 1970 on where there was none yet."""
+        return max(self._redis_now_ms() / 1000 - state.asof_epoch, 0.0)
+
+    def _redis_now_ms(self) -> int:
+        """Return Redis's clock; this host's while it is unknown."""
         now, redis = self._clocks.now(), self._clocks.redis
-        now_ms = redis.now_ms(now) if redis.known else now.wall_ms
-        return max(now_ms / 1000 - state.asof_epoch, 0.0)
+        return redis.now_ms(now) if redis.known else now.wall_ms
 
     def _universe_shown(self) -> UniverseShown:
         mode, state = self._settings.universe, self.universe()

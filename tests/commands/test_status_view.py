@@ -291,3 +291,21 @@ def test_a_governor_without_an_equity_says_that_opens_wait_and_a_standby_shows_n
     assert "equity unknown, opens wait" in governed(equity=None, drawdown=None, heat=None)
     standby = governed(trading_state=None, doing="waits for the lease", limits=[])
     assert "waits for the lease" in standby and "equity" not in standby
+
+
+def test_open_cases_of_the_reconcile_engine_are_shown_those_for_a_person_first() -> None:
+    cases = [
+        {
+            "symbol": f"S{number}\x1b[2J",
+            "status": "MANUAL_REQUIRED",
+            "difference": "-0.3",
+            "why": "a person sold",
+            "for_sec": 95.0,
+        }
+        for number in range(7)
+    ]
+    role = {"mode": "on", "doing": "compares 56 symbols", "open_cases": 9, "cases": cases}
+    text = words(drawn(document(roles={"reconcile": role}), width=100))
+    assert "reconcile on compares 56 symbols" in text
+    assert "S0\\x1b[2J MANUAL_REQUIRED, -0.3 for 1 min 35 s a person sold" in text
+    assert "and 4 more" in text

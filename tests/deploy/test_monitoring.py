@@ -14,7 +14,13 @@ import pytest
 import trio
 import yaml
 
-from monitoring.metrics.catalogue import CATALOGUE, EXECUTOR_CATALOGUE, GOVERNOR_CATALOGUE, UNIVERSE_CATALOGUE
+from monitoring.metrics.catalogue import (
+    CATALOGUE,
+    EXECUTOR_CATALOGUE,
+    GOVERNOR_CATALOGUE,
+    RECONCILE_CATALOGUE,
+    UNIVERSE_CATALOGUE,
+)
 from simulator import RunningSimulator
 from tests.deploy.guarded_redis import DEPLOY
 from tests.integration.conftest import simulator as simulator
@@ -37,10 +43,10 @@ NAMED_BY_CONTRACT = dict.fromkeys(
     "metric names should not contain abbreviated units",
 ) | {"exec_order_count": 'non-histogram and non-summary metrics should not have "_count" suffix'}
 _METRIC = re.compile(
-    r"\b(?:(?:p33|p32|gov|universe|exec|apply|governor|permit|quantum|reconcile)_\w+|up)\b(?:\{([^}]*)\})?"
+    r"\b(?:(?:p33|p34|p32|gov|universe|exec|apply|governor|permit|quantum|reconcile)_\w+|up)\b(?:\{([^}]*)\})?"
 )
 #: The roles, whose metrics are exposed only with them.
-ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on", "P33_GOVERNOR": "on"}
+ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on", "P33_GOVERNOR": "on", "P33_RECONCILE": "on"}
 _BY_PROMETHEUS = {"job", "instance", "le"}
 
 
@@ -79,7 +85,13 @@ async def exposed(redis_url: str, simulator: RunningSimulator) -> str:
 
 def labels_by_series(text: str) -> Mapping[str, set[str]]:
     """The names that queries may use, with the labels that each has."""
-    declared = (*CATALOGUE, *UNIVERSE_CATALOGUE, *EXECUTOR_CATALOGUE, *GOVERNOR_CATALOGUE)
+    declared = (
+        *CATALOGUE,
+        *UNIVERSE_CATALOGUE,
+        *EXECUTOR_CATALOGUE,
+        *GOVERNOR_CATALOGUE,
+        *RECONCILE_CATALOGUE,
+    )
     labels = {each.name: set(each.labels) for each in declared}
     known: dict[str, set[str]] = {"up": set()}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, flags=re.M):

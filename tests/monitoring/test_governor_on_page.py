@@ -6,7 +6,8 @@ import msgspec
 
 from monitoring.page_view.governor import page_governor
 from monitoring.recent_judgements import RecentJudgements
-from page.content import Limit, Tone
+from page.content import Limit
+from page.tone import Tone
 from tests.monitoring.test_governor_shown import changed, roles
 from tests.monitoring.test_recent_judgements import point
 

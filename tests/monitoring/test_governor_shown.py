@@ -22,7 +22,7 @@ from monitoring.page_view.roles import page_roles
 from monitoring.status.document import RolesShown
 from monitoring.status.governor import UNREADABLE, GovernorShown, governor_problems
 from monitoring.status.roles import RolesSource
-from page.content import Tone
+from page.tone import Tone
 from settings import Settings
 from tests.monitoring.status_rig import SetClock
 

@@ -16,7 +16,8 @@ from monitoring.status.document import (
     UnknownExecutionsShown,
     WaitingResultShown,
 )
-from page.content import Holding, Holdings, HoldsAndCooldowns, Tone, Weight
+from page.content import Holding, Holdings, HoldsAndCooldowns, Weight
+from page.tone import Tone
 from tests.monitoring.status_rig import NOON_MS, StatusRig, node
 from tests.page.test_rendering import read
 

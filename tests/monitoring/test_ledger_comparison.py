@@ -5,7 +5,8 @@ from decimal import Decimal
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from monitoring.ledger_comparison import LedgerComparison
-from page.content import Holding, Tone
+from page.content import Holding
+from page.tone import Tone
 
 AT = Moment(1000.0, 1_790_000_000_000)
 

@@ -7,8 +7,9 @@ import msgspec
 from brain.identifiers import FencingToken
 from channels import Lease, UniverseState
 from monitoring.page_view.roles import page_roles
-from page.content import Role, Tone
+from page.content import Role
 from page.rendering import Page
+from page.tone import Tone
 from tests.monitoring.status_rig import NOON_MS, StatusRig
 from tests.page.contents import content
 

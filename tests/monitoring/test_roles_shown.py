@@ -17,7 +17,7 @@ from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.roles import page_roles
 from monitoring.status.document import RolesShown
 from monitoring.status.roles import RolesSource
-from page.content import Tone
+from page.tone import Tone
 from tests.monitoring.status_rig import SetClock
 from wiring.roles import channels_of
 

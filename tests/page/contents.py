@@ -28,10 +28,11 @@ from page.content import (
     SymbolAge,
     SymbolReasons,
     TimeLeft,
-    Tone,
     UnknownExecution,
     Weight,
 )
+from page.tone import Tone
+from tests.page.case_contents import hostile_reconcile
 
 #: What would act in a browser if it were put out as it is: as an element, out of an attribute, as a template.
 HOSTILE = (
@@ -230,6 +231,7 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
         unknown_executions=tuple(
             UnknownExecution(text, text, "2026-09-21T13:00:00.000Z", 61.0) for text in texts
         ),
+        reconcile=hostile_reconcile(texts),
         governor=governor(
             doing=texts[0],
             figures=tuple((text, text) for text in texts),

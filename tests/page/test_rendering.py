@@ -16,11 +16,18 @@ from page.content import (
     Overall,
     SymbolReasons,
     TimeLeft,
-    Tone,
     UnknownExecution,
 )
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, Page, asset
-from tests.page.contents import HOSTILE, INVISIBLE, content, decided, governor, hostile_content
+from page.tone import Tone
+from tests.page.contents import (
+    HOSTILE,
+    INVISIBLE,
+    content,
+    decided,
+    governor,
+    hostile_content,
+)
 
 VOID = {"meta", "link", "img", "input", "br"}
 

@@ -59,7 +59,7 @@ class ReconcileRepairs:
         self.count += 1
         side.trace.note(f"{writer} repairs {symbol} {[(w.order_id, w.after) for w in repair.orders]}")
         self._judge_orders(repair, memories, amounts)
-        self._judge_sum(repair)
+        self._judge_sum(repair, amounts)
         side.world.ledgers.compare(symbol)
         side.truth.look(symbol)
         return written
@@ -118,11 +118,13 @@ class ReconcileRepairs:
         contained = self._side.world.ledgers.contained(order.symbol.name, order.position_side, write.order_id)
         return [after - max(booked, each) for each in sums if contained <= each < after]
 
-    def _judge_sum(self, repair: LedgerRepair) -> None:
-        """Check that the ledger is an amount that the exchange had recently, less others' trades."""
+    def _judge_sum(self, repair: LedgerRepair, before: dict[PositionSide, Decimal | None]) -> None:
+        """Check that a leg that moved is an amount that the exchange had recently, less others' trades."""
         side, symbol = self._side, repair.symbol
         for leg in side.venue.legs_of(symbol):
             ledger = side.world.ledgers.amount(symbol, leg)
+            if ledger == before[leg]:
+                continue
             since_ms = true_ms() - _BELIEVED_MS
             held = side.venue.amounts_between(symbol, leg, since_ms, true_ms())
             if ledger in held:

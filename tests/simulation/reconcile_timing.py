@@ -63,10 +63,13 @@ class ReconcileTiming:
         if known is None or known[0] != plain:
             self._since[symbol] = plain, now_sec
             return
+        if side.is_held(symbol):
+            # Where another ends that hold, or its own, the engine has to notice.
+            self._since[symbol] = plain, now_sec
+            return
         lasts_sec = now_sec - known[1]
-        held = lasts_sec <= self._within_sec or side.is_held(symbol)
-        says = f"{symbol} is {plain.exchange}, its ledger {plain.ledger} for {lasts_sec:.1f} s, and not held"
-        require(held, "r4", says)
+        says = f"{symbol} is {plain.exchange}, its ledger {plain.ledger}, and not held for {lasts_sec:.1f} s"
+        require(lasts_sec <= self._within_sec, "r4", says)
 
     def _plain(self, symbol: str) -> Plain | None:
         """Return the symbol's drift, where nothing explains it and the one process can see it."""

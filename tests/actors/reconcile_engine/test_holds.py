@@ -206,3 +206,15 @@ async def test_a_hold_on_unknown_positions_is_set_only_where_the_setting_says_so
             await trio.sleep(6)
             assert rig.held_by("BTCUSDT") == ""
             assert rig.status("BTCUSDT") == "OK"
+
+
+async def test_the_hold_is_set_as_soon_as_that_of_another_expires(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.hold_by("BTCUSDT", "operator:jane")
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(5)
+        for key in (rig.real.hold("BTCUSDT"), rig.real.hold_reason("BTCUSDT"), rig.real.hold_sig("BTCUSDT")):
+            rig.redis.pexpire(key, 7_300)
+        await trio.sleep(7.25)
+        assert rig.held_by("BTCUSDT") == "operator:jane"
+        assert await until_held(rig, "BTCUSDT") <= 0.12

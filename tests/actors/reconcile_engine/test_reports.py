@@ -91,7 +91,7 @@ async def test_the_state_shows_the_open_cases_oldest_first(rig: ReconcileRig) ->
         assert now is not None
         assert [case.symbol for case in now.cases] == ["SOLUSDT", "BTCUSDT"]
         (case, _) = now.cases
-        assert (case.status, case.cause, case.held, case.held_by) == ("MANUAL_REQUIRED", "manual", True, "")
+        assert (case.status, case.cause, case.held, case.held_by) == ("MANUAL_REQUIRED", "manual", True, None)
         assert case.looks == 1
         assert case.next_look_sec is not None
         assert 45 < case.next_look_sec < 60

@@ -56,6 +56,7 @@ def test_the_state_of_a_case_has_every_field() -> None:
             drift("3", "0.5"),
             found=[MANUAL],
             why="why",
+            advice="do this",
             hold_sig="p34:abc",
             since_ms=NOW_MS - 2000,
             now_ms=NOW_MS,
@@ -76,6 +77,7 @@ def test_the_state_of_a_case_has_every_field() -> None:
         "since_ms": str(NOW_MS - 2000),
         "evidence": '["77"]',
         "why": "why",
+        "advice": "do this",
     }
 
 

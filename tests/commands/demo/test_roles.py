@@ -18,7 +18,7 @@ OUTSIDE = ("ABCUSDT", "XYZUSDT")
         ("", set()),
         (" , ", set()),
         ("executor", {Role.EXECUTOR}),
-        ("universe,governor,executor", set(Role)),
+        ("universe,governor,executor,reconcile", set(Role)),
         (" executor , universe ,", {Role.UNIVERSE, Role.EXECUTOR}),
     ],
 )
@@ -32,28 +32,30 @@ def test_an_unknown_role_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("roles", "universe", "governor", "executing"),
+    ("roles", "universe", "governor", "executing", "reconcile"),
     [
-        (frozenset(), "off", "off", "off"),
-        ({Role.UNIVERSE}, "on", "off", "off"),
-        ({Role.GOVERNOR}, "off", "on", "off"),
-        ({Role.EXECUTOR}, "off", "off", "on"),
+        (frozenset(), "off", "off", "off", "off"),
+        ({Role.UNIVERSE}, "on", "off", "off", "off"),
+        ({Role.GOVERNOR}, "off", "on", "off", "off"),
+        ({Role.EXECUTOR}, "off", "off", "on", "off"),
+        ({Role.RECONCILE}, "off", "off", "off", "on"),
     ],
 )
 def test_the_daemon_has_the_roles_that_are_named(
-    roles: frozenset[Role], universe: str, governor: str, executing: str
+    roles: frozenset[Role], universe: str, governor: str, executing: str, reconcile: str
 ) -> None:
     loaded = settings.load(switches_of(roles, outside_universe=OUTSIDE))
     own = loaded.settings
     assert (own.universe, own.governor, own.executing) == (universe, governor, executing)
-    assert not [warning for warning in loaded.warnings if "GOV_" in warning]
+    assert own.reconcile == reconcile
+    assert not [warning for warning in loaded.warnings if "GOV_" in warning or "P34_" in warning]
     assert own.universe_blacklist == (OUTSIDE if universe == "on" else ())
 
 
 def test_the_rest_is_played() -> None:
     assert played_text(frozenset()) == "universe, publishers, Governor, reconcile engine, executors"
-    assert played_text(ALL_ROLES) == "publishers, reconcile engine"
-    assert played_text(ALL_ROLES - {Role.GOVERNOR}) == "publishers, Governor, reconcile engine"
-    assert roles_text(ALL_ROLES) == "roles universe, governor and executor"
-    assert roles_text(ALL_ROLES - {Role.GOVERNOR}) == "roles universe and executor"
+    assert played_text(ALL_ROLES) == "publishers"
+    assert played_text(ALL_ROLES - {Role.GOVERNOR}) == "publishers, Governor"
+    assert roles_text(ALL_ROLES) == "roles universe, governor, executor and reconcile"
+    assert roles_text(ALL_ROLES - {Role.GOVERNOR}) == "roles universe, executor and reconcile"
     assert roles_text(frozenset({Role.EXECUTOR})) == "role executor"
