@@ -66,7 +66,13 @@ class ReconcileMaking:
             channels.metrics, channels.symbol_rules, self._shown, rules, clocks=clocks, log=self._log
         )
         steps = CaseSteps(store, rules, reports, clocks=clocks)
-        evidence = EvidenceReader(store, self._history, self._weight)
+        evidence = EvidenceReader(
+            store,
+            self._history,
+            self._weight,
+            history_lag_sec=rules.rules.history_lag_sec,
+            clocks=clocks,
+        )
         return ReconcileEngine(
             store,
             channels.book,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import trio
 
+from actors.reconcile_engine.known_trades import KnownTrades
 from brain.identifiers import Symbol
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, drift_signature
@@ -55,6 +56,7 @@ class Case:
         self.next_look_sec = now_sec
         self.looked_sec = float("-inf")
         self.finding: Finding | None = None
+        self.trades = KnownTrades()
         self.why = ""
         self.repaired = ""
         #: Events, log lines and counts of this case that are not repeated.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from actors.reconcile_engine.history_search import EvidenceGapError, ForcedOrderReads, Held, HistorySearch
+from actors.reconcile_engine.known_trades import KnownTrades
 from actors.reconcile_engine.weight import EvidenceWeight
 from brain.execution.record import OrderPhase
 from brain.identifiers import Symbol
 from brain.plans.plan import PlanDecision
 from brain.reconciliation.evidence import Evidence
+from clocks.clocks import Clocks
 from exchange.history_protocol import AccountHistory
 from store.reconcile_protocol import ReconcileStore
 from store.stored_values import UNREADABLE
@@ -19,8 +21,18 @@ _WAIT = "the exchange's trades and orders"
 class EvidenceReader:
     """Reads evidence within the budget of request weight. It writes nothing."""
 
-    def __init__(self, store: ReconcileStore, history: AccountHistory, weight: EvidenceWeight) -> None:
+    def __init__(
+        self,
+        store: ReconcileStore,
+        history: AccountHistory,
+        weight: EvidenceWeight,
+        *,
+        history_lag_sec: float,
+        clocks: Clocks,
+    ) -> None:
         self._store = store
+        self._lag_ms = round(history_lag_sec * 1000)
+        self._clocks = clocks
         self._history = history
         self._weight = weight
         self._forced = ForcedOrderReads()
@@ -30,12 +42,26 @@ class EvidenceReader:
         """Return the weight of a look without anything out of the ordinary."""
         return self._history.weights.trades + self._history.weights.orders
 
-    async def read(self, symbol: Symbol, since_ms: int, held: Held, heartbeat: Heartbeat) -> Evidence:
+    async def read(
+        self, symbol: Symbol, since_ms: int, known: KnownTrades, held: Held, heartbeat: Heartbeat
+    ) -> Evidence:
         """Read all trades since `since_ms` (the exchange's clock), their orders, and what is booked of them.
+
+        Trades that are `known` by earlier looks are not read again.
 
         `verified_ms` of the evidence is 0. Raises EvidenceGapError, and as the store does.
         """
-        search = HistorySearch(self._history, self._weight, self._forced, symbol, since_ms, held)
+        search = HistorySearch(
+            self._history,
+            self._weight,
+            self._forced,
+            symbol,
+            since_ms,
+            known,
+            held,
+            now_ms=self._clocks.exchange_ms(self._clocks.now()),
+            lag_ms=self._lag_ms,
+        )
         with heartbeat.waiting_for(_WAIT):
             trades, orders, complete = await search.run()
         order_ids = list(dict.fromkeys(trade.order_id for trade in trades))

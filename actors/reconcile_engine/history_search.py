@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from actors.reconcile_engine.known_trades import KnownTrades
 from actors.reconcile_engine.weight import EvidenceWeight, TooHeavyError
 from brain.identifiers import OrderId, Symbol
 from brain.reconciliation.evidence import HistoricOrder, Trade
@@ -58,15 +59,25 @@ class HistorySearch:
         forced: ForcedOrderReads,
         symbol: Symbol,
         since_ms: int,
+        known: KnownTrades,
         held: Held,
+        *,
+        now_ms: int,
+        lag_ms: int,
     ) -> None:
-        """`since_ms`: begin of the search (the exchange's clock, ms)."""
+        """`since_ms`: begin of the search, `now_ms`: its moment (the exchange's clock, ms).
+
+        `known`: by earlier looks. `lag_ms`: trades appear in the exchange's lists within that.
+        """
         self._history = history
         self._weight = weight
         self._forced = forced
         self._symbol = symbol
         self._since_ms = since_ms
+        self._known = known
         self._held = held
+        self._now_ms = now_ms
+        self._lag_ms = lag_ms
 
     async def run(self) -> tuple[tuple[Trade, ...], dict[OrderId, HistoricOrder], bool]:
         """Return trades, the orders that are shown of them, and whether every page was read.
@@ -84,16 +95,22 @@ class HistorySearch:
             raise EvidenceGapError("weight", str(error)) from None
 
     async def _trades(self) -> tuple[tuple[Trade, ...], bool]:
-        """Read every page; False where there are too many."""
+        """Read every page of what is not known yet; False where there are too many."""
         found: dict[int, Trade] = {}
-        parts, pages = [TradesPart(self._since_ms)], 0
+        begun_ms, pages = self._known.begin_ms(self._since_ms), 0
+        parts = [TradesPart(begun_ms)]
         while parts and pages < _MOST_PAGES:
             await self._may_send(self._history.weights.trades)
             page = await self._history.trades(self._symbol, parts.pop())
             found |= {trade.trade_id: trade for trade in page.trades}
             parts += page.rest
             pages += 1
-        return tuple(found[trade_id] for trade_id in sorted(found)), not parts
+        if parts:
+            return tuple(found[trade_id] for trade_id in sorted(found)), False
+        self._known.add(
+            found.values(), self._since_ms, begun_ms=begun_ms, asked_ms=self._now_ms, lag_ms=self._lag_ms
+        )
+        return self._known.since(self._since_ms), True
 
     async def _orders(self, trades: Sequence[Trade]) -> dict[OrderId, HistoricOrder]:
         """Read the orders of trades; one that is not shown in any way is missing.

@@ -21,7 +21,7 @@ from brain.reconciliation.drift import Drift
 from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap, Unexplained
 from brain.reconciliation.texts import CaseEvent
 from brain.reconciliation.weighing import weigh
-from store.errors import StoreRefusedError
+from store.errors import StoreRefusedError, StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
 
 #: A hold that was written so recently stands (seconds).
@@ -60,6 +60,13 @@ class CaseLooks:
             case.why = str(error)
             case.look_again(trio.current_time())
             outcome = "refused"
+        except StoreUnavailableError as error:
+            # Others go on. Where Redis is away, the comparison waits for it, and ends them all.
+            if isinstance(error, WrongRightsError):
+                self._reports.refused(case.symbol, str(error))
+            case.why = str(error)
+            case.look_again(trio.current_time())
+            outcome = "unavailable"
         case.looks += 1
         case.looked_sec = trio.current_time()
         self._reports.looked(outcome)
@@ -73,7 +80,7 @@ class CaseLooks:
         try:
             with trio.CancelScope() as case.requests:
                 evidence = await self._evidence.read(
-                    case.symbol, case.evidence_since_ms, self._holding(case, fence), heartbeat
+                    case.symbol, case.evidence_since_ms, case.trades, self._holding(case, fence), heartbeat
                 )
         except EvidenceGapError as gap:
             await self._incomplete(case, gap.kind, str(gap), fence, again_sec=gap.again_sec)
