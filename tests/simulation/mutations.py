@@ -6,6 +6,7 @@ from tests.simulation.exchange_mutations import EXCHANGE_MUTATIONS
 from tests.simulation.executor_mutations import EXECUTOR_MUTATIONS
 from tests.simulation.governor_mutations import GOVERNOR_MUTATIONS
 from tests.simulation.mutation import Edit, Mutation
+from tests.simulation.reconcile_mutations import RECONCILE_MUTATIONS
 from tests.simulation.redis_mutations import REDIS_MUTATIONS
 
 MUTATIONS = (
@@ -206,4 +207,5 @@ MUTATIONS = (
     *REDIS_MUTATIONS,
     *EXECUTOR_MUTATIONS,
     *GOVERNOR_MUTATIONS,
+    *RECONCILE_MUTATIONS,
 )

@@ -83,6 +83,8 @@ class ReconcileRepairs:
         side, kept, symbol = self._side, self._side.world.books.kept, repair.symbol
         moves: dict[PositionSide, list[list[Decimal]]] = {leg: [] for leg in amounts}
         for write in repair.orders:
+            found = side.truth.memories(symbol).get(write.order_id.encode(), b"").decode()
+            require(found == write.after, "r2", f"{symbol}: {found!r} is remembered of {write}")
             order = self._order(symbol, write)
             cause = side.truth.cause(order, memories)
             says = f"{symbol}: order {write.order_id} ({order.client_order_id})"

@@ -56,7 +56,9 @@ class ReconcileTiming:
     def _look(self, symbol: str) -> None:
         side, now_sec = self._side, trio.current_time()
         plain = self._plain(symbol)
-        if plain is None or side.is_disturbed():
+        # In the shadow what it would have repaired goes on.
+        repaired = not side.acts and side.look.status(symbol) == "REPAIRED"
+        if plain is None or repaired or side.is_disturbed():
             self._since.pop(symbol, None)
             return
         known = self._since.get(symbol)
