@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from store.keys import GROUP
 from store.memory.streams import parse_id
 from store.reconcile_records import LedgerRepair
 from tests.simulation.clocks import true_ms
@@ -183,15 +182,14 @@ class ReconcileSide:
         world, key = self.world, self.world.keys.results
         stream = self.redis.keyspace.make_stream(key)
         entries = [entry_id]
-        if self.loses == "stream" and not any(group.pending for group in stream.groups.values()):
-            # Trimmed, together with what else was not read.
-            entries = [each for each, _ in self.redis.xrange(key)]
-        read = stream.groups[GROUP].last_delivered if GROUP in stream.groups else (0, 0)
+        if self.loses == "stream":
+            # Trimmed, together with what else nobody has read. What was read is no part of the matter.
+            read = max((group.last_delivered for group in stream.groups.values()), default=(0, 0))
+            entries = [each for each, _ in self.redis.xrange(key) if parse_id(each) > read]
         for each in entries:
             self.redis.xdel(key, each)
-            if parse_id(each) > read:
-                report = world.books.kept.reports.pop(each, None)
-                world.books.unreported.update([] if report is None else [report.order_id])
+            report = world.books.kept.reports.pop(each, None)
+            world.books.unreported.update([] if report is None else [report.order_id])
         world.books.unreported.add(order_id)
         self.trace.note(f"lost {entries}")
 

@@ -19,7 +19,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 # The second has two instances, an account in hedge mode, failovers, clocks apart, ids ahead and rights taken.
 @pytest.mark.parametrize(
     ("seed", "roles"),
-    [("8", Roles(False, False, False)), ("43", Roles(False, True, False)), ("43", Roles(True, True, False))],
+    [
+        ("8", Roles(False, False, False)),
+        ("43", Roles(False, True, False)),
+        ("43", Roles(True, True, False)),
+        ("3", Roles(False, False, True)),
+        ("43", Roles(True, True, True)),
+    ],
 )
 def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(seed: str, roles: Roles) -> None:
     """Two processes at once, so that neither finds what the other has warmed up."""

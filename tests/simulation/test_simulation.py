@@ -9,7 +9,14 @@ import pytest
 
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
-from tests.simulation.faults import GOVERNOR_KINDS, KINDS, KINDS_ALONE, ORDER_KINDS, draw_faults
+from tests.simulation.faults import (
+    GOVERNOR_KINDS,
+    KINDS,
+    KINDS_ALONE,
+    ORDER_KINDS,
+    RECONCILE_KINDS,
+    draw_faults,
+)
 from tests.simulation.memory import remembered
 from tests.simulation.mutants import search_mutant
 from tests.simulation.mutation import Edit, Mutation, StaleMutationError
@@ -58,7 +65,7 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["failure SabotageError"] > 2 * _HOURS
     assert total["failure Stalled"] > 0
     assert total["takeovers"] > 0
-    kinds = (*KINDS, *KINDS_ALONE, *ORDER_KINDS, *GOVERNOR_KINDS)
+    kinds = (*KINDS, *KINDS_ALONE, *ORDER_KINDS, *GOVERNOR_KINDS, *RECONCILE_KINDS)
     assert {f"fault {kind}" for kind in kinds} <= total.keys()
     # Half of the seeds have the service's own executor.
     assert total["ordered"] > 10 * _HOURS
@@ -69,6 +76,13 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["settled"] > 5 * _HOURS
     assert total["expired"] > 10
     assert len([name for name in total if name.startswith("governor ")]) >= 20
+    # Half of the seeds have the service's own reconcile engine.
+    assert total["held"] > 10 * _HOURS
+    assert total["evidence"] > 50 * _HOURS
+    assert total["repairs"] > _HOURS
+    assert total["settled by hand"] > _HOURS
+    assert total["lost results"] > _HOURS
+    assert {"repaired own", "repaired liquidation", "repaired adl", "repaired settlement"} <= total.keys()
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
@@ -141,6 +155,7 @@ def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
         "no open permit is released",
         "an order without an answer is sent again",
         "a grant is not put into the window",
+        "a repair writes no order memory",
     ],
 )
 def test_a_mutant_is_caught_in_a_copy_of_the_tree(name: str) -> None:

@@ -10,7 +10,7 @@ import structlog
 import trio
 from structlog.typing import EventDict, FilteringBoundLogger
 
-_REMEMBERED = 300_000
+_REMEMBERED = 3_000
 
 
 class Trace:
