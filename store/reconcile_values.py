@@ -17,7 +17,7 @@ from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_
 
 STATE_TTL_MS = 86_400_000
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
-HELD, TOGETHER_MS = b"1", 1_000
+HELD, TOGETHER_MS = b"1", 10
 LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
 #: Fields of a state: the agreement with its version, and the status.
 NOTED_FIELDS = ("agreed_ms", "agreed_version", "status")

@@ -17,6 +17,7 @@ from brain.reconciliation.closing import (
     close_cooldown_bucket,
     close_plan,
     excess_close,
+    proves_excess,
 )
 from brain.reconciliation.texts import CaseEvent, event_fields, flat
 from brain.reconciliation.weighing import causes_of
@@ -48,6 +49,8 @@ class CloseProposals:
     async def consider(self, case: Case, fence: FencingToken) -> None:
         """Propose a close if the case has one to propose. Raises as the store does."""
         if self._rules.shadow or case.held_since_sec is None or not case.own_sig:
+            return
+        if case.finding is None or not proves_excess(case.finding):
             return
         close = excess_close(
             case.drift,

@@ -13,6 +13,7 @@ from brain.plans.kinds import reducing_side
 from brain.plans.plan import PlanDecision
 from brain.positions.position import Leg, side_of
 from brain.reconciliation.drift import Drift, DriftReason, LegAmounts, drift_signature
+from brain.reconciliation.evidence import Explained, Finding
 from brain.reconciliation.rules import DriftCause, ReconcileRules
 from brain.symbols.symbol_rules import SymbolRules
 
@@ -30,6 +31,15 @@ class ExcessClose(NamedTuple):
     leg: Leg
     side: str
     quantity: Decimal
+
+
+def proves_excess(finding: Finding) -> bool:
+    """Return True if no trade that the ledger lacks may be of an own order.
+
+    That is so where the trades explain the drift, and where all were read and there is none. A trade whose
+    order is not shown, or a sum that does not come out, proves nothing of the excess.
+    """
+    return isinstance(finding, Explained) or (finding.gap is None and not finding.growths)
 
 
 def excess_close(

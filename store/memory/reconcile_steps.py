@@ -103,8 +103,12 @@ class ReconcileSteps:
         redis, engine, symbol = self._redis, self._engine, proposal.symbol
         for stream in (engine.events, *(() if engine.shadow else (proposal.stream,))):
             redis.stream(stream)
-        mark = engine.close_cooldown(symbol, proposal.sig, proposal.bucket)
-        if not self._holds(symbol, proposal.sig) or redis.kind(mark) != "none":
+        mark, earlier = (
+            engine.close_cooldown(symbol, proposal.sig, bucket)
+            for bucket in (proposal.bucket, proposal.bucket - 1)
+        )
+        marked = redis.kind(mark) != "none" or redis.kind(earlier) != "none"
+        if marked or not self._holds(symbol, proposal.sig):
             return False
         redis.set(mark, "1", ttl_ms=proposal.cooldown_sec * 1000)
         for key in (engine.hold_sig(symbol), engine.hold_reason(symbol), engine.hold(symbol)):

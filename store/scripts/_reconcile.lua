@@ -15,7 +15,7 @@ local function hold_at(base, symbol)
   local value = string_at(key)
   if not value then return nil end
   local sig, life, its_life = string_at(sig_key), redis.call('PTTL', key), redis.call('PTTL', sig_key)
-  if value ~= '1' or sig == '!' or (life < 0) ~= (its_life < 0) or math.abs(life - its_life) > 1000 then sig = false end
+  if value ~= '1' or sig == '!' or (life < 0) ~= (its_life < 0) or math.abs(life - its_life) > 10 then sig = false end
   return { value = value, sig = sig, reason = string_at(base .. ':hold_reason:' .. symbol), life = life }
 end
 

@@ -46,7 +46,9 @@ async def test_a_close_is_published_once_in_its_time(drifted: Backend) -> None:
     before = everything(drifted.outside)
     assert not await propose(drifted)
     assert everything(drifted.outside) == before
-    assert await propose(drifted, bucket=PROPOSAL.bucket + 1)
+    assert not await propose(drifted, bucket=PROPOSAL.bucket + 1)
+    assert everything(drifted.outside) == before
+    assert await propose(drifted, bucket=PROPOSAL.bucket + 2)
     assert drifted.outside.xlen(KEYS.plans) == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from itertools import pairwise
 
 import pytest
 import trio
@@ -43,8 +44,28 @@ async def test_it_is_proposed_once_in_120_s_for_as_long_as_it_lasts(rig: Reconci
     async with running_engine(rig):
         rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
         await trio.sleep(610)
-        assert 4 <= len(rig.plans()) <= 6
-        assert len({plan["plan_id"] for plan in rig.plans()}) == len(rig.plans())
+        times_ms = [int(plan["ts"]) for plan in rig.plans()]
+        assert 3 <= len(times_ms) <= 5
+        assert all(later - earlier >= 120_000 for earlier, later in pairwise(times_ms))
+
+
+async def test_trades_of_an_order_that_is_not_shown_are_never_closed(
+    rig: ReconcileRig,
+) -> None:
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.history.hidden.add(rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a"))
+        await trio.sleep(200)
+        assert rig.status("BTCUSDT") == "MANUAL_REQUIRED"
+        assert rig.plans() == []
+
+
+async def test_an_excess_without_any_trade_is_proposed_to_be_closed(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.move("BTCUSDT", "1")
+        await trio.sleep(100)
+        (plan,) = rig.plans()
+        assert (plan["side"], plan["qty"]) == ("SELL", "1")
 
 
 async def test_the_rest_of_a_position_is_never_proposed_to_be_closed(rig: ReconcileRig) -> None:
