@@ -167,10 +167,10 @@ class ReconcileEngine:
             self._reports.refused(compared.symbol, str(error))
 
     async def _note_agreements(self, fence: FencingToken) -> None:
-        agreements = self._comparison.unnoted()
+        agreements = self._comparison.agreements.unnoted()
         if agreements:
             await self._store.note_agreements(fence, agreements)
-            self._comparison.noted(agreements)
+            self._comparison.agreements.noted(agreements)
 
     def _start_looks(self, fence: FencingToken, heartbeat: Heartbeat, nursery: trio.Nursery) -> None:
         """Begin looks in their order, as far as there is weight for them."""
@@ -205,7 +205,7 @@ class ReconcileEngine:
         """Wake the comparison for ledgers with other amounts."""
         while True:
             symbols = await self._moved_ledgers.receive_all()
-            self._comparison.forget_versions(symbols)
+            self._comparison.agreements.forget_versions(symbols)
             self._touch(symbols)
 
     def _touch(self, symbols: Sequence[Symbol]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import msgspec
 import trio
 
+from actors.reconcile_engine.agreements import Agreements
 from brain.identifiers import Symbol
 from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.moment import Moment
@@ -24,7 +25,7 @@ from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue, ResultBook, SnapshotBook
 from clocks.clocks import Clocks
 from store.reconcile_protocol import ReconcileStore
-from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
+from store.reconcile_records import ExpectedLedger, ReconcileView
 
 #: Less than 1 ms of work between checkpoints.
 _SYMBOLS_AT_A_TIME = 50
@@ -53,7 +54,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionComparison:
-    """Compares symbols, and remembers the latest moment at which both sides of each agreed."""
+    """Compares symbols, and records the moments at which both sides agree."""
 
     def __init__(
         self,
@@ -74,14 +75,7 @@ class PositionComparison:
         self._rules = rules
         self._only = only
         self._clocks = clocks
-        #: By symbol: the exchange's clock at the latest agreement (ms), and the ledger's version then.
-        self._agreed: dict[Symbol, tuple[int, str | None]] = {}
-        #: Versions of ledgers that agreed when they were read, and those noted in Redis, with their amounts:
-        #: an operator's correction raises no version.
-        self._versions: dict[Symbol, str] = {}
-        self._noted: dict[Symbol, tuple[str, ExpectedLedger | None]] = {}
-        #: Symbols of which Redis has an agreement.
-        self._with_agreement: set[Symbol] = set()
+        self.agreements = Agreements()
         self._expected: dict[Symbol, ExpectedLedger] = {}
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
@@ -112,55 +106,22 @@ class PositionComparison:
                 found.append(symbol)
         return found
 
-    def forget_versions(self, symbols: Iterable[Symbol]) -> None:
-        """Forget the versions of ledgers that have moved."""
-        for symbol in symbols:
-            self._versions.pop(symbol, None)
-
     def drop(self) -> None:
-        """Forget what Redis holds, and that it agreed: it may be another one, or have lost writes."""
-        self._agreed.clear()
-        self._versions.clear()
-        self._noted.clear()
-        self._with_agreement.clear()
+        """Forget what Redis holds: it may be another one, or have lost writes."""
+        self.agreements.drop()
         self._begun_sec = trio.current_time()
         self._believed_sec.clear()
 
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        That is the latest agreement, unless the ledger went back to an earlier version: what books raises the
-        version, and keeps what agreed. Without any it is the begin of the window before `first_seen_ms`, the
-        first sight of the drift.
+        That is the latest agreement; without one the begin of the window before `first_seen_ms`, the first
+        sight of the drift.
         """
-        noted, version = compared.view.agreed, compared.view.version
-        agreed_ms, agreed_version = self._agreed.get(compared.symbol, (0, None))
-        if agreed_version is not None and _is_before(version, agreed_version):
-            agreed_ms = 0
-        if noted is not None and not _is_before(version, noted.version):
-            agreed_ms = max(agreed_ms, noted.at_ms)
+        agreed_ms = self.agreements.latest_ms(compared.symbol, compared.view)
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
-
-    def unnoted(self) -> list[Agreement]:
-        """Return the agreements of ledgers that are not noted with their version and amounts yet.
-
-        Of flat ones only those that are to replace an earlier one.
-        """
-        return [
-            Agreement(symbol, self._agreed[symbol][0], version)
-            for symbol, version in self._versions.items()
-            if symbol in self._agreed
-            and self._noted.get(symbol) != (version, self._expected.get(symbol))
-            and (symbol in self._with_agreement or not self._is_flat(symbol))
-        ]
-
-    def noted(self, agreements: Iterable[Agreement]) -> None:
-        """Record that the agreements are noted in Redis."""
-        for each in agreements:
-            self._noted[each.symbol] = each.version, self._expected.get(each.symbol)
-            self._with_agreement.add(each.symbol)
 
     async def compare_all(self, besides: Collection[Symbol]) -> list[Compared]:
         """Compare all symbols; return those that differ, those in `besides`, and some others in turn."""
@@ -177,10 +138,10 @@ class PositionComparison:
         differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
         for symbol, each in expected.items():
             if each != self._expected.get(symbol):
-                self._versions.pop(symbol, None)
+                self.agreements.forget_versions([symbol])
             self._expected[symbol] = each
             if symbol not in differing:
-                self._agreed[symbol] = believed[symbol][1], self._versions.get(symbol)
+                self.agreements.seen(each, believed[symbol][1])
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         wanted = [*dict.fromkeys((*differing, *held, *in_full))]
         asked_sec = trio.current_time()
@@ -212,8 +173,7 @@ class PositionComparison:
         )
 
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
-        if view.agreed is not None:
-            self._with_agreement.add(symbol)
+        self.agreements.viewed(symbol, view)
         snapshot = self._believed(symbol)
         if snapshot is None:
             last = self._book.get(symbol)
@@ -228,9 +188,8 @@ class PositionComparison:
             )
         comparison = self.comparison_of(symbol, snapshot.legs, view)
         if comparison.agrees:
-            self._agreed[symbol] = self._agreed_ms(snapshot), view.version
-            if view.version is not None:
-                self._versions[symbol] = view.version
+            ledger = expected_ledger(symbol, snapshot.legs)
+            self.agreements.read(ledger, self._agreed_ms(snapshot), view.version)
         return Compared(
             symbol=symbol,
             view=view,
@@ -285,10 +244,6 @@ class PositionComparison:
         lead_ms = None if at is None else self._clocks.exchange.at_least_ms(at)
         return changed_ms if at is None or lead_ms is None else max(changed_ms, at.wall_ms + lead_ms)
 
-    def _is_flat(self, symbol: Symbol) -> bool:
-        expected = self._expected.get(symbol)
-        return expected is None or {*expected[1:]} <= {"0", None}
-
 
 def expected_ledger(symbol: Symbol, legs: Iterable[LegPosition]) -> ExpectedLedger:
     """Return the ledger that agrees with a position, as P3.3 would store it."""
@@ -307,10 +262,3 @@ def _permits(view: ReconcileView) -> Iterator[OpenPermit]:
             yield decode_open_permit(plan_id, text)
         except UnreadableRecordError:
             continue
-
-
-def _is_before(version: str | None, other: str) -> bool:
-    """Return True unless a ledger's version is known to be the other one or a later one."""
-    if version is None or not (version.isdigit() and other.isdigit()):
-        return version != other
-    return int(version) < int(other)

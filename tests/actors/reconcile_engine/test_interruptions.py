@@ -202,3 +202,19 @@ async def test_a_symbol_is_held_although_its_state_cannot_be_written(rig: Reconc
         rig.agree("BTCUSDT", "1")
         await trio.sleep(6)
         assert rig.held_by("BTCUSDT") == ""
+
+
+async def test_an_agreement_counts_over_an_outage_for_a_ledger_that_is_the_same(rig: ReconcileRig) -> None:
+    """Redis has lost the noted one; trades that an operator had accepted must not count again."""
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(10)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "1"})
+        await trio.sleep(10)
+        with rig.store.faults.outage():
+            rig.redis.delete(rig.own.state("BTCUSDT"))
+            rig.trade("BTCUSDT", "BUY", "2", client_order_id="p33-a")
+            await trio.sleep(1)
+        await trio.sleep(6)
+        assert rig.amount("BTCUSDT") == "3"
