@@ -10,6 +10,8 @@ from store.memory.streams import IdParts, format_id
 OWN = b"p34:"
 _EXECUTORS = b"exec:"
 _MOST_ENTRIES = 500
+#: A hold and its owner are set by commands that may be so far apart (ms).
+_TOGETHER_MS = 1_000
 _ENDED = (b"final", b"orphan")
 
 
@@ -70,7 +72,8 @@ class ReconcileLook:
             return None
         left_ms = self._redis.pttl(hold)
         ends_ms = None if left_ms < 0 else self._redis.now_ms() + left_ms
-        owned = self._redis.pttl(sig) == left_ms and self._text(hold) == b"1"
+        together = abs(self._redis.pttl(sig) - left_ms) <= _TOGETHER_MS
+        owned = together and self._text(hold) == b"1"
         return HoldSeen(self._text(hold), self._text(reason), self._text(sig) if owned else None, ends_ms)
 
     def holds(self) -> dict[str, HoldSeen | None]:

@@ -72,13 +72,14 @@ class ReconcileRest:
         side = self._side
         within_sec = side.number("P34_CLEAR_AFTER_SEC") + 2 * side.number("P34_LOOP_CADENCE_SEC")
         until_sec = trio.current_time() + within_sec + _SLACK_SEC
-        while self._is_held(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
+        while self._is_open(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
             await trio.sleep(0.2)
         self._judge_released(symbol)
 
-    def _is_held(self, symbol: str) -> bool:
+    def _is_open(self, symbol: str) -> bool:
         hold = self._side.look.hold(symbol)
-        return hold is not None and hold.is_ours
+        ours = hold is not None and hold.is_ours
+        return ours or self._side.look.status(symbol) not in _SETTLED
 
     def _judge_released(self, symbol: str) -> None:
         side, hold, status = self._side, self._side.look.hold(symbol), self._side.look.status(symbol)
