@@ -11,7 +11,7 @@ local hold_key = base .. ':hold:' .. symbol
 local reason_key = base .. ':hold_reason:' .. symbol
 local sig_key = base .. ':hold_sig:' .. symbol
 local expected = { { events, 'stream' } }
-local needed = { { 'EXISTS', earlier }, { 'SET', mark, '' }, { 'XADD', events, '*', 'f', '' } }
+local needed = { { 'TYPE', earlier }, { 'SET', mark, '' }, { 'XADD', events, '*', 'f', '' } }
 for _, key in ipairs({ hold_key, reason_key, sig_key }) do needed[#needed + 1] = { 'PEXPIRE', key, 1 } end
 if acts then
   expected[2] = { stream, 'stream' }
@@ -29,7 +29,7 @@ if refusal then return refusal end
 local hold = standing_hold(prefix, base, symbol)
 if not is_ours(hold) or hold.sig ~= sig then return 0 end
 -- A mark of the bucket before lives on for as long as a close of that time counts.
-if redis.call('EXISTS', earlier) == 1 then return 0 end
+if redis.call('TYPE', earlier).ok ~= 'none' then return 0 end
 if not redis.call('SET', mark, '1', 'PX', mark_ttl, 'NX') then return 0 end
 for _, key in ipairs({ sig_key, reason_key, hold_key }) do redis.call('PEXPIRE', key, ttl) end
 if #event > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end
