@@ -52,8 +52,8 @@ async def test_the_engine_takes_each_of_its_steps_with_the_rights_of_its_role(
         assert (await store.reconcile_views([DRIFTED]))[DRIFTED].ledger == LEDGER
         assert await store.own_holds([DRIFTED]) == [DRIFTED]
         await store.booked_growth(DRIFTED, [], [])
-        for number, stream in enumerate((engine.plans, engine.closes)):
-            close = msgspec.structs.replace(PROPOSAL, bucket=number, stream=stream)
+        for bucket, stream in ((0, engine.plans), (2, engine.closes)):
+            close = msgspec.structs.replace(PROPOSAL, bucket=bucket, stream=stream)
             assert await store.propose_close(fence, close)
         assert await store.repair_ledger(fence, repair(next_sig=NEXT_SIG))
         release = msgspec.structs.replace(RELEASE, before=NEXT_SIG)
