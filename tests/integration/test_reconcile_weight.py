@@ -15,8 +15,6 @@ from tests.integration.execution_load import usual_symbols
 from tests.integration.reconciled import HELD_WITHIN_SEC, PATIENCE_SEC, Reconciled, sec_between
 from tests.integration.waiting import until
 
-pytestmark = pytest.mark.timing
-
 WEIGHT_PER_MIN = 60
 DRIFTING = 50
 #: A look at one order costs 6. So many have been looked at only when a second minute has begun.
