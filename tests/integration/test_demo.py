@@ -44,7 +44,8 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
     folder.mkdir()
     async with running_demo(folder, "--seconds", "6", "--export", str(recording)) as demo:
         await demo.wrote(
-            "the daemon, with an environment of its own, in the roles universe, governor and executor"
+            "the daemon, with an environment of its own, in the roles universe, governor, executor and "
+            "reconcile"
         )
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
