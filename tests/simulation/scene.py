@@ -96,7 +96,7 @@ def reconcile_of(seed: str, wanted: bool | None = None) -> ReconcileMode:
 
     `wanted` decides instead whether it is there at all, where that is given.
     """
-    rng = Random(f"{seed}:repairs")
+    rng = Random(f"{seed}:reconcile")
     there = rng.random() > _WITHOUT_RECONCILE if wanted is None else wanted
     return "off" if not there else "shadow" if rng.random() < _SHADOWS else "on"
 
