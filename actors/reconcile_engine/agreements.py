@@ -32,7 +32,7 @@ class Agreements:
         #: an operator's correction raises no version.
         self._versions: dict[Symbol, str] = {}
         self._noted: dict[Symbol, tuple[str, ExpectedLedger]] = {}
-        #: Symbols of which Redis has an agreement.
+        #: Symbols of which Redis has a state.
         self._in_redis: set[Symbol] = set()
 
     def drop(self) -> None:
@@ -59,8 +59,10 @@ class Agreements:
         self._seen[ledger.symbol] = _Seen(at_ms, ledger, version)
 
     def viewed(self, symbol: Symbol, view: ReconcileView) -> None:
-        """Take in what Redis has."""
-        if view.agreed is not None:
+        """Take in what Redis has. What it has lost is noted again, and the end of a case is, too."""
+        if view.agreed is None:
+            self._noted.pop(symbol, None)
+        if view.agreed is not None or view.status:
             self._in_redis.add(symbol)
 
     def latest_ms(self, symbol: Symbol, view: ReconcileView) -> int:
@@ -78,7 +80,7 @@ class Agreements:
     def unnoted(self) -> list[Agreement]:
         """Return the agreements of ledgers that are not noted with their version and amounts yet.
 
-        Of flat ones only those that are to replace an earlier one.
+        Of flat ones only those of symbols with a state, which has an earlier one or had a case.
         """
         return [
             Agreement(symbol, seen.at_ms, version)

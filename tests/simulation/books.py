@@ -144,6 +144,8 @@ class Books:
         self.given_up: dict[str, str] = {}
         #: Plans whose executors have said that they do not know what became of their orders.
         self.unknown: set[str] = set()
+        #: By entry id: every result of an order that was published, whatever Redis has lost of it since.
+        self.published_reports: dict[str, OrderReport] = {}
         #: Orders of which a result was lost before it was read.
         self.unreported: set[str] = set()
         #: By client order id: what the service's own executor has begun.

@@ -264,7 +264,8 @@ class Consumers:
         final = status != "PARTIALLY_FILLED"
         fields = results.executed(plan.plan_id, plan.fields, order, cumulative, status, self._rng)
         entry_id = self._redis.xadd(self._keys.results, as_entry(fields))
-        self._books.kept.reports[entry_id] = OrderReport(str(order.order_id), plan.plan_id, cumulative, final)
+        report = OrderReport(str(order.order_id), plan.plan_id, cumulative, final)
+        self._books.kept.reports[entry_id] = self._books.published_reports[entry_id] = report
         self._trace.note(f"told {plan.plan_id} {order.order_id} {cumulative} {status}")
         self.on_report(entry_id, str(order.order_id))
 

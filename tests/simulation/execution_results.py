@@ -133,7 +133,7 @@ class ExecutionResults:
         require(status.is_final or cumulative > execution.told, "e2", f"told again: {says}")
         execution.told = cumulative
         report = OrderReport(str(order.order_id), plan_id, cumulative, status.is_final)
-        self._books.kept.reports[entry_id] = report
+        self._books.kept.reports[entry_id] = self._books.published_reports[entry_id] = report
         self._trace.note(f"told {plan_id} {order.order_id} {cumulative} {status}")
         self.on_report(entry_id, report.order_id)
 

@@ -78,7 +78,8 @@ class Ledgers:
             order = self._books.orders.get(write.order_id)
             if order is None:
                 continue
-            report = kept.reports.get(commit.entry_id)
+            # One that Redis has lost may have been read before.
+            report = self._books.published_reports.get(commit.entry_id)
             if report is None and not commit.acknowledge:
                 report = self._shown_by_exchange(write, order)
             require(report is not None, "d", f"{commit.entry_id} books what was never published")

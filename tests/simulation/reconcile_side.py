@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
@@ -156,6 +156,11 @@ class ReconcileSide:
         self.asked_for += 1
         self.holds.asked(writer, symbol)
         self.weight.asked(writer, weight)
+
+    def evicted(self, keys: Sequence[str]) -> None:
+        """Note what Redis does not know any more."""
+        names = self.world.scene.symbols
+        self.truth.forgotten.update(name for name in names if self.look.keys.state(name) in keys)
 
     def _others(self) -> dict[str, object]:
         """Return what the engine must leave alone in the shadow."""

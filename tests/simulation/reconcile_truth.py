@@ -51,6 +51,8 @@ class Truth:
         self._adopted = adopted
         #: How many changes of each leg there were when it was last seen to agree.
         self._agreed: dict[Leg, int] = {}
+        #: Symbols of which Redis has lost when they agreed last, and no process need know it.
+        self.forgotten: set[str] = set()
 
     def differs(self, symbol: str) -> bool:
         """Return whether a leg of the ledger is not the exchange's amount; False without a ledger."""
@@ -66,6 +68,7 @@ class Truth:
     def look(self, symbol: str) -> None:
         """Note an agreement, where there is one now."""
         if not self.differs(symbol):
+            self.forgotten.discard(symbol)
             for leg in self._venue.legs_of(symbol):
                 self._agreed[symbol, leg] = len(self._venue.changes[symbol, leg])
 
@@ -119,6 +122,8 @@ class Truth:
 
     def is_provable(self, symbol: str) -> bool:
         """Return whether the symbol differs by fills alone that are booked without a person."""
+        if symbol in self.forgotten:
+            return False
         legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
         if any(leg is None for leg in legs):
             return False

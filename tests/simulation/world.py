@@ -250,6 +250,7 @@ class World:
         self.decisions.evicted_ms = self.redis.now_ms()
         self.decisions.truly_evicted_ms = true_ms()
         self.governing.evicted(keys)
+        self.reconciling.evicted(keys)
         for key in keys:
             if key.startswith(mark := self.keys.plan_mark("")):
                 self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()

@@ -218,3 +218,34 @@ async def test_an_agreement_counts_over_an_outage_for_a_ledger_that_is_the_same(
             await trio.sleep(1)
         await trio.sleep(6)
         assert rig.amount("BTCUSDT") == "3"
+
+
+async def test_an_agreement_that_redis_evicted_is_noted_again(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "3", client_order_id="web_1")
+        await trio.sleep(10)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "3"})
+        await trio.sleep(10)
+        rig.redis.delete(rig.own.state("BTCUSDT"))
+        await trio.sleep(10)
+    rig.own_order("p33-a")
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "4"
+
+
+async def test_the_agreement_that_ends_the_first_case_of_a_flat_symbol_is_noted(rig: ReconcileRig) -> None:
+    """Its trade back is booked by the ledger, so that the two do not add up to nothing."""
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "3", client_order_id="web_1")
+        await trio.sleep(10)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "0"})
+        rig.move("BTCUSDT", "-3")
+        await trio.sleep(10)
+        assert rig.status("BTCUSDT") == "OK"
+    rig.own_order("p33-a")
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "1"
