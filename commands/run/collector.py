@@ -22,7 +22,7 @@ def spare_the_collector() -> None:
 
 #: Numbers of parameters in glibc's `malloc.h`.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_LARGE_BYTES, _TRIM_BYTES = 65_536, 131_072
+_LARGE_BYTES, _TRIM_BYTES = 1_048_576, 4_194_304
 
 
 def return_freed_memory() -> None:
