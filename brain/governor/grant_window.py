@@ -5,6 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
+#: Times that have fallen out of the hour are kept up to here, rather than copied away.
+_MOST_PASSED = 1_000
+
 
 class GrantWindow:
     """Epoch milliseconds, ascending. Windows that grew out of each other share their times.
@@ -43,8 +46,10 @@ class GrantWindow:
         return self if first == self._first else self._view(self._times, first, self._end)
 
     def with_grant(self, at_ms: int) -> GrantWindow:
-        """Return the window with a grant that is not earlier than any of it."""
+        """Return the window with a grant more. It stays ascending where a clock has gone back."""
         times = self._times
+        if self and at_ms < times[self._end - 1]:
+            return GrantWindow(sorted((*self, at_ms)))
         if len(times) > self._end:
             # Another window has grown out of this one.
             times = times[: self._end]
@@ -66,6 +71,3 @@ class GrantWindow:
             first, end = 0, len(times)
         window._times, window._first, window._end = times, first, end
         return window
-
-
-_MOST_PASSED = 1_000

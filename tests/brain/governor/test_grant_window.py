@@ -45,6 +45,14 @@ def test_a_window_that_lost_most_of_its_grants_lets_them_go() -> None:
     assert len(window._times) < 2_500
 
 
+def test_a_grant_by_a_clock_that_went_back_is_counted_in_its_place() -> None:
+    before = GrantWindow([100, 200])
+    window = before.with_grant(150)
+    assert (list(window), list(before)) == ([100, 150, 200], [100, 200])
+    assert [window.after(at_ms) for at_ms in (100, 150, 199)] == [2, 1, 1]
+    assert list(window.since(150)) == [150, 200]
+
+
 def test_a_time_that_no_grant_has_takes_none_away() -> None:
     assert list(GrantWindow([1, 2]).without(3)) == [1, 2]
     assert GrantWindow([1]) == GrantWindow([0, 1]).since(1)
