@@ -276,10 +276,10 @@ async def test_a_cancelled_wait_ends_at_once_and_disturbs_no_other(
     redis_server: str, store: redis.Redis
 ) -> None:
     async with open_trio_gate(redis_server) as gate:
+        began_sec = time.monotonic()
         for number in range(50):
-            began_sec = time.monotonic()
             with trio.move_on_after(number / 10_000):  # also while it connects
-                await gate.acquire(str(number), SYMBOL, (GOVERNOR, P33))
-            assert time.monotonic() - began_sec < 0.2
+                await gate.acquire(str(number), SYMBOL, (GOVERNOR, P33), timeout_sec=60)
+        assert time.monotonic() - began_sec < 30  # not one of them waited until its timeout
         issue(store, "a")
         assert isinstance(await gate.acquire("a", SYMBOL, (GOVERNOR, P33)), Granted)
