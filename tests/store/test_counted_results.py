@@ -169,7 +169,9 @@ async def test_reasons_beyond_the_limit_of_a_bucket_are_counted_as_other(leased:
 
 
 async def test_symbols_beyond_the_limit_of_a_bucket_are_counted_as_other(leased: Backend) -> None:
-    stored = {f"symbol_reason:S{n}:none": "1" for n in range(MOST_SYMBOL_FIELDS - 3)}
+    stored: dict[str | bytes, str | bytes] = {
+        f"symbol_reason:S{n}:none": "1" for n in range(MOST_SYMBOL_FIELDS - 3)
+    }
     leased.outside.hset(NAMES.bucket(MINUTE), stored)
     ids = await deliver(leased, 5)
     results = [executed(each, symbol=f"NEW{n}") for n, each in enumerate(ids)]
