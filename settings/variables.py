@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.governor import GovernorSettings
+from settings.intelligence import IntelligenceSettings
 from settings.intent_bridge import IntentBridgeSettings
 from settings.reconcile import ReconcileSettings
 from settings.roles import ExecutorMode, RoleSettings
@@ -22,6 +23,7 @@ __all__ = ["FIELD_OF", "VARIABLES", "Credentials", "Settings"]
 @dataclass(frozen=True, kw_only=True)
 class Settings(
     IntentBridgeSettings,
+    IntelligenceSettings,
     ReconcileSettings,
     GovernorSettings,
     ExecutorSettings,
@@ -57,6 +59,7 @@ _OF_ROLES: Final = {
     "P33_GOVERNOR": GovernorSettings,
     "P33_RECONCILE": ReconcileSettings,
     "P33_INTENT_BRIDGE": IntentBridgeSettings,
+    "P33_DECISION_INTELLIGENCE": IntelligenceSettings,
 }
 
 #: Of a second role besides the one that it is declared for.

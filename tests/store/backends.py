@@ -28,7 +28,7 @@ INTENT_GROUPS = ("q:group:intent_bridge", "exit-intent-gateway", "intent_executo
 #: Of every stream of plans and results.
 GROUPS = (
     GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual", "governor",
-    "governor_shadow", "governor_result_monitor",
+    "governor_shadow", "governor_result_monitor", "p35_decision_intel",
 )  # fmt: skip
 
 
