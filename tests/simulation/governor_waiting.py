@@ -31,7 +31,8 @@ HARMLESS = frozenset(
         "failing_account", "gain_or_loss", "transfer", "churn", "risk_guard", "budget", "efficiency",
         "unreadable_stats", "lost_results", "trimmed_results", "orphan_orders", "outside_trade", "two_causes",
         "failing_history", "refused_history", "lagging_history", "hand_correction", "foreign_hold",
-        "released_hold", "reconcile_calls",
+        "released_hold", "reconcile_calls", "lockdown", "intents_again", "intelligence_calls",
+        "halted_symbol",
     }
 )  # fmt: skip
 
