@@ -41,7 +41,7 @@ class Footprint:
         if before != after:
             names = sorted(before.keys() | after.keys())
             # A stream that is to grow may have been missing.
-            nothing = {name: {} if name in self._appends else None for name in names}
+            nothing: dict[str, Mark] = {name: {} if name in self._appends else None for name in names}
             changed = [
                 name for name in names if before.get(name, nothing[name]) != after.get(name, nothing[name])
             ]
