@@ -91,13 +91,13 @@ def parser() -> argparse.ArgumentParser:
     explain = add(
         "explain",
         _explain,
-        "explains the answer to a plan, or how a symbol's ledger and exchange differ",
+        "explains the way of a plan, an order or an intent, or a symbol's case",
         help_texts.EXPLAIN,
     )
     explain.add_argument(
         "subject",
-        metavar="PLAN_ID|SYMBOL",
-        help="a plan, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
+        metavar="PLAN|ORDER|INTENT|SYMBOL",
+        help="an id, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
     )
     _json(explain)
 

@@ -120,11 +120,16 @@ lifetime its permit, a deny.
 Exit code 1: a point failed."""
 
 EXPLAIN = """\
-Explains the answer to a plan: the answer and its reason in words, every check
-in order with the numbers it compared, what was known of position, ledger,
-hold and open permits at that moment, and whether the permit is still there.
-Where the service executes plans itself, the execution follows on a time line:
-permits, order, answers, events, holds, results and booking.
+Explains the way of a plan through the chain: what each role has left of it,
+or why nothing is there (not yet, trimmed, off, another service's), the answer
+and its reason in words, every check in order with the numbers it compared,
+and one time line from the intent to the booking, with the time each step took.
+
+The plan can be named by its id, by an order of it (the exchange's id or the
+client order id), by the intent it was made of (its stream entry, or the
+intent_id of an exit intent), or by its own entry. The beginning of an id
+suffices, and spaces or quotes around it do not matter. An intent that was
+refused, or not read yet, is explained by itself.
 
 Of a symbol: position, ledger and hold as they are, what the reconcile engine
 found, what a person can do, and all that happened on one time line: events of
@@ -134,9 +139,11 @@ Reads Redis as REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
 
   position-state-brain explain 7f3a90c1
   position-state-brain explain 7f3a90c1 --json | jq .checks
+  position-state-brain explain 1795267684401-0
+  position-state-brain explain p33-ee49ff32
   position-state-brain explain BTCUSDT
 
-Exit code 1: there is no trace of such a plan or symbol."""
+Exit code 1: there is no trace of it, or several ids begin so."""
 
 REPLAY = """\
 Runs the decisions in the audit stream through the decision function again.

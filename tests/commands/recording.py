@@ -52,6 +52,13 @@ class Recording:
         """Return an entry on one of the streams; its id."""
         return str(self.redis.xadd(f"{self.prefix}:stream:{stream}", dict(fields), id=entry_id))  # type: ignore[arg-type]
 
+    def first(self, stream: str) -> str:
+        """Return the id of the first entry of one of the streams."""
+        entries: list[tuple[str, dict[str, str]]] = self.redis.xrange(
+            f"{self.prefix}:stream:{stream}", count=1
+        )  # type: ignore[assignment]
+        return entries[0][0]
+
     async def read(self) -> list[Entry]:
         """Deliver what was published."""
         return await self._store.plans.read_new(count=1000, block_ms=0)
