@@ -1,11 +1,11 @@
-"""The command line's parser, and the completion script for a shell."""
+"""The command line's parser."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from commands import help_texts
 from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
+#: Roles that `compare` knows.
+COMPARED_ROLES = ("governor",)
 #: As argparse ends a command line that it cannot read.
 EXIT_USAGE = 2
 
@@ -113,6 +115,18 @@ def parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
     _file(replay, "--export", "also write the records to a new file")
+
+    compare = add(
+        "compare",
+        _compare,
+        "compares a role's shadow with the service that plays the role",
+        help_texts.COMPARE,
+    )
+    compare.add_argument("role", choices=COMPARED_ROLES, help="the role whose shadow runs here")
+    of = compare.add_mutually_exclusive_group()
+    of.add_argument("--last", type=count, metavar="N", help="only our newest N decisions")
+    of.add_argument("--since", type=seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    _json(compare)
 
     state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
     state.add_argument(
@@ -250,6 +264,13 @@ def _replay(options: argparse.Namespace) -> int:
     )
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from commands.compare import CompareOptions, compare
+
+    chosen = CompareOptions(options.last, options.since)
+    return compare(os.environ, options.role, chosen, as_json=options.json)
+
+
 def _trading_state(options: argparse.Namespace) -> int:
     if options.state is not None and options.reason is None:
         print("position-state-brain: a change of the trading state needs --reason TEXT", file=sys.stderr)
@@ -287,24 +308,7 @@ def _simulate_exchange(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    print(completion_script(options.shell))
+    from commands.completion import completion_script
+
+    print(completion_script(parser(), options.shell))
     return 0
-
-
-def completion_script(shell: str) -> str:
-    """Return the script, made from the parser itself; the shell offers files where an option takes a path."""
-    import shtab
-
-    top = parser()
-    for action in _actions(top):
-        if action.type is Path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
-    return shtab.complete(top, shell)
-
-
-def _actions(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in command._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for name in action.choices:
-                yield from _actions(action.choices[name])

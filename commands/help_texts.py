@@ -14,7 +14,8 @@ for every plan a permit, allow with a safe quantity or deny with a reason.
   position-state-brain run                 the daemon
   position-state-brain status              state of a running daemon
   position-state-brain proof               prove that a running one works
-  position-state-brain explain PLAN_ID     why a plan was denied"""
+  position-state-brain explain PLAN_ID     what became of a plan, and why
+  position-state-brain compare ROLE        a shadow beside the one that acts"""
 
 TOP_END = """\
 COMMAND --help shows more, with examples. Settings come from the environment;
@@ -165,6 +166,23 @@ them by itself:
 
 Exit code 1: a decision differs though no setting was changed, a record cannot
 be read, or there are none."""
+
+COMPARE = """\
+Compares the decisions of a role that runs in shadow here with those of the
+service that plays the role, by what that has left in Redis: agreement in per
+cent, and each difference with our reason and theirs.
+
+An answer of theirs is proven (it said so, or what followed was not possible
+otherwise), read from an absence (a trace would be there), or unknown; unknown
+ones are counted apart and with the reason. Blocks of a Governor live for an
+hour and permits for a minute, results for as long as their stream keeps them:
+compare often, or soon.
+
+  position-state-brain compare governor --since 3600
+  position-state-brain compare governor --last 500 --json | jq .differences
+
+Exit code 0: all that could be compared agrees. 1: a difference, or nothing
+could be compared."""
 
 TRADING_STATE = """\
 Shows the trading state, the kill switches that are on, and today's

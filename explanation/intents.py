@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -71,11 +72,11 @@ def explain_intent(traces: IntentTraces) -> Intention:
     return Intention(
         entry_id=traces.entry_id,
         stream=traces.stream,
-        intent_id=audit.get("intent_id") or fields.get("intent_id", ""),
+        intent_id=audit.get("intent_id") or fields.get("intent_id") or _of_record(audit, "intent_id"),
         symbol=audit.get("symbol") or fields.get("symbol", ""),
         outcome=audit.get("outcome", ""),
         reason=audit.get("reason", ""),
-        plan_id=PlanId(plan_id) if plan_id else None,
+        plan_id=PlanId(plan_id) if plan_id and audit.get("outcome") == "plan" else None,
         finding=_finding(traces),
         published_at=iso_utc(entry_ms(traces.entry_id)),
         shadow=traces.audit is None and bool(traces.shadows),
@@ -120,6 +121,15 @@ def _finding(traces: IntentTraces) -> str:
             "another bridge played the role."
         )
     return "No bridge reads its stream: P33_INTENT_BRIDGE is off, and no other service has the group."
+
+
+def _of_record(audit: Mapping[str, str], name: str) -> str:
+    """Return a field of the intent as the record has it; empty without one."""
+    try:
+        published = json.loads(audit.get("record", "")).get("fields", {})
+        return str(published.get(name, ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _record(text: str | None) -> msgspec.Raw:

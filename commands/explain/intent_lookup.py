@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from redis.exceptions import ResponseError
 
 from brain.identifiers import EntryId, PlanId
+from brain.plans.intent import read_intent_symbol
 from commands.clients.redis_reading import Fields, RedisReading, text_of
 from commands.explain.execution_lookup import texts_of
 from explanation.intents import IntentTraces
@@ -20,6 +22,7 @@ _SAME_STEP_MS = 1_000
 #: A foreign bridge publishes the plan of an intent within so long (ms).
 _CANDIDATES_MS = 5_000
 _MOST_CANDIDATES = 5
+_MOST_SIMILAR = 10
 
 
 class BridgeStreams:
@@ -45,8 +48,12 @@ def intent_of_plan(plan_id: PlanId, published_ms: int | None, redis: RedisReadin
     wanted = plan_id.encode(errors="surrogateescape")
     since_ms = None if published_ms is None else max(published_ms - _SAME_STEP_MS, 0)
     until_ms = None if published_ms is None else published_ms + _SAME_STEP_MS
-    for entry in _audited(redis, lambda fields: fields.get(b"plan_id") == wanted, since_ms, until_ms):
-        return _traces(entry.fields.get("stream", ""), entry.fields.get("entry_id", ""), redis)
+
+    def makes_it(fields: Fields) -> bool:
+        return fields.get(b"plan_id") == wanted and fields.get(b"outcome") == b"plan"
+
+    for entry in _audited(redis, makes_it, since_ms, until_ms):
+        return _traces_of(entry, redis)
     return None
 
 
@@ -61,10 +68,10 @@ def intent_named(text: str, redis: RedisReading) -> IntentTraces | None:
     name = text.encode(errors="surrogateescape")
 
     def named(fields: Fields) -> bool:
-        return fields.get(b"intent_id") == name
+        return _intent_id(fields, name) == name
 
     for entry in _audited(redis, named):
-        return _traces(entry.fields.get("stream", ""), entry.fields.get("entry_id", ""), redis)
+        return _traces_of(entry, redis)
     for stream in BridgeStreams(redis.keys.prefix).groups:
         for entry_id, fields in _entries(redis, stream):
             if named(fields):
@@ -75,8 +82,28 @@ def intent_named(text: str, redis: RedisReading) -> IntentTraces | None:
 def intents_beginning(text: str, redis: RedisReading) -> list[str]:
     """Return `intent_id`s of the bridge's audit that begin so, a few. Raises redis.exceptions.RedisError."""
     begin = text.encode(errors="surrogateescape")
-    found = _audited(redis, lambda fields: begin != b"" and fields.get(b"intent_id", b"").startswith(begin))
-    return sorted({entry.fields["intent_id"] for entry in islice(found, 10)})
+    found: set[str] = set()
+    streams = BridgeStreams(redis.keys.prefix)
+    for stream in (streams.audit, streams.shadow_audit):
+        for _, fields in _entries(redis, stream):
+            intent_id = _intent_id(fields, begin)
+            if intent_id.startswith(begin):
+                found.add(text_of(intent_id))
+            if len(found) == _MOST_SIMILAR:
+                break
+    return sorted(found)
+
+
+def _intent_id(fields: Fields, wanted: bytes) -> bytes:
+    """Return the `intent_id` of an audit entry; empty where it has none, or none with these bytes."""
+    record = fields.get(b"record", b"")
+    if b"intent_id" in fields or wanted not in record:
+        return fields.get(b"intent_id", b"")
+    try:
+        published = json.loads(record).get("fields", {})
+        return str(published.get("intent_id", "")).encode(errors="surrogateescape")
+    except (ValueError, AttributeError):
+        return b""
 
 
 def _by_entry(text: str, redis: RedisReading) -> IntentTraces | None:
@@ -94,15 +121,22 @@ def _by_entry(text: str, redis: RedisReading) -> IntentTraces | None:
         return fields.get(b"entry_id") == wanted
 
     for entry in _audited(redis, of_entry, since_ms=entry_ms(text)):
-        return _traces(entry.fields.get("stream", ""), text, redis)
+        return _traces_of(entry, redis)
     return None
 
 
+def _traces_of(audited: Dated, redis: RedisReading) -> IntentTraces:
+    stream = audited.fields.get("stream", "")
+    if stream and ":" not in stream:
+        stream = f"{redis.keys.prefix}:stream:{stream}"
+    return _traces(stream, audited.fields.get("entry_id", ""), redis)
+
+
 def _traces(stream: str, entry_id: str, redis: RedisReading) -> IntentTraces:
-    wanted, of_stream = entry_id.encode(), stream.encode()
+    wanted, lane = entry_id.encode(), _lane(stream.encode())
 
     def of_entry(fields: Fields) -> bool:
-        return fields.get(b"entry_id") == wanted and fields.get(b"stream", of_stream) == of_stream
+        return fields.get(b"entry_id") == wanted and _lane(fields.get(b"stream", lane)) == lane
 
     audited = list(_audited(redis, of_entry, since_ms=entry_ms(entry_id)))
     acting = [each for each in audited if each.fields.get("mode") != "shadow"]
@@ -119,6 +153,10 @@ def _traces(stream: str, entry_id: str, redis: RedisReading) -> IntentTraces:
         progress=_progress(redis, stream, entry_id),
         candidates=candidates,
     )
+
+
+def _lane(stream: bytes) -> bytes:
+    return stream.rpartition(b":")[2]
 
 
 def _audited(
@@ -154,8 +192,8 @@ def _entry(redis: RedisReading, stream: str, entry_id: str) -> Dated | None:
 
 def _candidates(redis: RedisReading, intent: Dated) -> Iterator[PlanId]:
     """Yield plans of a bridge, of the intent's symbol, that were published shortly after it."""
-    symbol = intent.fields.get("symbol")
-    if not symbol:
+    symbol = read_intent_symbol({name.encode(): text.encode() for name, text in intent.fields.items()})
+    if symbol is None:
         return
     try:
         entries: list[tuple[bytes, Fields]] = redis.client.xrange(  # type: ignore[assignment]

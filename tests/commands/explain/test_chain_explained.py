@@ -43,10 +43,10 @@ def parts_of(shown: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def audited(service: Recording, entry_id: str, stream: str = TRADES, **changes: str) -> str:
-    """Append the bridge's audit entry of an intent."""
+    """Append the bridge's audit entry of an intent, with the fields of docs/contract.md."""
     fields = {
-        "entry_id": entry_id, "stream": stream, "intent_id": "", "symbol": "BTCUSDT", "side": "SELL",
-        "outcome": "plan", "reason": "", "plan_id": PLAN_ID, "mode": "on", "mark_price": "60000",
+        "entry_id": entry_id, "stream": stream.rpartition(":")[2], "symbol": "BTCUSDT", "side": "SELL",
+        "outcome": "plan", "reason": "", "plan_id": PLAN_ID, "mark_price": "60000",
         "record": '{"mark_price":"60000"}',
     }  # fmt: skip
     return service.append("intent.audit", fields | changes)
@@ -160,13 +160,12 @@ async def test_a_refused_intent_is_explained_by_itself(service: Recording) -> No
 async def test_an_exit_intent_is_found_by_its_own_id(service: Recording) -> None:
     entry_id = service.append("exit.intent", {**INTENT, "intent_id": "exit-77-long"})
     assert json_of(service, "exit-77-long")["finding"].startswith("No bridge reads its stream")
-    audited(
-        service, entry_id, EXITS, intent_id="exit-77-long", outcome="refused", reason="flat_close", plan_id=""
-    )
+    refusal = {"outcome": "refused", "reason": "flat_close"}
+    audited(service, entry_id, EXITS, **refusal, record='{"fields":{"intent_id":"exit-77-long"}}')
     for subject in ("exit-77-long", "exit-77", entry_id):
         assert json_of(service, subject)["reason"] == "flat_close", subject
-    other = {"intent_id": "exit-77-short", "outcome": "refused", "plan_id": ""}
-    audited(service, service.append("exit.intent", INTENT), EXITS, **other)
+    record = '{"fields":{"intent_id":"exit-77-short"}}'
+    audited(service, service.append("exit.intent", INTENT), EXITS, **refusal, record=record)
     assert "several intents begin with exit-77, such as exit-77-long, exit-77-short" in refused(
         service, "exit-77"
     )
