@@ -43,6 +43,7 @@ OWN_KEYS = (
     "q:permit:gov-*", "q:churn:global_freeze", "q:churn:blacklist:*", "q:risk:guard_active:*",
     "q:portfolio:budget:*", "q:allocation:target:*", "q:capital:efficiency:*", "q:capital:heat",
     "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
+    "q:stream:universe.audit",
     "q:reconcile:state:*", "q:reconcile:close:cooldown:*",
 )  # fmt: skip
 #: Each write is tried with each right taken away: in parts that stay within the time of a test.

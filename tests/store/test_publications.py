@@ -35,6 +35,7 @@ def publication(asof: int) -> UniverseWrite:
         volumes_ttl_ms=LIFE_MS,
         meta=("asof_epoch", str(asof), "count", "1", "stale", "0"),
         events=(("event", "LISTED", "symbol", f"S{asof}USDT", "asof_epoch", str(asof)),),
+        audit=("outcome", "published", "record", f'{{"asof": {asof}}}'),
     )
 
 
@@ -56,6 +57,8 @@ async def test_a_publication_is_found_as_it_was_written(leased: Backend) -> None
     )
     assert outside.get(NAMES.volumes) == PUBLICATION.volumes.encode()
     assert [fields[b"event"] for _, fields in outside.xrange(NAMES.events)] == [b"LISTED"]
+    [(_, audited)] = outside.xrange(NAMES.audit)
+    assert audited == {b"outcome": b"published", b"record": b'{"asof": 1760000000}'}
     for key in (NAMES.active, NAMES.volumes):
         assert LIFE_MS - MARGIN_MS < outside.pttl(key) <= LIFE_MS
     assert {outside.pttl(key) for key in (NAMES.last_ok, NAMES.meta, NAMES.closing, NAMES.events)} == {-1}
