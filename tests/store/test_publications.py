@@ -117,13 +117,14 @@ async def test_the_shadow_has_keys_of_its_own_and_touches_no_others(leased: Back
         SHADOW.volumes,
         SHADOW.closing,
         SHADOW.events,
+        SHADOW.audit,
     }
     assert all(key.startswith("q:universe:shadow:") for key in written)
     assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None, None)
     assert (await store.published_universe(shadow=True)).active == PUBLICATION.active.encode()
 
 
-@pytest.mark.parametrize("key", ["active", "last_ok", "meta", "volumes", "closing", "events"])
+@pytest.mark.parametrize("key", ["active", "last_ok", "meta", "volumes", "closing", "events", "audit"])
 async def test_a_key_of_a_wrong_type_refuses_the_whole_publication(leased: Backend, key: str) -> None:
     leased.outside.zadd(getattr(NAMES, key), {"x": 1})
     before = everything(leased.outside)
