@@ -13,7 +13,8 @@ from commands import help_texts
 from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
-#: Roles that `compare` knows.
+#: Deciders that `replay` knows, and roles that `compare` knows.
+REPLAYED_ROLES = ("p33", "governor", "executor", "universe")
 COMPARED_ROLES = ("governor",)
 #: As argparse ends a command line that it cannot read.
 EXIT_USAGE = 2
@@ -113,7 +114,15 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
     )
-    replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
+    role = replay.add_mutually_exclusive_group()
+    roles = ", ".join(REPLAYED_ROLES)
+    role.add_argument(
+        "--role", choices=REPLAYED_ROLES, metavar="ROLE", help=f"whose decisions: {roles} (default: p33)"
+    )
+    role.add_argument(
+        "--governor", dest="role", action="store_const", const="governor", help="the same as --role governor"
+    )
+    replay.add_argument("--shadow", action="store_true", help="those of its shadow, or of a dry run")
     _file(replay, "--export", "also write the records to a new file")
 
     compare = add(
@@ -259,7 +268,13 @@ def _replay(options: argparse.Namespace) -> int:
     return replay(
         os.environ,
         ReplayOptions(
-            options.set, options.last, options.since, options.file, options.export, options.governor
+            options.set,
+            options.last,
+            options.since,
+            options.file,
+            options.export,
+            options.role,
+            options.shadow,
         ),
     )
 

@@ -102,8 +102,7 @@ class JudgedUniverse(msgspec.Struct, frozen=True):
                 found.append((name, msgspec.to_builtins(before), msgspec.to_builtins(now)))
         before_symbols, symbols = _symbols(self.recorded), _symbols(self.judged)
         if before_symbols != symbols:
-            gone, new = sorted(before_symbols - symbols), sorted(symbols - before_symbols)
-            found.append(("symbols", f"without {len(new)}", {"gone": gone, "new": new}))
+            found.append(("gone, new", sorted(before_symbols - symbols), sorted(symbols - before_symbols)))
         return found
 
 
