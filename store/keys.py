@@ -88,6 +88,7 @@ class UniverseNames:
         self.volumes = f"{self.base}:volumes"
         self.closing = f"{self.base}:closing"
         self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
+        self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:universe.audit"
 
 
 class PlanStream(NamedTuple):
