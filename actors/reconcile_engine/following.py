@@ -59,15 +59,19 @@ class CaseFollower:
 
     async def _unseen(self, case: Case | None, compared: Compared, fence: FencingToken) -> None:
         """The position is not believed: a case stays as it is, and its hold stands."""
+        is_gone = compared.unseen_sec >= self._rules.rules.exchange_freshness_sec
         if case is not None and case.drift.reason.compares and case.status is not None:
-            if self._comparison.is_listed(compared.symbol):
+            if not is_gone or self._comparison.is_listed(compared.symbol):
                 await self._keep_hold(case, compared, fence)
+                return
+            if case.looking:
+                case.requests.cancel()
                 return
             if case.own_sig and not await self._steps.let_go(case, fence, why=_DELISTED):
                 return
             self._cases.drop(case)
             case = None
-        if compared.unseen_sec < self._rules.rules.exchange_freshness_sec:
+        if not is_gone:
             return
         view = compared.view
         drift = unseen(compared.symbol, compared.legs, view.ledger, view.version)
@@ -122,6 +126,9 @@ class CaseFollower:
         now_sec = trio.current_time()
         sig = _owner(compared)
         if case is not None and case.drift.reason.compares != drift.reason.compares:
+            if case.looking:
+                case.requests.cancel()
+                return
             case = self._of_other_kind(case, drift)
         if case is None:
             case = self._cases.add(self._new(drift))
@@ -193,10 +200,8 @@ class CaseFollower:
         elif case.held_since_sec is None:
             case.held_since_sec = trio.current_time()
 
-    def _of_other_kind(self, case: Case, drift: Drift) -> Case | None:
+    def _of_other_kind(self, case: Case, drift: Drift) -> Case:
         """Return the case in the place of one of which amounts are known no longer, or only now."""
-        if case.looking:
-            return case
         self._cases.drop(case)
         other = self._cases.add(self._new(drift))
         other.own_sig, other.held_since_sec, other.held_by = case.own_sig, case.held_since_sec, case.held_by
