@@ -82,8 +82,8 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
     """Fills to book that no result has reported, and all that this rests on.
 
     `before`, `before_version` and the `before` of each order's memory are compared with what is stored, and
-    `sig` with the owner of the hold. `ledger_fields`: flat names and values of the whole hash, or those of a
-    ledger that no order moves (empty). `releases`: delete the hold, else it becomes `next_sig`.
+    that of `hold` with the hold's owner, which has to be the engine's. `ledger_fields`: flat names and values
+    of the whole hash, or those of a ledger that no order moves (empty). `events`: each flat, in their order.
     """
 
     symbol: Symbol
@@ -92,10 +92,9 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
     ledger_fields: Sequence[str]
     ledger_ttl_ms: int
     orders: Sequence[OrderWrite]
-    sig: str
+    hold: HoldChange
     state: Sequence[str]
-    event: Sequence[str]
-    next_sig: str = ""
+    events: Sequence[Sequence[str]]
 
 
 class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):

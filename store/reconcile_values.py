@@ -12,7 +12,7 @@ from brain.identifiers import Symbol
 from brain.ledger.ledger import StoredLedger
 from store.keys import OWN_HOLD
 from store.operator_records import Hold
-from store.reconcile_records import Agreement, HoldChange, ReconcileView, RecordedOrder
+from store.reconcile_records import Agreement, HoldChange, LedgerRepair, ReconcileView, RecordedOrder
 from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_permits, read_text
 
 STATE_TTL_MS = 86_400_000
@@ -76,6 +76,12 @@ def check_hold(change: HoldChange) -> None:
     """Raise ValueError for a hold that no script could set, or that would not be the engine's."""
     if change.sig and not (change.sig.startswith(OWN_HOLD) and change.ttl_ms > 0):
         raise ValueError(f"a hold of the engine is owned by {OWN_HOLD}… and expires: {change}")
+
+
+def check_repair(repair: LedgerRepair) -> None:
+    """Raise ValueError for a repair under a hold that is not the engine's, before or afterwards."""
+    check_owner(repair.hold.before or "")
+    check_hold(repair.hold)
 
 
 def check_owner(sig: str) -> None:

@@ -90,7 +90,7 @@ class ReconcileMaking:
                 comparison,
                 evidence,
                 steps,
-                LedgerRepairs(store, comparison, reports, clocks=clocks),
+                LedgerRepairs(store, comparison, reports, rules, clocks=clocks),
                 CloseProposals(store, channels.symbol_rules, rules, reports, clocks=clocks),
                 rules,
                 reports,

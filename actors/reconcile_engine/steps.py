@@ -109,8 +109,9 @@ class CaseSteps:
         case.why = why
         if finding is not None:
             case.finding = finding
-        releases = bool(case.own_sig) and not case.keeps_hold(on_stale=False)
-        if releases:
+        keeps_hold = case.keeps_hold(on_stale=False)
+        releases = bool(case.own_sig) and not keeps_hold
+        if not keeps_hold:
             status = CaseStatus.DRIFT
         fields: tuple[str, ...] = ()
         if event is not None and not (once and once in case.told):
