@@ -191,6 +191,21 @@ async def test_each_leg_is_booked_by_the_trades_of_that_leg() -> None:
         assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
 
 
+async def test_a_fill_is_booked_on_a_ledger_that_was_summed_by_floats(rig: ReconcileRig) -> None:
+    """It agreed until the fill, which is found however long ago that was."""
+    rig.agree("BTCUSDT", "0.3")
+    rig.ledger("BTCUSDT", "0.30000000000000004")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.events() == []
+    rig.own_order("p33-a")
+    rig.trade("BTCUSDT", "BUY", "0.1", client_order_id="p33-a")
+    await trio.sleep(1000)
+    async with running_engine(rig):
+        await trio.sleep(5)
+        assert (rig.amount("BTCUSDT"), rig.status("BTCUSDT")) == ("0.4", "REPAIRED")
+
+
 async def test_a_fill_within_the_tolerance_is_booked_under_a_hold_that_ends_with_it(
     rig: ReconcileRig,
 ) -> None:
