@@ -69,7 +69,6 @@ class ReconcileMaking:
         evidence = EvidenceReader(
             store,
             self._history,
-            self._weight,
             history_lag_sec=rules.rules.history_lag_sec,
             clocks=clocks,
         )
@@ -89,6 +88,7 @@ class ReconcileMaking:
                 cases,
                 comparison,
                 evidence,
+                self._weight,
                 steps,
                 LedgerRepairs(store, comparison, reports, rules, clocks=clocks),
                 CloseProposals(store, channels.symbol_rules, rules, reports, clocks=clocks),

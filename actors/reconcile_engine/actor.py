@@ -27,8 +27,8 @@ from supervision import Heartbeat
 _PAUSE_SEC = 0.1
 #: Changes are compared no more often than this (seconds).
 _AT_MOST_EVERY_SEC = 0.1
-#: Looks at once: more would wait for the budget of request weight.
-_MOST_LOOKS = 4
+#: Looks at once: more would wait for the budget of request weight. Of them those that can wait.
+_MOST_LOOKS, _MOST_THAT_WAIT = 4, 2
 
 
 class ReconcileEngine:
@@ -83,7 +83,8 @@ class ReconcileEngine:
         #: Symbols with something new since the latest comparison; a dict, for its order.
         self._touched: dict[Symbol, None] = {}
         self._wake = trio.Event()
-        self._looking = 0
+        #: Looks in hand, by whether they can wait.
+        self._looking = {False: 0, True: 0}
         #: Symbols of looks that have ended since the comparison in hand began.
         self._looked: set[Symbol] = set()
 
@@ -113,7 +114,7 @@ class ReconcileEngine:
             self._cases.clear()
             self._fence = fence
         self._comparison.drop()
-        self._looking = 0
+        self._looking = {False: 0, True: 0}
         for case in self._cases:
             case.looking = False
         await self._clocks.ask_redis(self._store)
@@ -176,20 +177,25 @@ class ReconcileEngine:
         """Begin looks in their order, as far as there is weight for them."""
         weight = 0
         for case in self._cases.to_look_at(trio.current_time()):
+            can_wait = case.can_wait
             weight += self._evidence.least_weight
-            if self._looking >= _MOST_LOOKS or not self._weight.has_room(weight):
+            if sum(self._looking.values()) >= _MOST_LOOKS:
+                return
+            if can_wait and self._looking[True] >= _MOST_THAT_WAIT:
+                return
+            if not self._weight.has_room(weight, can_wait=can_wait):
                 return
             case.looking = True
-            self._looking += 1
-            nursery.start_soon(self._look, case, fence, heartbeat)
+            self._looking[can_wait] += 1
+            nursery.start_soon(self._look, case, can_wait, fence, heartbeat)
 
-    async def _look(self, case: Case, fence: FencingToken, heartbeat: Heartbeat) -> None:
+    async def _look(self, case: Case, can_wait: bool, fence: FencingToken, heartbeat: Heartbeat) -> None:
         try:
             with heartbeat.task() as task:
                 await self._looks.look(case, fence, task)
         finally:
             case.looking = False
-            self._looking -= 1
+            self._looking[can_wait] -= 1
         self._looked.add(case.symbol)
         self._touch([case.symbol])
 

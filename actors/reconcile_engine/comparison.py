@@ -172,6 +172,14 @@ class PositionComparison:
             tolerance_pct=self._rules.tolerance_pct,
         )
 
+    def is_in_flight(self, compared: Compared) -> bool:
+        """Return True if there is no drift because open permits explain the difference."""
+        comparison, view = compared.comparison, compared.view
+        if comparison is None or comparison.drift is not None or comparison.agrees or not view.permits:
+            return False
+        alone = self.comparison_of(compared.symbol, compared.legs or (), view._replace(permits={}))
+        return alone.drift is not None
+
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         self.agreements.viewed(symbol, view)
         snapshot = self._believed(symbol)

@@ -47,7 +47,7 @@ class CaseFollower:
         case, comparison = self._cases.get(compared.symbol), compared.comparison
         if case is not None:
             case.seen = comparison is not None
-            if compared.asked_sec > case.held_sec and _owner(compared) != case.own_sig:
+            if compared.asked_sec > case.held_sec and (_owner(compared) or "") != case.own_sig:
                 case.requests.cancel()  # of a look whose hold is gone
             self._take_in_hold(case, compared)
         if comparison is None:
@@ -92,6 +92,10 @@ class CaseFollower:
             return
         if case.status is None:
             self._cases.drop(case)
+            return
+        if not case.own_sig and case.asked_for and self._comparison.is_in_flight(compared):
+            # A difference within the tolerance, beside orders of ours: they say nothing of it.
+            case.calm_since_sec = trio.current_time()
             return
         if not self._cases.is_calm(case, trio.current_time()):
             await self._keep_hold(case, compared, fence)
@@ -177,7 +181,10 @@ class CaseFollower:
         if case.held_by is not None:
             return
         if hold is None:
-            if sets and not case.looking:
+            if case.looking:
+                if not case.own_sig:
+                    case.requests.cancel()  # of a look that has released it while it waits
+            elif sets:
                 await self._steps.hold(case, None, fence)
             return
         if (hold.ttl_ms or 0) <= self._rules.hold_ttl_ms // 2:
@@ -232,6 +239,7 @@ class CaseFollower:
             now_sec=trio.current_time(),
             since_ms=self._clocks.redis_now_ms(),
             first_seen_ms=self._clocks.exchange_ms(now),
+            settle_sec=self._rules.rules.settle_sec,
         )
 
     def _recall(self, case: Case, compared: Compared) -> None:
@@ -240,7 +248,7 @@ class CaseFollower:
         case.told.add("held")
         if compared.view.status == CaseStatus.MANUAL_REQUIRED and case.own_sig == own_sig(case.drift):
             case.status = CaseStatus.MANUAL_REQUIRED
-            case.asked_for = case.signature
+            case.asked_for = case.matter
 
     def _is_listed(self, case: Case) -> bool:
         return self._comparison.is_listed(case.symbol)
