@@ -11,6 +11,7 @@ from actors.reconcile_engine.comparison import PositionComparison
 from actors.reconcile_engine.evidence import EvidenceReader
 from actors.reconcile_engine.following import CaseFollower
 from actors.reconcile_engine.looks import CaseLooks
+from actors.reconcile_engine.other_engines import OtherEngines
 from actors.reconcile_engine.repairs import LedgerRepairs
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
@@ -96,6 +97,7 @@ class ReconcileMaking:
                 reports,
             ),
             self._weight,
+            OtherEngines(store, comparison, channels.lease, rules, clocks=clocks, log=self._log),
             rules,
             reports,
             RedisTrouble(f"Redis at {store.address}", self._log),

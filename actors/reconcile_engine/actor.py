@@ -12,6 +12,7 @@ from actors.reconcile_engine.comparison import Compared, PositionComparison
 from actors.reconcile_engine.evidence import EvidenceReader
 from actors.reconcile_engine.following import CaseFollower
 from actors.reconcile_engine.looks import CaseLooks
+from actors.reconcile_engine.other_engines import AnotherEngineError, OtherEngines
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
 from actors.reconcile_engine.weight import EvidenceWeight
@@ -53,6 +54,7 @@ class ReconcileEngine:
         evidence: EvidenceReader,
         looks: CaseLooks,
         weight: EvidenceWeight,
+        others: OtherEngines,
         rules: ReconcileActorRules,
         reports: ReconcileReports,
         trouble: RedisTrouble,
@@ -74,6 +76,7 @@ class ReconcileEngine:
         self._evidence = evidence
         self._looks = looks
         self._weight = weight
+        self._others = others
         self._rules = rules
         self._reports = reports
         self._trouble = trouble
@@ -98,6 +101,9 @@ class ReconcileEngine:
             try:
                 fence = await lease_fence(self._lease, heartbeat, self._trouble)
                 await self._reconcile(fence, heartbeat)
+            except* AnotherEngineError:
+                # It waits for that one to stop, and begins anew.
+                self._reports.ended(self._cases)
             except* FencedError:
                 self._reports.ended(self._cases)
                 with heartbeat.waiting_for("the lease, held by another instance"):
@@ -118,6 +124,7 @@ class ReconcileEngine:
         for case in self._cases:
             case.looking = False
         await self._clocks.ask_redis(self._store)
+        await self._follower.leave_out(await self._others.wait(fence, heartbeat), fence)
         held = await self._store.own_holds(self._comparison.symbols())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_positions)
@@ -163,6 +170,7 @@ class ReconcileEngine:
     async def _follow(self, compared: Compared, fence: FencingToken) -> None:
         """Follow one symbol; what Redis refuses of it does not stop the others."""
         try:
+            self._others.look(compared.symbol, compared.view)
             await self._follower.follow(compared, fence)
         except StoreRefusedError as error:
             self._reports.refused(compared.symbol, str(error))
@@ -215,6 +223,7 @@ class ReconcileEngine:
             self._touch(symbols)
 
     def _touch(self, symbols: Sequence[Symbol]) -> None:
-        if symbols:
-            self._touched |= dict.fromkeys(symbols)
+        compared = self._comparison.compared_of(symbols)
+        if compared:
+            self._touched |= dict.fromkeys(compared)
             self._wake.set()

@@ -89,8 +89,16 @@ class PositionComparison:
 
     def symbols(self) -> list[Symbol]:
         """Return the symbols of the exchange and of the book, or those of them that the settings name."""
+        return self.compared_of(self.names())
+
+    def compared_of(self, symbols: Iterable[Symbol]) -> list[Symbol]:
+        """Return those of `symbols` that the settings do not leave out."""
+        return [symbol for symbol in symbols if not self._only or symbol in self._only]
+
+    def names(self) -> list[Symbol]:
+        """Return the symbols of the exchange and of the book, whatever the settings name."""
         names = dict.fromkeys((*(self._symbol_rules.value or {}), *self._book.symbols()))
-        return [Symbol(name) for name in names if not self._only or name in self._only]
+        return [Symbol(name) for name in names]
 
     def is_listed(self, symbol: Symbol) -> bool:
         """Return False for a symbol that the exchange does not list any more."""

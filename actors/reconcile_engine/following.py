@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import trio
 
 from actors.reconcile_engine.cases import Case, OpenCases
@@ -9,13 +11,15 @@ from actors.reconcile_engine.comparison import Compared, PositionComparison
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
 from actors.reconcile_engine.steps import CaseSteps
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, Symbol
 from brain.numbers import ZERO
 from brain.reconciliation import advice
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.comparing import unseen
 from brain.reconciliation.drift import SIG_PREFIX, Drift, DriftReason, LegAmounts, own_sig
 from clocks.clocks import Clocks
+from store.errors import StoreRefusedError
+from store.reconcile_records import ReconcileView
 
 _EXECUTORS = "exec:"
 _OPEN = frozenset({CaseStatus.DRIFT, CaseStatus.HOLD, CaseStatus.MANUAL_REQUIRED})
@@ -56,6 +60,21 @@ class CaseFollower:
             await self._without_drift(case, compared, fence)
         else:
             await self._drifting(case, comparison.drift, compared, fence)
+
+    async def leave_out(self, views: Mapping[Symbol, ReconcileView], fence: FencingToken) -> None:
+        """End what cases of symbols that are not compared have left.
+
+        Raises as the store does, but for its refusals.
+        """
+        compared = frozenset(self._comparison.symbols())
+        for symbol, view in views.items():
+            sig = "" if view.hold is None or view.hold.sig is None else view.hold.sig.decode(errors="replace")
+            own = sig if sig.startswith(SIG_PREFIX) else ""
+            if symbol not in compared and (own or view.status in _OPEN):
+                try:
+                    await self._steps.leave_out(symbol, own, fence)
+                except StoreRefusedError as error:
+                    self._reports.refused(symbol, str(error))
 
     async def _unseen(self, case: Case | None, compared: Compared, fence: FencingToken) -> None:
         """The position is not believed: a case stays as it is, and its hold stands."""
