@@ -24,6 +24,7 @@ from wiring.edges import Edges
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
 from wiring.governor import GOVERNOR_GRACE_SEC, GovernorMaking
 from wiring.groups import actor
+from wiring.intelligence import INTELLIGENCE_GRACE_SEC, IntelligenceMaking
 from wiring.reconcile import ReconcileMaking
 from wiring.rules import (
     executor_rules,
@@ -42,6 +43,7 @@ def channels_of(settings: Settings) -> Channels:
         executor=settings.executing != "off",
         governor=settings.governor != "off",
         reconcile=settings.reconcile != "off",
+        intelligence=settings.decision_intelligence != "off",
     )
 
 
@@ -81,6 +83,7 @@ def role_children(
         *_governor(settings, channels, edges, monitor, clocks, log, shared_plans),
         *_executor(settings, channels, edges, clocks, log, before_requests),
         *_reconcile(settings, channels, edges, clocks, log, before_requests),
+        *_intelligence(settings, channels, edges, clocks, log),
     ]
 
 
@@ -177,3 +180,12 @@ def _reconcile(
         channels, edges.store, edges.history, clocks=clocks, rules=reconcile_actor_rules(settings), log=log
     )
     yield actor("reconcile_engine", making.engine, after=before_requests)
+
+
+def _intelligence(
+    settings: Settings, channels: Channels, edges: Edges, clocks: Clocks, log: FilteringBoundLogger
+) -> Iterator[ChildSpec]:
+    if settings.decision_intelligence == "off":
+        return
+    making = IntelligenceMaking(channels, edges.store, settings, clocks=clocks, log=log)
+    yield actor("decision_intelligence", making.intelligence, grace_sec=INTELLIGENCE_GRACE_SEC)

@@ -179,3 +179,10 @@ GOVERNOR_CATALOGUE = (
         buckets=_ANSWERING_SEC,
     ),
 )
+
+#: Of decision intelligence; exposed only where that role is switched on.
+INTELLIGENCE_CATALOGUE = (
+    Declared("counter", "p35_results_total", "Results counted", ("decision",)),
+    Declared("counter", "p35_reason_total", "Results of plans that were stopped", ("gate", "reason")),
+    Declared("histogram", "p35_lag_seconds", "From a result to its count", buckets=_ANSWERING_SEC),
+)

@@ -17,7 +17,6 @@ from wiring.rules import executor_rules
 
 ROLES = {
     "P33_INTENT_BRIDGE": "Intent Bridge",
-    "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
 }
 
 
@@ -201,6 +200,7 @@ def test_the_predecessors_mode_of_the_executor_is_no_reason_to_refuse_the_start_
         ("P34_ANY", None),
         ("INTENT_BRIDGE_ANY", None),
         ("P35_ANY", None),
+        ("P35_REFRESH", "P35_REFRESH_SEC"),
         ("RISK_ANY", None),
     ],
 )

@@ -26,7 +26,7 @@ PATIENCE_SEC = 30.0
 #: Of every stream of plans and results.
 GROUPS = (
     GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual", "governor",
-    "governor_shadow", "governor_result_monitor",
+    "governor_shadow", "governor_result_monitor", "p35_decision_intel",
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
+from tests.store.intelligence_examples import EXAMPLES as INTELLIGENCE_EXAMPLES
+from tests.store.intelligence_examples import prepare_counts
 from tests.store.reconcile_examples import EXAMPLES as RECONCILE_EXAMPLES
 from tests.store.reconciled import prepare_case
 from tests.store.test_lease import TIMES, TTL_MS
@@ -39,6 +41,7 @@ _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?|\b1\d{9}(\.\d{3})?\b")
 _LIFE_MARGIN_MS = 10_000
 GROUPS = (
     "plans", "results", "executions", "dry_runs", "manual_plans", "judged_plans", "settled_results",
+    "counted_results",
 )  # fmt: skip
 
 Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
@@ -167,9 +170,10 @@ EXAMPLES: dict[str, Example] = {
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2, "executed_true": 1}),
     **GOVERNOR_EXAMPLES,
     **RECONCILE_EXAMPLES,
+    **INTELLIGENCE_EXAMPLES,
     **{
         f"{name}.{asked}": partial(ask_group, name, asked)
-        for name in ("judged_plans", "settled_results")
+        for name in ("judged_plans", "settled_results", "counted_results")
         for asked in ASKED
     },
 }  # fmt: skip
@@ -178,6 +182,7 @@ EXAMPLES: dict[str, Example] = {
 async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
     store = backend.store
+    await prepare_counts(backend)
     for group in (
         store.executions, store.dry_runs, store.manual_plans, store.judged_plans, store.settled_results
     ):  # fmt: skip

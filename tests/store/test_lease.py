@@ -12,6 +12,7 @@ from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
 from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
+from tests.store.intelligence_examples import WRITES as INTELLIGENCE_WRITES
 from tests.store.reconcile_examples import WRITES as RECONCILE_WRITES
 from tests.store.test_publications import PUBLICATION
 
@@ -244,6 +245,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2}),
     **GOVERNOR_WRITES,
     **RECONCILE_WRITES,
+    **INTELLIGENCE_WRITES,
 }
 
 
