@@ -1,4 +1,4 @@
-"""Wait of the engine until no other reconcile engine works: the holds of two are no one's."""
+"""Wait of the engine until no other reconcile engine works: two of them hold and release the same symbols."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ async def test_an_old_state_of_another_is_no_reason_to_wait(rig: ReconcileRig, a
 
 
 @pytest.mark.parametrize("changes", [{"P33_TAKE_OVER": "true"}, {"P33_RECONCILE": "shadow"}])
-async def test_who_takes_over_or_only_looks_does_not_wait(changes: dict[str, str]) -> None:
+async def test_a_take_over_and_the_shadow_do_not_wait(changes: dict[str, str]) -> None:
     rig = ReconcileRig(reconcile_rules(changes))
     other_writes(rig, "ETHUSDT")
     async with running_engine(rig):

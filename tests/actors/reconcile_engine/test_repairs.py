@@ -158,7 +158,7 @@ async def test_the_hold_for_what_is_left_has_its_own_reason_and_its_whole_life(r
         assert rig.redis.pttl(rig.own.hold("BTCUSDT")) > 290_000
 
 
-async def test_a_rest_within_the_tolerance_is_not_held_and_waits_for_nobody(rig: ReconcileRig) -> None:
+async def test_a_rest_within_the_tolerance_is_not_held_and_needs_no_person(rig: ReconcileRig) -> None:
     rig.agree("BTCUSDT", "100")
     rig.own_order("p33-a")
     async with running_engine(rig):

@@ -56,7 +56,7 @@ def test_less_than_a_step_is_no_drift_and_no_agreement() -> None:
 @pytest.mark.parametrize(
     "text", ["0.30000000000000004", "0.29999999999999998", "0.3000009", "3.0000000000000004e-1"]
 )
-def test_what_a_sum_of_floats_has_missed_is_no_difference(text: str) -> None:
+def test_the_residue_of_a_float_is_no_difference(text: str) -> None:
     assert comparison(one_way("0.3"), stored(text)) == (True, None)
     assert comparison(one_way("-0.3"), stored(f"-{text}")) == (True, None)
     assert drift_of(one_way("0.4"), stored(text)).drifted == (
@@ -64,7 +64,7 @@ def test_what_a_sum_of_floats_has_missed_is_no_difference(text: str) -> None:
     )
 
 
-def test_what_may_be_a_fill_of_a_finer_step_is_no_residue() -> None:
+def test_a_possible_fill_of_a_finer_step_is_no_residue() -> None:
     assert comparison(one_way("0.3"), stored("0.30001")) == (False, None)
     assert drift_of(one_way("0.4"), stored("0.30001")).legs[0].ledger == Decimal("0.30001")
 
