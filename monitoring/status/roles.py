@@ -43,7 +43,7 @@ class RolesSource:
             universe=self._universe_shown() if publishes else msgspec.UNSET,
             executor=self._executor_shown(waits) if executes else msgspec.UNSET,
             governor=governor_shown(self._settings, self._channels, waits),
-            reconcile=reconcile_shown(self._settings, self._channels, self._redis_now_ms()),
+            reconcile=reconcile_shown(self._settings, self._channels, waits, self._redis_now_ms()),
             p35=intelligence_shown(self._settings, self._channels, waits, self._redis_now_ms()),
         )
 
