@@ -44,6 +44,7 @@ OWN_KEYS = (
     "q:portfolio:budget:*", "q:allocation:target:*", "q:capital:efficiency:*", "q:capital:heat",
     "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
     "q:reconcile:state:*", "q:reconcile:close:cooldown:*",
+    "q:reconcile:close:out:*",
 )  # fmt: skip
 #: Each write is tried with each right taken away: in parts that stay within the time of a test.
 _PARTS = 3
