@@ -11,6 +11,7 @@ from simulator import MarketOrder, Order
 from tests.integration.pipeline import RESULTS, entry, executed
 from tests.integration.played_governor import PlayedGovernor, id_at_exchange
 from tests.integration.reconciled import (
+    PATIENCE_SEC,
     REPAIRED_WITHIN_SEC,
     Reconciled,
     named,
@@ -122,6 +123,28 @@ async def test_an_orphan_that_the_executor_has_found_and_held_is_booked_and_said
         repair = await site.repaired(SYMBOL)
         assert named(repair) == [(order.client_order_id, "own_orphan", "0.5")]
         assert site.told(SYMBOL) == ["ORPHAN_ORDER", "HOLD_SET", "AUTO_REPAIR"]
+
+
+async def test_an_orphan_that_the_engine_has_booked_before_the_executor_finds_it_is_booked_once(
+    reconciled: Reconciled,
+) -> None:
+    site, executor = reconciled, PlayedGovernor(reconciled)
+    async with site.daemon() as daemon:
+        order = site.lost(SYMBOL, "0.5")
+        repair = await site.repaired(SYMBOL)
+        assert named(repair) == [(order.client_order_id, "own_orphan", "0.5")]
+        await until(lambda: site.event(SYMBOL, "ORPHAN_ORDER"), "its event")
+        version = site.ledger(SYMBOL)["version"]
+        assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+    async with site.daemon({"P33_EXECUTOR": "on"}):
+        # The executor searches the orders of symbols with a position, and finds one without a record.
+        record = await until(lambda: executor.record(order.client_order_id), "its record", PATIENCE_SEC)
+        assert record["state"] == "orphan"
+        await site.agreement_noted(SYMBOL)
+        assert executor.nothing_open()
+        site.assert_agrees(SYMBOL)
+        assert site.ledger(SYMBOL)["version"] == version
+        assert site.told(SYMBOL) == ["HOLD_SET", "AUTO_REPAIR", "ORPHAN_ORDER"]
 
 
 async def test_a_result_that_became_a_dead_letter_leaves_a_case_that_ends_by_itself(
