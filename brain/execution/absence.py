@@ -1,7 +1,7 @@
 """Proof that an order of ours does not exist, and the times at which the exchange is asked for it.
 
--2013 ("does not exist") was seen for seconds after an order was taken, so it proves nothing alone. The list of
-all orders may be late, too: the one that counts is asked for behind the last of the answers that count.
+-2013 ("does not exist") was seen for seconds after an order was taken, so it proves nothing alone. The list
+of all orders may be late, too: the one that counts is asked for behind the last of the answers that count.
 """
 
 from __future__ import annotations
