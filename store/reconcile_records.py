@@ -102,11 +102,13 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
 class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     """A `RECONCILE_CLOSE` to publish once: with a mark of `bucket` for `cooldown_sec`, or not at all.
 
+    For that time no other close of the symbol is published, whatever its signature.
     `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
     `hold_ttl_ms`. `plan`: flat names and values.
     """
 
     symbol: Symbol
+    plan_id: PlanId
     stream: str
     bucket: int
     cooldown_sec: int

@@ -77,6 +77,8 @@ class PositionComparison:
         self._clocks = clocks
         self.agreements = Agreements()
         self._expected: dict[Symbol, ExpectedLedger] = {}
+        #: The ledger that agrees with legs, which are the same object until a symbol is read or pushed again.
+        self._of_legs: dict[Symbol, tuple[tuple[LegPosition, ...], ExpectedLedger]] = {}
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
         self._begun_sec = trio.current_time()
@@ -110,7 +112,7 @@ class PositionComparison:
         for name in symbols:
             symbol, snapshot = Symbol(name), self._book.get(name)
             known = self._expected.get(symbol)
-            if snapshot is not None and (known is None or expected_ledger(symbol, snapshot.legs) != known):
+            if snapshot is not None and (known is None or self._ledger_of(symbol, snapshot.legs) != known):
                 found.append(symbol)
         return found
 
@@ -141,7 +143,7 @@ class PositionComparison:
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
         believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
-        expected = {symbol: expected_ledger(symbol, each.legs) for symbol, (each, _) in believed.items()}
+        expected = {symbol: self._ledger_of(symbol, each.legs) for symbol, (each, _) in believed.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
         differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
         for symbol, each in expected.items():
@@ -187,6 +189,13 @@ class PositionComparison:
             return False
         alone = self.comparison_of(compared.symbol, compared.legs or (), view._replace(permits={}))
         return alone.drift is not None
+
+    def _ledger_of(self, symbol: Symbol, legs: tuple[LegPosition, ...]) -> ExpectedLedger:
+        """Return the ledger that agrees with the legs."""
+        known = self._of_legs.get(symbol)
+        if known is None or known[0] is not legs:
+            known = self._of_legs[symbol] = legs, expected_ledger(symbol, legs)
+        return known[1]
 
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         self.agreements.viewed(symbol, view)

@@ -94,14 +94,12 @@ class ReconcileSteps:
         redis, engine, symbol = self._redis, self._engine, proposal.symbol
         for stream in (engine.events, *(() if engine.shadow else (proposal.stream,))):
             redis.stream(stream)
-        mark, earlier = (
-            engine.close_cooldown(symbol, proposal.sig, bucket)
-            for bucket in (proposal.bucket, proposal.bucket - 1)
-        )
-        marked = redis.kind(mark) != "none" or redis.kind(earlier) != "none"
+        mark, out = engine.close_cooldown(symbol, proposal.sig, proposal.bucket), engine.close_out(symbol)
+        marked = redis.kind(mark) != "none" or redis.kind(out) != "none"
         if marked or not self._holds(symbol, proposal.sig):
             return False
         redis.set(mark, "1", ttl_ms=proposal.cooldown_sec * 1000)
+        redis.set(out, proposal.plan_id, ttl_ms=proposal.cooldown_sec * 1000)
         for key in (engine.hold_sig(symbol), engine.hold_reason(symbol), engine.hold(symbol)):
             redis.expire(key, proposal.hold_ttl_ms)
         self._append(proposal.event)

@@ -117,13 +117,11 @@ class RedisReconcile:
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
         check_owner(proposal.sig)
-        mark, earlier = (
-            self._reconcile.close_cooldown(proposal.symbol, proposal.sig, bucket)
-            for bucket in (proposal.bucket, proposal.bucket - 1)
-        )
+        mark = self._reconcile.close_cooldown(proposal.symbol, proposal.sig, proposal.bucket)
         packed = (
             proposal.symbol, proposal.stream, mark, proposal.cooldown_sec * 1000, proposal.sig,
-            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event), earlier,
+            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event),
+            self._reconcile.close_out(proposal.symbol), proposal.plan_id,
         )  # fmt: skip
         return await self._step("propose_close", fence, packed, self._acts)
 

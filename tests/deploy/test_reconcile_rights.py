@@ -65,6 +65,7 @@ async def test_the_engine_takes_each_of_its_steps_with_the_rights_of_its_role(
         for bucket, stream in ((0, engine.plans), (2, engine.closes)):
             close = msgspec.structs.replace(PROPOSAL, bucket=bucket, stream=stream)
             assert await store.propose_close(fence, close)
+            admin.delete(engine.close_out(DRIFTED))
         assert await store.repair_ledger(fence, repair(hold=HELD_ON))
         release = msgspec.structs.replace(RELEASE, before=NEXT_SIG)
         assert await store.change_case(fence, msgspec.structs.replace(CLOSING, hold=release))

@@ -139,6 +139,7 @@ class ReconcileHistory:
     async def _propose(self) -> object:
         proposal = CloseProposal(
             symbol=self._symbol(),
+            plan_id=PlanId("reconclose"),
             stream=self._random.choice((ENGINE.plans, ENGINE.closes)),
             bucket=self._random.randint(1, 3),
             cooldown_sec=120,
@@ -207,7 +208,7 @@ class ReconcileHistory:
             (
                 KEYS.ledger(symbol), KEYS.order_memory(symbol), KEYS.order_times(symbol),
                 KEYS.open_permits(symbol), engine.state(symbol), engine.hold(symbol), engine.hold_sig(symbol),
-                engine.hold_reason(symbol), engine.events, EXECUTOR.order(plan_id),
+                engine.hold_reason(symbol), engine.close_out(symbol), engine.events, EXECUTOR.order(plan_id),
                 EXECUTOR.plan_of(client_order_id("q", plan_id)), KEYS.plans,
             )
         )  # fmt: skip

@@ -48,6 +48,7 @@ REPAIR = LedgerRepair(
 )
 PROPOSAL = CloseProposal(
     symbol=DRIFTED,
+    plan_id=PlanId(f"reconclose:{DRIFTED}:0123456789ab:1760000000000"),
     stream=ENGINE.plans,
     bucket=14_666_666,
     cooldown_sec=120,
