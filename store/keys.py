@@ -88,6 +88,7 @@ class UniverseNames:
         self.volumes = f"{self.base}:volumes"
         self.closing = f"{self.base}:closing"
         self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
+        self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:universe.audit"
 
 
 class PlanStream(NamedTuple):
@@ -299,6 +300,10 @@ class ReconcileKeys:
     def close_cooldown(self, symbol: str, sig: str, bucket: int) -> str:
         """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
         return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"
+
+    def close_out(self, symbol: str) -> str:
+        """STRING: plan id of the symbol's latest proposed close, while it may yet be executed."""
+        return f"{self.base}:close:out:{symbol}"
 
 
 class IntelligenceNames:

@@ -75,10 +75,8 @@ class IntelligenceSteps:
         if not results:
             return []
         buckets: dict[str, Bucket] = {}
-        counted: list[bool] = []
-        due = self._due(results)
+        pending, due = self._pending_and_due(results)
         for place, each in enumerate(results):
-            counted.append(place in due)
             if place in due:
                 key = names.bucket(each.minute)
                 bucket = buckets.setdefault(key, Bucket(redis.hash(key)))
@@ -91,29 +89,32 @@ class IntelligenceSteps:
         for key, bucket in buckets.items():
             redis.hset(key, [text for pair in bucket.grown.items() for text in pair])
             redis.expire(key, BUCKET_TTL_MS)
-        ids = [each.entry_id for each in results]
-        self._note([entry_id for entry_id, new in zip(ids, counted, strict=True) if new])
-        for entry_id in ids:
-            acknowledge_one(redis, stream.key, entry_id, stream.group)
-        note_acknowledged(redis, stream.key, stream.group, stream.last_id, ids)
-        self._note_ahead([entry_id for entry_id, new in zip(ids, counted, strict=True) if new])
-        return counted
+        if pending:
+            new = [results[place].entry_id for place in sorted(due)]
+            self._note(new)
+            for entry_id in pending:
+                acknowledge_one(redis, stream.key, entry_id, stream.group)
+            note_acknowledged(redis, stream.key, stream.group, stream.last_id, pending)
+            self._note_ahead(new)
+        return [place in due for place in range(len(results))]
 
-    def _due(self, results: Sequence[CountedResult]) -> set[int]:
-        """Return the places of results that are pending and were not counted."""
+    def _pending_and_due(self, results: Sequence[CountedResult]) -> tuple[list[EntryId], set[int]]:
+        """Return the results that are pending, and the places of those that were not counted."""
         redis, names = self._redis, self._names
         last = id_parts(redis.text(names.results.last_id) or b"0-0")
         if last[0] > redis.now_ms():
             last = (0, 0)
         ahead = redis.sorted_set(names.counted_ahead)
-        due: dict[EntryId, int] = {}
+        pending: list[EntryId] = []
+        due: set[int] = set()
         for place, each in enumerate(results):
-            entry_id = each.entry_id
-            if entry_id in due or parse_id(entry_id) <= last:
+            entry_id, parts = each.entry_id, parse_id(each.entry_id)
+            if entry_id in pending or parts not in self._group().pending:
                 continue
-            if parse_id(entry_id) in self._group().pending and entry_id.encode() not in ahead:
-                due[entry_id] = place
-        return set(due.values())
+            pending.append(entry_id)
+            if parts > last and entry_id.encode() not in ahead:
+                due.add(place)
+        return pending, due
 
     def _group(self) -> Group:
         stored = self._redis.stream(self._names.results.key)

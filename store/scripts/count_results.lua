@@ -24,14 +24,11 @@ local last_ms, last_seq = id_parts(redis.call('GET', last) or '0-0')
 -- An id ahead of the clock is of a stream that may have begun anew.
 if last_ms > now[1] * 1000 + now[2] / 1000 then last_ms, last_seq = 0, 0 end
 
--- Whether a result is pending and was not counted. One behind the last id has been dealt with, and is pending only
--- because an operator set the group back.
-local seen = {}
+-- Whether a pending result was not counted. One behind the last id has been dealt with, and is pending only because
+-- an operator set the group back.
 local function is_due(id)
   local ms, seq = id_parts(id)
-  if seen[id] or not is_before(last_ms, last_seq, ms, seq) then return false end
-  seen[id] = true
-  return #redis.call('XPENDING', stream, group, id, id, 1) == 1 and not redis.call('ZSCORE', ahead, id)
+  return is_before(last_ms, last_seq, ms, seq) and not redis.call('ZSCORE', ahead, id)
 end
 
 -- The kind of a field whose number in a bucket is limited, or nil.
@@ -70,13 +67,17 @@ local function grow(bucket, field)
   return field
 end
 
-local buckets, counted, ids, total = {}, {}, {}, 0
+-- `ids` are the pending ones alone: of a group that was lost and created again, what a late process sends is delivered
+-- once more, and must not be passed over.
+local buckets, counted, ids, new, seen = {}, {}, {}, {}, {}
 for i, result in ipairs(results) do
   local id, minute, decision, reason, gate, symbol = unpack(result, 1, 6)
-  ids[i] = id
+  local pending = not seen[id] and #redis.call('XPENDING', stream, group, id, id, 1) == 1
+  seen[id] = true
   counted[i] = 0
-  if is_due(id) then
-    counted[i], total = 1, total + 1
+  if pending then ids[#ids + 1] = id end
+  if pending and is_due(id) then
+    counted[i], new[#new + 1] = 1, id
     local key = base .. ':bucket:' .. minute
     local bucket = buckets[key] or load(key)
     buckets[key] = bucket
@@ -96,28 +97,29 @@ end
 local refusal = refused(needed)
 if refusal then return refusal end
 
+local before = redis.call('HMGET', status, 'processed_total', 'last_id')
 -- Of a server that is full the first write is refused, whichever it is.
 for key, bucket in pairs(buckets) do
   for field, _ in pairs(bucket.grown) do redis.call('HSET', key, field, bucket.counts[field]) end
   redis.call('PEXPIRE', key, bucket_ttl)
 end
-if total > 0 then
-  local before = redis.call('HMGET', status, 'processed_total', 'last_id')
+if #ids == 0 then return counted end
+if #new > 0 then
   local processed = before[1] and string.find(before[1], '^%d+$') and #before[1] <= 15 and tonumber(before[1]) or 0
   local newest = before[2] or '0-0'
-  for i, id in ipairs(ids) do
+  for _, id in ipairs(new) do
     local ms, seq = id_parts(newest)
-    if counted[i] == 1 and is_before(ms, seq, id_parts(id)) then newest = id end
+    if is_before(ms, seq, id_parts(id)) then newest = id end
   end
-  redis.call('HSET', status, 'processed_total', string.format('%.0f', processed + total), 'last_id', newest,
+  redis.call('HSET', status, 'processed_total', string.format('%.0f', processed + #new), 'last_id', newest,
     'last_ts', now[1])
 end
 for _, id in ipairs(ids) do redis.call('XACK', stream, group, id) end
 note_acknowledged(stream, group, last, ids)
 local passed_ms, passed_seq = id_parts(redis.call('GET', last) or '0-0')
-for i, id in ipairs(ids) do
+for _, id in ipairs(new) do
   local ms, seq = id_parts(id)
-  if counted[i] == 1 and is_before(passed_ms, passed_seq, ms, seq) then redis.call('ZADD', ahead, ms, id) end
+  if is_before(passed_ms, passed_seq, ms, seq) then redis.call('ZADD', ahead, ms, id) end
 end
 redis.call('ZREMRANGEBYSCORE', ahead, '-inf', string.format('(%.0f', passed_ms))
 redis.call('ZREMRANGEBYRANK', ahead, 0, -most_ahead - 1)

@@ -76,7 +76,7 @@ async def test_a_result_is_counted_once_however_often_it_is_told(leased: Backend
     assert total(leased, "decision") == 2
 
 
-async def test_what_was_not_delivered_is_not_counted(leased: Backend) -> None:
+async def test_a_result_that_was_not_delivered_is_not_counted(leased: Backend) -> None:
     await deliver(leased)
     unread = leased.outside.xadd(STREAM, {"plan_id": "unread"})
     assert await leased.store.count_results(leased.fence, [blocked(unread)]) == [False]
@@ -101,6 +101,25 @@ async def test_a_lost_group_brings_no_result_twice_and_misses_none(leased: Backe
     assert await count(leased.fence, [blocked(each) for each in again]) == [True, False]
     assert total(leased, "decision") == 3
     assert leased.outside.xpending(STREAM, GROUP) == {}
+
+
+async def test_a_process_that_is_late_passes_over_nothing_of_a_group_that_was_created_again(
+    leased: Backend,
+) -> None:
+    """A standby creates the group, too: what the leader still holds of the lost one is delivered again."""
+    first, second, third = await deliver(leased, 3)
+    count, group = leased.store.count_results, leased.store.counted_results
+    assert await count(leased.fence, [blocked(first)]) == [True]
+    leased.outside.xgroup_destroy(STREAM, GROUP)
+    await group.create(lost=True)
+    assert await count(leased.fence, [blocked(second), blocked(third)]) == [False, False]
+    assert leased.outside.get(NAMES.results.last_id) == first.encode()
+    assert [entry.id for entry in await group.read_new(count=1, block_ms=0)] == [second]
+    assert await count(leased.fence, [blocked(second), blocked(third)]) == [True, False]
+    assert leased.outside.get(NAMES.results.last_id) == second.encode()
+    assert [entry.id for entry in await group.read_new(count=9, block_ms=0)] == [third]
+    assert await count(leased.fence, [blocked(third)]) == [True]
+    assert total(leased, "decision") == 3
 
 
 async def test_a_group_that_is_set_back_brings_no_result_twice(leased: Backend) -> None:

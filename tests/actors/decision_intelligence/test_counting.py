@@ -123,7 +123,7 @@ async def test_the_distribution_is_logged_once_a_minute(rig: IntelligenceRig) ->
     assert rig.redis.zrange(NAMES.unknown) == [b"HOLD"]
 
 
-async def test_what_is_pending_is_counted_before_what_is_new(rig: IntelligenceRig) -> None:
+async def test_pending_results_are_counted_before_new_ones(rig: IntelligenceRig) -> None:
     """A process died between reading and counting; another of the same name goes on."""
     await rig.store.counted_results.create(lost=False)
     for _ in range(3):
