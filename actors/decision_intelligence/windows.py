@@ -79,12 +79,13 @@ class ResultWindows:
 
     async def _read(self, names: list[str]) -> list[Counts]:
         """Return the counts of minutes."""
-        self._minutes = {name: self._minutes[name] for name in names if name in self._minutes}
-        unread = [name for name in names if name not in self._minutes]
+        known = {name: self._minutes[name] for name in names if name in self._minutes}
+        self._minutes = dict(known)
+        unread = [name for name in names if name not in known]
         self._changed.clear()
         stored = await self._store.intelligence_buckets(unread)
         read = dict(zip(unread, map(read_bucket, stored), strict=True))
-        found = [read[name] if name in read else self._minutes[name] for name in names]
+        found = [read[name] if name in read else known[name] for name in names]
         # What was counted during the read may be in it or not.
         self._minutes.update((name, counts) for name, counts in read.items() if name not in self._changed)
         return found
