@@ -74,6 +74,15 @@ class IntelligenceRig:
         """The counts of the minute of an entry."""
         return self.counts(NAMES.bucket(minute_of(int(entry_id.partition("-")[0]))))
 
+    def by_minute(self, kind: str) -> dict[str, int]:
+        """Add up the counts of one kind in each bucket."""
+        return {
+            key.rpartition(":")[2]: sum(
+                count for name, count in self.counts(key).items() if name.startswith(f"{kind}:")
+            )
+            for key in self.buckets()
+        }
+
     def decisions(self, window: str) -> dict[str, int]:
         return self.counts(NAMES.decisions(window))
 
