@@ -16,7 +16,8 @@ from brain.positions.position import Snapshot
 from brain.text_fields import text_fields
 from channels import SnapshotBook
 from clock import Clock
-from explanation.explaining import Explanation, explain_traces
+from explanation.deciding import Explanation
+from explanation.explaining import explain_traces
 from explanation.governing import GovernorTraces
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution

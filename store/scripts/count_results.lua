@@ -98,6 +98,7 @@ end
 local refusal = refused(needed)
 if refusal then return refusal end
 
+local before = redis.call('HMGET', status, 'processed_total', 'last_id')
 -- Of a server that is full the first write is refused, whichever it is.
 for key, bucket in pairs(buckets) do
   for field, _ in pairs(bucket.grown) do redis.call('HSET', key, field, bucket.counts[field]) end
