@@ -15,7 +15,8 @@ from commands.check.intelligence_role import intelligence_finding
 from commands.check.reconcile_role import reconcile_findings
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
-from store.keys import ExecutorKeys, GovernorKeys, IntelligenceNames, UniverseNames
+from store.intelligence_keys import IntelligenceNames
+from store.keys import ExecutorKeys, GovernorKeys, UniverseNames
 
 _STOP_IT = (
     "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"

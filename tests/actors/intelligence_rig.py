@@ -15,7 +15,8 @@ from channels import Channels, Count, IntelligenceNow, Lease, Observe
 from clock import TrioClock
 from clocks.clocks import Clocks
 from settings import load
-from store.keys import IntelligenceNames, Keys
+from store.intelligence_keys import IntelligenceNames
+from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat

@@ -32,8 +32,9 @@ OTHER_CONTRACTS: dict[str, ContractType] = {
 OF_ROLES = (
     "universe:shadow", "universe.events", "universe:volumes", "universe:closing", "p33:players",
     "quantum:governor", "quantum:executor", "quantum:intent_bridge", "quantum:p35", "p35_decision_intel",
-    "xinfo", "intent_executor", "stream:executor", "apply.plan.manual", "quantum:permit:a-plan", "quantum:kill",
-    "quantum:lockdown", "quantum:system", "quantum:manual_lane", "reconcile:hold_", "tracking",
+    "xinfo", "intent_executor", "stream:executor", "apply.plan.manual", "quantum:permit:a-plan",
+    "quantum:kill", "quantum:lockdown", "quantum:system", "quantum:manual_lane", "reconcile:hold_",
+    "tracking",
 )  # fmt: skip
 
 
