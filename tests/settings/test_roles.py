@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from settings import Settings, SettingsError, load
-from settings.roles import BUILT
+from settings.roles import RoleSettings
 from settings.rules import hold_rules
 from settings.variables import FIELD_OF
 from tests.settings.refusal import refusal
@@ -18,8 +18,9 @@ from wiring.rules import executor_rules
 
 def test_every_role_is_off_unless_it_is_switched_on() -> None:
     settings = load({}).settings
-    for switch_name in BUILT:
-        assert getattr(settings, FIELD_OF[switch_name]) == "off"
+    switches = {field.name for field in fields(RoleSettings)} - {"take_over"}
+    assert len(switches) == 6
+    assert {getattr(settings, name) for name in switches} == {"off"}
     assert settings.executing == "off"
 
 
