@@ -255,8 +255,8 @@ class RolesShown(msgspec.Struct, frozen=True, kw_only=True):
     executor: ExecutorShown | msgspec.UnsetType = msgspec.UNSET
     governor: GovernorShown | msgspec.UnsetType = msgspec.UNSET
     reconcile: ReconcileShown | msgspec.UnsetType = msgspec.UNSET
-    p35: IntelligenceShown | msgspec.UnsetType = msgspec.UNSET
     intent_bridge: BridgeShown | msgspec.UnsetType = msgspec.UNSET
+    p35: IntelligenceShown | msgspec.UnsetType = msgspec.UNSET
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,6 +105,6 @@ async def test_hostile_entries_have_one_answer_each_and_stop_nothing(site: Site)
         assert {(row["symbol"], row["reduceOnly"], row["eval_type"]) for row in plans} == {
             ("XXUSDT", "true", "EXIT")
         }
-        assert (await site.permit(plans[0]["plan_id"]))["reason"] == "symbol_not_on_exchange"
+        assert (await site.permit(plans[0]["plan_id"]))["reason"] == "symbol_not_in_allowlist"
         assert await restarts(url) == {}
         assert daemon.alive and "Actor failed" not in daemon.output, daemon.output[-2000:]

@@ -60,6 +60,6 @@ def test_an_intent_may_not_be_older_than_a_plan_stays_decided() -> None:
         ),
     ],
 )
-def test_what_is_risky_is_a_warning(settings: dict[str, str], words: str) -> None:
+def test_risky_combinations_are_warnings(settings: dict[str, str], words: str) -> None:
     assert [line for line in load({**ON, **settings}).warnings if words in line]
     assert not [line for line in load(settings).warnings if words in line]
