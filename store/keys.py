@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from store.bridge_names import BridgeNames as BridgeNames
+from store.plan_stream import PlanStream as PlanStream
 
 GROUP = "p33"
 #: Types of `risk:guard_active:<TYPE>`, each read by its name.
@@ -89,19 +90,6 @@ class UniverseNames:
         self.closing = f"{self.base}:closing"
         self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
         self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:universe.audit"
-
-
-class PlanStream(NamedTuple):
-    """Stream of plans or results, as a role reads it.
-
-    `last_id` is the STRING of the last entry that was dealt with and had none pending before it; empty where
-    none is kept.
-    """
-
-    key: str
-    dead: str
-    group: str
-    last_id: str
 
 
 class ExecutorKeys:
@@ -233,41 +221,6 @@ class GovernorKeys:
 
     def efficiency(self, symbol: str) -> str:
         return f"{self.prefix}:capital:efficiency:{symbol}"
-
-
-class BridgeNames:
-    """Key names of the intent bridge, or of its shadow; docs/contract.md, "Intent bridge"."""
-
-    def __init__(self, prefix: str, *, shadow: bool) -> None:
-        self.prefix = prefix
-        self.shadow = shadow
-        self.base = f"{prefix}:intent_bridge:shadow" if shadow else f"{prefix}:intent_bridge"
-        self.plans = f"{prefix}:stream:apply.plan"
-        self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:intent.audit"
-        self.mode = f"{prefix}:system:mode"
-        #: HASHes with the equity of the account: the Governor's, and that of another service.
-        self.equity = f"{prefix}:governor:equity"
-        self.portfolio = f"{prefix}:state:portfolio"
-        self.trade_intents = self._lane("trade.intent", f"{prefix}:group:intent_bridge")
-        self.exit_intents = self._lane("exit.intent", "exit-intent-gateway")
-        self.harvest_intents = self._lane("harvest.intent", "intent_executor_harvest")
-
-    def _lane(self, name: str, group: str) -> PlanStream:
-        stream = f"{self.prefix}:stream:{name}"
-        return PlanStream(
-            stream,
-            f"{self.base}:dead" if self.shadow else f"{stream}.dead",
-            f"{group}_shadow" if self.shadow else group,
-            f"{self.base}:last_id:{name}",
-        )
-
-    def seen(self, mark: str) -> str:
-        """STRING: mark of an intent that was answered, or of a plan that was made."""
-        return f"{self.base}:seen:{mark}"
-
-    def last_close(self, symbol: str) -> str:
-        """STRING: time (epoch ms) of the latest plan that reduces the symbol's position."""
-        return f"{self.base}:last_close:{symbol}"
 
 
 class ReconcileKeys:
