@@ -91,8 +91,16 @@ class PositionComparison:
 
     def symbols(self) -> list[Symbol]:
         """Return the symbols of the exchange and of the book, or those of them that the settings name."""
+        return self.compared_of(self.names())
+
+    def compared_of(self, symbols: Iterable[Symbol]) -> list[Symbol]:
+        """Return those of `symbols` that the settings do not leave out."""
+        return [symbol for symbol in symbols if not self._only or symbol in self._only]
+
+    def names(self) -> list[Symbol]:
+        """Return the symbols of the exchange and of the book, whatever the settings name."""
         names = dict.fromkeys((*(self._symbol_rules.value or {}), *self._book.symbols()))
-        return [Symbol(name) for name in names if not self._only or name in self._only]
+        return [Symbol(name) for name in names]
 
     def is_listed(self, symbol: Symbol) -> bool:
         """Return False for a symbol that the exchange does not list any more."""
@@ -173,6 +181,14 @@ class PositionComparison:
             step=None if step is None or step.market_step <= 0 else step.market_step,
             tolerance_pct=self._rules.tolerance_pct,
         )
+
+    def is_in_flight(self, compared: Compared) -> bool:
+        """Return True if there is no drift because open permits explain the difference."""
+        comparison, view = compared.comparison, compared.view
+        if comparison is None or comparison.drift is not None or comparison.agrees or not view.permits:
+            return False
+        alone = self.comparison_of(compared.symbol, compared.legs or (), view._replace(permits={}))
+        return alone.drift is not None
 
     def _ledger_of(self, symbol: Symbol, legs: tuple[LegPosition, ...]) -> ExpectedLedger:
         """Return the ledger that agrees with the legs."""

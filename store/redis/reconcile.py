@@ -18,7 +18,15 @@ from store.reconcile_records import (
     LedgerRepair,
     ReconcileView,
 )
-from store.reconcile_values import ViewReply, check_hold, check_owner, fields_of, read_view, recorded_order
+from store.reconcile_values import (
+    ViewReply,
+    check_hold,
+    check_owner,
+    check_repair,
+    fields_of,
+    read_view,
+    recorded_order,
+)
 from store.redis.scripts import ScriptRunner
 from store.stored_values import read_text
 
@@ -99,12 +107,11 @@ class RedisReconcile:
         return await self._step("change_case", fence, packed)
 
     async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
-        for sig in (repair.sig, *filter(None, [repair.next_sig])):
-            check_owner(sig)
+        check_repair(repair)
         packed = (
             repair.symbol, fields_of(repair.before), repair.before_version, tuple(repair.ledger_fields),
-            repair.ledger_ttl_ms, tuple(repair.orders), repair.sig, tuple(repair.state), tuple(repair.event),
-            repair.next_sig,
+            repair.ledger_ttl_ms, tuple(repair.orders), tuple(repair.state), tuple(map(tuple, repair.events)),
+            *msgspec.structs.astuple(repair.hold),
         )  # fmt: skip
         return await self._step("reconcile_ledger", fence, packed, self._acts)
 

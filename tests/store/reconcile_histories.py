@@ -123,10 +123,14 @@ class ReconcileHistory:
             ),
             ledger_ttl_ms=86_400_000,
             orders=[OrderWrite(each, booked.memories.get(each), f"{self._written}|1") for each in orders],
-            sig=self._random.choice((SIG, SIG, NEXT_SIG)),
+            hold=HoldChange(
+                before=self._random.choice((SIG, SIG, NEXT_SIG)),
+                sig=self._random.choice(("", "", NEXT_SIG)),
+                reason="rest",
+                ttl_ms=_TTL_MS,
+            ),
             state=("status", "REPAIRED"),
-            event=self._random.choice(((), ("event", "AUTO_REPAIR"))),
-            next_sig=self._random.choice(("", "", NEXT_SIG)),
+            events=(("event", "AUTO_REPAIR"), ("event", "ORPHAN_ORDER"))[: self._random.randint(0, 2)],
         )
         if self._random.random() < 0.2:
             await self._interfere()
