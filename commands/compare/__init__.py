@@ -10,8 +10,10 @@ import msgspec
 from redis.exceptions import RedisError
 
 from commands.clients.redis_reading import RedisReading, reading
+from commands.compare.executor import compare_executor
 from commands.compare.governor import compare_governor
 from commands.compare.options import CompareOptions
+from commands.compare.universe import compare_universe
 from commands.compare.view import comparison_view
 from commands.compare.words import Words
 from commands.console.terminal import show
@@ -27,6 +29,8 @@ class _Compared(NamedTuple):
 
 _ROLES: Final[Mapping[str, _Compared]] = {
     "governor": _Compared(Words("judgements", "GRANT", "REFUSE"), compare_governor),
+    "executor": _Compared(Words("plans", "SEND", "REFUSE"), compare_executor),
+    "universe": _Compared(Words("symbols", "LIST", "LEAVE OUT"), compare_universe),
 }
 ROLES: Final = tuple(_ROLES)
 
