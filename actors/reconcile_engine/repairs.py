@@ -13,6 +13,7 @@ from brain.numbers import ZERO
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, own_sig
 from brain.reconciliation.evidence import Evidence, Explained
+from brain.reconciliation.record import record_details
 from brain.reconciliation.repairing import Repaired, repair
 from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.texts import (
@@ -91,6 +92,7 @@ class LedgerRepairs:
                     now_ms=now_ms,
                     drift=drift,
                     **growth_details(finding.adopted),
+                    **record_details(case.weighed),
                 ),
                 next_sig=own_sig(rest) if holds_on and rest is not None else "",
             ),

@@ -8,13 +8,17 @@ from typing import Final
 from brain.execution.draft_record import DraftRecord, UnreadableDraftError, draft_again
 from brain.execution.drafting import Drafted
 from brain.execution.sizing import SizeLimits
+from brain.reconciliation.evidence import Finding, Unexplained
+from brain.reconciliation.record import UnreadableWeighingError, weigh_again
+from brain.reconciliation.rules import DriftCause
+from brain.reconciliation.weighing import causes_of
 from brain.symbols.publication import Judgement
 from brain.symbols.record import UnreadableUniverseError, judge_universe_again
 from brain.symbols.universe import UniverseRules
 from commands.replay.subject import Answer, NotReplayedError, ReplayedRecord, Subject
 from commands.replay.subjects import GOVERNOR, P33
 from settings.variables import FIELD_OF
-from store.keys import ExecutorKeys, UniverseNames
+from store.keys import ExecutorKeys, ReconcileKeys, UniverseNames
 
 #: Fields of `UniverseRules` by those of the settings, where they are not `universe_<field>`.
 _UNIVERSE_RULE_OF = {"universe_max": "most"}
@@ -63,6 +67,26 @@ def _rules_of(known: Iterable[str], rule_of: Mapping[str, str]) -> dict[str, str
     return {name: rule for name, rule in names.items() if rule in known}
 
 
+def _weighed(text: bytes, changes: Mapping[str, object]) -> ReplayedRecord:
+    changed = {
+        name: frozenset(map(DriftCause, value)) if isinstance(value, tuple) else value
+        for name, value in changes.items()
+    }
+    try:
+        again = weigh_again(text, changed)
+    except UnreadableWeighingError as error:
+        raise NotReplayedError(str(error), None) from None
+    drift = again.record.drift
+    name = f"{drift.reason} of ledger {drift.version or 'none'}"
+    return ReplayedRecord(name, drift.symbol, _proven(again.record.finding), _proven(again.finding), again)
+
+
+def _proven(finding: Finding) -> Answer:
+    if isinstance(finding, Unexplained):
+        return Answer(False, finding.gap or "unexplained")
+    return Answer(bool(finding.adopted), ",".join(causes_of(finding.adopted or finding.foreign)))
+
+
 EXECUTOR: Final = Subject(
     "drafted orders",
     "SEND",
@@ -87,11 +111,23 @@ UNIVERSE: Final = Subject(
     lambda keys, shadow: UniverseNames(keys.prefix, shadow=shadow).audit,
     _chosen,
 )
+RECONCILE: Final = Subject(
+    "weighings",
+    "BOOK",
+    "WAIT",
+    "ledgers, holds and evidence",
+    ("P34_",),
+    {"P34_ADOPT_CAUSES": "adopted"},
+    lambda keys, shadow: ReconcileKeys(keys, shadow=shadow).events,
+    _weighed,
+    sparse=True,
+)
 SUBJECTS: Final[Mapping[str, Subject]] = {
     "p33": P33,
     "governor": GOVERNOR,
     "executor": EXECUTOR,
     "universe": UNIVERSE,
+    "reconcile": RECONCILE,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from brain.execution.draft_record import record_text
 from brain.execution.drafting import draft
+from brain.reconciliation.record import record_details, weighed
 from brain.symbols.publication import Listing, Stored
 from brain.symbols.record import UniverseInput, audit_fields, judge_input
 from commands.cli import REPLAYED_ROLES
@@ -16,9 +17,16 @@ from commands.replay.overrides import parse_changes
 from commands.replay.roles import EXECUTOR, SUBJECTS, UNIVERSE
 from settings import SettingsError
 from tests.brain.execution.test_drafting import case
+from tests.brain.reconciliation.cases import ADOPTED, drift, evidence, order
 from tests.brain.test_universe import NOW_MS, RULES, contract
 from tests.commands.recording import Recording
 from tests.commands.replay.test_replay import output_of
+
+STREAMS = (
+    ("executor.audit", "executor"),
+    ("universe.audit", "universe"),
+    ("reconcile.events", "reconcile"),
+)
 
 
 def drafted(service: Recording, stream: str = "executor.audit", **changes: Any) -> None:
@@ -79,8 +87,23 @@ async def test_refreshes_come_out_identical_and_with_other_filters_not(service: 
     assert "quantum:universe:shadow:audit" in output_of(service, role="universe", shadow=True)
 
 
+async def test_weighings_come_out_identical_and_with_other_causes_not(service: Recording) -> None:
+    looked = evidence(order("1", "SELL", "1", "web_1"))
+    for stream in ("reconcile.events", "shadow"):
+        details = record_details(weighed(drift("0", "1"), looked, ADOPTED))
+        key = "quantum:reconcile:shadow:events" if stream == "shadow" else f"quantum:stream:{stream}"
+        service.append_to(key, {"event": "MANUAL_REQUIRED", "symbol": "BTCUSDT", **details})
+        service.append_to(key, {"event": "HOLD_SET", "symbol": "BTCUSDT"})
+    for shadow in (False, True):
+        text = output_of(service, role="reconcile", shadow=shadow)
+        assert text.startswith("Identical: 1 weighings, each the same again.")
+    words = " ".join(output_of(service, changes=["P34_ADOPT_CAUSES=manual"]).split())
+    assert words.startswith("With P34_ADOPT_CAUSES=manual, 1 of 1 weighings would have had another answer.")
+    assert "WAIT manual BOOK manual 1" in words and "qty_mismatch of ledger 7 BTCUSDT" in words
+
+
 async def test_bytes_that_are_no_record_are_counted(service: Recording) -> None:
-    for stream, role in (("executor.audit", "executor"), ("universe.audit", "universe")):
+    for stream, role in STREAMS:
         service.append(stream, {"record": "{}"})
         assert "1 could not be read" in output_of(service, exit_code=1, role=role)
 
