@@ -15,8 +15,6 @@ from explanation.intents import IntentTraces
 
 PartState = Literal["here", "elsewhere", "trimmed", "silent", "not yet", "none"]
 
-_OWN_BRIDGE = "intent_bridge"
-
 
 class StreamSpan(NamedTuple):
     """Times of a stream's first and last entry (Redis's clock, epoch ms); 0 where it has none."""
@@ -38,13 +36,16 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class ChainTraces(msgspec.Struct, frozen=True, kw_only=True):
-    """What shows where a plan's way has gone. `answer`: that of P3.3 in words, empty where there is none.
+    """Traces that show where a plan's way has gone.
 
-    `spans`: by the name of the role. `governor_permit`: the text of the Governor's permit that lives now.
+    `of_bridge`: source or signature say that a bridge made the plan. `answer`: of P3.3 in words, empty
+    where there is none. `spans`: by the name of the role. `governor_permit`: the text of the Governor's
+    permit that lives now.
     """
 
     published_ms: int | None
     source: str
+    of_bridge: bool
     decision: str
     answer: str
     intent: IntentTraces | None
@@ -76,7 +77,7 @@ def _intent(traces: ChainTraces) -> Part:
     if intent is not None and intent.audit is not None:
         name = intent.stream.rpartition(":")[2]
         return Part("intent", "here", f"{intent.entry_id} of {name}, made a plan by the bridge")
-    if traces.source != _OWN_BRIDGE:
+    if not traces.of_bridge:
         return Part("intent", "none", f"none of the bridge: source {traces.source or 'not given'}")
     return _missing("intent", "the intent bridge", traces)
 

@@ -13,7 +13,7 @@ from brain.identifiers import EntryId, PlanId
 from brain.plans.intent import read_intent_symbol
 from commands.clients.redis_reading import Fields, RedisReading, text_of
 from commands.explain.execution_lookup import texts_of
-from explanation.intents import IntentTraces
+from explanation.intents import BRIDGE, IntentTraces
 from explanation.timeline import Dated, entry_ms
 from store.records import id_order
 
@@ -202,7 +202,10 @@ def _candidates(redis: RedisReading, intent: Dated) -> Iterator[PlanId]:
     except ResponseError:
         return
     for _, fields in entries:
-        if fields.get(b"symbol") == symbol.encode() and fields.get(b"source") == b"intent_bridge":
+        if fields.get(b"symbol") == symbol.encode() and BRIDGE.encode() in (
+            fields.get(b"source"),
+            fields.get(b"signature"),
+        ):
             yield PlanId(text_of(fields.get(b"plan_id", b"")))
 
 
