@@ -9,6 +9,7 @@ from typing import Protocol
 from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
 from clocks.clocks import ShowsRedisTime
+from store.bridge_protocol import BridgeStore
 from store.execution_records import (
     BeginReply,
     ExecutionHold,
@@ -19,6 +20,7 @@ from store.execution_records import (
     PlanRefusal,
 )
 from store.governor_protocol import GovernorStore
+from store.intelligence_protocol import IntelligenceStore
 from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.reconcile_protocol import ReconcileStore
@@ -132,5 +134,14 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, Protocol):
+class ServiceStore(
+    Store,
+    ExecutorStore,
+    GovernorStore,
+    OperatorStore,
+    ReconcileStore,
+    BridgeStore,
+    IntelligenceStore,
+    Protocol,
+):
     """All protocols of the store, with those of the other roles."""

@@ -12,9 +12,11 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
 from monitoring.metrics.catalogue import (
+    BRIDGE_CATALOGUE,
     CATALOGUE,
     EXECUTOR_CATALOGUE,
     GOVERNOR_CATALOGUE,
+    INTELLIGENCE_CATALOGUE,
     RECONCILE_CATALOGUE,
     REFUSED_EVENTS,
     UNIVERSE_CATALOGUE,
@@ -97,6 +99,10 @@ class MetricRegistry:
             catalogue += GOVERNOR_CATALOGUE
         if channels.reconcile is not None:
             catalogue += RECONCILE_CATALOGUE
+        if channels.bridge is not None:
+            catalogue += BRIDGE_CATALOGUE
+        if channels.intelligence is not None:
+            catalogue += INTELLIGENCE_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)

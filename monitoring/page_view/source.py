@@ -26,6 +26,7 @@ from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.page_view.governor import page_governor
 from monitoring.page_view.headline import Observed, actor, overall
+from monitoring.page_view.intelligence import page_intelligence
 from monitoring.page_view.reconcile import page_reconcile
 from monitoring.page_view.roles import page_roles
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
@@ -132,6 +133,7 @@ class PageSource:
             roles=tuple(page_roles(status.roles)),
             governor=page_governor(status.roles, self._judgements),
             reconcile=page_reconcile(status.roles),
+            intelligence=page_intelligence(status.roles),
         )
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:
