@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from settings import kinds
 from settings.variable import setting
@@ -14,7 +14,6 @@ from settings.variable import setting
 RoleMode = Literal["off", "shadow", "on"]
 ExecutorMode = Literal["off", "dry_run", "on"]
 IntelligenceMode = Literal["off", "on"]
-
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -301,6 +301,10 @@ class ReconcileKeys:
         """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
         return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"
 
+    def close_out(self, symbol: str) -> str:
+        """STRING: plan id of the symbol's latest proposed close, while it may yet be executed."""
+        return f"{self.base}:close:out:{symbol}"
+
 
 class IntelligenceNames:
     """Key names of decision intelligence (P3.5); docs/contract.md, "Decision intelligence"."""

@@ -36,6 +36,7 @@ ROLES = {
     "P33_EXECUTOR": "on",
     "P33_GOVERNOR": "on",
     "P33_RECONCILE": "on",
+    "P33_INTENT_BRIDGE": "on",
     "P33_DECISION_INTELLIGENCE": "on",
 }
 

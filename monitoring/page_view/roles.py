@@ -55,6 +55,8 @@ def governor_tone(governor: GovernorShown) -> Tone:
 
 def reconcile_tone(reconcile: ReconcileShown) -> Tone:
     """Return the tone of a reconcile engine: BAD where a person is needed, WATCH while a case is open."""
+    if reconcile.waits_for is not None:
+        return Tone.WATCH
     if reconcile.open_cases is None:
         return Tone.ASIDE
     if reconcile.manual:

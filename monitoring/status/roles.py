@@ -43,9 +43,17 @@ class RolesSource:
             universe=self._universe_shown() if publishes else msgspec.UNSET,
             executor=self._executor_shown(waits) if executes else msgspec.UNSET,
             governor=governor_shown(self._settings, self._channels, waits),
-            reconcile=reconcile_shown(self._settings, self._channels, self._redis_now_ms()),
+            reconcile=reconcile_shown(self._settings, self._channels, waits, self._redis_now_ms()),
             p35=intelligence_shown(self._settings, self._channels, waits, self._redis_now_ms()),
         )
+
+    def modes(self) -> dict[str, str]:
+        """Return the mode of each role that is switched on, as `/status` shows it."""
+        shown = self.shown(())
+        if isinstance(shown, msgspec.UnsetType):
+            return {}
+        roles = msgspec.structs.asdict(shown)
+        return {name: role.mode for name, role in roles.items() if role is not msgspec.UNSET}
 
     def unreadable(self) -> list[str] | msgspec.UnsetType:
         """Return what `/readyz` says of the Governor; unset where there is nothing to say."""
