@@ -12,7 +12,7 @@ from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
 #: Deciders that `replay` knows, and roles that `compare` knows.
-REPLAYED_ROLES = ("p33", "governor", "executor", "universe", "reconcile")
+REPLAYED_ROLES = ("p33", "governor", "executor", "universe", "reconcile", "bridge")
 COMPARED_ROLES = ("governor", "executor", "reconcile", "bridge", "universe")
 _Command = Callable[[argparse.Namespace], int]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from commands.clients.redis_reading import RedisReading
 from commands.compare.options import CompareOptions, entries_since, first_ms
-from commands.explain.intent_lookup import BridgeStreams
 from explanation.bridge_evidence import Answered, compared_intents
 from explanation.comparison import Comparison, compared
 from explanation.intents import BRIDGE
+from store.keys import BridgeNames
 
 
 def compare_bridge(redis: RedisReading, options: CompareOptions) -> Comparison:
     """Compare the answers of the shadow. Raises redis.exceptions.RedisError."""
-    streams = BridgeStreams(redis.keys.prefix)
-    answers = [Answered(each) for each in options.ours(redis, streams.shadow_audit)]
+    shadow = BridgeNames(redis.keys.prefix, shadow=True)
+    answers = [Answered(each) for each in options.ours(redis, shadow.audit)]
     if not answers:
         return compared("bridge", ())
     since_ms = min(each.intent_ms for each in answers)
