@@ -122,7 +122,7 @@ def answered(service: Recording, answer: Answer, of: IntentCase | None, key: str
 
 
 async def test_answers_to_intents_come_out_identical_and_with_other_rules_not(service: Recording) -> None:
-    waited = {"published_ms": INTENTS_NOW_MS - 5_000}
+    waited: dict[str, Any] = {"published_ms": INTENTS_NOW_MS - 5_000}
     opens, closed = intent_case(**waited), intent_case(lockdown=True, **waited)
     for key in ("quantum:stream:intent.audit", "quantum:intent_bridge:shadow:audit"):
         answered(service, decide(opens), opens, key)
