@@ -17,10 +17,14 @@ PartState = Literal["here", "elsewhere", "trimmed", "silent", "not yet", "none"]
 
 
 class StreamSpan(NamedTuple):
-    """Times of a stream's first and last entry (Redis's clock, epoch ms); 0 where it has none."""
+    """Times of a stream's first and last entry (Redis's clock, epoch ms); 0 where it has none.
+
+    `readable`: the Redis user may read it.
+    """
 
     first_ms: int
     last_ms: int
+    readable: bool = True
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -146,6 +150,8 @@ def _is_executed(fields: Mapping[str, str]) -> bool:
 def _missing(name: str, role: str, traces: ChainTraces) -> Part:
     """Return why there is no trace, by the span of the role's stream."""
     span, at_ms = traces.spans.get(name), traces.published_ms
+    if span is not None and not span.readable:
+        return Part(name, "silent", f"the Redis user may not read what {role} leaves")
     if span is None or not span.last_ms:
         return Part(
             name, "silent", f"nothing of {role} is in this Redis: it is off, or another service plays it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from commands.clients.redis_reading import RedisReading, text_of
 from explanation.chain import StreamSpan
@@ -25,6 +25,8 @@ def _span(redis: RedisReading, stream: str) -> StreamSpan:
     try:
         first = redis.client.xrange(stream, count=1)
         last = redis.client.xrevrange(stream, count=1)
+    except NoPermissionError:
+        return StreamSpan(0, 0, readable=False)
     except ResponseError:
         return StreamSpan(0, 0)
     if not first or not last:
