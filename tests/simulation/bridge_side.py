@@ -10,7 +10,7 @@ import trio
 from brain.intents.intent import Lane
 from store.bridge_values import lane_stream
 from store.keys import BridgeNames, PlanStream
-from tests.simulation.books import ChainKept, Intended
+from tests.simulation.books import ChainKept, Intended, Published
 from tests.simulation.bridge_judge import BridgeJudge, as_fraction
 from tests.simulation.chain_scene import DEFAULTS
 from tests.simulation.fields import Fields, as_entry
@@ -145,8 +145,12 @@ class BridgeSide:
 
     def adopt(self, plan_id: str, symbol: str, fields: Fields, entry_id: str) -> None:
         """Let everybody know of a plan of the bridge."""
-        unsound = symbol not in self.world.scene.symbols
-        plan = self.world.neighbours.publisher.adopt(plan_id, symbol, fields, entry_id, unsound=unsound)
+        plan = self.books.published.get(plan_id)
+        if plan is None or plan_id in self.books.lost:
+            unsound = symbol not in self.world.scene.symbols
+            plan = Published(plan_id, symbol, fields, True, expired=False, unsound=unsound, entry_ids=[])
+        self.world.neighbours.publisher.enter(plan, entry_id)
+        self.trace.note(f"plan {plan_id} {symbol} {fields.get('action')} {entry_id}")
         self.world.neighbours.adopt(plan)
 
     # At rest.

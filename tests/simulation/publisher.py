@@ -66,16 +66,15 @@ class Publisher:
         fields = as_entry({"plan_id": plan.plan_id} | plan.fields)
         entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
         self._note(plan, entry_id)
+        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
         return entry_id
 
-    def adopt(self, plan_id: str, symbol: str, fields: Fields, entry_id: str, *, unsound: bool) -> Published:
-        """Note a plan that the service itself has published."""
-        plan = self._books.published.get(plan_id)
-        if plan is None or plan_id in self._books.lost:
-            plan = Published(plan_id, symbol, fields, True, expired=False, unsound=unsound, entry_ids=[])
-            self._books.published[plan_id] = plan
+    def enter(self, plan: Published, entry_id: str) -> None:
+        """Take in a plan that another has put on the stream."""
+        self._books.published[plan.plan_id] = plan
+        for learn in self.on_publish:
+            learn(plan)
         self._note(plan, entry_id)
-        return plan
 
     def _note(self, plan: Published, entry_id: str) -> None:
         plan.entry_ids.append(entry_id)
@@ -84,7 +83,6 @@ class Publisher:
         self._books.plan_of_entry[entry_id] = plan.plan_id
         for learn in self.on_publish:
             learn(plan)
-        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
 
     def intend(self, symbol: str) -> None:
         """Publish an intent in one of the dialects, now and then an unreadable one."""
