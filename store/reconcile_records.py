@@ -17,11 +17,13 @@ class Agreement(NamedTuple):
     """Latest moment at which exchange and ledger were seen to agree (the exchange's clock, ms).
 
     `version`: the ledger's then. While the ledger has it, every trade since is a drift or part of one.
+    `amounts`: the ledger's then, as `brain.reconciliation.agreeing` writes them; empty for unknown.
     """
 
     symbol: Symbol
     at_ms: int
     version: str
+    amounts: str = ""
 
 
 class ExpectedLedger(NamedTuple):
@@ -31,6 +33,17 @@ class ExpectedLedger(NamedTuple):
     amount: str
     long_amount: str | None
     short_amount: str | None
+
+
+class ComparedLedgers(NamedTuple):
+    """Symbols with another ledger than expected, and those of which an order may be in flight.
+
+    An order may be while an open permit has not expired or cannot be read, and while the executor holds the
+    symbol.
+    """
+
+    differing: Sequence[Symbol]
+    in_flight: Sequence[Symbol]
 
 
 class ReconcileView(NamedTuple):

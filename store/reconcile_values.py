@@ -19,8 +19,8 @@ STATE_TTL_MS = 86_400_000
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
 LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
-#: Fields of a state: the agreement with its version, and the status.
-NOTED_FIELDS = ("agreed_ms", "agreed_version", "status")
+#: Fields of a state: the agreement with version and amounts, and the status.
+NOTED_FIELDS = ("agreed_ms", "agreed_version", "agreed_amts", "status")
 
 
 class ViewReply(NamedTuple):
@@ -43,23 +43,25 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
     permits = read_open_permits(reply.permits) if reply.permits else None
     if unreadable is None and reply.permits and permits is None:
         unreadable = f"open permits of {symbol}: a field is no plan id"
-    agreed_ms, agreed_version, status = reply.noted or (None, None, None)
+    *agreed, status = reply.noted or (None,) * len(NOTED_FIELDS)
     return ReconcileView(
         ledger=read_ledger(reply.ledger and reply.ledger[:-1]),
         version=read_text(reply.ledger and reply.ledger[-1]),
         permits={} if permits is None else dict(permits.permits),
         hold=reply.hold,
-        agreed=_agreement(symbol, agreed_ms, agreed_version),
+        agreed=_agreement(symbol, *agreed),
         status=read_text(status) or "",
         unreadable=unreadable,
     )
 
 
-def _agreement(symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None) -> Agreement | None:
+def _agreement(
+    symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None, stored_amounts: bytes | None
+) -> Agreement | None:
     at_ms, version = read_moment(stored_ms), read_text(stored_version)
     if at_ms is None or version is None or version == UNREADABLE:
         return None
-    return Agreement(symbol, at_ms, version)
+    return Agreement(symbol, at_ms, version, read_text(stored_amounts) or "")
 
 
 def recorded_order(phase: bytes | None, decision: bytes | None) -> RecordedOrder:

@@ -3,6 +3,8 @@
 1. Both agreed at `since_ms`: the ledger contains every trade until then, and what results have booked since.
 2. So an order's growth is what it has filled since then, at most as much as its order memory lacks.
 3. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
+   A trade of the agreement's very millisecond may be one of those or of these: the sum tells. Where both sums
+   come out, such trades make nothing together, and to name them does no harm.
 4. Afterwards an order's whole cumulative quantity is remembered as booked, or its late result would be booked
    on top: all of it has to be in the ledger then. An order placed since the agreement has all in its trades.
    An older one has more, from before: it must be as new as its trades, and unchanged since `verified_ms`.
@@ -12,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from brain.execution.orders import OWN_PREFIX
 from brain.identifiers import ClientOrderId, OrderId
@@ -53,6 +57,16 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
     """
     if not evidence.complete:
         return Unexplained("not every page of the exchange's trades was read", gap=Gap.PAGES)
+    if not any(trade.time_ms == evidence.since_ms for trade in evidence.trades):
+        return _weigh(drift, evidence, adopted)
+    with_those = _weigh(drift, replace(evidence, since_ms=evidence.since_ms - 1), adopted)
+    if isinstance(with_those, Explained):
+        return with_those
+    without = _weigh(drift, evidence, adopted)
+    return without if isinstance(without, Explained) else with_those
+
+
+def _weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> Finding:
     booked = (adopted | OWN_CAUSES) - {DriftCause.RECONCILE_CLOSE, DriftCause.NONE}
     growths: list[Growth] = []
     gaps: list[_GapError] = []

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from brain.execution.record import OrderPhase
@@ -15,7 +16,13 @@ from store.memory.keyspace import Keyspace
 from store.memory.reads import field_at
 from store.operator_records import Hold
 from store.operator_values import read_hold
-from store.reconcile_records import BookedGrowth, ExpectedLedger, ReconcileView, RecordedOrder
+from store.reconcile_records import (
+    BookedGrowth,
+    ComparedLedgers,
+    ExpectedLedger,
+    ReconcileView,
+    RecordedOrder,
+)
 from store.reconcile_values import (
     HELD,
     LEDGER_FIELDS,
@@ -28,6 +35,8 @@ from store.reconcile_values import (
 )
 from store.stored_values import UNREADABLE
 
+#: Expiry of an open permit as stored (epoch ms).
+_ENDS = re.compile(rb"\|([0-9]{1,15})\Z")
 _AMOUNTS = ("last_known_amt", "long_amt", "short_amt")
 _NO_SIG = (None, WRONG_TYPE)
 _HASH = ("hash", "none")
@@ -71,9 +80,28 @@ def standing_hold(redis: Keyspace, keys: Keys, engine: ReconcileKeys, symbol: Sy
     return foreign._replace(sig=None) if is_own(foreign) else foreign
 
 
-def differing_ledgers(redis: Keyspace, keys: Keys, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
+def differing_ledgers(redis: Keyspace, keys: Keys, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
     """As `ReconcileStore.differing_ledgers`."""
-    return [each.symbol for each in expected if _differs(redis, keys.ledger(each.symbol), each)]
+    return ComparedLedgers(
+        [each.symbol for each in expected if _differs(redis, keys.ledger(each.symbol), each)],
+        [each.symbol for each in expected if _in_flight(redis, keys, each.symbol)],
+    )
+
+
+def _in_flight(redis: Keyspace, keys: Keys, symbol: Symbol) -> bool:
+    sig = string_at(redis, ReconcileKeys(keys, shadow=False).hold_sig(symbol))
+    if sig is not None and sig.startswith(b"exec:"):
+        return True
+    open_key = keys.open_permits(symbol)
+    if redis.kind(open_key) != "hash":
+        return redis.kind(open_key) != "none"
+    now_ms = redis.now_ms()
+    return any(name != b"v" and not _ended(text, now_ms) for name, text in redis.hash(open_key).items())
+
+
+def _ended(permit: bytes, now_ms: int) -> bool:
+    ends = _ENDS.search(permit)
+    return ends is not None and int(ends[1]) <= now_ms
 
 
 def _differs(redis: Keyspace, key: str, expected: ExpectedLedger) -> bool:

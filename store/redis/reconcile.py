@@ -14,6 +14,7 @@ from store.reconcile_records import (
     BookedGrowth,
     CaseChange,
     CloseProposal,
+    ComparedLedgers,
     ExpectedLedger,
     LedgerRepair,
     ReconcileView,
@@ -36,14 +37,15 @@ class RedisReconcile:
     def _open_reconcile(self, *, shadow: bool) -> None:
         self._reconcile = ReconcileKeys(self._keys, shadow=shadow)
 
-    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
-        differing: list[Symbol] = []
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
+        differing, in_flight = list[Symbol](), list[Symbol]()
         for begin in range(0, len(expected), _LEDGERS_A_SCRIPT):
             some = expected[begin : begin + _LEDGERS_A_SCRIPT]
             texts = [text or "" for each in some for text in each]
             answer = await self._scripts.run("differing_ledgers", self._keys.prefix, *texts)
-            differing += [Symbol(symbol.decode()) for symbol in answer]
-        return differing
+            for found, symbols in zip((differing, in_flight), answer, strict=True):
+                found += [Symbol(symbol.decode()) for symbol in symbols]
+        return ComparedLedgers(differing, in_flight)
 
     async def reconcile_views(self, symbols: Sequence[Symbol]) -> dict[Symbol, ReconcileView]:
         views: dict[Symbol, ReconcileView] = {}
@@ -86,7 +88,7 @@ class RedisReconcile:
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         for begin in range(0, len(agreements) or 1, _LEDGERS_A_SCRIPT):
             some = agreements[begin : begin + _LEDGERS_A_SCRIPT]
-            texts = [text for each in some for text in (each.symbol, str(each.at_ms), each.version)]
+            texts = [text for each in some for text in _noted(each)]
             await self._scripts.run("note_agreements", self._keys.prefix, fence, self._reconcile.base, *texts)
 
     async def change_case(self, fence: FencingToken, change: CaseChange) -> bool:
@@ -131,3 +133,7 @@ class RedisReconcile:
                 script, self._keys.prefix, fence, keys.base, keys.events, *acts, _pack(packed)
             )
         )
+
+
+def _noted(agreement: Agreement) -> tuple[str, ...]:
+    return agreement.symbol, str(agreement.at_ms), agreement.version, agreement.amounts

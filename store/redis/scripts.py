@@ -17,7 +17,7 @@ _PRELUDES = {
     "_acknowledge": (b" acknowledge(", b"note_acknowledged("),
     "_governor": (b"text_of(", b"date_of("),
     "_booking": (b"remember_orders(",),
-    "_reconcile": (b"standing_hold(",),
+    "_reconcile": (b"standing_hold(", b"string_at("),
 }
 
 

@@ -123,11 +123,13 @@ async def test_the_case_of_a_symbol_that_is_delisted_gives_its_hold_back(rig: Re
         assert rig.amount("BTCUSDT") == "1"
 
 
-async def test_flat_symbols_need_nothing(rig: ReconcileRig) -> None:
+async def test_flat_symbols_need_nothing_but_their_agreement_noted(rig: ReconcileRig) -> None:
     async with running_engine(rig):
         await trio.sleep(60)
-        names = list(rig.redis.keys())
-        assert not any(name.startswith(f"{rig.own.base}:") for name in names)
+        names = {name for name in list(rig.redis.keys()) if name.startswith(f"{rig.own.base}:")}
+        assert names == {rig.own.state(symbol) for symbol in SYMBOLS}
+        assert rig.state("BTCUSDT").keys() == {"agreed_ms", "agreed_version", "agreed_amts"}
+        assert rig.history.requests == []
         rig.unproven.update(SYMBOLS)
         await trio.sleep(60)
         assert rig.events() == []

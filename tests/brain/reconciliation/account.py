@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from random import Random
 
@@ -14,8 +15,9 @@ from brain.ledger.ledger import StoredLedger
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal, plain
-from brain.positions.position import Leg
-from brain.reconciliation.comparing import compare
+from brain.positions.position import Leg, LegPosition
+from brain.reconciliation.agreeing import Agreed, Agreements, amounts_text
+from brain.reconciliation.comparing import Comparison, compare
 from brain.reconciliation.drift import Drift
 from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap
 from brain.reconciliation.repairing import Repaired, repair
@@ -25,12 +27,14 @@ from tests.brain.cases import NOW_MS
 from tests.brain.reconciliation.cases import BTC
 from tests.brain.reconciliation.venue import STEP, Order, Venue
 
+SETTLE_SEC, PERMIT_MS = 2.0, 5_000
 _OURS = {DriftCause.OWN_UNBOOKED, DriftCause.OWN_ORPHAN}
 
 
 class Account:
     """Ledger and order memories; adopted when made.
 
+    `undone`: what a leg lacked was traded back from outside, so that it may agree with fills unbooked.
     `absorbed`: by order, fills that the ledger contains without their being booked. `base`: by leg, all that
     the ledger contains besides remembered orders. `named`: orders that a result has named.
     """
@@ -42,7 +46,7 @@ class Account:
         self.contained = {order.order_id: order.cumulative(len(venue.fills)) for order in venue.orders}
         self.absorbed = dict(self.contained)
         self.named: set[OrderId] = set()
-        self.corrected = False
+        self.corrected = self.undone = False
         self._rng = rng
         self._seen = seen
         fields = adopt(venue.position(len(venue.fills)), now_sec=Decimal(1))
@@ -53,8 +57,8 @@ class Account:
         )
         self.version = "1"
         self.base = {leg: self.amount(leg) for leg in venue.legs}
-        self._since_ms: int | None = None
-        self._agreed_view = 0
+        self._agreements = Agreements(SETTLE_SEC)
+        self._drifted: set[Leg] = set()
         self._gap: Gap | None = None
         self._forgotten: set[OrderId] = set()
 
@@ -100,6 +104,8 @@ class Account:
         """Set the ledger to the exchange's amounts by hand, as an operator does."""
         view = len(self.venue.fills)
         amounts = {leg: self.venue.amount(leg, view) for leg in self.venue.legs}
+        if all(amount == self.amount(leg) for leg, amount in amounts.items()):
+            return
         hedged = Leg.LONG in amounts
         self.ledger = replace(
             self.ledger,
@@ -115,7 +121,8 @@ class Account:
 
     def forget(self, order: Order) -> None:
         """Drop the memory of an order from before the last agreement, as an old one's is."""
-        old = self._since_ms is not None and all(fill.place < self._agreed_view for fill in order.fills)
+        agreed_ms = self._agreed_ms()
+        old = bool(agreed_ms) and all(fill.time_ms < agreed_ms for fill in order.fills)
         if old and order.order_id in self.memories and order.cause is not DriftCause.RECONCILE_CLOSE:
             self.base[order.leg] += order.signed(self.booked(order))
             self.absorbed[order.order_id] = self.booked(order) + self.absorbed.get(order.order_id, ZERO)
@@ -126,20 +133,15 @@ class Account:
         """Compare, look for evidence, weigh it and repair; everything that is read may lag behind."""
         venue, rng = self.venue, self._rng
         view = venue.view(3)
-        rows, verified_ms = venue.position(view), venue.verified_ms(view)
-        compared = compare(
-            BTC, rows, self.ledger, self.version, (), now_ms=NOW_MS, step=STEP, tolerance_pct=Decimal(1)
-        )
-        if compared.agrees:
-            self._since_ms = max([verified_ms, *(row.update_time_ms for row in rows)])
-            self._agreed_view = view
-            self._seen["agreed"] += 1
-        found = compared.drift
+        verified_ms = venue.verified_ms(view)
+        found = self.compare(view, verified_ms)
+        self._drifted = set() if found is None else {each.leg for each in found.drifted}
         if found is None:
             return
-        since_ms = venue.now_ms - window_ms
-        if self._since_ms is not None and not restarted:
-            since_ms = max(since_ms, self._since_ms)
+        since_ms, agreed_ms = venue.now_ms - window_ms, self._agreed_ms()
+        if restarted:
+            agreed_ms = 0
+        since_ms = agreed_ms or since_ms
         looked = self._evidence(since_ms, verified_ms)
         finding = weigh(found, looked, self.adopted)
         self._count(finding)
@@ -155,8 +157,43 @@ class Account:
         if unchanged and all(
             self.memories.get(name) == looked.memories.get(name) for name in repaired.memories
         ):
-            self._store(repaired, finding, view)
-            self._judge(found, since_ms, view)
+            self._store(repaired, finding, view, known=bool(agreed_ms))
+            if agreed_ms and not (self.corrected and self.undone):
+                self._judge(found, looked, view)
+
+    def compare(self, view: int, verified_ms: int) -> Drift | None:
+        """Compare the position of a view with the ledger, and record the agreement, or that there is none."""
+        rows = self.venue.position(view)
+        compared = compare(
+            BTC, rows, self.ledger, self.version, (), now_ms=NOW_MS, step=STEP, tolerance_pct=Decimal(1)
+        )
+        self._record(compared, rows, verified_ms)
+        return compared.drift
+
+    def _record(self, compared: Comparison, rows: Iterable[LegPosition], verified_ms: int) -> None:
+        self._agreements.view(BTC, self.ledger, self.version, None)
+        if not compared.agrees:
+            legs = {row.leg: plain(row.amount) for row in rows}
+            total = plain(sum((row.amount for row in rows), ZERO))
+            exchange = amounts_text(total, legs.get(Leg.LONG), legs.get(Leg.SHORT))
+            self._agreements.differ(BTC, self.ledger, self.version, exchange)
+            return
+        if self.is_in_flight():
+            self._agreements.interrupt(BTC)
+            return
+        at_ms = max([verified_ms, *(row.update_time_ms for row in rows)])
+        ledger = self.ledger
+        amounts = amounts_text(ledger.last_known_amt or "", ledger.long_amt, ledger.short_amt)
+        self._agreements.agree(BTC, Agreed(at_ms, amounts, self.version), self.venue.now_ms / 1000)
+        self._seen["agreed"] += 1
+
+    def _agreed_ms(self) -> int:
+        return self._agreements.latest_ms(BTC, self.ledger, self.version, None)
+
+    def is_in_flight(self) -> bool:
+        """Return True while an own order's permit covers fills that no result has booked."""
+        recent = [each for each in self.venue.orders if self.venue.now_ms < each.placed_ms + PERMIT_MS]
+        return any(each.cause in _OURS and self.lacks(each) for each in recent)
 
     def _report_just_now(self) -> None:
         """Book a result between the reading of evidence and the repair."""
@@ -187,7 +224,7 @@ class Account:
             verified_ms=verified_ms,
         )
 
-    def _store(self, repaired: Repaired, finding: Explained, view: int) -> None:
+    def _store(self, repaired: Repaired, finding: Explained, view: int, *, known: bool) -> None:
         orders = {order.order_id: order for order in self.venue.orders}
         for growth in finding.adopted:
             order = orders[growth.order_id]
@@ -195,7 +232,11 @@ class Account:
             self.memories[growth.order_id] = repaired.memories[growth.order_id]
             # What is remembered beyond the growth was in the ledger before.
             contained = self.booked(order) - before - growth.quantity
-            assert 0 <= contained <= self.absorbed.get(order.order_id, ZERO), "a fill would be lost"
+            # Without an agreement, what outside trades have undone before the window is not looked for.
+            limit = (
+                self.booked(order) if self.undone and not known else self.absorbed.get(order.order_id, ZERO)
+            )
+            assert 0 <= contained <= limit, "a fill would be lost"
             self.absorbed[order.order_id] = ZERO
             if order.cause in _OURS:
                 assert self.booked(order) == order.cumulative(view), "not remembered as booked"
@@ -203,25 +244,31 @@ class Account:
         self.ledger, self.version = repaired.ledger, repaired.version
         self._seen["repaired"] += 1
 
-    def _judge(self, found: Drift, since_ms: int, view: int) -> None:
-        """Compare a repaired ledger with the true fills of the compared position."""
-        venue = self.venue
+    def _judge(self, found: Drift, looked: Evidence, view: int) -> None:
+        """Compare a repaired ledger with the true fills of the compared position, whatever agreed before.
+
+        It is the exchange's amount less the fills of others that it does not contain: no own fill is left out
+        that the exchange's list has shown. What the list lacks makes nothing together, or no sum came out.
+        """
+        venue, shown = self.venue, {trade.trade_id for trade in looked.trades}
         for each in found.drifted:
             foreign = ours = ZERO
             for order in venue.orders:
                 if order.leg is not each.leg:
                     continue
-                cumulative = order.cumulative(view)
+                later = [
+                    each for each in order.fills if each.place < view and each.time_ms >= looked.since_ms
+                ]
+                hidden = sum((each.quantity for each in later if each.trade_id not in shown), ZERO)
+                cumulative = order.cumulative(view) - hidden
                 if self.is_ours(order):
                     contained = self.contained.get(order.order_id, ZERO)
                     ours += order.signed(max(cumulative, self.booked(order)) - contained)
                 else:
-                    later = (
-                        fill.quantity for fill in order.fills if fill.place < view and fill.time_ms > since_ms
-                    )
-                    foreign += order.signed(sum(later, ZERO))
+                    lacks = cumulative - self.absorbed.get(order.order_id, ZERO)
+                    foreign += order.signed(max(ZERO, lacks))
             ledger = self.amount(each.leg)
-            assert ledger == venue.amount(each.leg, view) - foreign, "not the trades since the agreement"
+            assert ledger == venue.amount(each.leg, view) - foreign, "an own fill is left out"
             if not self.corrected:
                 assert ledger == self.adopted_amount(each.leg) + ours, "not the trades since the adoption"
 
@@ -248,16 +295,10 @@ class Account:
         Of fills in the very millisecond of the last agreement it cannot be known whether they were in it, nor
         of those in one millisecond whether an order from before the agreement shows all of them.
         """
-        fills = self.venue.fills[self._agreed_view :]
-        if (
-            self.corrected
-            or self._gap is Gap.ORDER_BEHIND
-            or self._since_ms is None
-            or any(each.time_ms <= self._since_ms for each in fills)
-        ):
+        if self.corrected or self._gap is Gap.ORDER_BEHIND or not self._agreed_ms():
             return
         self._seen["settled"] += 1
-        for leg in self.venue.legs:
+        for leg in self._drifted if self.undone else self.venue.legs:
             ours = [order for order in self.venue.orders if order.leg is leg and self.is_ours(order)]
             filled = sum((order.signed(order.cumulative(len(self.venue.fills))) for order in ours), ZERO)
             contained = (
