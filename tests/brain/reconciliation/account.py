@@ -25,6 +25,7 @@ from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.weighing import weigh
 from tests.brain.cases import NOW_MS
 from tests.brain.reconciliation.cases import BTC
+from tests.brain.reconciliation.judging import judge_repair
 from tests.brain.reconciliation.venue import STEP, Order, Venue
 
 SETTLE_SEC, PERMIT_MS = 2.0, 5_000
@@ -159,7 +160,7 @@ class Account:
         ):
             self._store(repaired, finding, view, known=bool(agreed_ms))
             if agreed_ms and not (self.corrected and self.undone):
-                self._judge(found, looked, view)
+                judge_repair(self, found, looked, view)
 
     def compare(self, view: int, verified_ms: int) -> Drift | None:
         """Compare the position of a view with the ledger, and record the agreement, or that there is none."""
@@ -243,34 +244,6 @@ class Account:
             self.base[order.leg] -= order.signed(contained)
         self.ledger, self.version = repaired.ledger, repaired.version
         self._seen["repaired"] += 1
-
-    def _judge(self, found: Drift, looked: Evidence, view: int) -> None:
-        """Compare a repaired ledger with the true fills of the compared position, whatever agreed before.
-
-        It is the exchange's amount less the fills of others that it does not contain: no own fill is left out
-        that the exchange's list has shown. What the list lacks makes nothing together, or no sum came out.
-        """
-        venue, shown = self.venue, {trade.trade_id for trade in looked.trades}
-        for each in found.drifted:
-            foreign = ours = ZERO
-            for order in venue.orders:
-                if order.leg is not each.leg:
-                    continue
-                later = [
-                    each for each in order.fills if each.place < view and each.time_ms >= looked.since_ms
-                ]
-                hidden = sum((each.quantity for each in later if each.trade_id not in shown), ZERO)
-                cumulative = order.cumulative(view) - hidden
-                if self.is_ours(order):
-                    contained = self.contained.get(order.order_id, ZERO)
-                    ours += order.signed(max(cumulative, self.booked(order)) - contained)
-                else:
-                    lacks = cumulative - self.absorbed.get(order.order_id, ZERO)
-                    foreign += order.signed(max(ZERO, lacks))
-            ledger = self.amount(each.leg)
-            assert ledger == venue.amount(each.leg, view) - foreign, "an own fill is left out"
-            if not self.corrected:
-                assert ledger == self.adopted_amount(each.leg) + ours, "not the trades since the adoption"
 
     def is_ours(self, order: Order) -> bool:
         if order.cause is DriftCause.RECONCILE_CLOSE:

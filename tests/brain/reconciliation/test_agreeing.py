@@ -92,7 +92,9 @@ def test_it_agrees_once_the_ledger_has_moved(agreements: Agreements) -> None:
 
 
 @pytest.mark.parametrize("nearer", ["0", "-1", "1"])
-def test_what_the_exchange_has_taken_back_stays_behind_bookings(agreements: Agreements, nearer: str) -> None:
+def test_bookings_do_not_end_an_agreement_behind_which_the_exchange_has_come_back(
+    agreements: Agreements, nearer: str
+) -> None:
     """Of 2 that the ledger lacks the exchange takes some back; then the rest is booked."""
     agreements.differ(BTC, stored("0"), "3", "2")
     agreements.differ(BTC, stored("0"), "3", nearer)
