@@ -60,7 +60,7 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
     if not any(trade.time_ms == evidence.since_ms for trade in evidence.trades):
         return _weigh(drift, evidence, adopted)
     with_those = _weigh(drift, replace(evidence, since_ms=evidence.since_ms - 1), adopted)
-    if isinstance(with_those, Explained):
+    if isinstance(with_those, Explained) or with_those.gap is not None:
         return with_those
     without = _weigh(drift, evidence, adopted)
     return without if isinstance(without, Explained) else with_those

@@ -35,7 +35,8 @@ _OURS = {DriftCause.OWN_UNBOOKED, DriftCause.OWN_ORPHAN}
 class Account:
     """Ledger and order memories; adopted when made.
 
-    `undone`: what a leg lacked was traded back from outside, so that it may agree with fills unbooked.
+    `undone`: what a leg lacked was traded back from outside, so that it may agree with fills unbooked. `blind`:
+    a repair has passed them by then, since no agreement was known.
     `absorbed`: by order, fills that the ledger contains without their being booked. `base`: by leg, all that
     the ledger contains besides remembered orders. `named`: orders that a result has named.
     """
@@ -47,7 +48,7 @@ class Account:
         self.contained = {order.order_id: order.cumulative(len(venue.fills)) for order in venue.orders}
         self.absorbed = dict(self.contained)
         self.named: set[OrderId] = set()
-        self.corrected = self.undone = False
+        self.corrected = self.undone = self.blind = False
         self._rng = rng
         self._seen = seen
         fields = adopt(venue.position(len(venue.fills)), now_sec=Decimal(1))
@@ -116,7 +117,8 @@ class Account:
         )
         self.corrected = True
         for order in self.venue.orders:
-            self.absorbed[order.order_id] = max(ZERO, order.cumulative(view) - self.booked(order))
+            moved = ZERO if order.cause is DriftCause.RECONCILE_CLOSE else self.booked(order)
+            self.absorbed[order.order_id] = max(ZERO, order.cumulative(view) - moved)
         for leg, amount in amounts.items():
             self.base[leg] = amount - self._remembered(leg)
 
@@ -159,7 +161,8 @@ class Account:
             self.memories.get(name) == looked.memories.get(name) for name in repaired.memories
         ):
             self._store(repaired, finding, view, known=bool(agreed_ms))
-            if agreed_ms and not (self.corrected and self.undone):
+            self.blind = self.blind or (self.undone and not agreed_ms)
+            if agreed_ms and not self.blind and not (self.corrected and self.undone):
                 judge_repair(self, found, looked, view)
 
     def compare(self, view: int, verified_ms: int) -> Drift | None:
@@ -268,7 +271,7 @@ class Account:
         Of fills in the very millisecond of the last agreement it cannot be known whether they were in it, nor
         of those in one millisecond whether an order from before the agreement shows all of them.
         """
-        if self.corrected or self._gap is Gap.ORDER_BEHIND or not self._agreed_ms():
+        if self.corrected or self.blind or self._gap is Gap.ORDER_BEHIND or not self._agreed_ms():
             return
         self._seen["settled"] += 1
         for leg in self._drifted if self.undone else self.venue.legs:
