@@ -264,3 +264,7 @@ class ReconcileKeys:
     def close_cooldown(self, symbol: str, sig: str, bucket: int) -> str:
         """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
         return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"
+
+    def close_client(self, client_order_id: str) -> str:
+        """STRING: plan id of a proposed close, by the client order id that the executor gives its order."""
+        return f"{self.base}:close:client:{client_order_id}"

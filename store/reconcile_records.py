@@ -115,7 +115,8 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     """A `RECONCILE_CLOSE` to publish once: with a mark of `bucket` for `cooldown_sec`, or not at all.
 
     `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
-    `hold_ttl_ms`. `plan`: flat names and values.
+    `hold_ttl_ms`. `plan`: flat names and values. `plan_id` is remembered for a week by the `client_order_id`
+    that the executor gives its order.
     """
 
     symbol: Symbol
@@ -126,10 +127,15 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     hold_ttl_ms: int
     plan: Sequence[str]
     event: Sequence[str]
+    plan_id: PlanId
+    client_order_id: ClientOrderId
 
 
 class RecordedOrder(NamedTuple):
-    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger."""
+    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger.
+
+    The phase is `lost` for an order of a proposed close that has no record (any more).
+    """
 
     phase: str
     decision: str

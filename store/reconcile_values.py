@@ -16,6 +16,10 @@ from store.reconcile_records import Agreement, HoldChange, ReconcileView, Record
 from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_permits, read_text
 
 STATE_TTL_MS = 86_400_000
+#: As long as the executor's own record.
+CLOSE_CLIENT_TTL_MS = 604_800_000
+#: Phase of an order of a proposed close that has no record.
+LOST = "lost"
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
 LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")

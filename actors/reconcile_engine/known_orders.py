@@ -20,7 +20,7 @@ class _Known(NamedTuple):
 class KnownOrders:
     """Orders with the trades that they were read with: until an order has others, it is as it was.
 
-    An order that was read soon after its latest trade may lag behind it, and is read again, as is one that does.
+    An order that lags behind its trades, or was read soon after the latest of them, is read again.
     """
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg, LegPosition, side_of
 
+_CLOSES = "|close"
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
@@ -35,10 +36,14 @@ class UnreadableRecordError(ValueError):
 
 
 class OrderMemory(msgspec.Struct, frozen=True):
-    """The booked quantity of an order (contracts), and the time of its booking (epoch ms)."""
+    """The booked quantity of an order (contracts), and the time of its booking (epoch ms).
+
+    `closes`: it is of a RECONCILE_CLOSE, which moves no ledger.
+    """
 
     cumulative: Decimal
     booked_ms: int
+    closes: bool = False
 
 
 class Booking(msgspec.Struct, frozen=True):
@@ -168,7 +173,11 @@ def book(
         growth=signed if growth else ZERO,
         ledger=ledger,
         fields=fields,
-        memory=encode_memory(OrderMemory(order.cumulative, int(now_sec * 1000))) if growth else None,
+        memory=encode_memory(
+            OrderMemory(order.cumulative, int(now_sec * 1000), closes=not joined.moves_ledger)
+        )
+        if growth
+        else None,
         permit=_remaining(permit, growth, final=order.final),
     )
 
@@ -246,15 +255,16 @@ def next_version(stored: str | None) -> int:
 
 
 def encode_memory(memory: OrderMemory) -> str:
-    """Encode an order's memory as stored: `0.3|1760000000123`."""
-    return f"{plain(memory.cumulative)}|{memory.booked_ms}"
+    """Encode an order's memory as stored: `0.3|1760000000123`, with `|close` for one that moves no ledger."""
+    return f"{plain(memory.cumulative)}|{memory.booked_ms}{_CLOSES if memory.closes else ''}"
 
 
 def decode_memory(text: str) -> OrderMemory:
     """Decode an order's memory. Raises UnreadableRecordError."""
-    cumulative, _, booked = text.partition("|")
+    cumulative, _, booked = text.removesuffix(_CLOSES).partition("|")
+    booked_ms = int(booked) if _WHOLE.fullmatch(booked) else -1
     try:
-        memory = OrderMemory(parse_decimal(cumulative), int(booked) if _WHOLE.fullmatch(booked) else -1)
+        memory = OrderMemory(parse_decimal(cumulative), booked_ms, closes=text.endswith(_CLOSES))
     except NotANumberError as error:
         raise UnreadableRecordError(f"order memory {text[:80]!r}: {error}") from None
     if memory.booked_ms < 0 or memory.cumulative < 0:

@@ -94,7 +94,7 @@ def _weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> 
 def cause_of_order(order: HistoricOrder, evidence: Evidence) -> DriftCause:
     """Return the cause of an order's trades, by its client order id first."""
     client_order_id = order.client_order_id
-    if client_order_id in evidence.closing:
+    if client_order_id in evidence.closing or _is_remembered_as_close(order.order_id, evidence):
         return DriftCause.RECONCILE_CLOSE
     if client_order_id.startswith(OWN_PREFIX):
         recorded = client_order_id in evidence.recorded
@@ -216,6 +216,14 @@ def _remembered(order_id: OrderId, evidence: Evidence) -> Decimal:
         return ZERO if stored is None else decode_memory(stored).cumulative
     except UnreadableRecordError as error:
         raise _GapError(Gap.MEMORY_UNREADABLE, f"order {order_id}: {error}") from None
+
+
+def _is_remembered_as_close(order_id: OrderId, evidence: Evidence) -> bool:
+    stored = evidence.memories.get(order_id)
+    try:
+        return stored is not None and decode_memory(stored).closes
+    except UnreadableRecordError:
+        return False
 
 
 def _with_growth(amounts: LegAmounts, growths: Iterable[Growth]) -> Decimal:

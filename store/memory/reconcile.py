@@ -40,7 +40,7 @@ class MemoryReconcile(MemoryConnection):
     async def booked_growth(
         self, symbol: Symbol, order_ids: Sequence[OrderId], client_order_ids: Sequence[ClientOrderId]
     ) -> BookedGrowth:
-        return await self._run(reads.booked_growth, symbol, order_ids, client_order_ids)
+        return await self._run(reads.booked_growth, self._reconcile, symbol, order_ids, client_order_ids)
 
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         await self._fenced("note_agreements", fence, lambda: self._repairs(fence).note_agreements(agreements))

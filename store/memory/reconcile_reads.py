@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from brain.execution.record import OrderPhase
 from brain.identifiers import ClientOrderId, OrderId, Symbol
+from brain.plans.plan import PlanDecision
 from store.errors import WrongTypeError
 from store.execution_values import WRONG_TYPE, read_plan_id
 from store.keys import ExecutorKeys, Keys, ReconcileKeys
@@ -26,6 +27,7 @@ from store.reconcile_records import (
 from store.reconcile_values import (
     HELD,
     LEDGER_FIELDS,
+    LOST,
     NOTED_FIELDS,
     TOGETHER_MS,
     ViewReply,
@@ -165,29 +167,31 @@ def own_holds(redis: Keyspace, keys: Keys, engine: ReconcileKeys, symbols: Seque
 def booked_growth(
     redis: Keyspace,
     keys: Keys,
+    engine: ReconcileKeys,
     symbol: Symbol,
     order_ids: Sequence[OrderId],
     client_order_ids: Sequence[ClientOrderId],
 ) -> BookedGrowth:
     """As `ReconcileStore.booked_growth`."""
     memories = {order: field_at(redis, keys.order_memory(symbol), order) for order in order_ids}
-    records = {client_id: _record_of(redis, keys, client_id) for client_id in client_order_ids}
+    records = {client_id: _record_of(redis, keys, engine, client_id) for client_id in client_order_ids}
     return BookedGrowth(
         {order: memory for order, memory in memories.items() if memory is not None},
         {client_id: record for client_id, record in records.items() if record is not None},
     )
 
 
-def _record_of(redis: Keyspace, keys: Keys, client_id: ClientOrderId) -> RecordedOrder | None:
+def _record_of(
+    redis: Keyspace, keys: Keys, engine: ReconcileKeys, client_id: ClientOrderId
+) -> RecordedOrder | None:
     executor, unreadable = ExecutorKeys(keys), RecordedOrder(UNREADABLE, UNREADABLE)
     names = executor.plan_of(client_id)
     if redis.kind(names) not in ("string", "none"):
         return unreadable
     plan_id = redis.text(names)
-    if plan_id is None:
-        return None
-    record = executor.order(read_plan_id(plan_id))
-    if redis.kind(record) == "none":
-        return None
+    record = "" if plan_id is None else executor.order(read_plan_id(plan_id))
+    if not record or redis.kind(record) == "none":
+        is_proposed = redis.kind(engine.close_client(client_id)) != "none"
+        return RecordedOrder(LOST, PlanDecision.RECONCILE_CLOSE) if is_proposed else None
     found = _fields(redis, record, ("state", "decision"))
     return unreadable if found is None else recorded_order(*found)

@@ -19,7 +19,15 @@ from store.reconcile_records import (
     LedgerRepair,
     ReconcileView,
 )
-from store.reconcile_values import ViewReply, check_hold, check_owner, fields_of, read_view, recorded_order
+from store.reconcile_values import (
+    CLOSE_CLIENT_TTL_MS,
+    ViewReply,
+    check_hold,
+    check_owner,
+    fields_of,
+    read_view,
+    recorded_order,
+)
 from store.redis.scripts import ScriptRunner
 from store.stored_values import read_text
 
@@ -73,7 +81,12 @@ class RedisReconcile:
         self, symbol: Symbol, order_ids: Sequence[OrderId], client_order_ids: Sequence[ClientOrderId]
     ) -> BookedGrowth:
         memories, records = await self._scripts.run(
-            "booked_growth", self._keys.prefix, symbol, _pack(order_ids), _pack(client_order_ids)
+            "booked_growth",
+            self._keys.prefix,
+            symbol,
+            _pack(order_ids),
+            _pack(client_order_ids),
+            self._reconcile.base,
         )
         texts = zip(order_ids, map(read_text, memories), strict=True)
         return BookedGrowth(
@@ -119,6 +132,7 @@ class RedisReconcile:
         packed = (
             proposal.symbol, proposal.stream, mark, proposal.cooldown_sec * 1000, proposal.sig,
             proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event), earlier,
+            proposal.plan_id, self._reconcile.close_client(proposal.client_order_id), CLOSE_CLIENT_TTL_MS,
         )  # fmt: skip
         return await self._step("propose_close", fence, packed, self._acts)
 

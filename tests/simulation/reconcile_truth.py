@@ -15,7 +15,7 @@ from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Books
 from tests.simulation.ledgers import Ledgers
-from tests.simulation.venue import ZERO, Leg, Venue
+from tests.simulation.venue import ZERO, Venue
 
 OWN = "own"
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")

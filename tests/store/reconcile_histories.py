@@ -143,6 +143,8 @@ class ReconcileHistory:
             hold_ttl_ms=_TTL_MS,
             plan=("plan_id", "reconclose"),
             event=self._random.choice(((), _EVENT)),
+            plan_id=PlanId("reconclose"),
+            client_order_id=client_order_id("q", _PLANS[0]),
         )
         return await self._store.propose_close(self._fence(), proposal)
 

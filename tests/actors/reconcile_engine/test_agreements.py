@@ -174,3 +174,17 @@ async def test_an_agreement_stays_noted_for_as_long_as_the_engine_runs(rig: Reco
         for symbol, state in noted.items():
             assert rig.state(symbol)["agreed_ms"] == state["agreed_ms"]
             assert rig.redis.pttl(rig.own.state(symbol)) > 86_200_000
+
+
+async def test_an_outside_trade_behind_a_permit_of_more_is_found_when_the_permit_has_ended(
+    rig: ReconcileRig,
+) -> None:
+    """The order of the permit was never sent: its part of the quantity could be one that fills."""
+    async with running_engine(rig):
+        permit(rig, quantity="1", life_sec=30)
+        rig.trade("BTCUSDT", "BUY", "0.4", client_order_id="web_1")
+        await trio.sleep(25)
+        assert rig.told("BTCUSDT") == []
+        await trio.sleep(12)
+        assert rig.status("BTCUSDT") == "MANUAL_REQUIRED"
+        assert named(rig) == [("manual", "BUY", "0.4")]

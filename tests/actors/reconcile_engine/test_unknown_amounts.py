@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import trio
 
+from brain.identifiers import EntryId, Symbol
+from brain.positions.position import Leg
 from brain.symbols.symbol_rules import SymbolRules
 from tests.actors.reconcile_rig import STEP, SYMBOLS, ReconcileRig, running_engine
 from tests.virtual_time import virtual_time
@@ -133,3 +137,25 @@ async def test_flat_symbols_need_nothing_but_their_agreement_noted(rig: Reconcil
         rig.unproven.update(SYMBOLS)
         await trio.sleep(60)
         assert rig.events() == []
+
+
+async def test_a_ledger_whose_legs_are_not_known_is_named_while_its_result_waits_for_them(
+    rig: ReconcileRig,
+) -> None:
+    rig.hedge_mode.send(True)
+    for symbol in rig.symbols:
+        rig.amounts[symbol] = {Leg.LONG: Decimal(0), Leg.SHORT: Decimal(0)}
+        rig.ledger(symbol, "0", long_amt="0", short_amt="0")
+    rig.amounts["BTCUSDT"] = {Leg.LONG: Decimal(3), Leg.SHORT: Decimal(-2)}
+    rig.redis.delete(rig.keys.ledger("BTCUSDT"))
+    rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "2"})
+    rig.prove()
+    async with running_engine(rig):
+        # As the ledger writer delivers it again and again.
+        for _ in range(20):
+            rig.results.arrive(Symbol("BTCUSDT"), EntryId("1-0"), rig.clock.now())
+            rig.results.finish(Symbol("BTCUSDT"), EntryId("1-0"))
+            await trio.sleep(1)
+        assert rig.state("BTCUSDT")["reason"] == "missing_ledger"
+        assert "legs are not known" in rig.state("BTCUSDT")["why"]
+        assert "long_amt 3 short_amt -2" in rig.state("BTCUSDT")["advice"]

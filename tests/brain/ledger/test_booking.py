@@ -14,6 +14,7 @@ from brain.ledger.booking import (
     Waiting,
     adopt,
     book,
+    decode_memory,
     next_version,
 )
 from brain.ledger.ledger import StoredLedger
@@ -140,7 +141,8 @@ def test_an_order_that_does_not_move_the_ledger_is_remembered_and_shrinks_its_pe
     stored = amount("5")
     booking = booked(order("0.3", final=False), stored, moves_ledger=False, permit=PERMIT)
     assert (booking.ledger, booking.fields) == (stored, None)
-    assert booking.memory == "0.3|1760000000123"
+    assert booking.memory == "0.3|1760000000123|close"
+    assert decode_memory(booking.memory) == OrderMemory(Decimal("0.3"), 1760000000123, closes=True)
     assert booking.permit is not None and booking.permit.remaining == Decimal("0.7")
 
 

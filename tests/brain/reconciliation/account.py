@@ -35,8 +35,8 @@ _OURS = {DriftCause.OWN_UNBOOKED, DriftCause.OWN_ORPHAN}
 class Account:
     """Ledger and order memories; adopted when made.
 
-    `undone`: what a leg lacked was traded back from outside, so that it may agree with fills unbooked. `blind`:
-    a repair has passed them by then, since no agreement was known.
+    `undone`: what a leg lacked was traded back from outside, so that it may agree with fills unbooked.
+    `blind`: a repair has passed them by then, since no agreement was known.
     `absorbed`: by order, fills that the ledger contains without their being booked. `base`: by leg, all that
     the ledger contains besides remembered orders. `named`: orders that a result has named.
     """
@@ -99,7 +99,8 @@ class Account:
                 # It was contained, and is remembered now.
                 self.base[order.leg] -= order.signed(memory.cumulative - self.booked(order))
             self.memories[order.order_id] = booking.memory
-            self.absorbed[order.order_id] = ZERO
+            if order.cause is not DriftCause.RECONCILE_CLOSE:
+                self.absorbed[order.order_id] = ZERO
             self.named.add(order.order_id)
 
     def correct(self) -> None:

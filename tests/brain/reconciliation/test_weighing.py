@@ -47,6 +47,8 @@ def unexplained(finding: Explained | Unexplained) -> Unexplained:
         (OWN, {}, {}, DriftCause.OWN_UNBOOKED),
         ("p33-ffffffffffffffffffffffffffffffff", {}, {}, DriftCause.OWN_ORPHAN),
         ("x-harvest-1", {}, {"1": "0.4"}, DriftCause.OWN_UNBOOKED),
+        # A dead result has named it, and nothing was booked of it.
+        ("x-harvest-1", {}, {"1": "0"}, DriftCause.OWN_UNBOOKED),
         ("autoclose-1690000000000", {}, {}, DriftCause.LIQUIDATION),
         ("adl_autoclose", {}, {}, DriftCause.ADL),
         ("settlement_autoclose-1690000000000", {}, {}, DriftCause.SETTLEMENT),
@@ -142,7 +144,7 @@ def test_a_booked_part_does_not_count_again() -> None:
 
 
 def test_an_order_from_before_the_agreement_counts_with_its_later_trades() -> None:
-    filled = order("1", "BUY", "5", placed_ms=SINCE_MS)
+    filled = order("1", "BUY", "5", placed_ms=SINCE_MS - 1)
     trades = (trade(1, 999, "2"), trade(2, 1000, "1"), trade(3, 1001, "2"))
     looked = evidence(filled, trades=trades)
     found = explained(weigh(drift("5", "3"), looked, ADOPTED)).adopted[0]
@@ -173,6 +175,17 @@ def test_a_reconcile_close_moves_the_exchange_and_no_ledger() -> None:
     for memories in ({}, {"2": "1"}):
         looked = evidence(outside, closing, memories=memories, closing=frozenset({OWN}))
         found = explained(weigh(drift("1", "0"), looked, ADOPTED | {DriftCause.RECONCILE_CLOSE}))
+        assert found.adopted == ()
+        assert causes_of(found.foreign) == (DriftCause.MANUAL, DriftCause.RECONCILE_CLOSE)
+
+
+@pytest.mark.parametrize("client_order_id", ["p33-ffffffffffffffffffffffffffffffff", "apply_7"])
+def test_a_close_without_a_record_is_one_by_its_result(client_order_id: str) -> None:
+    """The executor's record is lost, or the executor was another; its result was booked, or is dead."""
+    outside, closing = order("1", "BUY", "2", PERSON), order("2", "SELL", "1", client_order_id)
+    for stored_memory in ("1|1|close", "0|1|close"):
+        looked = msgspec.structs.replace(evidence(outside, closing), memories={OrderId("2"): stored_memory})
+        found = explained(weigh(drift("1", "0"), looked, ADOPTED))
         assert found.adopted == ()
         assert causes_of(found.foreign) == (DriftCause.MANUAL, DriftCause.RECONCILE_CLOSE)
 
