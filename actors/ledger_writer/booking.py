@@ -12,15 +12,13 @@ from brain.identifiers import OrderId, PlanId, Symbol, plan_id_text
 from brain.ledger.booking import (
     BookedOrders,
     NeedsAdoption,
-    OrderMemory,
-    UnreadableRecordError,
     Waiting,
     book_orders,
     decode_open_permit,
-    encode_memory,
     encode_open_permit,
 )
 from brain.ledger.ledger import LEDGER_TTL_MS, StoredLedger
+from brain.ledger.order_memory import OrderMemory, UnreadableRecordError, encode_memory
 from brain.ledger.plan_mark import Settled, decode_mark, encode_mark
 from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from brain.ledger.unknown_outcomes import UnknownOutcome, encode_unknown

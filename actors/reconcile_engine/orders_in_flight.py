@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.plans.permit import OpenPermit
 from store.reconcile_records import ReconcileView
 

@@ -131,6 +131,9 @@ class Agreements:
     def view(self, symbol: Symbol, stored: StoredLedger, version: str | None, noted: Agreed | None) -> None:
         """Take in a ledger as stored, with the agreement that is `noted` of it."""
         known = self._agreed.get(symbol)
+        if known is None and noted is not None and noted.amounts and _counts(noted, version):
+            # Another process, or this one before a break, goes on here.
+            self._agreed[symbol] = noted
         if known is None or symbol in self._moved:
             return
         if not _has_amounts(stored, known.amounts):
@@ -153,7 +156,7 @@ class Agreements:
         found = 0
         if before is not None and before.version == version is not None:
             found = before.at_ms if _has_amounts(stored, before.amounts) else 0
-        if noted is not None and noted.version is not None and not is_before(version, noted.version):
+        if noted is not None and _counts(noted, version):
             found = max(found, noted.at_ms)
         return found
 
@@ -202,6 +205,11 @@ def is_before(version: str | None, other: str) -> bool:
     if version is None or not (version.isdigit() and other.isdigit()):
         return version != other
     return int(version) < int(other)
+
+
+def _counts(noted: Agreed, version: str | None) -> bool:
+    """Return True for a ledger of the noted version or a later one."""
+    return noted.version is not None and not is_before(version, noted.version)
 
 
 def _ends(known: Agreed, seen: Agreed) -> bool:

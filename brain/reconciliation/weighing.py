@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from brain.execution.orders import OWN_PREFIX
 from brain.identifiers import ClientOrderId, OrderId
-from brain.ledger.booking import UnreadableRecordError, decode_memory
 from brain.ledger.order_events import Cause, cause_of
+from brain.ledger.order_memory import UnreadableRecordError, decode_memory
 from brain.numbers import EXACT, ZERO, plain
 from brain.positions.position import Leg
 from brain.reconciliation.drift import Drift, LegAmounts

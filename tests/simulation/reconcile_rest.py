@@ -59,7 +59,7 @@ class ReconcileRest:
         if side.look.is_foreign(hold) or not side.acts:
             return
         provable = side.truth.is_provable(symbol) and not side.is_clock_stepped()
-        require(not provable, "r5", f"{says}: fills of its own are missing")
+        require(not provable, "r5", f"{says}: fills of its own are missing: {side.truth.says(symbol)}")
         self.manual += status == _MANUAL
         if exceeds(exchange, ledger, side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT")):
             held = hold is not None and hold.is_ours

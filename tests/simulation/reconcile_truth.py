@@ -145,6 +145,19 @@ class Truth:
             return False
         return any(self.is_adopted(each.cause) for each in found)
 
+    def restart(self, symbols: Collection[str]) -> None:
+        """Note that a process begins. What undid a fill of ours before, a booking may hide from it."""
+        for symbol in symbols:
+            legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
+            undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
+            if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
+                self.forgotten.add(symbol)
+
+    def says(self, symbol: str) -> str:
+        """Return in words what the legs that differ lack."""
+        lacking = [each for leg, _ in self.differing(symbol) for each in self.lacking(symbol, leg) or []]
+        return ", ".join(f"{each.delta} of {each.order.order_id} ({each.cause})" for each in lacking)
+
     def foreign(self, symbol: str) -> set[str]:
         """Return the others' orders that a symbol that differs lacks, less those that make nothing together.
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from brain.identifiers import FencingToken
-from brain.ledger.booking import decode_memory
+from brain.ledger.order_memory import decode_memory
 from exchange.errors import ExchangeUnavailable
 from store.errors import StoreRefusedError
 from store.records import ResultCommit

@@ -7,17 +7,9 @@ from decimal import Decimal
 import pytest
 
 from brain.identifiers import OrderId, PlanId
-from brain.ledger.booking import (
-    Booking,
-    NeedsAdoption,
-    OrderMemory,
-    Waiting,
-    adopt,
-    book,
-    decode_memory,
-    next_version,
-)
+from brain.ledger.booking import Booking, NeedsAdoption, Waiting, adopt, book, next_version
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.order_memory import OrderMemory, decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import DeadResult, FilledOrder
 from brain.numbers import ZERO

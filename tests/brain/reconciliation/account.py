@@ -10,8 +10,9 @@ from random import Random
 from msgspec.structs import replace
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import Booking, OrderMemory, adopt, book, decode_memory
+from brain.ledger.booking import Booking, adopt, book
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.order_memory import OrderMemory, decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal, plain

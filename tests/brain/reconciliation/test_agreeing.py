@@ -164,6 +164,18 @@ def test_that_of_another_ledger_is_not(agreements: Agreements, noted: Agreed) ->
     assert agreements.latest_ms(BTC, stored("0"), "3", noted) == 1000
 
 
+def test_a_noted_agreement_is_where_another_process_goes_on() -> None:
+    agreements, noted = Agreements(SETTLE_SEC), Agreed(400, "0", "3")
+    agreements.view(BTC, stored("0"), "3", noted)
+    agreements.agree(BTC, Agreed(9000, "0", "3"), 0.0)
+    assert agreements.get(BTC) == noted
+    agreements.differ(BTC, stored("0"), "3", "2")
+    agreements.differ(BTC, stored("0"), "3", "1")
+    for second in (10.0, 12.0):
+        agreements.agree(BTC, Agreed(9000, "5", "4"), second)
+    assert agreed_ms(agreements, "4") == 400
+
+
 def test_without_another_one_a_noted_agreement_counts_for_later_versions() -> None:
     agreements, noted = Agreements(SETTLE_SEC), Agreed(400, "0", "3")
     assert agreements.latest_ms(BTC, stored("5"), "4", noted) == 400
