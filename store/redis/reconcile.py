@@ -24,6 +24,7 @@ from store.reconcile_values import (
     ViewReply,
     check_hold,
     check_owner,
+    check_repair,
     fields_of,
     read_view,
     recorded_order,
@@ -114,25 +115,22 @@ class RedisReconcile:
         return await self._step("change_case", fence, packed)
 
     async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
-        for sig in (repair.sig, *filter(None, [repair.next_sig])):
-            check_owner(sig)
+        check_repair(repair)
         packed = (
             repair.symbol, fields_of(repair.before), repair.before_version, tuple(repair.ledger_fields),
-            repair.ledger_ttl_ms, tuple(repair.orders), repair.sig, tuple(repair.state), tuple(repair.event),
-            repair.next_sig,
+            repair.ledger_ttl_ms, tuple(repair.orders), tuple(repair.state), tuple(map(tuple, repair.events)),
+            *msgspec.structs.astuple(repair.hold),
         )  # fmt: skip
         return await self._step("reconcile_ledger", fence, packed, self._acts)
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
         check_owner(proposal.sig)
-        mark, earlier = (
-            self._reconcile.close_cooldown(proposal.symbol, proposal.sig, bucket)
-            for bucket in (proposal.bucket, proposal.bucket - 1)
-        )
+        mark = self._reconcile.close_cooldown(proposal.symbol, proposal.sig, proposal.bucket)
         packed = (
             proposal.symbol, proposal.stream, mark, proposal.cooldown_sec * 1000, proposal.sig,
-            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event), earlier,
-            proposal.plan_id, self._reconcile.close_client(proposal.client_order_id), CLOSE_CLIENT_TTL_MS,
+            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event),
+            self._reconcile.close_out(proposal.symbol), proposal.plan_id,
+            self._reconcile.close_client(proposal.client_order_id), CLOSE_CLIENT_TTL_MS,
         )  # fmt: skip
         return await self._step("propose_close", fence, packed, self._acts)
 
