@@ -44,12 +44,15 @@ _LATE_REFUSALS = (
         )
     ),
 )
+#: Refusals of the bridge that a late read of intents, positions or prices can cause.
+_LATE_INTENTS = frozenset({"intent_expired", "no_price"})
 _DENIED = f"{Refusal.PERMIT_DENIED} ({P33.name}: "
 
 
 class Verdict(StrEnum):
-    """Kind of outcome: allowed or denied by P3.3, or refused by the executor."""
+    """Kind of outcome: no plan by the bridge, allowed or denied by P3.3, or refused by the executor."""
 
+    NO_PLAN = "no plan"
     ALLOWED = "allowed"
     DENIED = "denied"
     REFUSED = "refused"
@@ -75,6 +78,8 @@ def depends_on_time(expected: Outcome, actual: Outcome) -> bool:
 
     It makes an allow only where a cooldown has passed, and no answer to a plan that asks for none.
     """
+    if actual.verdict is Verdict.NO_PLAN:
+        return actual.reason in _LATE_INTENTS
     if actual.verdict is Verdict.REFUSED:
         return actual.reason.startswith(_LATE_REFUSALS)
     if expected == UNANSWERED:
@@ -94,6 +99,10 @@ def denied(reason: str) -> Outcome:
 
 def refused(answer: str) -> Outcome:
     return Outcome(Verdict.REFUSED, answer)
+
+
+def no_plan(reason: str) -> Outcome:
+    return Outcome(Verdict.NO_PLAN, reason)
 
 
 def refused_by_governor(reason: GovernorReason) -> Outcome:

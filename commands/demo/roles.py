@@ -11,12 +11,17 @@ class Role(StrEnum):
     """A role that the daemon can have."""
 
     UNIVERSE = "universe"
+    INTENT_BRIDGE = "intent_bridge"
     GOVERNOR = "governor"
     EXECUTOR = "executor"
     RECONCILE = "reconcile"
 
 
 ALL_ROLES = frozenset(Role)
+#: A lost result is explained by its permit until the grace is over: shorter than usual.
+_ALWAYS = {"P33_PERMIT_TTL": "5", "P33_EXECUTION_GRACE_SEC": "11"}
+#: The dearest intent of the scenarios; entries soon after a close, which the strategies of the demo mean.
+_INTENT_BRIDGE = {"P33_INTENT_BRIDGE": "on", "QT_MAX_NOTIONAL_USD": "5000", "MIN_HOLD_SECONDS": "0"}
 #: Limits that the demo's 56 symbols fill in part and never reach: their plans come many times a minute.
 _GOVERNOR = {
     "P33_GOVERNOR": "on",
@@ -30,7 +35,7 @@ _GOVERNOR = {
     # Also for executors that are played: they would wait for a permit in vain.
     "GOV_DENY_PERMITS": "true",
 }
-#: Two symbols drift again and again: quicker than usual, and with weight for a look at each of their drifts.
+#: Quicker than usual, and with weight for a look at each event of the stage.
 _RECONCILE = {
     "P33_RECONCILE": "on",
     "P34_SETTLE_SEC": "1",
@@ -54,14 +59,17 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
 
     `outside_universe`: symbols that the universe leaves out.
     """
-    switches: dict[str, str] = {}
+    switches = dict(_ALWAYS)
     if Role.UNIVERSE in roles:
         switches |= {
             "P33_UNIVERSE": "on",
             "UNIVERSE_BLACKLIST": ",".join(outside_universe),
-            # Else its first list would be read a minute after the start.
+            # Else its first list would be read a minute after the start, and an end seen a minute late.
             "P33_ALLOWLIST_REFRESH_S": "1",
+            "UNIVERSE_REFRESH_SEC": "10",
         }
+    if Role.INTENT_BRIDGE in roles:
+        switches |= _INTENT_BRIDGE
     if Role.GOVERNOR in roles:
         switches |= _GOVERNOR
     if Role.EXECUTOR in roles:
@@ -86,4 +94,5 @@ def played_text(roles: frozenset[Role]) -> str:
     governor = [] if Role.GOVERNOR in roles else ["Governor"]
     executors = [] if Role.EXECUTOR in roles else ["executors"]
     reconcile = [] if Role.RECONCILE in roles else ["reconcile engine"]
-    return ", ".join([*universe, "publishers", *governor, *reconcile, *executors])
+    strategies = "strategies" if Role.INTENT_BRIDGE in roles else "publishers"
+    return ", ".join([*universe, strategies, *governor, *reconcile, *executors])

@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from brain.governor.reasons import GovernorReason
+from commands.demo.intents import with_intent
 from commands.demo.outcome import (
     UNANSWERED,
     Outcome,
@@ -76,10 +77,12 @@ class Case(NamedTuple):
     played: bool | None = None
 
 
-def choose(state: SymbolState, rng: Random, now_sec: float, *, own_governor: bool = False) -> Scenario:
+def choose(
+    state: SymbolState, rng: Random, now_sec: float, *, own_governor: bool = False, own_bridge: bool = False
+) -> Scenario:
     """Choose a scenario that fits the state; `now_sec` is the wall clock (epoch seconds).
 
-    `own_governor`: the daemon's judges the plans.
+    `own_governor`, `own_bridge`: the daemon's judges the plans, or makes them of intents.
     """
     fitting = [
         case
@@ -90,6 +93,8 @@ def choose(state: SymbolState, rng: Random, now_sec: float, *, own_governor: boo
     ]
     case = rng.choices(fitting, [case.weight for case in fitting])[0]
     plans = case.build(_Draft(state, rng, now_sec))
+    if own_bridge:
+        plans = tuple(with_intent(plan, rng, now_sec) for plan in plans)
     if own_governor:
         plans = tuple(with_refusals(plan, listed=state.listed) for plan in plans)
     return Scenario(case.name, plans, case.hold)
@@ -123,8 +128,7 @@ def _outside_flat(state: SymbolState) -> bool:
 def _one(
     fields: Fields, expected: Outcome, governor: Governor = Governor.GRANTS
 ) -> tuple[PlanToPublish, ...]:
-    from_intent = "confidence" in fields and bool(fields["symbol"])
-    return (PlanToPublish(fields, expected, governor, from_intent),)
+    return (PlanToPublish(fields, expected, governor),)
 
 
 def _open(
