@@ -48,7 +48,7 @@ def differences(record: Record, found: Found, caused: Caused, *, bridged: bool) 
     rows += [
         f"the Governor's grant of plan {plan_id} is not settled"
         for plan_id in found.unsettled
-        if record.plan(plan_id).order
+        if (plan := record.plans.get(plan_id)) is not None and plan.order
     ]
     if found.counted not in (None, record.results):
         rows.append(f"P3.5 has counted {found.counted} of {record.results} results")
@@ -61,7 +61,7 @@ def _intents(record: Record) -> Iterator[str]:
             yield f"intent {entry_id} has neither plan nor refusal"
         elif len(intent.outcomes) > 1:
             yield f"intent {entry_id} has {len(intent.outcomes)} outcomes: {', '.join(intent.outcomes)}"
-        elif intent.plan_id and not record.plan(intent.plan_id).entries:
+        elif (plan := record.plans.get(intent.plan_id)) is not None and not plan.entries:
             yield f"plan {intent.plan_id} of intent {entry_id} was not published"
 
 

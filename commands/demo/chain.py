@@ -10,7 +10,8 @@ from commands.demo.outcome import Verdict
 from commands.demo.record import Record, Step
 from commands.demo.tally import Spread, Tally, most_frequent, spread
 
-_OF_GOVERNOR = ("permit_denied (Governor: ", "permit_timeout (missing: Governor)")
+_DENIED = "permit_denied (Governor: "
+_OF_GOVERNOR = (_DENIED, "permit_timeout (missing: Governor)")
 
 
 class StepCounts(msgspec.Struct, frozen=True):
@@ -35,7 +36,8 @@ def steps(tally: Tally, record: Record) -> list[StepCounts]:
         elif verdict is Verdict.DENIED:
             stopped[Step.P33][reason] += count
         elif verdict is Verdict.REFUSED and reason.startswith(_OF_GOVERNOR):
-            stopped[Step.GOVERNOR][reason.removeprefix(_OF_GOVERNOR[0]).removesuffix(")")] += count
+            word = reason.removeprefix(_DENIED).removesuffix(")") if reason.startswith(_DENIED) else reason
+            stopped[Step.GOVERNOR][word] += count
         elif verdict is Verdict.REFUSED:
             stopped[Step.ORDERS][reason] += count
     governed = tally.plans - stopped[Step.GOVERNOR].total()

@@ -15,10 +15,11 @@ import msgspec
 from commands.demo.keys import EXITS, HARVESTS, KEYS
 from commands.demo.outcome import Verdict, denied, no_plan
 from commands.demo.plans import Fields
-from commands.demo.scenarios import Intent, PlanToPublish
+from commands.demo.scenarios import Intent, PlanToPublish, SymbolState
 
+_OLD_SEC = 60
 #: Of a plan alone: an intent has none of them.
-_OF_PLANS = ("plan_id", "decision", "type", "eval_type", "action", "qty")
+_OF_PLANS = ("plan_id", "decision", "type", "eval_type", "action", "qty", "source")
 _FRACTIONS = {
     "FULL_CLOSE_PROPOSED": Decimal(1), "CLOSE_FULL": Decimal(1),
     "PARTIAL_75": Decimal("0.75"), "CLOSE_PARTIAL_75": Decimal("0.75"),
@@ -27,6 +28,7 @@ _FRACTIONS = {
 #: Denials of P3.3 that the bridge anticipates, for an entry and for an exit.
 _ENTRIES = {
     "symbol_not_in_allowlist": "symbol_not_in_universe",
+    "symbol_not_on_exchange": "symbol_not_in_universe",
     "below_min_qty": "below_min_qty",
     "malformed_plan": "malformed_intent",
 }
@@ -74,20 +76,28 @@ def exit_intent(plan: Fields, rng: Random) -> Intent | None:
     )
 
 
-def with_intent(plan: PlanToPublish, rng: Random, now_sec: float) -> PlanToPublish:
+def with_intent(plan: PlanToPublish, state: SymbolState, rng: Random, now_sec: float) -> PlanToPublish:
     """Add the intent by which a strategy means this plan, and what the bridge refuses of it.
 
-    A plan that expired hours ago is published again by hand: the bridge makes none of so old an intent.
+    A plan that expired hours ago is published again by hand: an intent's age is that of its entry.
     """
+    if plan.intent is not None:
+        return plan
     fields = plan.fields
     is_entry = "confidence" in fields
-    if now_sec - float(fields["timestamp"]) > 60 or fields["decision"] == "RECONCILE_CLOSE":
+    if now_sec - float(fields["timestamp"]) > _OLD_SEC or fields["decision"] == "RECONCILE_CLOSE":
         return plan
     intent = trade_intent(fields, rng) if is_entry else exit_intent(fields, rng)
     if intent is None:
         return plan
     refusal = (_ENTRIES if is_entry else _EXITS).get(plan.expected.reason)
     expected, also = plan.expected, plan.also
+    if is_entry and expected.reason == "would_flip_position" and not state.in_universe:
+        # It opens what is left of it.
+        refusal = "symbol_not_in_universe"
+    if refusal == "flat_close" and not state.listed:
+        # There is no position to compare with.
+        refusal = None
     if refusal is not None and expected.verdict is Verdict.DENIED:
         expected = no_plan(refusal)
         if refusal == "below_min_qty":

@@ -189,12 +189,8 @@ def ms_of(entry_id: str) -> int:
 
 
 def _drop_oldest(records: dict[str, T], has_ended: Callable[[T], bool]) -> T | None:
-    """Drop and return the oldest of too many records; one without an end stays."""
+    """Drop and return the oldest of too many records that has ended."""
     if len(records) <= KEPT:
         return None
-    oldest = next(iter(records))
-    found = records.pop(oldest)
-    if has_ended(found):
-        return found
-    records[oldest] = found
-    return None
+    oldest = next((key for key, record in records.items() if has_ended(record)), None)
+    return None if oldest is None else records.pop(oldest)

@@ -20,8 +20,13 @@ class Role(StrEnum):
 ALL_ROLES = frozenset(Role)
 #: A lost result is explained by its permit until the grace is over: shorter than usual.
 _ALWAYS = {"P33_PERMIT_TTL": "5", "P33_EXECUTION_GRACE_SEC": "11"}
-#: The dearest intent of the scenarios; entries soon after a close, which the strategies of the demo mean.
-_INTENT_BRIDGE = {"P33_INTENT_BRIDGE": "on", "QT_MAX_NOTIONAL_USD": "5000", "MIN_HOLD_SECONDS": "0"}
+#: No quantity of the scenarios is cut, and an entry may follow a close at once.
+_INTENT_BRIDGE = {
+    "P33_INTENT_BRIDGE": "on",
+    "INTENT_BRIDGE_EXIT_LANES": "exit.intent,harvest.intent",
+    "QT_MAX_NOTIONAL_USD": "20000",
+    "MIN_HOLD_SECONDS": "0",
+}
 #: Limits that the demo's 56 symbols fill in part and never reach: their plans come many times a minute.
 _GOVERNOR = {
     "P33_GOVERNOR": "on",

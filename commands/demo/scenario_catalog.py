@@ -11,12 +11,13 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from brain.governor.reasons import GovernorReason
-from commands.demo.intents import with_intent
+from commands.demo.intents import exit_intent, with_intent
 from commands.demo.outcome import (
     UNANSWERED,
     Outcome,
     allowed,
     denied,
+    no_plan,
     refused,
     refused_by_governor,
 )
@@ -65,7 +66,8 @@ _When: TypeAlias = Callable[[SymbolState], bool]
 class Case(NamedTuple):
     """One line of the catalog: weight, fitting states (`cooling` None: in any), and plans.
 
-    `played`: with the demo's Governor alone (True), with the daemon's alone (False), or with both.
+    `played`: with the demo's Governor alone (True), with the daemon's alone (False), or with both. `bridged`:
+    only with the daemon's intent bridge.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Case(NamedTuple):
     hold: bool = False
     cooling: Cooling | None = None
     played: bool | None = None
+    bridged: bool = False
 
 
 def choose(
@@ -90,11 +93,12 @@ def choose(
         if case.when(state)
         and case.cooling in (None, state.cooling)
         and case.played in (None, not own_governor)
+        and (own_bridge or not case.bridged)
     ]
     case = rng.choices(fitting, [case.weight for case in fitting])[0]
     plans = case.build(_Draft(state, rng, now_sec))
     if own_bridge:
-        plans = tuple(with_intent(plan, rng, now_sec) for plan in plans)
+        plans = tuple(with_intent(plan, state, rng, now_sec) for plan in plans)
     if own_governor:
         plans = tuple(with_refusals(plan, listed=state.listed) for plan in plans)
     return Scenario(case.name, plans, case.hold)
@@ -188,6 +192,15 @@ def _shared_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
         *_one(draft.exit("PARTIAL_50"), _close_of(draft, half)),
         *_one(draft.exit("FULL_CLOSE_PROPOSED"), _close_of(draft, draft.size - half)),
     )
+
+
+def _told_twice(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Tell one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
+    quantity = share_of(draft.size, 50, draft.state.symbol.step) or draft.size
+    fields = draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{quantity:f}")
+    intent = exit_intent(fields, draft.rng)
+    again = PlanToPublish(fields, no_plan("duplicate_intent"), intent=intent)
+    return (PlanToPublish(fields, _close_of(draft, quantity), intent=intent), again)
 
 
 def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
@@ -284,6 +297,7 @@ CASES: tuple[Case, ...] = (
     Case("close by the intent bridge", 4, _held, _close_by_entry, cooling=Cooling.NO),
     Case("two full closes at once", 4, _held, _two_closes, cooling=Cooling.NO),
     Case("half and whole at once", 3, _held, _shared_close, cooling=Cooling.NO),
+    Case("one exit told twice", 3, _held, _told_twice, cooling=Cooling.NO, bridged=True),
     Case("close while cooling", 8, _held, _full_close(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("stop loss update", 3, _held, lambda s: _one(
         s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0)))),

@@ -19,7 +19,7 @@ from commands.demo.other_services import NotInTimeError
 from commands.demo.outcome import Outcome, allowed, denied, no_plan
 from commands.demo.own_governor import with_refusals
 from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
-from commands.demo.scenarios import PlanToPublish, Scenario, share_of
+from commands.demo.scenarios import Cooling, PlanToPublish, Scenario, SymbolState, share_of
 from commands.demo.trader import Desk, Trader
 
 #: A symbol of the stage begins with so many steps.
@@ -143,7 +143,9 @@ class Stage:
     ) -> None:
         desk, plan = self.desk, PlanToPublish(fields, expected, also=also)
         if desk.own_bridge:
-            plan = with_intent(plan, desk.rng, time.time())
+            # The amount is the strategies': the exchange may have another.
+            state = SymbolState(trader.symbol, trader.amount, Cooling.UNSURE, trader.in_universe)
+            plan = with_intent(plan, state, desk.rng, time.time())
         if desk.own_governor:
             plan = with_refusals(plan, listed=True)
         with trio.CancelScope(shield=True):

@@ -18,7 +18,7 @@ OUTSIDE = ("ABCUSDT", "XYZUSDT")
         ("", set()),
         (" , ", set()),
         ("executor", {Role.EXECUTOR}),
-        ("universe,governor,executor,reconcile", set(Role)),
+        ("universe,intent_bridge,governor,executor,reconcile", set(Role)),
         (" executor , universe ,", {Role.UNIVERSE, Role.EXECUTOR}),
     ],
 )
@@ -27,7 +27,7 @@ def test_roles_are_names_with_commas(text: str, roles: set[Role]) -> None:
 
 
 def test_an_unknown_role_is_named() -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="no role 'broker': there are universe,gov"):
+    with pytest.raises(argparse.ArgumentTypeError, match="no role 'broker': there are universe,int"):
         read_roles("universe,broker")
 
 
@@ -54,8 +54,8 @@ def test_the_daemon_has_the_roles_that_are_named(
 
 def test_the_rest_is_played() -> None:
     assert played_text(frozenset()) == "universe, publishers, Governor, reconcile engine, executors"
-    assert played_text(ALL_ROLES) == "publishers"
-    assert played_text(ALL_ROLES - {Role.GOVERNOR}) == "publishers, Governor"
-    assert roles_text(ALL_ROLES) == "roles universe, governor, executor and reconcile"
-    assert roles_text(ALL_ROLES - {Role.GOVERNOR}) == "roles universe, executor and reconcile"
+    assert played_text(ALL_ROLES) == "strategies"
+    assert played_text(ALL_ROLES - {Role.GOVERNOR}) == "strategies, Governor"
+    assert roles_text(ALL_ROLES) == "roles universe, intent_bridge, governor, executor and reconcile"
+    assert roles_text(ALL_ROLES - {Role.GOVERNOR}) == "roles universe, intent_bridge, executor and reconcile"
     assert roles_text(frozenset({Role.EXECUTOR})) == "role executor"
