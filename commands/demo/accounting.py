@@ -42,9 +42,9 @@ class Caused(msgspec.Struct, frozen=True):
 
 
 def differences(record: Record, found: Found, caused: Caused, *, bridged: bool) -> list[str]:
-    """Return everything that does not add up, a sentence each. `bridged`: the bridge makes the plans."""
+    """Return what does not add up beside the ledgers, a sentence each. `bridged`: the bridge makes the plans."""
     rows = [*(_intents(record) if bridged else ()), *_plans(record, bridged=bridged), *_orders(record, found)]
-    rows += [*_ledgers(found, caused), *_cases(found, caused)]
+    rows += _cases(found, caused)
     rows += [
         f"the Governor's grant of plan {plan_id} is not settled"
         for plan_id in found.unsettled
@@ -95,7 +95,11 @@ def _orders(record: Record, found: Found) -> Iterator[str]:
             yield f"a result names order {order}, which there is not"
 
 
-def _ledgers(found: Found, caused: Caused) -> Iterator[str]:
+def ledger_differences(found: Found, caused: Caused) -> Iterator[str]:
+    """Yield the symbols whose ledger or snapshot is not what the exchange has, a sentence each.
+
+    The ledger lacks what the stage has left open.
+    """
     for symbol, stored in found.symbols.items():
         if symbol in caused.unfinished:
             continue

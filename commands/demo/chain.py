@@ -15,12 +15,16 @@ _OF_GOVERNOR = (_DENIED, "permit_timeout (missing: Governor)")
 
 
 class StepCounts(msgspec.Struct, frozen=True):
-    """One step: plans through, and those that it stopped by reason, the most frequent first."""
+    """One step: plans through, and those that it stopped by reason, the most frequent first.
+
+    `note` says more of a step that stops nothing.
+    """
 
     step: Step
     through: int
     stopped: list[tuple[str, int]]
     took: Spread
+    note: str = ""
 
     @property
     def stopped_total(self) -> int:
@@ -52,7 +56,15 @@ def steps(tally: Tally, record: Record) -> list[StepCounts]:
         Step.ORDERS: tally.orders,
         Step.BOOKED: tally.booked,
     }
+    lanes = ", ".join(f"{lane} {count}" for lane, count in most_frequent(record.lanes))
+    notes = {Step.INTENTS: lanes if tally.intents else "the bridge is off: publishers write plans"}
     return [
-        StepCounts(step, through[step], most_frequent(stopped[step]), spread(record.step_ms[step]))
+        StepCounts(
+            step,
+            through[step],
+            most_frequent(stopped[step]),
+            spread(record.step_ms[step]),
+            notes.get(step, ""),
+        )
         for step in Step
     ]

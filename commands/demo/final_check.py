@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from commands.demo.accounting import Caused, Found, differences
+from commands.demo.accounting import Caused, Found, differences, ledger_differences
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.other_services import OtherServices
@@ -20,6 +20,7 @@ _LOOK_SEC = 0.1
 class FinalCheck(msgspec.Struct, frozen=True):
     """Result: `symbols` compared, `open_positions` of them not flat, `differences` a line each.
 
+    `ledgers_differ`: some of them are between ledger or snapshot and the exchange.
     `unacknowledged`: entries of intents, plans and results that the daemon has not acknowledged.
     `open_cases`: symbols whose case the stage has left open; `unfinished`: those that were not judged.
     """
@@ -28,6 +29,7 @@ class FinalCheck(msgspec.Struct, frozen=True):
     open_positions: int
     differences: tuple[str, ...]
     unacknowledged: int
+    ledgers_differ: bool = False
     open_cases: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
 
@@ -71,11 +73,13 @@ async def _compare(
         symbols=dict(zip(symbols, await services.read_symbols(symbols), strict=True)),
         unsettled=await services.live_grants(),
     )
+    ledgers = list(ledger_differences(found, caused))
     return FinalCheck(
         len(symbols),
         len(positions),
-        tuple(differences(record, found, caused, bridged=services.own_bridge)),
+        (*ledgers, *differences(record, found, caused, bridged=services.own_bridge)),
         unacknowledged,
+        bool(ledgers),
         tuple(sorted(caused.open)),
         tuple(sorted(caused.unfinished)),
     )

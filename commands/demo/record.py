@@ -6,7 +6,7 @@ missing or twice in it.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -96,6 +96,8 @@ class Record:
         #: Client order ids of plans that are no longer kept.
         self.former_orders: set[str] = set()
         self.cases: dict[str, list[CaseEvent]] = {}
+        #: Number of intents by stream.
+        self.lanes: Counter[str] = Counter()
         self.results = 0
         #: Durations of each step (ms).
         self.step_ms: dict[Step, deque[float]] = {step: deque(maxlen=KEPT) for step in Step}
@@ -122,6 +124,7 @@ class Record:
         at_ms = ms_of(entry_id)
         if stream in LANES:
             self.intent(entry_id).at_ms = at_ms
+            self.lanes[stream.rpartition(":")[2]] += 1
             return entry_id
         if stream == INTENT_AUDIT:
             return self._take_outcome(fields)

@@ -96,7 +96,7 @@ class Stage:
     def note(self, shown: Shown, text: str) -> None:
         """Add what has followed from an event, with the seconds since its begin."""
         passed_sec = trio.current_time() - self._began_sec - shown.began_sec
-        shown.notes.append(f"{text} {passed_sec:.1f} s")
+        shown.notes.append(f"{text} {passed_sec:.1f}")
         self._say(f"{shown.began_sec:6.1f}s {shown.symbol}: {shown.title}: {text} after {passed_sec:.1f} s")
 
     def _has_roles_for(self, cue: _Cue) -> bool:
@@ -160,7 +160,7 @@ class Stage:
         await self.case(trader, "AUTO_REPAIR", since, _REPAIRED_WITHIN_SEC)
         await services.wait_for_amounts(name, ledger=trader.amount, snapshot=trader.amount)
         trader.count_booked()
-        self.note(shown, "booked from the exchange's trades")
+        self.note(shown, "repaired")
         await services.wait_for_release(name)
 
     async def case(self, trader: Trader, event: str, since: int, within_sec: float) -> None:
@@ -183,7 +183,7 @@ async def trade_by_hand(stage: Stage, shown: Shown, trader: Trader) -> None:
     await stage.plan(trader, too_much, denied("guardrail_violation"))
     closing = reconcile_close(symbol, side, abs(drift), desk.rng, time.time())
     await stage.plan(trader, closing, allowed("reconcile_close_bypass", abs(drift)))
-    stage.note(shown, "closed by hand")
+    stage.note(shown, "closed")
     if not desk.own_reconcile:
         await desk.services.release_hold(symbol.name)
     await desk.services.wait_for_release(symbol.name)
@@ -213,7 +213,7 @@ async def _trade(stage: Stage, shown: Shown, trader: Trader) -> Decimal:
     stage.note(shown, "close denied")
     if desk.own_reconcile:
         await desk.services.wait_for_person(symbol.name)
-        stage.note(shown, "held, person called")
+        stage.note(shown, "person called")
     else:
         await desk.services.hold(symbol.name)
         stage.note(shown, "held")
@@ -252,7 +252,7 @@ async def result_lost(stage: Stage, shown: Shown, trader: Trader) -> None:
         ]
     if not lost:
         raise NotInTimeError(f"{symbol.name}: an order")
-    stage.note(shown, "filled, result deleted")
+    stage.note(shown, "result deleted")
     await stage.repaired(shown, trader, _LOST_WITHIN_SEC)
     stage.note(shown, "released")
 
@@ -269,7 +269,7 @@ async def delisting(stage: Stage, shown: Shown, trader: Trader) -> None:
         if patience.is_over:
             raise NotInTimeError(f"{symbol.name}: the closing list")
         await trio.sleep(_LOOK_SEC)
-    stage.note(shown, "on the closing list")
+    stage.note(shown, "closing list")
     side = "BUY" if trader.amount > 0 else "SELL"
     adding = entry(symbol, side, symbol.step * _BY_HAND_STEPS, desk.rng, time.time())
     refused = no_plan("symbol_not_in_universe") if desk.own_bridge else denied("symbol_not_in_allowlist")

@@ -24,6 +24,8 @@ from commands.demo.tally import Decided, Tally, most_frequent, spread
 _FRAME_SEC = 0.25
 _LATE_LINES = 20
 _LINE_SEC = 2.0
+#: Latest of an event's notes that fit on a line; and reasons of a step.
+_NOTES, _REASONS = 4, 2
 #: Title, chain, facts, headings and the lines between them.
 _ROWS_BESIDE_FEED = 18
 _COLOURS = {
@@ -150,7 +152,7 @@ def live_view(
     heading = Text.assemble((title, "bold"), ("   Ctrl-C ends it", "dim"))
     return Padding(
         Group(
-            heading, Text(), chain_table(steps(tally, record), most=3), Text(), facts, Text(),
+            heading, Text(), chain_table(steps(tally, record), most=_REASONS), Text(), facts, Text(),
             Text("On stage", "bold"), stage, Text(), Text("Latest", "bold"), feed,
         ),
         (0, 3, 0, 0),
@@ -166,16 +168,16 @@ def chain_table(rows: Sequence[StepCounts], most: int | None = None) -> Table:
     table.add_column(no_wrap=most is not None, ratio=1, overflow="ellipsis")
     table.add_row(*(Text(each, "dim") for each in ("", "through", "stopped", "p50", "p99", "stopped by")))
     for row in rows:
-        style = _STEP_COLOURS.get(row.step, "")
-        reasons = _counts(row.stopped[:most]) if row.stopped else ""
+        style = _STEP_COLOURS.get(row.step, "dim")
+        reasons = _counts(row.stopped[:most]) if row.stopped else row.note
         if most is not None and len(row.stopped) > most:
             reasons += f", {sum(count for _, count in row.stopped[most:])} more"
         table.add_row(
             Text(row.step, "bold"),
             str(row.through),
             Text(str(row.stopped_total) if row.stopped else "", style),
-            _ms(row.took.median) if row.took.count else "",
-            _ms(row.took.p99) if row.took.count else "",
+            _ms(row.took.median, 0) if row.took.count else "",
+            _ms(row.took.p99, 0) if row.took.count else "",
             Text(reasons, style),
         )
     return table
@@ -193,7 +195,7 @@ def summary_view(summary: Summary) -> RenderableType:
     rows.add_row("accounts", "; ".join(_accounts(summary)))
     rows.add_row(
         "ledger",
-        f"{'equals' if not final_check.differences else 'DIFFERS FROM'} the exchange: "
+        f"{'equals' if not final_check.ledgers_differ else 'DIFFERS FROM'} the exchange: "
         f"{final_check.symbols} symbols, {final_check.open_positions} with a position",
     )
     rows.add_row("open cases", _open_cases(summary))
@@ -236,7 +238,8 @@ def _open_cases(summary: Summary) -> str:
 
 
 def _event_row(event: Shown) -> tuple[RenderableType, ...]:
-    progress = Text(", ".join(event.notes) or "…", "green" if event.over else "")
+    cut = "… " if len(event.notes) > _NOTES or not event.notes else ""
+    progress = Text(cut + " › ".join(event.notes[-_NOTES:]), "green" if event.over else "")
     return f"{event.began_sec:.1f} s", event.symbol, Text(event.title, "bold"), progress
 
 
@@ -258,8 +261,8 @@ def _counts(rows: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{name} {count}" for name, count in rows) or "none"
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} ms"
+def _ms(value: float | None, decimals: int = 1) -> str:
+    return "-" if value is None else f"{value:.{decimals}f} ms"
 
 
 def _sec(value: float | None) -> str:

@@ -126,5 +126,5 @@ async def test_a_result_that_is_lost_on_purpose_is_never_read_and_the_others_are
             read = ("XREADGROUP", "GROUP", "p33", "me", "STREAMS", KEYS.results, ">")
             assert not await made.redis.command(*read)
         answer = await made.redis.command(*read)
-        entries = answer[KEYS.results.encode()][0]
+        entries = answer[KEYS.results.encode()]
         assert [entry_id.decode() for entry_id, _ in entries] == [kept]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from commands.demo import record as record_module
-from commands.demo.accounting import Caused, Found, differences
+from commands.demo.accounting import Caused, Found, differences, ledger_differences
 from commands.demo.exchange_client import ExecutedOrder
 from commands.demo.keys import EXECUTOR, EXITS, GOVERNOR, INTENT_AUDIT, KEYS
 from commands.demo.other_services import SymbolInRedis
@@ -68,7 +68,8 @@ def _record(*entries: Entry) -> Record:
 def _differences(
     record: Record | None = None, found: Found = FOUND, caused: Caused = CAUSED, *, bridged: bool = True
 ) -> list[str]:
-    return differences(record or _record(), found, caused, bridged=bridged)
+    ledgers = ledger_differences(found, caused)
+    return [*ledgers, *differences(record or _record(), found, caused, bridged=bridged)]
 
 
 def _without(stream: str, at_ms: int) -> Record:

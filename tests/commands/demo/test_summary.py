@@ -78,7 +78,7 @@ def test_the_summary_counts_intents_and_plans_by_what_became_of_them() -> None:
         "intents 4",
         "plans 5 1 flat_close 1",
         "Governor 4 1 permit_timeout (missing: Governor) 1",
-        "P3.3 2 2 6.0 ms 8.0 ms no_position 2",
+        "P3.3 2 2 6 ms 8 ms no_position 2",
         "orders 1 1 harvest_target 1",
         "booked 1",
     ]
@@ -217,7 +217,7 @@ def test_a_summary_in_which_all_agrees_says_so_without_colours_off_a_terminal() 
 
 
 def test_cases_that_were_left_open_or_cut_off_are_named() -> None:
-    check = FinalCheck(569, 3, (), 0, ("LTCUSDT",), ("ETHUSDT", "LTCUSDT"))
+    check = FinalCheck(569, 3, (), 0, False, ("LTCUSDT",), ("ETHUSDT", "LTCUSDT"))
     shown = _shown(_summary(final_check=check))
     assert "open cases      LTCUSDT (left open on stage), ETHUSDT (cut off, not judged)" in shown
 
