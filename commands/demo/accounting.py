@@ -42,7 +42,10 @@ class Caused(msgspec.Struct, frozen=True):
 
 
 def differences(record: Record, found: Found, caused: Caused, *, bridged: bool) -> list[str]:
-    """Return what does not add up beside the ledgers, a sentence each. `bridged`: the bridge makes the plans."""
+    """Return what does not add up beside the ledgers, a sentence each.
+
+    `bridged`: the bridge makes the plans.
+    """
     rows = [*(_intents(record) if bridged else ()), *_plans(record, bridged=bridged), *_orders(record, found)]
     rows += _cases(found, caused)
     rows += [

@@ -48,7 +48,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class _Cue:
+class Cue:
     """An event: its time after the start, how long it may last (s), and whether each round has it."""
 
     at_sec: float
@@ -85,7 +85,7 @@ class Stage:
             while not interrupted.is_set():
                 for cue in CUES:
                     fits = seconds is None or cue.at_sec + cue.lasts_sec <= seconds
-                    if fits and (first or cue.again) and self._has_roles_for(cue):
+                    if fits and (first or cue.again) and self.has_roles_for(cue):
                         nursery.start_soon(self._play, cue, round_sec + cue.at_sec, interrupted)
                 if seconds is not None:
                     return
@@ -99,7 +99,8 @@ class Stage:
         shown.notes.append(f"{text} {passed_sec:.1f}")
         self._say(f"{shown.began_sec:6.1f}s {shown.symbol}: {shown.title}: {text} after {passed_sec:.1f} s")
 
-    def _has_roles_for(self, cue: _Cue) -> bool:
+    def has_roles_for(self, cue: Cue) -> bool:
+        """Return True if the daemon has the roles that the event is about."""
         desk = self.desk
         if cue.play is result_lost:
             return desk.own_reconcile and desk.own_executor
@@ -107,7 +108,7 @@ class Stage:
             return desk.own_reconcile and self.listed is not None
         return desk.own_reconcile or not cue.of_engine
 
-    async def _play(self, cue: _Cue, at_sec: float, interrupted: trio.Event) -> None:
+    async def _play(self, cue: Cue, at_sec: float, interrupted: trio.Event) -> None:
         with trio.move_on_at(self._began_sec + at_sec):
             await interrupted.wait()
             return
@@ -286,10 +287,10 @@ async def delisting(stage: Stage, shown: Shown, trader: Trader) -> None:
     stage.note(shown, "settled")
 
 
-CUES: tuple[_Cue, ...] = (
-    _Cue(1.0, 8.0, trade_by_hand, 0, "trade by hand", of_engine=False),
-    _Cue(3.0, 28.0, result_lost, 1, "result lost"),
-    _Cue(8.0, 28.0, delisting, 2, "delisting", again=False),
-    _Cue(14.0, 8.0, liquidation, 3, "liquidation"),
-    _Cue(22.0, 8.0, trade_left_open, 4, "trade by hand", again=False, of_engine=True),
+CUES: tuple[Cue, ...] = (
+    Cue(1.0, 8.0, trade_by_hand, 0, "trade by hand", of_engine=False),
+    Cue(3.0, 28.0, result_lost, 1, "result lost"),
+    Cue(8.0, 28.0, delisting, 2, "delisting", again=False),
+    Cue(14.0, 8.0, liquidation, 3, "liquidation"),
+    Cue(22.0, 8.0, trade_left_open, 4, "trade by hand", again=False, of_engine=True),
 )
