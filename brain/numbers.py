@@ -15,7 +15,8 @@ _DECIMAL_TEXT = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]
 _USUAL_TEXT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,18})?", re.ASCII)  # within all limits
 _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
 _MOST_DECIMALS = 18
-_SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
+#: Finest step of any quantity or price.
+SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
 _CUTTING = Context(prec=80, traps=[InvalidOperation])
 
 
@@ -47,7 +48,7 @@ def parse_decimal_down(text: str) -> Decimal:
     number = _bounded(text)
     if _decimals(number) <= _MOST_DECIMALS:
         return number
-    cut = number.quantize(_SMALLEST, ROUND_DOWN, _CUTTING)
+    cut = number.quantize(SMALLEST, ROUND_DOWN, _CUTTING)
     if cut == 0:
         raise NotANumberError(f"smaller than any quantity: {text[:40]!r}")
     return cut

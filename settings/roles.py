@@ -16,7 +16,9 @@ ExecutorMode = Literal["off", "dry_run", "on"]
 IntelligenceMode = Literal["off", "on"]
 
 #: The roles that this version has: the switch of any other accepts `off` alone.
-BUILT: Final = frozenset({"P33_EXECUTOR", "P33_GOVERNOR", "P33_RECONCILE", "P33_UNIVERSE"})
+BUILT: Final = frozenset(
+    {"P33_EXECUTOR", "P33_GOVERNOR", "P33_INTENT_BRIDGE", "P33_RECONCILE", "P33_UNIVERSE"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.governor import GovernorSettings
+from settings.intent_bridge import IntentBridgeSettings
 from settings.reconcile import ReconcileSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
@@ -20,7 +21,13 @@ __all__ = ["FIELD_OF", "VARIABLES", "Credentials", "Settings"]
 # Fields are in the order of the bases, the last one first: those of the guard come before all others.
 @dataclass(frozen=True, kw_only=True)
 class Settings(
-    ReconcileSettings, GovernorSettings, ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings
+    IntentBridgeSettings,
+    ReconcileSettings,
+    GovernorSettings,
+    ExecutorSettings,
+    UniverseSettings,
+    RoleSettings,
+    ServiceSettings,
 ):
     """All settings, parsed. Durations are seconds.
 
@@ -49,6 +56,7 @@ _OF_ROLES: Final = {
     "P33_EXECUTOR": ExecutorSettings,
     "P33_GOVERNOR": GovernorSettings,
     "P33_RECONCILE": ReconcileSettings,
+    "P33_INTENT_BRIDGE": IntentBridgeSettings,
 }
 
 #: Of a second role besides the one that it is declared for.

@@ -9,6 +9,7 @@ from typing import Protocol
 from brain.execution.record import OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
 from clocks.clocks import ShowsRedisTime
+from store.bridge_protocol import BridgeStore
 from store.execution_records import (
     BeginReply,
     ExecutionHold,
@@ -132,5 +133,7 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, Protocol):
+class ServiceStore(
+    Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, BridgeStore, Protocol
+):
     """All protocols of the store, with those of the other roles."""
