@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from commands.demo.keys import EXECUTOR, GOVERNOR, INTENT_AUDIT, KEYS, LANES
+from commands.demo.keys import BRIDGE, EXECUTOR, GOVERNOR, KEYS, LANES
 from commands.demo.plans import Fields
 
 KEPT = 20_000
@@ -39,7 +39,7 @@ class Step(StrEnum):
 
 #: Streams of the record, each before those that depend on it.
 STREAMS = (
-    *LANES, INTENT_AUDIT, KEYS.plans, GOVERNOR.audit, KEYS.audit, EXECUTOR.audit, KEYS.results,
+    *LANES, BRIDGE.audit, KEYS.plans, GOVERNOR.audit, KEYS.audit, EXECUTOR.audit, KEYS.results,
     KEYS.dead_plans, KEYS.events,
 )  # fmt: skip
 
@@ -126,7 +126,7 @@ class Record:
             self.intent(entry_id).at_ms = at_ms
             self.lanes[stream.rpartition(":")[2]] += 1
             return entry_id
-        if stream == INTENT_AUDIT:
+        if stream == BRIDGE.audit:
             return self._take_outcome(fields)
         if stream == KEYS.events:
             symbol = fields["symbol"]

@@ -24,7 +24,7 @@ _ALWAYS = {"P33_PERMIT_TTL": "5", "P33_EXECUTION_GRACE_SEC": "11"}
 _INTENT_BRIDGE = {
     "P33_INTENT_BRIDGE": "on",
     "INTENT_BRIDGE_EXIT_LANES": "exit.intent,harvest.intent",
-    "QT_MAX_NOTIONAL_USD": "20000",
+    "QT_MAX_NOTIONAL_USD": "0",
     "MIN_HOLD_SECONDS": "0",
 }
 #: Limits that the demo's 56 symbols fill in part and never reach: their plans come many times a minute.

@@ -13,7 +13,7 @@ import trio
 from commands.clients.embedded_redis import private_redis
 from commands.demo import service_executor
 from commands.demo.executors import Fill
-from commands.demo.keys import EXECUTOR, INTENT_AUDIT, KEYS
+from commands.demo.keys import BRIDGE, EXECUTOR, KEYS
 from commands.demo.machine_load import LoadMeter
 from commands.demo.other_services import OtherServices
 from commands.demo.outcome import allowed
@@ -108,7 +108,7 @@ async def test_an_intent_and_its_plan_are_seen_together() -> None:
         entry_id = await made.add(KEYS.intents, {"symbol": "BTCUSDT"})
         seen = made.record.intent(entry_id)
         answer = {"entry_id": entry_id, "outcome": "plan", "plan_id": "p1", "reason": ""}
-        await made.add(INTENT_AUDIT, answer)
+        await made.add(BRIDGE.audit, answer)
         await made.add(KEYS.plans, PLAN.fields)
         await made.watcher.until("p1", lambda: made.record.plan("p1").plan or None, "the plan", 5)
         assert seen.outcomes == ["p1"]

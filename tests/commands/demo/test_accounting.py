@@ -11,12 +11,12 @@ import pytest
 from commands.demo import record as record_module
 from commands.demo.accounting import Caused, Found, differences, ledger_differences
 from commands.demo.exchange_client import ExecutedOrder
-from commands.demo.keys import EXECUTOR, EXITS, GOVERNOR, INTENT_AUDIT, KEYS
+from commands.demo.keys import BRIDGE, EXECUTOR, EXITS, GOVERNOR, KEYS
 from commands.demo.other_services import SymbolInRedis
 from commands.demo.record import Record, Step
 
 STREAMS = {
-    "trade": KEYS.intents, "exit": EXITS, "answer": INTENT_AUDIT, "plan": KEYS.plans,
+    "trade": KEYS.intents, "exit": EXITS, "answer": BRIDGE.audit, "plan": KEYS.plans,
     "governor": GOVERNOR.audit, "decision": KEYS.audit, "executor": EXECUTOR.audit,
     "result": KEYS.results, "event": KEYS.events, "dead": KEYS.dead_plans,
 }  # fmt: skip
