@@ -20,7 +20,6 @@ from permit_gate.reading import Yes, read_permit
 
 #: Longest wait for permits, leverage and order on a calm machine, and a margin.
 _RESULT_WITHIN_SEC = 6.0
-_GIVE_UP_SEC = 30.0
 
 
 class ServiceExecutor:
@@ -36,16 +35,17 @@ class ServiceExecutor:
     ) -> Fill | None:
         """Wait for the plan's result."""
         plan_id = plan.fields["plan_id"]
-        what = f"{symbol}: {scenario}: not in time: a result of plan {plan_id}"
-        try:
-            record = await self._ended(plan_id, what, _RESULT_WITHIN_SEC)
-        except NotInTimeError as error:
-            self._tally.not_in_time(str(error))
-            try:
-                # The result that comes later counts all the same: the position is what was executed.
-                record = await self._ended(plan_id, what, _GIVE_UP_SEC)
-            except NotInTimeError:
-                return None
+        record = self._watcher.record.plan(plan_id)
+        ended = await self._watcher.late_or_never(
+            plan_id,
+            lambda: record.end or None,
+            f"{symbol}: {scenario}: not in time: a result of plan {plan_id}",
+            _RESULT_WITHIN_SEC,
+            # The position is what was executed, however late.
+            self._tally.not_in_time,
+        )
+        if ended is None:
+            return None
         self._count(plan, symbol, scenario, published_sec, record)
         if plan.governor is not Governor.GRANTS:
             try:
@@ -53,10 +53,6 @@ class ServiceExecutor:
             except NotInTimeError as error:
                 self._tally.not_in_time(f"{symbol}: not in time: {error}")
         return _fill(record)
-
-    async def _ended(self, plan_id: str, what: str, within_sec: float) -> PlanRecord:
-        record = self._watcher.record.plan(plan_id)
-        return await self._watcher.until(plan_id, lambda: record if record.end else None, what, within_sec)
 
     def _count(
         self, plan: PlanToPublish, symbol: str, scenario: str, published_sec: float, record: PlanRecord

@@ -135,11 +135,14 @@ class Trader:
         tally, name = self.desk.tally, self.symbol.name
         record = self.desk.watcher.record
         seen = record.intent(intent)
-        what = f"{name}: {scenario}: not in time: an answer to intent {intent}"
-        try:
-            await self.desk.watcher.until(intent, lambda: seen.outcomes or None, what, _PLANNED_WITHIN_SEC)
-        except NotInTimeError as error:
-            tally.not_in_time(str(error))
+        answered = await self.desk.watcher.late_or_never(
+            intent,
+            lambda: seen.outcomes or None,
+            f"{name}: {scenario}: not in time: an answer to intent {intent}",
+            _PLANNED_WITHIN_SEC,
+            tally.not_in_time,
+        )
+        if answered is None:
             return None
         if seen.plan_id:
             return msgspec.structs.replace(plan, fields=record.plan(seen.plan_id).plan)

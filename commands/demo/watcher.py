@@ -15,6 +15,7 @@ from store.redis.client import RedisLink
 
 _BLOCK_MS = 1_000
 _LOOK_SEC = 0.5
+_GIVE_UP_SEC = 30.0
 
 T = TypeVar("T")
 
@@ -49,6 +50,27 @@ class Watcher:
             with trio.move_on_after(min(_LOOK_SEC, within_sec)):
                 await self._changed.setdefault(key, trio.Event()).wait()
         return found
+
+    async def late_or_never(
+        self,
+        key: str,
+        done: Callable[[], T | None],
+        what: str,
+        within_sec: float,
+        late: Callable[[str], None],
+    ) -> T | None:
+        """Do as `until`; what comes later is reported to `late`, and returned all the same.
+
+        None for what has not come after 30 s more.
+        """
+        try:
+            return await self.until(key, done, what, within_sec)
+        except NotInTimeError as error:
+            late(str(error))
+        try:
+            return await self.until(key, done, what, _GIVE_UP_SEC)
+        except NotInTimeError:
+            return None
 
     async def _read(self) -> None:
         last = dict.fromkeys(STREAMS, "0")
