@@ -45,6 +45,9 @@ end
 return rows
 """
 
+# redis-py cannot read the extended answer of XPENDING.
+_IS_PENDING = "return #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)"
+
 Command = tuple[bytes | str | int | float, ...]
 
 
@@ -212,7 +215,10 @@ class OtherServices:
 
     @asynccontextmanager
     async def unread_results(self, lost: list[str]) -> AsyncIterator[None]:
-        """Keep results from P3.3 for the length of a block; those of `lost` are deleted at its end."""
+        """Keep results from P3.3 for the length of a block; those of `lost` are deleted at its end.
+
+        Other readers get to see them all. Raises NotInTimeError.
+        """
         (group,) = [
             group
             for group in await self._redis.command("XINFO", "GROUPS", KEYS.results)
@@ -222,11 +228,32 @@ class OtherServices:
         await self._send(("XGROUP", "SETID", KEYS.results, GROUP, later))
         try:
             yield
+            for entry_id in lost:
+                await self._others_have_read(entry_id)
         finally:
             with trio.CancelScope(shield=True):
                 deleted: list[Command] = [("XDEL", KEYS.results, entry_id) for entry_id in lost]
                 last = group[b"last-delivered-id"]
                 await self._send(*deleted, ("XGROUP", "SETID", KEYS.results, GROUP, last))
+
+    async def _others_have_read(self, entry_id: str) -> None:
+        """Wait until all groups but that of P3.3 have acknowledged a result. Raises NotInTimeError."""
+        patience = Patience(_WITHIN_SEC, self._meter)
+        while unread := await self.unread_by_others(entry_id):
+            if patience.is_over:
+                raise NotInTimeError(f"a read of result {entry_id} by {', '.join(unread)}")
+            await trio.sleep(_LOOK_SEC)
+
+    async def unread_by_others(self, entry_id: str) -> list[str]:
+        """Return the groups other than that of P3.3 that have not acknowledged a result."""
+        unread: list[str] = []
+        for group in await self._redis.command("XINFO", "GROUPS", KEYS.results):
+            name = group[b"name"].decode()
+            pending: Command = ("EVAL", _IS_PENDING, 1, KEYS.results, name, entry_id)
+            is_delivered = _as_numbers(group[b"last-delivered-id"].decode()) >= _as_numbers(entry_id)
+            if name != GROUP and (not is_delivered or await self._redis.command(*pending)):
+                unread.append(name)
+        return unread
 
     async def closing(self) -> dict[str, float]:
         """Return the universe's symbols whose end is announced, with that moment (epoch seconds)."""
@@ -287,6 +314,11 @@ def governor_permit(plan: Fields, now_sec: float) -> dict[str, Any]:
 def _entry(stream: str, fields: Fields) -> Command:
     pairs = (text for pair in fields.items() for text in pair)
     return ("XADD", stream, "MAXLEN", "~", _KEPT_ENTRIES, "*", *pairs)
+
+
+def _as_numbers(entry_id: str) -> tuple[int, int]:
+    at_ms, _, number = entry_id.partition("-")
+    return int(at_ms), int(number)
 
 
 def _decimal(raw: bytes | None) -> Decimal | None:

@@ -211,9 +211,9 @@ async def _run(
                 raise ChildTooSlowError(f"the daemon did not read in time: {error}") from error
         own = f", in the {roles_text(roles)}" if roles else ""
         screen.say_up(f"the daemon, with an environment of its own{own}")
-        what = "intents" if Role.INTENT_BRIDGE in roles else "plans"
+        pace = f"{PLANS_PER_SEC:g} {'intents' if Role.INTENT_BRIDGE in roles else 'plans'}/s"
         screen.say(
-            f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} {what}/s,"
+            f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {pace},"
             f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC)"
         )
         screen.say(f"The page, while this runs: {daemon_url}/")

@@ -45,6 +45,7 @@ class Shown:
     title: str
     notes: list[str] = field(default_factory=list)
     over: bool = False
+    left_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Stage:
                 self.desk.tally.not_in_time(f"not in time: {cue.title}: {error}")
                 self.unfinished.add(shown.symbol)
             nursery.cancel_scope.cancel()
-        shown.over = True
+        shown.over, shown.left_open = True, shown.symbol in self.open.keys() | self.unfinished
 
     async def plan(self, trader: Trader, fields: Fields, expected: Outcome, *also: Outcome) -> None:
         """Publish a plan, or its intent, and follow it to its end: an interrupt waits for that."""

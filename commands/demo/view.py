@@ -134,7 +134,7 @@ def live_view(
         facts.append(f"   too late {tally.too_late}: this machine is too busy", "yellow")
     stage = Table.grid(padding=(0, 1), expand=True)
     stage.add_column(no_wrap=True, justify="right", min_width=6)
-    for width in (13, 14):
+    for width in (10, 13):
         stage.add_column(no_wrap=True, min_width=width)
     stage.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     for event in events:
@@ -153,7 +153,7 @@ def live_view(
     return Padding(
         Group(
             heading, Text(), chain_table(steps(tally, record), most=_REASONS), Text(), facts, Text(),
-            Text("On stage", "bold"), stage, Text(), Text("Latest", "bold"), feed,
+            Text.assemble(("On stage", "bold"), ("   with the seconds since each began", "dim")), stage, Text(), Text("Latest", "bold"), feed,
         ),
         (0, 3, 0, 0),
     )  # fmt: skip
@@ -164,7 +164,7 @@ def chain_table(rows: Sequence[StepCounts], most: int | None = None) -> Table:
     table = Table.grid(padding=(0, 2), expand=most is not None)
     table.add_column(no_wrap=True)
     for _ in range(4):
-        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, justify="right", min_width=7)
     table.add_column(no_wrap=most is not None, ratio=1, overflow="ellipsis")
     table.add_row(*(Text(each, "dim") for each in ("", "through", "stopped", "p50", "p99", "stopped by")))
     for row in rows:
@@ -239,7 +239,8 @@ def _open_cases(summary: Summary) -> str:
 
 def _event_row(event: Shown) -> tuple[RenderableType, ...]:
     cut = "… " if len(event.notes) > _NOTES or not event.notes else ""
-    progress = Text(cut + " › ".join(event.notes[-_NOTES:]), "green" if event.over else "")
+    style = "" if not event.over else "yellow" if event.left_open else "green"
+    progress = Text(cut + " › ".join(event.notes[-_NOTES:]), style)
     return f"{event.began_sec:.1f} s", event.symbol, Text(event.title, "bold"), progress
 
 

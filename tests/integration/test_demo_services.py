@@ -115,16 +115,32 @@ async def test_an_intent_and_its_plan_are_seen_together() -> None:
         assert len(made.record.step_ms[Step.PLANS]) == 1
 
 
-async def test_a_result_that_is_lost_on_purpose_is_never_read_and_the_others_are() -> None:
-    async with streams() as made:
-        group = ("XGROUP", "CREATE", KEYS.results, "p33", "0", "MKSTREAM")
-        await made.redis.command(*group)
-        lost: list[str] = []
-        async with made.services.unread_results(lost):
-            lost.append(await made.add(KEYS.results, RESULT))
-            kept = await made.add(KEYS.results, RESULT | {"plan_id": "p2"})
-            read = ("XREADGROUP", "GROUP", "p33", "me", "STREAMS", KEYS.results, ">")
-            assert not await made.redis.command(*read)
-        answer = await made.redis.command(*read)
-        entries = answer[KEYS.results.encode()]
-        assert [entry_id.decode() for entry_id, _ in entries] == [kept]
+async def test_a_result_that_is_lost_on_purpose_is_read_by_all_but_one() -> None:
+    async with streams() as made, trio.open_nursery() as nursery:
+        for group in ("p33", "governor_result_monitor"):
+            await made.redis.command("XGROUP", "CREATE", KEYS.results, group, "0", "MKSTREAM")
+
+        async def read(group: str) -> list[str]:
+            asked = ("XREADGROUP", "GROUP", group, "me", "STREAMS", KEYS.results, ">")
+            answer = await made.redis.command(*asked)
+            return [entry_id.decode() for entry_id, _ in answer[KEYS.results.encode()]] if answer else []
+
+        ids: list[str] = []
+
+        async def lose() -> None:
+            lost: list[str] = []
+            async with made.services.unread_results(lost):
+                ids.append(await made.add(KEYS.results, RESULT))
+                ids.append(await made.add(KEYS.results, RESULT | {"plan_id": "p2"}))
+                assert not await read("p33")
+                lost.append(ids[0])
+            ids.append("lost")
+
+        nursery.start_soon(lose)
+        await until(lambda: len(ids) >= 2, "both results")
+        assert await read("governor_result_monitor") == ids[:2]
+        # Delivered, but not acknowledged yet.
+        assert await made.services.unread_by_others(ids[0]) == ["governor_result_monitor"]
+        await made.redis.command("XACK", KEYS.results, "governor_result_monitor", *ids)
+        await until(lambda: len(ids) == 3, "the loss")
+        assert await read("p33") == ids[1:2]
