@@ -153,7 +153,8 @@ def live_view(
     return Padding(
         Group(
             heading, Text(), chain_table(steps(tally, record), most=_REASONS), Text(), facts, Text(),
-            Text.assemble(("On stage", "bold"), ("   with the seconds since each began", "dim")), stage, Text(), Text("Latest", "bold"), feed,
+            Text.assemble(("On stage", "bold"), ("   with the seconds since each began", "dim")), stage,
+            Text(), Text("Latest", "bold"), feed,
         ),
         (0, 3, 0, 0),
     )  # fmt: skip
