@@ -5,6 +5,7 @@ oldest and counts it. Channels are made once by the supervisor and outlive the a
 """
 
 from channels.book import UNCOVERED_NOTICED_SEC, BookEntry, SnapshotBook, Uncovered
+from channels.bridge import BridgeNow, IntentOutcome
 from channels.channel import Channel
 from channels.channels import Channels
 from channels.conflating import Conflating
@@ -52,6 +53,7 @@ __all__ = [
     "BalanceChange",
     "BalancesObserved",
     "BookEntry",
+    "BridgeNow",
     "Channel",
     "Channels",
     "Conflating",
@@ -59,6 +61,7 @@ __all__ = [
     "DropOldest",
     "FillObserved",
     "GovernorNow",
+    "IntentOutcome",
     "LatestValue",
     "Lease",
     "LedgerWanted",

@@ -14,6 +14,7 @@ from brain.symbols.allowlist import Allowlist
 from brain.symbols.candidates import Candidates
 from brain.symbols.symbol_rules import SymbolRules
 from channels.book import SnapshotBook
+from channels.bridge import BridgeNow
 from channels.channel import Channel
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
@@ -60,6 +61,7 @@ class Channels:
         executor: bool = False,
         governor: bool = False,
         reconcile: bool = False,
+        bridge: bool = False,
     ) -> None:
         """`universe` and so on: make the channels of that role; without it they are None."""
         self.book = SnapshotBook("snapshot_book")
@@ -75,6 +77,7 @@ class Channels:
         self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
         self.governor = LatestValue[GovernorNow]("governor") if governor else None
         self.reconcile = LatestValue[ReconcileNow]("reconcile") if reconcile else None
+        self.bridge = LatestValue[BridgeNow]("intent_bridge") if bridge else None
         #: Symbols whose ledger has another amount than before: a hint to compare them now.
         self.moved_ledgers = Conflating[Symbol]("moved_ledgers", lambda symbol: symbol) if reconcile else None
         self.balances = DropOldest[BalancesObserved]("balances", 10_000) if governor else None

@@ -16,8 +16,8 @@ WRONG_TYPE = b"!"
 class BridgeState(NamedTuple):
     """State that answers rest on, as stored; a value of a wrong type is the text `!`.
 
-    `mode`: `system:mode`. `last_closes`: by symbol, None for none. `equity`: `equity` and `ts` of
-    `governor:equity`, `portfolio`: `equity_usd` and `timestamp` of `state:portfolio`, where they were asked for.
+    `mode`: `system:mode`. `last_closes`: by symbol, None for none. Where they were asked for, `equity` has
+    `equity` and `ts` of `governor:equity`, `portfolio` has `equity_usd` and `timestamp` of `state:portfolio`.
     """
 
     mode: bytes | None
@@ -60,8 +60,8 @@ class IntentCommit(msgspec.Struct, frozen=True, kw_only=True):
 class BridgeReply(NamedTuple):
     """Redis's clock at the write, and a verdict for each answer up to the first that was not written.
 
-    `committed`; `seen`: its entry was answered before, and is acknowledged; `duplicate`: there is a plan of it;
-    `changed`: its basis is another; `late`: its deadline has passed.
+    `committed`; `seen`: its entry was answered before, and is acknowledged; `duplicate`: there is a plan of
+    it; `changed`: its basis is another; `late`: its deadline has passed.
     """
 
     now_ms: int

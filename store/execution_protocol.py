@@ -133,7 +133,5 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(
-    Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, BridgeStore, Protocol
-):
+class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, BridgeStore, Protocol):
     """All protocols of the store, with those of the other roles."""

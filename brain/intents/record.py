@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brain.identifiers import EntryId
+from brain.identifiers import EntryId, PlanId
 from brain.intents.answer import Answer
 from brain.intents.case import BridgeRules, IntentCase
 from brain.intents.deciding import decide
@@ -43,11 +43,21 @@ class IntentRecord(msgspec.Struct, frozen=True, kw_only=True):
     v: int = 1
 
 
+class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer read from a record: like `Answer`, but decimals in its details stay text."""
+
+    plan_id: PlanId
+    reason: str = ""
+    eval_type: str = ""
+    plan: dict[str, str] = {}
+    details: dict[str, float | int | str | bool | None] = {}
+
+
 class ReplayedAnswer(msgspec.Struct, frozen=True):
     """Answer as recorded, and as the rules give it now."""
 
     record: IntentRecord
-    recorded: Answer
+    recorded: RecordedAnswer
     answer: Answer
 
     @property
@@ -70,7 +80,7 @@ class ReplayedAnswer(msgspec.Struct, frozen=True):
 
 
 _RECORDS = msgspec.json.Decoder(IntentRecord)
-_ANSWERS = msgspec.json.Decoder(Answer)
+_ANSWERS = msgspec.json.Decoder(RecordedAnswer)
 
 
 def audit_fields(
@@ -135,8 +145,8 @@ def read_record(text: bytes | str) -> IntentRecord:
         raise UnreadableRecordError(f"not an audit record of the bridge: {error}") from None
 
 
-def recorded_answer(record: IntentRecord) -> Answer:
-    """Parse the answer of a record; decimals in its details stay text. Raises UnreadableRecordError."""
+def recorded_answer(record: IntentRecord) -> RecordedAnswer:
+    """Parse the answer of a record. Raises UnreadableRecordError."""
     try:
         return read_json(_ANSWERS, record.answer)
     except (msgspec.MsgspecError, ValueError) as error:

@@ -61,9 +61,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(
-    RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, RedisReconcile, RedisBridge
-):
+class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, RedisReconcile, RedisBridge):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -306,20 +304,14 @@ class RedisStore(
 
 @asynccontextmanager
 async def open_redis_store(
-    url: str,
-    *,
-    prefix: str,
-    consumer: str,
-    governor_shadow: bool = False,
-    reconcile_shadow: bool = False,
-    bridge_shadow: bool = False,
+    url: str, *, prefix: str, consumer: str, **shadows: bool
 ) -> AsyncIterator[RedisStore]:
-    """Open a store with an asyncio loop of its own; it connects at the first call, not here."""
+    """Open a store with an asyncio loop of its own; it connects at the first call, not here.
+
+    `shadows`: `governor_shadow` and so on, as `RedisStore` takes them.
+    """
     async with open_bridge():
-        store = RedisStore(
-            url, keys=Keys(prefix), consumer=consumer, governor_shadow=governor_shadow,
-            reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
-        )  # fmt: skip
+        store = RedisStore(url, keys=Keys(prefix), consumer=consumer, **shadows)
         try:
             yield store
         finally:

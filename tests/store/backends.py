@@ -23,6 +23,8 @@ Text = str | bytes
 KEYS = Keys("q")
 #: A deadline of each call that a busy machine keeps; the deadlines themselves have tests of their own.
 PATIENCE_SEC = 30.0
+#: Of every stream of intents.
+INTENT_GROUPS = ("q:group:intent_bridge", "exit-intent-gateway", "intent_executor_harvest")
 #: Of every stream of plans and results.
 GROUPS = (
     GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual", "governor",
@@ -65,7 +67,12 @@ class Backend(Protocol):
     fence: FencingToken
 
     def another_store(
-        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
+        self,
+        consumer: str,
+        *,
+        governor_shadow: bool = False,
+        reconcile_shadow: bool = False,
+        bridge_shadow: bool = False,
     ) -> ServiceStore:
         """Return a store of another instance on the same Redis."""
         ...
@@ -204,11 +211,16 @@ class MemoryBackend(Backend):
         self.store: ServiceStore = self.memory_store
 
     def another_store(
-        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
+        self,
+        consumer: str,
+        *,
+        governor_shadow: bool = False,
+        reconcile_shadow: bool = False,
+        bridge_shadow: bool = False,
     ) -> ServiceStore:
         return MemoryStore(
             self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow,
-            reconcile_shadow=reconcile_shadow,
+            reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
         )  # fmt: skip
 
     async def pass_ms(self, ms: int) -> None:
@@ -231,12 +243,18 @@ class RedisBackend(Backend):
         self._stores = [self.redis_store]
 
     def another_store(
-        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
+        self,
+        consumer: str,
+        *,
+        governor_shadow: bool = False,
+        reconcile_shadow: bool = False,
+        bridge_shadow: bool = False,
     ) -> ServiceStore:
         self._stores.append(
             RedisStore(
                 self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC,
                 governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow,
+                bridge_shadow=bridge_shadow,
             )
         )  # fmt: skip
         return self._stores[-1]
@@ -285,9 +303,14 @@ def everything(outside: Outside) -> dict[str, object]:
         elif kind == "list":
             dump[key] = outside.lrange(key)
         else:
-            groups = GROUPS if key.startswith((KEYS.plans, KEYS.results)) else GROUPS[:1]
-            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in groups))
+            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in _groups(key)))
     return dump
+
+
+def _groups(key: str) -> tuple[str, ...]:
+    if key.endswith(".intent"):
+        return INTENT_GROUPS
+    return GROUPS if key.startswith((KEYS.plans, KEYS.results)) else GROUPS[:1]
 
 
 def pending(outside: Outside, key: str, group: str = GROUP) -> dict[str, tuple[str, int]]:
