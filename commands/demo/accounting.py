@@ -59,13 +59,13 @@ def differences(record: Record, found: Found, caused: Caused, *, bridged: bool) 
 
 
 def _intents(record: Record) -> Iterator[str]:
-    for entry_id, intent in record.intents.items():
+    for name, intent in record.intents.items():
         if not intent.outcomes:
-            yield f"intent {entry_id} has neither plan nor refusal"
+            yield f"intent {name} has neither plan nor refusal"
         elif len(intent.outcomes) > 1:
-            yield f"intent {entry_id} has {len(intent.outcomes)} outcomes: {', '.join(intent.outcomes)}"
+            yield f"intent {name} has {len(intent.outcomes)} outcomes: {', '.join(intent.outcomes)}"
         elif (plan := record.plans.get(intent.plan_id)) is not None and not plan.entries:
-            yield f"plan {intent.plan_id} of intent {entry_id} was not published"
+            yield f"plan {intent.plan_id} of intent {name} was not published"
 
 
 def _plans(record: Record, *, bridged: bool) -> Iterator[str]:

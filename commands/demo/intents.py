@@ -7,6 +7,7 @@ the others are those of publishers that write plans themselves.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from random import Random
 
@@ -47,15 +48,18 @@ def trade_intent(plan: Fields, rng: Random) -> Intent:
     return Intent(KEYS.intents, fields if dialect == "flat" else {dialect: json.dumps(fields)})
 
 
-def exit_intent(plan: Fields, rng: Random) -> Intent | None:
-    """Build the intent of an exit, for one of the two exit lanes; None for a plan that no intent can mean."""
+def exit_intent(plan: Fields, lane: str, rng: Random) -> Intent | None:
+    """Build the intent of an exit, for an exit lane; None for a plan that no intent can mean.
+
+    One with a quantity is for `exit.intent`: the other lane has none.
+    """
     fraction = _FRACTIONS.get(plan["action"])
     quantity = Decimal(plan["close_qty"] or 0)
     readable = plan["side"] == "CLOSE" and plan["reduceOnly"].lower() in ("true", "1")
     if fraction is None or not readable or plan["decision"] != "EXECUTE":
         return None
     reason = plan["reason_codes"]
-    if quantity or rng.random() < 1 / 2:
+    if quantity or lane == EXITS:
         size = {"quantity": plan["close_qty"]} if quantity else {"qty_fraction": f"{fraction}"}
         fields = {
             "intent_id": f"exit-{rng.getrandbits(64):016x}",
@@ -76,8 +80,21 @@ def exit_intent(plan: Fields, rng: Random) -> Intent | None:
     )
 
 
-def with_intent(plan: PlanToPublish, state: SymbolState, rng: Random, now_sec: float) -> PlanToPublish:
-    """Add the intent by which a strategy means this plan, and what the bridge refuses of it.
+def with_intents(
+    plans: Iterable[PlanToPublish], state: SymbolState, rng: Random, now_sec: float
+) -> tuple[PlanToPublish, ...]:
+    """Add the intents by which strategies mean these plans, and what the bridge refuses of them.
+
+    Exits at once are of one lane: the bridge reads the lanes side by side.
+    """
+    lane = rng.choice((EXITS, HARVESTS))
+    return tuple(_with_intent(plan, state, lane, rng, now_sec) for plan in plans)
+
+
+def _with_intent(
+    plan: PlanToPublish, state: SymbolState, lane: str, rng: Random, now_sec: float
+) -> PlanToPublish:
+    """Add an intent.
 
     A plan that expired hours ago is published again by hand: an intent's age is that of its entry.
     """
@@ -87,7 +104,7 @@ def with_intent(plan: PlanToPublish, state: SymbolState, rng: Random, now_sec: f
     is_entry = "confidence" in fields
     if now_sec - float(fields["timestamp"]) > _OLD_SEC or fields["decision"] == "RECONCILE_CLOSE":
         return plan
-    intent = trade_intent(fields, rng) if is_entry else exit_intent(fields, rng)
+    intent = trade_intent(fields, rng) if is_entry else exit_intent(fields, lane, rng)
     if intent is None:
         return plan
     refusal = (_ENTRIES if is_entry else _EXITS).get(plan.expected.reason)

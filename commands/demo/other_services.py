@@ -18,6 +18,7 @@ from commands.demo.intents import trade_intent
 from commands.demo.keys import GOVERNOR, KEYS, LANES, RECONCILE, UNIVERSE
 from commands.demo.machine_load import LoadMeter, Patience
 from commands.demo.plans import Fields
+from commands.demo.record import intent_name
 from commands.demo.scenarios import PlanToPublish
 from store.keys import GROUP
 from store.redis.client import RedisLink
@@ -98,7 +99,7 @@ class OtherServices:
         )
 
     async def publish(self, plans: Sequence[PlanToPublish], rng: Random) -> list[str]:
-        """Publish plans, or their intents, at the same moment; return the intents' entry ids, "" for a plan.
+        """Publish plans, or their intents, at the same moment; return the intents' names, "" for a plan.
 
         A plan of a trade without the bridge has its intent beside it, which other services read.
         """
@@ -115,7 +116,7 @@ class OtherServices:
         ]
         answers = await self._send(*entries, *beside)
         return [
-            "" if plan.intent is None else entry_id.decode()
+            "" if plan.intent is None else intent_name(plan.intent.stream, entry_id.decode())
             for plan, entry_id in zip(plans, answers, strict=False)
         ]
 

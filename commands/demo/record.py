@@ -111,21 +111,22 @@ class Record:
                 self.former_orders.add(former.order)
         return found
 
-    def intent(self, entry_id: str) -> IntentRecord:
-        """Return an intent's record."""
-        found = self.intents.get(entry_id)
+    def intent(self, name: str) -> IntentRecord:
+        """Return the record of an intent; `name` as `intent_name` has it."""
+        found = self.intents.get(name)
         if found is None:
-            found = self.intents[entry_id] = IntentRecord()
+            found = self.intents[name] = IntentRecord()
             _drop_oldest(self.intents, lambda intent: bool(intent.outcomes))
         return found
 
     def take(self, stream: str, entry_id: str, fields: Mapping[str, str]) -> str:
-        """Take in an entry; return the intent's entry id, the plan id or the symbol that it is about."""
+        """Take in an entry; return the intent's name, the plan id or the symbol that it is about."""
         at_ms = ms_of(entry_id)
         if stream in LANES:
-            self.intent(entry_id).at_ms = at_ms
-            self.lanes[stream.rpartition(":")[2]] += 1
-            return entry_id
+            name = intent_name(stream, entry_id)
+            self.intent(name).at_ms = at_ms
+            self.lanes[name.partition("/")[0]] += 1
+            return name
         if stream == BRIDGE.audit:
             return self._take_outcome(fields)
         if stream == KEYS.events:
@@ -140,14 +141,14 @@ class Record:
         return plan_id
 
     def _take_outcome(self, fields: Mapping[str, str]) -> str:
-        entry_id = fields["entry_id"]
-        intent = self.intent(entry_id)
+        name = intent_name(fields["stream"], fields["entry_id"])
+        intent = self.intent(name)
         planned = fields["outcome"] == "plan"
         intent.plan_id, intent.refusal = (fields["plan_id"], "") if planned else ("", fields["reason"])
         intent.outcomes.append(intent.plan_id or intent.refusal)
         if planned:
             self.plan(intent.plan_id).intent_ms = intent.at_ms
-        return entry_id
+        return name
 
     def _take_of_plan(self, stream: str, entry_id: str, plan: PlanRecord, fields: Mapping[str, str]) -> None:
         at_ms = ms_of(entry_id)
@@ -184,6 +185,11 @@ class Record:
     def _step(self, step: Step, begun_ms: int, ended_ms: int) -> None:
         if begun_ms:
             self.step(step, max(0.0, float(ended_ms - begun_ms)))
+
+
+def intent_name(stream: str, entry_id: str) -> str:
+    """Return the name of an intent: entries of two streams may have the same id."""
+    return f"{stream.rpartition(':')[2]}/{entry_id}"
 
 
 def ms_of(entry_id: str) -> int:

@@ -11,7 +11,8 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from brain.governor.reasons import GovernorReason
-from commands.demo.intents import exit_intent, with_intent
+from commands.demo.intents import exit_intent, with_intents
+from commands.demo.keys import EXITS
 from commands.demo.outcome import (
     UNANSWERED,
     Outcome,
@@ -98,7 +99,7 @@ def choose(
     case = rng.choices(fitting, [case.weight for case in fitting])[0]
     plans = case.build(_Draft(state, rng, now_sec))
     if own_bridge:
-        plans = tuple(with_intent(plan, state, rng, now_sec) for plan in plans)
+        plans = with_intents(plans, state, rng, now_sec)
     if own_governor:
         plans = tuple(with_refusals(plan, listed=state.listed) for plan in plans)
     return Scenario(case.name, plans, case.hold)
@@ -198,7 +199,7 @@ def _told_twice(draft: _Draft) -> tuple[PlanToPublish, ...]:
     """Tell one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
     quantity = share_of(draft.size, 50, draft.state.symbol.step) or draft.size
     fields = draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{quantity:f}")
-    intent = exit_intent(fields, draft.rng)
+    intent = exit_intent(fields, EXITS, draft.rng)
     again = PlanToPublish(fields, no_plan("duplicate_intent"), intent=intent)
     return (PlanToPublish(fields, _close_of(draft, quantity), intent=intent), again)
 

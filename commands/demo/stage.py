@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import trio
 
-from commands.demo.intents import with_intent
+from commands.demo.intents import with_intents
 from commands.demo.machine_load import Patience
 from commands.demo.other_services import NotInTimeError
 from commands.demo.outcome import Outcome, allowed, denied, no_plan
@@ -147,7 +147,7 @@ class Stage:
         if desk.own_bridge:
             # The amount is the strategies': the exchange may have another.
             state = SymbolState(trader.symbol, trader.amount, Cooling.UNSURE, trader.in_universe)
-            plan = with_intent(plan, state, desk.rng, time.time())
+            (plan,) = with_intents([plan], state, desk.rng, time.time())
         if desk.own_governor:
             plan = with_refusals(plan, listed=True)
         with trio.CancelScope(shield=True):

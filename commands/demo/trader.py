@@ -116,7 +116,7 @@ class Trader:
         return SymbolState(self.symbol, self.amount, cooling, self.in_universe, self.listed)
 
     async def _settle(self, plan: PlanToPublish, intent: str, scenario: str, published_sec: float) -> None:
-        """Follow a plan to its end; `intent`: entry id of its intent, empty where it has none."""
+        """Follow a plan to its end; `intent`: name of its intent, empty where it has none."""
         if intent:
             made = await self._plan_of(plan, intent, scenario, published_sec)
             if made is None:
@@ -135,17 +135,18 @@ class Trader:
         tally, name = self.desk.tally, self.symbol.name
         record = self.desk.watcher.record
         seen = record.intent(intent)
-        answered = await self.desk.watcher.late_or_never(
-            intent,
-            lambda: seen.outcomes or None,
-            f"{name}: {scenario}: not in time: an answer to intent {intent}",
-            _PLANNED_WITHIN_SEC,
-            tally.not_in_time,
+        what, watcher = f"{name}: {scenario}: not in time: an answer to intent {intent}", self.desk.watcher
+        answered = await watcher.late_or_never(
+            intent, lambda: seen.outcomes or None, what, _PLANNED_WITHIN_SEC, tally.not_in_time
         )
         if answered is None:
             return None
         if seen.plan_id:
-            return msgspec.structs.replace(plan, fields=record.plan(seen.plan_id).plan)
+            made = record.plan(seen.plan_id)
+            fields = await watcher.late_or_never(
+                seen.plan_id, lambda: made.plan or None, what, _PLANNED_WITHIN_SEC, tally.not_in_time
+            )
+            return None if fields is None else msgspec.structs.replace(plan, fields=fields)
         outcome = no_plan(seen.refusal)
         took_ms = (trio.current_time() - published_sec) * 1000
         decided = Decided(time.time(), name, scenario, outcome, took_ms, plan.expects(outcome))

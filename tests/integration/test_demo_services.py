@@ -106,8 +106,14 @@ async def test_a_plan_that_gets_no_result_has_no_end_and_one_that_gets_it_late_c
 async def test_an_intent_and_its_plan_are_seen_together() -> None:
     async with streams() as made:
         entry_id = await made.add(KEYS.intents, {"symbol": "BTCUSDT"})
-        seen = made.record.intent(entry_id)
-        answer = {"entry_id": entry_id, "outcome": "plan", "plan_id": "p1", "reason": ""}
+        seen = made.record.intent(f"trade.intent/{entry_id}")
+        answer = {
+            "entry_id": entry_id,
+            "stream": "trade.intent",
+            "outcome": "plan",
+            "plan_id": "p1",
+            "reason": "",
+        }
         await made.add(BRIDGE.audit, answer)
         await made.add(KEYS.plans, PLAN.fields)
         await made.watcher.until("p1", lambda: made.record.plan("p1").plan or None, "the plan", 5)

@@ -27,8 +27,22 @@ REFUSED = {"executed": "false", "error": "permit_denied (P3.3: no_position)", "c
 ENTRIES: tuple[Entry, ...] = (
     ("trade", 10, {"symbol": "BTCUSDT"}),
     ("exit", 11, {"symbol": "ETHUSDT"}),
-    ("answer", 13, {"entry_id": "10-0", "outcome": "plan", "plan_id": "a", "reason": ""}),
-    ("answer", 14, {"entry_id": "11-0", "outcome": "refused", "plan_id": "", "reason": "flat_close"}),
+    (
+        "answer",
+        13,
+        {"entry_id": "10-0", "stream": "trade.intent", "outcome": "plan", "plan_id": "a", "reason": ""},
+    ),
+    (
+        "answer",
+        14,
+        {
+            "entry_id": "11-0",
+            "stream": "exit.intent",
+            "outcome": "refused",
+            "plan_id": "",
+            "reason": "flat_close",
+        },
+    ),
     ("plan", 13, {"plan_id": "a", "symbol": "BTCUSDT"}),
     ("plan", 15, {"plan_id": "b", "symbol": "ETHUSDT"}),
     ("plan", 16, {"plan_id": "p33:c", "symbol": "BTCUSDT"}),
@@ -94,17 +108,39 @@ def test_steps_take_from_their_cause_to_their_entry() -> None:
 @pytest.mark.parametrize(
     ("record", "found"),
     [
-        (_without("answer", 14), ["intent 11-0 has neither plan nor refusal"]),
+        (_without("answer", 14), ["intent exit.intent/11-0 has neither plan nor refusal"]),
         (
-            _with(("answer", 15, {"entry_id": "11-0", "outcome": "plan", "plan_id": "b", "reason": ""})),
-            ["intent 11-0 has 2 outcomes: flat_close, b"],
+            _with(
+                (
+                    "answer",
+                    15,
+                    {
+                        "entry_id": "11-0",
+                        "stream": "exit.intent",
+                        "outcome": "plan",
+                        "plan_id": "b",
+                        "reason": "",
+                    },
+                )
+            ),
+            ["intent exit.intent/11-0 has 2 outcomes: flat_close, b"],
         ),
         (
             _with(
                 ("exit", 12, {"symbol": "ETHUSDT"}),
-                ("answer", 15, {"entry_id": "12-0", "outcome": "plan", "plan_id": "d", "reason": ""}),
+                (
+                    "answer",
+                    15,
+                    {
+                        "entry_id": "12-0",
+                        "stream": "exit.intent",
+                        "outcome": "plan",
+                        "plan_id": "d",
+                        "reason": "",
+                    },
+                ),
             ),
-            ["plan d of intent 12-0 was not published", "plan d has no result"],
+            ["plan d of intent exit.intent/12-0 was not published", "plan d has no result"],
         ),
         (_with(("plan", 99, {"plan_id": "a", "symbol": "BTCUSDT"})), ["plan a was published 2 times"]),
         (_with(("decision", 99, {"plan_id": "a"})), ["plan a was decided 2 times"]),
