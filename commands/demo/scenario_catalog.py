@@ -29,6 +29,7 @@ from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, 
 _OLD_SEC = 7200
 _SMALL_NOTIONAL, _GREAT_NOTIONAL = Decimal(60), Decimal(2000)
 _FEWEST_STEPS = 12
+_INTENTS_A_PLAN = 6
 
 
 class _Draft(NamedTuple):
@@ -68,7 +69,8 @@ class Case(NamedTuple):
     """One line of the catalog: weight, fitting states (`cooling` None: in any), and plans.
 
     `played`: with the demo's Governor alone (True), with the daemon's alone (False), or with both. `bridged`:
-    only with the daemon's intent bridge.
+    only with the daemon's intent bridge. `by_plan`: no intent can mean it; few publishers write
+    plans where the bridge is.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Case(NamedTuple):
     cooling: Cooling | None = None
     played: bool | None = None
     bridged: bool = False
+    by_plan: bool = False
 
 
 def choose(
@@ -96,7 +99,9 @@ def choose(
         and case.played in (None, not own_governor)
         and (own_bridge or not case.bridged)
     ]
-    case = rng.choices(fitting, [case.weight for case in fitting])[0]
+    of_intents = _INTENTS_A_PLAN if own_bridge else 1
+    weights = [case.weight * (1 if case.by_plan else of_intents) for case in fitting]
+    case = rng.choices(fitting, weights)[0]
     plans = case.build(_Draft(state, rng, now_sec))
     if own_bridge:
         plans = with_intents(plans, state, rng, now_sec)
@@ -288,7 +293,8 @@ CASES: tuple[Case, ...] = (
     Case("open below the step", 2, _flat, _too_small, cooling=Cooling.NO),
     Case("open while cooling", 8, _flat, _opening(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("close of nothing", 3, _flat, _full_close(denied("no_position"))),
-    Case("stop loss of nothing", 1, _flat, lambda s: _one(s.exit("UPDATE_SL"), denied("no_position"))),
+    Case("stop loss of nothing", 1, _flat, lambda s: _one(
+        s.exit("UPDATE_SL"), denied("no_position")), by_plan=True),
 
     Case("add", 5, _may_grow, lambda s: _add(s, _GRANTED), cooling=Cooling.NO),
     Case("full close", 8, _held, _close_share(100, "FULL_CLOSE_PROPOSED", "CLOSE_FULL"), cooling=Cooling.NO),
@@ -301,16 +307,17 @@ CASES: tuple[Case, ...] = (
     Case("one exit told twice", 3, _held, _told_twice, cooling=Cooling.NO, bridged=True),
     Case("close while cooling", 8, _held, _full_close(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("stop loss update", 3, _held, lambda s: _one(
-        s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0)))),
-    Case("close on the wrong side", 2, _held, _wrong_side),
+        s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0))), by_plan=True),
+    Case("close on the wrong side", 2, _held, _wrong_side, by_plan=True),
     Case("close beyond the position", 2, _held, _flip),
-    Case("close by an unknown action", 2, _held, lambda s: _one(s.exit("TRIM"), denied("unknown_action"))),
+    Case("close by an unknown action", 2, _held, lambda s: _one(
+        s.exit("TRIM"), denied("unknown_action")), by_plan=True),
 
     Case("malformed", 1, _any, _malformed),
-    Case("published again after two hours", 1, _any, _expired),
-    Case("nothing to execute", 1, _any, _skipped),
+    Case("published again after two hours", 1, _any, _expired, by_plan=True),
+    Case("nothing to execute", 1, _any, _skipped, by_plan=True),
     Case("open during a hold", 1, _in_universe, _opening(denied("reconcile_hold_active")), hold=True),
-    Case("reconcile close without a hold", 1, _in_universe, _unguarded),
+    Case("reconcile close without a hold", 1, _in_universe, _unguarded, by_plan=True),
 
     Case("open outside the universe", 6, _outside_flat, _opening(denied("symbol_not_in_allowlist"))),
     Case("close of nothing outside the universe", 2, _outside_flat,
