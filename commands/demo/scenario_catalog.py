@@ -29,6 +29,7 @@ from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, 
 _OLD_SEC = 7200
 _SMALL_NOTIONAL, _GREAT_NOTIONAL = Decimal(60), Decimal(2000)
 _FEWEST_STEPS = 12
+_LOW_SCORE = "0.2000"
 _INTENTS_A_PLAN = 6
 
 
@@ -142,10 +143,11 @@ def _one(
 
 
 def _open(
-    draft: _Draft, expected: Outcome, governor: Governor = Governor.GRANTS
+    draft: _Draft, expected: Outcome, governor: Governor = Governor.GRANTS, **changes: str
 ) -> tuple[PlanToPublish, ...]:
     side = draft.rng.choice(("BUY", "SELL"))
-    return _one(draft.entry(side, draft.some_quantity(), eval_type="ENTRY"), expected, governor)
+    fields = draft.entry(side, draft.some_quantity(), eval_type="ENTRY", **changes)
+    return _one(fields, expected, governor)
 
 
 def _add(draft: _Draft, expected: Outcome) -> tuple[PlanToPublish, ...]:
@@ -210,8 +212,12 @@ def _told_twice(draft: _Draft) -> tuple[PlanToPublish, ...]:
 
 
 def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    """Open twice at the same moment. A Governor that refused the first would free the second's way."""
     opening = allowed("open_permit_granted", Decimal(0))
-    return (*_open(draft, opening), *_open(draft, denied("in_flight_permit")))
+    return (
+        *_open(draft, opening, kill_score=_LOW_SCORE),
+        *_open(draft, denied("in_flight_permit"), kill_score=_LOW_SCORE),
+    )
 
 
 def _critical(draft: _Draft) -> tuple[PlanToPublish, ...]:
