@@ -179,3 +179,12 @@ GOVERNOR_CATALOGUE = (
         buckets=_ANSWERING_SEC,
     ),
 )
+
+#: Of the intent bridge; exposed only where that role is switched on.
+BRIDGE_CATALOGUE = (
+    Declared("counter", "bridge_intents_total", "Intents, by what became of them", ("outcome",)),
+    Declared("counter", "bridge_plans_total", "Plans made of intents", ("eval_type",)),
+    Declared(
+        "histogram", "bridge_lag_seconds", "From an intent's entry to its answer", buckets=_ANSWERING_SEC
+    ),
+)

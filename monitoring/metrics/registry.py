@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
 from monitoring.metrics.catalogue import (
+    BRIDGE_CATALOGUE,
     CATALOGUE,
     EXECUTOR_CATALOGUE,
     GOVERNOR_CATALOGUE,
@@ -97,6 +98,8 @@ class MetricRegistry:
             catalogue += GOVERNOR_CATALOGUE
         if channels.reconcile is not None:
             catalogue += RECONCILE_CATALOGUE
+        if channels.bridge is not None:
+            catalogue += BRIDGE_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)

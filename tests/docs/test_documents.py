@@ -140,7 +140,7 @@ def test_every_reason_not_to_be_ready_is_documented() -> None:
 def test_the_architecture_names_every_actor_and_every_channel() -> None:
     actors = table(section(ARCHITECTURE, "Actors"))
     assert {re.sub(r"_\d$", "_N", name) for name in ACTORS} == set(actors)
-    every = Channels(1, universe=True, executor=True, governor=True, reconcile=True).all()
+    every = Channels(1, universe=True, executor=True, governor=True, reconcile=True, bridge=True).all()
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in every}
     names = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert names == channels

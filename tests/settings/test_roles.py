@@ -16,7 +16,6 @@ from tests.settings.refusal import refusal
 from wiring.rules import executor_rules
 
 ROLES = {
-    "P33_INTENT_BRIDGE": "Intent Bridge",
     "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
 }
 

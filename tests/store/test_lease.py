@@ -9,6 +9,7 @@ from store.errors import FencedError, StoreRefusedError
 from store.execution_protocol import ServiceStore
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
+from tests.store.bridge_examples import WRITES as BRIDGE_WRITES
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
 from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
@@ -244,6 +245,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2}),
     **GOVERNOR_WRITES,
     **RECONCILE_WRITES,
+    **BRIDGE_WRITES,
 }
 
 
