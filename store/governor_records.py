@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from brain.governor.grant_window import GrantWindow
 from brain.identifiers import EntryId, PlanId, Symbol
 from store.execution_records import Switches
 
@@ -34,7 +35,7 @@ class GovernedAccount(NamedTuple):
 class GovernedSymbol(NamedTuple):
     """State of one symbol, as stored; a value of a wrong type is the text `!`.
 
-    `window`: the times (epoch ms, ascending) of its grants in the last hour. `opened`, `reduced`: today's
+    `window`: the times of its grants in the last hour. `opened`, `reduced`: today's
     notionals. `entry`, `exit`: n, mean, var and time of the kill score's statistics, for an exit also the
     time since which its score blocks it. `blacklisted`: whether `churn:blacklist:<symbol>` exists.
     `budget`: mode, budget_usd, stress_factor, timestamp; `allocation`: mode, target_usd, confidence,
@@ -42,7 +43,7 @@ class GovernedSymbol(NamedTuple):
     wrong type.
     """
 
-    window: tuple[int, ...]
+    window: GrantWindow
     opened: bytes | None
     reduced: bytes | None
     last_exec: bytes | None

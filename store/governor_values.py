@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from brain.execution.switches import TradingState, read_trading_state
+from brain.governor.grant_window import GrantWindow
 from brain.identifiers import EntryId, PlanId
 from store.execution_records import Switches
 from store.governor_records import (
@@ -117,7 +118,7 @@ def read_account(own: Texts, neighbours: Texts, reserved: Mapping[bytes, bytes] 
 def read_symbol(texts: Texts, window: Sequence[int] | None) -> GovernedSymbol:
     """Return the symbol of `symbol_texts` and its window."""
     return GovernedSymbol(
-        window=tuple(window or ()),
+        window=GrantWindow(window or ()),
         opened=texts[0],
         reduced=texts[1],
         last_exec=texts[2],

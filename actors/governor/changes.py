@@ -113,9 +113,8 @@ def _after(
     stored: GovernedSymbol, grant: Grant, effect: GrantEffect, opened: str | None, reduced: str | None
 ) -> GovernedSymbol:
     window = stored.window
-    if effect.uncount and grant.granted_ms in window:
-        place = window.index(grant.granted_ms)
-        window = window[:place] + window[place + 1 :]
+    if effect.uncount:
+        window = window.without(grant.granted_ms)
     last_exec = stored.last_exec
     if effect.last_exec is not None:
         last_exec = effect.last_exec.encode() or None

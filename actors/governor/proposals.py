@@ -193,8 +193,9 @@ class PlanJudging:
     def _basis(self, symbol: Symbol, now_ms: int, part: BasisPart) -> GovernorBasis:
         state, from_ms = self._state, now_ms - _HOUR_MS + 1
         stored = state.symbols[symbol]
-        if stored.window and stored.window[0] < from_ms:
-            stored = stored._replace(window=tuple(at_ms for at_ms in stored.window if at_ms >= from_ms))
+        window = stored.window.since(from_ms)
+        if window is not stored.window:
+            stored = stored._replace(window=window)
         return GovernorBasis(
             account=state.account,
             grants=state.live,
@@ -247,7 +248,7 @@ class PlanJudging:
             self._cases.observed(symbol, name, texts, observation.stats)
         counts = granted or _NOTHING
         state.symbols[symbol] = GovernedSymbol(
-            (*stored.window, counts.granted_ms) if counts.counts else stored.window,
+            stored.window.with_grant(counts.granted_ms) if counts.counts else stored.window,
             stored.opened if counts.opened is None else counts.opened.encode(),
             stored.reduced if counts.reduced is None else counts.reduced.encode(),
             stored.last_exec if counts.last_exec_sec is None else counts.last_exec_sec.encode(),

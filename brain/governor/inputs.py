@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from brain.governor.case import CountsView, Efficiency
+from brain.governor.grant_window import GrantWindow
 from brain.governor.kill_score import KillStats
 from brain.numbers import NotANumberError, parse_decimal
 
@@ -78,9 +78,9 @@ def read_time(text: Text) -> Decimal | None:
 
 
 def counts_of(
-    window: Sequence[int], opened: Text, last_exec: Text, blocked_since: Text, now_ms: int
+    window: GrantWindow, opened: Text, last_exec: Text, blocked_since: Text, now_ms: int
 ) -> CountsView:
-    """Return the counts of a symbol; `window` is ascending.
+    """Return the counts of a symbol.
 
     An unreadable time of execution counts as now, and stops opens.
     """
@@ -89,8 +89,8 @@ def counts_of(
         seconds = _decimal(last_exec)
         executed = Decimal(now_ms) / 1000 if seconds is None else seconds
     return CountsView(
-        granted_hour=len(window) - bisect_right(window, now_ms - _HOUR_MS),
-        granted_5min=len(window) - bisect_right(window, now_ms - _BURST_MS),
+        granted_hour=window.after(now_ms - _HOUR_MS),
+        granted_5min=window.after(now_ms - _BURST_MS),
         opened_today=_UNREADABLE_SUM if sum_today is None else sum_today,
         last_exec_sec=executed,
         exit_blocked_since_ms=(

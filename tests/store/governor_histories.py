@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from brain.governor.grant_window import GrantWindow
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from store.errors import FencedError, GroupLostError, StoreRefusedError
 from store.governor_records import GovernorCommit, GovernorState, GrantChange
@@ -109,7 +110,7 @@ class GovernorHistory:
 
     def _shown(self, state: GovernorState) -> object:
         found = [
-            (each._replace(window=()), [time_ms - state.now_ms < 0 for time_ms in each.window])
+            (each._replace(window=GrantWindow()), [time_ms - state.now_ms < 0 for time_ms in each.window])
             for each in state.symbols.values()
         ]
         return (

@@ -35,7 +35,7 @@ def behind(state: GovernorState, judgement: GovernorCommit) -> GovernorState:
         return state
     found = state.symbols[SYMBOL]
     after = found._replace(
-        window=(*found.window, grant.granted_ms),
+        window=found.window.with_grant(grant.granted_ms),
         opened=None if grant.opened is None else grant.opened.encode(),
         last_exec=None if grant.last_exec_sec is None else grant.last_exec_sec.encode(),
     )

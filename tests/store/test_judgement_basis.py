@@ -193,7 +193,7 @@ async def test_counts_of_a_wrong_type_are_read_as_such_and_stop_no_judgement(lea
     assert (await judged(leased, granted(before))).verdicts == ("changed",)
     state = await state_of(leased)
     assert (state.account.reserved, state.account.countable) == ({}, False)
-    assert (state.symbols[SYMBOL].window, state.symbols[SYMBOL].countable) == ((), False)
+    assert (len(state.symbols[SYMBOL].window), state.symbols[SYMBOL].countable) == (0, False)
     first = granted(state, entry_id=entry_id)
     after = state.symbols[SYMBOL]._replace(
         opened=b"200", last_exec=str(state.now_ms // 1000).encode(),

@@ -7,6 +7,7 @@ import json
 import msgspec
 import pytest
 
+from brain.governor.grant_window import GrantWindow
 from brain.identifiers import EntryId, PlanId
 from store.governor_records import Granted
 from store.keys import ExecutorKeys
@@ -47,7 +48,7 @@ async def test_a_grant_is_counted_everywhere_and_the_permit_written(leased: Back
     assert after.account.version == f"after-{PLAN}"
     assert after.account.reserved == {PLAN: text}
     found = after.symbols[SYMBOL]
-    assert found.window == (now_ms,)
+    assert list(found.window) == [now_ms]
     assert found.opened == outside.get(GOVERNOR.opened(SYMBOL, date_of(now_ms))) == b"100"
     assert found.last_exec == str(now_ms // 1000).encode()
     assert found.entry == (b"1", b"0.5", b"0", str(now_ms).encode())
@@ -160,14 +161,16 @@ async def test_a_batch_goes_on_where_each_rests_on_what_the_one_before_leaves(le
             account=state.account._replace(version="after-a"),
             grants=1,
             symbol=state.symbols[SYMBOL]._replace(
-                window=(state.now_ms,), opened=b"100", last_exec=str(state.now_ms // 1000).encode()
+                window=GrantWindow([state.now_ms]),
+                opened=b"100",
+                last_exec=str(state.now_ms // 1000).encode(),
             ),
         ),
     )
     assert (await judged(leased, first, second)).verdicts == ("committed", "committed")
     after = await state_of(leased)
     assert set(after.account.reserved) == {"a", "b"}
-    assert after.symbols[SYMBOL].window == (state.now_ms, state.now_ms)
+    assert list(after.symbols[SYMBOL].window) == [state.now_ms, state.now_ms]
 
 
 async def test_a_window_holds_25_hours_and_its_list_the_newest_hundred(leased: Backend) -> None:
@@ -186,7 +189,7 @@ async def test_a_window_holds_25_hours_and_its_list_the_newest_hundred(leased: B
 async def test_a_score_above_every_time_counts_nowhere(leased: Backend) -> None:
     leased.outside.zadd(GOVERNOR.window(SYMBOL), {"junk": float("inf"), "far": 1e15})
     state = await state_of(leased)
-    assert state.symbols[SYMBOL].window == ()
+    assert len(state.symbols[SYMBOL].window) == 0
     assert (await judged(leased, granted(state))).verdicts == ("committed",)
     assert len(leased.outside.lrange(GOVERNOR.executions(SYMBOL))) == 1
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.governor.case import Efficiency
+from brain.governor.grant_window import GrantWindow
 from brain.governor.inputs import (
     Enforced,
     counts_of,
@@ -90,7 +91,7 @@ def test_statistics_that_cannot_be_read_are_another_thing_than_none(stored: tupl
 
 
 def test_counts_are_those_of_the_last_hour_and_of_the_last_five_minutes() -> None:
-    window = (NOW_MS - 3_600_000, NOW_MS - 3_599_999, NOW_MS - 300_000, NOW_MS - 299_999, NOW_MS)
+    window = GrantWindow(NOW_MS - ago for ago in (3_600_000, 3_599_999, 300_000, 299_999, 0))
     counts = counts_of(window, b"12.5", b"1759999999.5", b"123", NOW_MS)
     assert (counts.granted_hour, counts.granted_5min) == (4, 2)
     assert (counts.opened_today, counts.last_exec_sec) == (Decimal("12.5"), Decimal("1759999999.5"))
@@ -98,7 +99,7 @@ def test_counts_are_those_of_the_last_hour_and_of_the_last_five_minutes() -> Non
 
 
 def test_an_unreadable_sum_is_above_any_limit_and_an_unreadable_time_is_now() -> None:
-    counts = counts_of((), b"much", b"soon", b"x", NOW_MS)
+    counts = counts_of(GrantWindow(), b"much", b"soon", b"x", NOW_MS)
     assert counts.opened_today >= Decimal(10) ** 14
     assert counts.last_exec_sec == Decimal(NOW_MS) / 1000
     assert counts.exit_blocked_since_ms is None
@@ -108,7 +109,7 @@ def test_an_unreadable_sum_is_above_any_limit_and_an_unreadable_time_is_now() ->
 @given(texts, texts, texts, texts)
 def test_no_text_is_an_error(a: bytes | None, b: bytes | None, c: bytes | None, d: bytes | None) -> None:
     read_stats((a, b, c, d))
-    counts_of((), a, b, c, NOW_MS)
+    counts_of(GrantWindow(), a, b, c, NOW_MS)
     enforced_budget((a, b, c, d), NOW_MS)
     enforced_target((a, b, c, d), NOW_MS)
     efficiency = read_efficiency((a, b, c), NOW_MS)

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.process
 
-#: Frees a large buffer, then 200 of 200 KB with a small one behind each; prints what is kept (MB).
+#: Frees a large buffer, then 200 of 600 KB with a small one behind each; prints what is kept (MB).
 _PROGRAM = """
 import os, sys
 from commands.run.collector import return_freed_memory
@@ -17,11 +17,11 @@ def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 if sys.argv[1] == "applied":
     return_freed_memory()
-first = b"x" * 300_000
+first = b"x" * 900_000
 del first
 begun_mb, large, small = resident_mb(), [], []
 for number in range(200):
-    large.append(b"%d" % number * 70_000)
+    large.append(b"x" * 600_000)
     small.append(b"%d" % number * 2_000)
 large.clear()
 print(resident_mb() - begun_mb)
