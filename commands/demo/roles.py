@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 ALL_ROLES = frozenset(Role)
 #: A lost result is explained by its permit until the grace is over: shorter than usual.
-_ALWAYS = {"P33_PERMIT_TTL": "5", "P33_EXECUTION_GRACE_SEC": "11"}
+_RESULT_LOST = {"P33_PERMIT_TTL": "5", "P33_EXECUTION_GRACE_SEC": "11"}
 #: No quantity of the scenarios is cut, and an entry may follow a close at once.
 _INTENT_BRIDGE = {
     "P33_INTENT_BRIDGE": "on",
@@ -64,7 +64,7 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
 
     `outside_universe`: symbols that the universe leaves out.
     """
-    switches = dict(_ALWAYS)
+    switches: dict[str, str] = {}
     if Role.UNIVERSE in roles:
         switches |= {
             "P33_UNIVERSE": "on",
@@ -82,6 +82,8 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
         switches |= {"P33_EXECUTOR": "on", "EXEC_MAX_NOTIONAL_USDT": "5000"}
     if Role.RECONCILE in roles:
         switches |= _RECONCILE
+    if {Role.EXECUTOR, Role.RECONCILE} <= roles:
+        switches |= _RESULT_LOST
     return switches
 
 
