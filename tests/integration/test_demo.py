@@ -100,7 +100,7 @@ async def test_the_demo_plays_the_roles_that_the_daemon_has_not(tmp_path: Path) 
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         assert await demo.ended() == 0, demo.output
-    assert "of them twice" in demo.output
+    assert "results twice" in demo.output
     assert "equals the exchange: 569 symbols" in demo.output
     assert_nothing_left(tmp_path, children)
 
