@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -16,18 +15,17 @@ import trio
 
 from commands.demo.intents import trade_intent
 from commands.demo.keys import GOVERNOR, KEYS, LANES, RECONCILE, UNIVERSE
-from commands.demo.machine_load import LoadMeter, Patience
+from commands.demo.lost_results import LostResults
+from commands.demo.machine_load import LoadMeter, NotInTimeError, Patience
 from commands.demo.plans import Fields
 from commands.demo.record import intent_name
 from commands.demo.scenarios import PlanToPublish
-from store.keys import GROUP
 from store.redis.client import RedisLink
 
 _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
 _LOOK_SEC = 0.01
-_LATER_MS = 3_600_000
 _WITHIN_SEC = 3.0
 #: A drift settles, and the exchange's trades and orders are read.
 _CASE_SEC = 10.0
@@ -46,14 +44,7 @@ end
 return rows
 """
 
-# redis-py cannot read the extended answer of XPENDING.
-_IS_PENDING = "return #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)"
-
 Command = tuple[bytes | str | int | float, ...]
-
-
-class NotInTimeError(Exception):
-    """The daemon did not do it in time; the message names it."""
 
 
 class SymbolInRedis(msgspec.Struct, frozen=True):
@@ -86,6 +77,7 @@ class OtherServices:
         self._redis = redis
         self.own_bridge = own_bridge
         self._meter = meter
+        self.lost_results = LostResults(redis, meter)
 
     async def publish_universe(self, symbols: Sequence[str]) -> None:
         """Publish the universe service's list as of now."""
@@ -214,48 +206,6 @@ class OtherServices:
         plans = await self._redis.command("HKEYS", GOVERNOR.reserved)
         return [plan.decode() for plan in plans]
 
-    @asynccontextmanager
-    async def unread_results(self, lost: list[str]) -> AsyncIterator[None]:
-        """Keep results from P3.3 for the length of a block; those of `lost` are deleted at its end.
-
-        Other readers get to see them all. Raises NotInTimeError.
-        """
-        (group,) = [
-            group
-            for group in await self._redis.command("XINFO", "GROUPS", KEYS.results)
-            if group[b"name"] == GROUP.encode()
-        ]
-        later = f"{time.time_ns() // 1_000_000 + _LATER_MS}-0"
-        await self._send(("XGROUP", "SETID", KEYS.results, GROUP, later))
-        try:
-            yield
-            for entry_id in lost:
-                await self._others_have_read(entry_id)
-        finally:
-            with trio.CancelScope(shield=True):
-                deleted: list[Command] = [("XDEL", KEYS.results, entry_id) for entry_id in lost]
-                last = group[b"last-delivered-id"]
-                await self._send(*deleted, ("XGROUP", "SETID", KEYS.results, GROUP, last))
-
-    async def _others_have_read(self, entry_id: str) -> None:
-        """Wait until all groups but that of P3.3 have acknowledged a result. Raises NotInTimeError."""
-        patience = Patience(_WITHIN_SEC, self._meter)
-        while unread := await self.unread_by_others(entry_id):
-            if patience.is_over:
-                raise NotInTimeError(f"a read of result {entry_id} by {', '.join(unread)}")
-            await trio.sleep(_LOOK_SEC)
-
-    async def unread_by_others(self, entry_id: str) -> list[str]:
-        """Return the groups other than that of P3.3 that have not acknowledged a result."""
-        unread: list[str] = []
-        for group in await self._redis.command("XINFO", "GROUPS", KEYS.results):
-            name = group[b"name"].decode()
-            pending: Command = ("EVAL", _IS_PENDING, 1, KEYS.results, name, entry_id)
-            is_delivered = _as_numbers(group[b"last-delivered-id"].decode()) >= _as_numbers(entry_id)
-            if name != GROUP and (not is_delivered or await self._redis.command(*pending)):
-                unread.append(name)
-        return unread
-
     async def closing(self) -> dict[str, float]:
         """Return the universe's symbols whose end is announced, with that moment (epoch seconds)."""
         text = await self._redis.command("GET", UNIVERSE.closing)
@@ -315,11 +265,6 @@ def governor_permit(plan: Fields, now_sec: float) -> dict[str, Any]:
 def _entry(stream: str, fields: Fields) -> Command:
     pairs = (text for pair in fields.items() for text in pair)
     return ("XADD", stream, "MAXLEN", "~", _KEPT_ENTRIES, "*", *pairs)
-
-
-def _as_numbers(entry_id: str) -> tuple[int, int]:
-    at_ms, _, number = entry_id.partition("-")
-    return int(at_ms), int(number)
 
 
 def _decimal(raw: bytes | None) -> Decimal | None:

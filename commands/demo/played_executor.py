@@ -16,8 +16,8 @@ from commands.demo.exchange_client import (
     OrderTooLateError,
 )
 from commands.demo.executors import Fill
-from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotInTimeError, OtherServices
+from commands.demo.machine_load import LoadMeter, NotInTimeError
+from commands.demo.other_services import OtherServices
 from commands.demo.outcome import UNANSWERED, Verdict, outcome_of
 from commands.demo.plans import Fields
 from commands.demo.record import Record, Step

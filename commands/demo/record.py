@@ -96,7 +96,7 @@ class Record:
         #: Client order ids of plans that are no longer kept.
         self.former_orders: set[str] = set()
         self.cases: dict[str, list[CaseEvent]] = {}
-        #: Number of intents by stream.
+        #: Number of intents by their stream's first word.
         self.lanes: Counter[str] = Counter()
         self.results = 0
         #: Durations of each step (ms).
@@ -125,7 +125,7 @@ class Record:
         if stream in LANES:
             name = intent_name(stream, entry_id)
             self.intent(name).at_ms = at_ms
-            self.lanes[name.partition("/")[0]] += 1
+            self.lanes[name.partition(".")[0]] += 1
             return name
         if stream == BRIDGE.audit:
             return self._take_outcome(fields)

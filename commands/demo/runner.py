@@ -34,8 +34,8 @@ from commands.demo.exchange_client import ExchangeClient
 from commands.demo.executors import Executor
 from commands.demo.failures import FAILURES, as_ending
 from commands.demo.final_check import check_final_state
-from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotInTimeError, OtherServices
+from commands.demo.machine_load import LoadMeter, NotInTimeError
+from commands.demo.other_services import OtherServices
 from commands.demo.output import Output
 from commands.demo.played_executor import PlayedExecutor
 from commands.demo.record import Record

@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from brain.governor.reasons import GovernorReason
+from commands.demo.drafts import Draft
 from commands.demo.intents import exit_intent, with_intents
 from commands.demo.keys import EXITS
 from commands.demo.outcome import (
@@ -23,46 +24,16 @@ from commands.demo.outcome import (
     refused_by_governor,
 )
 from commands.demo.own_governor import with_refusals
-from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
+from commands.demo.plans import Fields, reconcile_close
 from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState, share_of
 
 _OLD_SEC = 7200
-_SMALL_NOTIONAL, _GREAT_NOTIONAL = Decimal(60), Decimal(2000)
-_FEWEST_STEPS = 12
+_GREAT_NOTIONAL = Decimal(2000)
 _LOW_SCORE = "0.2000"
 _INTENTS_A_PLAN = 6
 
 
-class _Draft(NamedTuple):
-    """The inputs of a case."""
-
-    state: SymbolState
-    rng: Random
-    now_sec: float
-
-    @property
-    def side(self) -> str:
-        """The order side that reduces the position."""
-        return "SELL" if self.state.amount > 0 else "BUY"
-
-    @property
-    def size(self) -> Decimal:
-        return abs(self.state.amount)
-
-    def entry(self, side: str, quantity: Decimal | None, **changes: str) -> Fields:
-        return entry(self.state.symbol, side, quantity, self.rng, self.now_sec) | changes
-
-    def exit(self, action: str, **changes: str) -> Fields:
-        return harvest_exit(self.state.symbol, action, self.rng, self.now_sec) | changes
-
-    def some_quantity(self) -> Decimal:
-        """Draw a quantity above the exchange's least notional, small enough to be added to a few times."""
-        step = self.state.symbol.step
-        least = max(_FEWEST_STEPS, int(_SMALL_NOTIONAL / self.state.symbol.price / step) + 1)
-        return step * self.rng.randint(least, 3 * least)
-
-
-_Build: TypeAlias = Callable[[_Draft], tuple[PlanToPublish, ...]]
+_Build: TypeAlias = Callable[[Draft], tuple[PlanToPublish, ...]]
 _When: TypeAlias = Callable[[SymbolState], bool]
 
 
@@ -103,7 +74,7 @@ def choose(
     of_intents = _INTENTS_A_PLAN if own_bridge else 1
     weights = [case.weight * (1 if case.by_plan else of_intents) for case in fitting]
     case = rng.choices(fitting, weights)[0]
-    plans = case.build(_Draft(state, rng, now_sec))
+    plans = case.build(Draft(state, rng, now_sec))
     if own_bridge:
         plans = with_intents(plans, state, rng, now_sec)
     if own_governor:
@@ -143,20 +114,20 @@ def _one(
 
 
 def _open(
-    draft: _Draft, expected: Outcome, governor: Governor = Governor.GRANTS, **changes: str
+    draft: Draft, expected: Outcome, governor: Governor = Governor.GRANTS, **changes: str
 ) -> tuple[PlanToPublish, ...]:
     side = draft.rng.choice(("BUY", "SELL"))
     fields = draft.entry(side, draft.some_quantity(), eval_type="ENTRY", **changes)
     return _one(fields, expected, governor)
 
 
-def _add(draft: _Draft, expected: Outcome) -> tuple[PlanToPublish, ...]:
+def _add(draft: Draft, expected: Outcome) -> tuple[PlanToPublish, ...]:
     along = "BUY" if draft.state.amount > 0 else "SELL"
     return _one(draft.entry(along, draft.some_quantity()), expected)
 
 
 def _close_share(percent: int, *actions: str) -> _Build:
-    def build(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    def build(draft: Draft) -> tuple[PlanToPublish, ...]:
         side = draft.rng.choice(("CLOSE", draft.side))
         quantity = share_of(draft.size, percent, draft.state.symbol.step)
         return _one(draft.exit(draft.rng.choice(actions), side=side), _close_of(draft, quantity))
@@ -164,13 +135,13 @@ def _close_share(percent: int, *actions: str) -> _Build:
     return build
 
 
-def _close_of(draft: _Draft, quantity: Decimal) -> Outcome:
+def _close_of(draft: Draft, quantity: Decimal) -> Outcome:
     if quantity < draft.state.symbol.smallest:
         return denied("below_min_qty")
     return allowed("sanity_checks_passed", quantity)
 
 
-def _explicit_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _explicit_close(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close by a quantity off the step size, with an action that would close more."""
     step = draft.state.symbol.step
     asked = draft.size * Decimal("0.6") + step / 3
@@ -178,14 +149,14 @@ def _explicit_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
     return _one(draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{asked:.12f}"), _close_of(draft, quantity))
 
 
-def _close_by_entry(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _close_by_entry(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close as the intent bridge does: an order against the position, not reduce-only."""
     quantity = share_of(draft.size, draft.rng.choice((40, 100)), draft.state.symbol.step)
     fields = draft.entry(draft.side, max(quantity, draft.state.symbol.step), eval_type="EXIT")
     return _one(fields, allowed("sanity_checks_passed", max(quantity, draft.state.symbol.step)))
 
 
-def _two_closes(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _two_closes(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close the position twice at the same moment, as two services do: one is allowed."""
     return (
         *_one(draft.exit("FULL_CLOSE_PROPOSED"), _close_of(draft, draft.size)),
@@ -193,7 +164,7 @@ def _two_closes(draft: _Draft) -> tuple[PlanToPublish, ...]:
     )
 
 
-def _shared_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _shared_close(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close a half and the whole at the same moment: together they never close more than the position."""
     half = share_of(draft.size, 50, draft.state.symbol.step)
     return (
@@ -202,7 +173,7 @@ def _shared_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
     )
 
 
-def _told_twice(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _told_twice(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Tell one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
     quantity = share_of(draft.size, 50, draft.state.symbol.step) or draft.size
     fields = draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{quantity:f}")
@@ -211,7 +182,7 @@ def _told_twice(draft: _Draft) -> tuple[PlanToPublish, ...]:
     return (PlanToPublish(fields, _close_of(draft, quantity), intent=intent), again)
 
 
-def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _two_opens(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Open twice at the same moment. A Governor that refused the first would free the second's way."""
     opening = allowed("open_permit_granted", Decimal(0))
     return (
@@ -220,7 +191,7 @@ def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
     )
 
 
-def _critical(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _critical(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Open with a kill score that is critical in itself."""
     side = draft.rng.choice(("BUY", "SELL"))
     score = f"{draft.rng.uniform(0.8, 1):.4f}"
@@ -236,21 +207,21 @@ def _opening(expected: Outcome, governor: Governor = Governor.GRANTS) -> _Build:
     return lambda draft: _open(draft, expected, governor)
 
 
-def _flip(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _flip(draft: Draft) -> tuple[PlanToPublish, ...]:
     too_much = draft.size + draft.state.symbol.step
     return _one(draft.entry(draft.side, too_much), denied("would_flip_position"))
 
 
-def _wrong_side(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _wrong_side(draft: Draft) -> tuple[PlanToPublish, ...]:
     along = "BUY" if draft.state.amount > 0 else "SELL"
     return _one(draft.exit("FULL_CLOSE_PROPOSED", side=along), denied("reduce_only_side_mismatch"))
 
 
-def _too_small(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _too_small(draft: Draft) -> tuple[PlanToPublish, ...]:
     return _one(draft.entry("BUY", draft.state.symbol.step / 2), denied("below_min_qty"))
 
 
-def _malformed(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _malformed(draft: Draft) -> tuple[PlanToPublish, ...]:
     fields = draft.rng.choice(
         (
             draft.entry("BUY", None),
@@ -265,18 +236,18 @@ def _malformed(draft: _Draft) -> tuple[PlanToPublish, ...]:
     return _one(fields, denied("malformed_plan"))
 
 
-def _expired(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _expired(draft: Draft) -> tuple[PlanToPublish, ...]:
     old = f"{draft.now_sec - _OLD_SEC:.0f}"
     return _one(draft.exit("PARTIAL_75", timestamp=old), denied("plan_expired"))
 
 
-def _skipped(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _skipped(draft: Draft) -> tuple[PlanToPublish, ...]:
     decision = draft.rng.choice(("SKIP", "BLOCKED", "HOLD"))
     fields = draft.exit("PARTIAL_50", decision=decision)
     return _one(fields, UNANSWERED)
 
 
-def _unguarded(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _unguarded(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Publish a reconcile close though the symbol is not held."""
     symbol = draft.state.symbol
     fields = reconcile_close(symbol, draft.side, symbol.step, draft.rng, draft.now_sec)

@@ -9,7 +9,8 @@ import trio
 
 from commands.demo.executors import Fill
 from commands.demo.keys import KEYS
-from commands.demo.other_services import NotInTimeError, OtherServices
+from commands.demo.machine_load import NotInTimeError
+from commands.demo.other_services import OtherServices
 from commands.demo.outcome import UNANSWERED, outcome_of_result, refused
 from commands.demo.record import PlanRecord
 from commands.demo.scenarios import Governor, PlanToPublish

@@ -14,8 +14,7 @@ from decimal import Decimal
 import trio
 
 from commands.demo.intents import with_intents
-from commands.demo.machine_load import Patience
-from commands.demo.other_services import NotInTimeError
+from commands.demo.machine_load import NotInTimeError, Patience
 from commands.demo.outcome import Outcome, allowed, denied, no_plan
 from commands.demo.own_governor import with_refusals
 from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
@@ -245,7 +244,7 @@ async def result_lost(stage: Stage, shown: Shown, trader: Trader) -> None:
     fields = harvest_exit(symbol, "FULL_CLOSE_PROPOSED", desk.rng, time.time()) | {"close_qty": f"{part:f}"}
     known = set(record.plans)
     lost: list[str] = []
-    async with desk.services.unread_results(lost):
+    async with desk.services.lost_results.losing(lost):
         await stage.unbooked_plan(trader, fields, allowed("sanity_checks_passed", part))
         lost += [
             plan.result_id

@@ -13,8 +13,8 @@ import trio
 
 from commands.demo.exchange_client import ExchangeClient, TradedSymbol
 from commands.demo.executors import Executor
-from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotInTimeError, OtherServices
+from commands.demo.machine_load import LoadMeter, NotInTimeError
+from commands.demo.other_services import OtherServices
 from commands.demo.outcome import no_plan
 from commands.demo.record import Step
 from commands.demo.scenario_catalog import choose

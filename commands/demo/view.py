@@ -76,7 +76,7 @@ class Screen:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while True:
                 tally.used_weight = exchange.used_weight
-                title = f"The chain on this machine  {time.monotonic() - began_sec:5.1f} s{of_sec}"
+                title = f"Position State Brain demo  {time.monotonic() - began_sec:5.1f} s{of_sec}"
                 shown = live_view(tally, record, stage.events, title, self._console.height)
                 live.update(shown, refresh=True)
                 await trio.sleep(_FRAME_SEC)
@@ -125,9 +125,11 @@ def live_view(
 ) -> RenderableType:
     """Return the progress for a terminal of that height: the chain, the stage, the latest plans."""
     oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
+    direct = tally.plans - (tally.intents - tally.total(Verdict.NO_PLAN))
     facts = Text.assemble(
-        ("snapshots ", "dim"), f"at most {_sec(oldest)} old", ("   request weight ", "dim"),
-        f"{tally.used_weight} of 2400", ("   unexpected ", "dim"),
+        ("plans without an intent ", "dim"), str(direct),
+        ("   oldest snapshot ", "dim"), _sec(oldest),
+        ("   weight ", "dim"), f"{tally.used_weight} of 2400", ("   unexpected ", "dim"),
         (str(tally.surprises), "red bold" if tally.surprises else "green"),
     )  # fmt: skip
     if tally.too_late:
@@ -193,7 +195,7 @@ def summary_view(summary: Summary) -> RenderableType:
     chain = steps(tally, summary.record)
     rows.add_row("plans", f"{tally.plans} in {summary.duration_sec:.1f} s, {tally.intents} intents")
     rows.add_row("allowed", f"{tally.total(Verdict.ALLOWED)}: {_counts(most_frequent(tally.kinds))}")
-    rows.add_row("accounts", "; ".join(_accounts(summary)))
+    rows.add_row("accounts", "\n".join(_accounts(summary)))
     rows.add_row(
         "ledger",
         f"{'equals' if not final_check.ledgers_differ else 'DIFFERS FROM'} the exchange: "

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from commands.demo.machine_load import LoadMeter, Patience
-from commands.demo.other_services import NotInTimeError
+from commands.demo.machine_load import LoadMeter, NotInTimeError, Patience
 from commands.demo.record import STREAMS, Record
 from store.redis.client import RedisLink
 

@@ -52,9 +52,9 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
         code = await demo.ended()
     assert code == 0, demo.output
     for word in (
-        "trade.intent ",
-        "exit.intent ",
-        "harvest.intent ",
+        "trade ",
+        "exit ",
+        "harvest ",
         "flat_close ",
         "symbol_not_in_universe ",
         "in_flight_permit ",

@@ -135,7 +135,7 @@ async def test_a_result_that_is_lost_on_purpose_is_read_by_all_but_one() -> None
 
         async def lose() -> None:
             lost: list[str] = []
-            async with made.services.unread_results(lost):
+            async with made.services.lost_results.losing(lost):
                 ids.append(await made.add(KEYS.results, RESULT))
                 ids.append(await made.add(KEYS.results, RESULT | {"plan_id": "p2"}))
                 assert not await read("p33")
@@ -146,7 +146,7 @@ async def test_a_result_that_is_lost_on_purpose_is_read_by_all_but_one() -> None
         await until(lambda: len(ids) >= 2, "both results")
         assert await read("governor_result_monitor") == ids[:2]
         # Delivered, but not acknowledged yet.
-        assert await made.services.unread_by_others(ids[0]) == ["governor_result_monitor"]
+        assert await made.services.lost_results.unread_by_others(ids[0]) == ["governor_result_monitor"]
         await made.redis.command("XACK", KEYS.results, "governor_result_monitor", *ids)
         await until(lambda: len(ids) == 3, "the loss")
         assert await read("p33") == ids[1:2]

@@ -13,8 +13,7 @@ import trio
 
 from commands.demo import stage as stage_module
 from commands.demo.exchange_client import TradedSymbol
-from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotInTimeError
+from commands.demo.machine_load import LoadMeter, NotInTimeError
 from commands.demo.stage import CUES, Shown, Stage, delisting, result_lost
 from commands.demo.tally import Tally
 from commands.demo.trader import Desk, Trader
@@ -97,7 +96,7 @@ async def test_an_interrupt_cuts_off_what_is_going_on(monkeypatch: pytest.Monkey
     assert stage.unfinished == {"S1USDT", "S2USDT", "S3USDT"}
 
 
-async def test_what_does_not_follow_in_time_is_counted_and_its_symbol_is_not_judged(
+async def test_an_event_without_its_consequence_is_counted_and_its_symbol_is_not_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def late(stage: Stage, shown: Shown, trader: Trader) -> None:
