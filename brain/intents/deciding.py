@@ -100,6 +100,8 @@ def _close(case: IntentCase, plan_id: PlanId) -> Answer:
             quantity = _rounded(of_position(case.position, intent.fraction), case, EXIT)
     elif intent.quantity is not None or intent.notional is not None:
         quantity = _rounded(_wanted(case, EXIT), case, EXIT)
+        whole = case.position is not None and quantity >= case.position.copy_abs()
+        action = FULL_CLOSE if intent.lane is Lane.TRADE or whole else PARTIAL
     return _plan(case, plan_id, action, quantity, EXIT)
 
 

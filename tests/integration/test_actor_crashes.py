@@ -22,6 +22,7 @@ SWITCHES = {
     "executor": {"P33_EXECUTOR": "dry_run"},
     "governor": {"P33_GOVERNOR": "shadow"},
     "reconcile_engine": {"P33_RECONCILE": "shadow"},
+    "intent_bridge": {"P33_INTENT_BRIDGE": "shadow"},
 }
 
 
