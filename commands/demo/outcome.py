@@ -86,6 +86,8 @@ def depends_on_time(expected: Outcome, actual: Outcome) -> bool:
         return False
     if actual.verdict is Verdict.ALLOWED:
         return expected == denied(Reason.COOLDOWN_IN_FLIGHT)
+    if expected == _FLAT and actual in _FLAT_LATER:
+        return True
     return actual.reason in _LATE_DENIALS or expected in _PASSING_DENIALS
 
 
@@ -111,6 +113,9 @@ def refused_by_governor(reason: GovernorReason) -> Outcome:
 
 #: Of a plan that asks for nothing and gets no permit.
 UNANSWERED = refused("permit_timeout (missing: P3.3)")
+#: Of a close of nothing; the bridge leaves it to P3.3 while it knows no fresh position.
+_FLAT = no_plan("flat_close")
+_FLAT_LATER = (denied(Reason.NO_POSITION), denied(Reason.SYMBOL_NOT_IN_ALLOWLIST))
 #: Denials that another one follows when the plan is decided later.
 _PASSING_DENIALS = (denied(Reason.COOLDOWN_IN_FLIGHT), denied(Reason.IN_FLIGHT_PERMIT))
 

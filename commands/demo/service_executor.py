@@ -11,7 +11,7 @@ from commands.demo.executors import Fill
 from commands.demo.keys import KEYS
 from commands.demo.machine_load import NotInTimeError
 from commands.demo.other_services import OtherServices
-from commands.demo.outcome import UNANSWERED, outcome_of_result, refused
+from commands.demo.outcome import UNANSWERED, Verdict, outcome_of_result, refused
 from commands.demo.record import PlanRecord
 from commands.demo.scenarios import Governor, PlanToPublish
 from commands.demo.tally import Decided, Tally
@@ -47,8 +47,9 @@ class ServiceExecutor:
         )
         if ended is None:
             return None
-        self._count(plan, symbol, scenario, published_sec, record)
-        if plan.governor is not Governor.GRANTS:
+        was_refused = self._count(plan, symbol, scenario, published_sec, record)
+        if plan.governor is not Governor.GRANTS or was_refused:
+            # What the permit reserves would be missing to the next plan.
             try:
                 await self._services.wait_for_revocation(plan.fields)
             except NotInTimeError as error:
@@ -57,7 +58,8 @@ class ServiceExecutor:
 
     def _count(
         self, plan: PlanToPublish, symbol: str, scenario: str, published_sec: float, record: PlanRecord
-    ) -> None:
+    ) -> bool:
+        """Tally the plan's outcome; return whether it was refused against what was expected."""
         terms = _terms(record, plan.fields["plan_id"], symbol)
         outcome = outcome_of_result(record.result, terms)
         expected = plan.expected
@@ -73,6 +75,7 @@ class ServiceExecutor:
             of_intent=plan.intent is not None,
         )
         self._tally.orders += bool(record.order)
+        return not as_expected and outcome.verdict is Verdict.REFUSED
 
 
 def _fill(record: PlanRecord) -> Fill | None:
