@@ -41,6 +41,8 @@ _LATE_REFUSALS = (
             GovernorReason.NO_PORTFOLIO_STATE,
             GovernorReason.RECOVERING,
             GovernorReason.STATE_CONTENDED,
+            # An order is an entry to the bridge while it knows no fresh position.
+            GovernorReason.EVAL_TYPE_MISMATCH,
         )
     ),
 )
