@@ -11,6 +11,7 @@ from channels.channels import Channels
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
 from channels.governor import GovernorNow, SymbolCounts
+from channels.intelligence import IntelligenceNow, ResultWindow
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
@@ -61,6 +62,7 @@ __all__ = [
     "DropOldest",
     "FillObserved",
     "GovernorNow",
+    "IntelligenceNow",
     "IntentOutcome",
     "LatestValue",
     "Lease",
@@ -82,6 +84,7 @@ __all__ = [
     "PushBack",
     "ReconcileNow",
     "ResultBook",
+    "ResultWindow",
     "RulesWanted",
     "SetGauge",
     "ShardMessage",

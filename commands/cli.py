@@ -1,11 +1,11 @@
-"""The command line's parser, and the completion script for a shell."""
+"""The command line's parser."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from commands import help_texts
 from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
+#: Deciders that `replay` knows, and roles that `compare` knows.
+REPLAYED_ROLES = ("p33", "governor", "executor", "universe")
+COMPARED_ROLES = ("governor",)
 #: As argparse ends a command line that it cannot read.
 EXIT_USAGE = 2
 
@@ -91,13 +94,13 @@ def parser() -> argparse.ArgumentParser:
     explain = add(
         "explain",
         _explain,
-        "explains the answer to a plan, or how a symbol's ledger and exchange differ",
+        "explains the way of a plan, an order or an intent, or a symbol's case",
         help_texts.EXPLAIN,
     )
     explain.add_argument(
         "subject",
-        metavar="PLAN_ID|SYMBOL",
-        help="a plan, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
+        metavar="PLAN|ORDER|INTENT|SYMBOL",
+        help="an id, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
     )
     _json(explain)
 
@@ -111,8 +114,28 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
     )
-    replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
+    role = replay.add_mutually_exclusive_group()
+    roles = ", ".join(REPLAYED_ROLES)
+    role.add_argument(
+        "--role", choices=REPLAYED_ROLES, metavar="ROLE", help=f"whose decisions: {roles} (default: p33)"
+    )
+    role.add_argument(
+        "--governor", dest="role", action="store_const", const="governor", help="the same as --role governor"
+    )
+    replay.add_argument("--shadow", action="store_true", help="those of its shadow, or of a dry run")
     _file(replay, "--export", "also write the records to a new file")
+
+    compare = add(
+        "compare",
+        _compare,
+        "compares a role's shadow with the service that plays the role",
+        help_texts.COMPARE,
+    )
+    compare.add_argument("role", choices=COMPARED_ROLES, help="the role whose shadow runs here")
+    of = compare.add_mutually_exclusive_group()
+    of.add_argument("--last", type=count, metavar="N", help="only our newest N decisions")
+    of.add_argument("--since", type=seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    _json(compare)
 
     state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
     state.add_argument(
@@ -245,9 +268,22 @@ def _replay(options: argparse.Namespace) -> int:
     return replay(
         os.environ,
         ReplayOptions(
-            options.set, options.last, options.since, options.file, options.export, options.governor
+            options.set,
+            options.last,
+            options.since,
+            options.file,
+            options.export,
+            options.role,
+            options.shadow,
         ),
     )
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from commands.compare import CompareOptions, compare
+
+    chosen = CompareOptions(options.last, options.since)
+    return compare(os.environ, options.role, chosen, as_json=options.json)
 
 
 def _trading_state(options: argparse.Namespace) -> int:
@@ -287,24 +323,7 @@ def _simulate_exchange(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    print(completion_script(options.shell))
+    from commands.completion import completion_script
+
+    print(completion_script(parser(), options.shell))
     return 0
-
-
-def completion_script(shell: str) -> str:
-    """Return the script, made from the parser itself; the shell offers files where an option takes a path."""
-    import shtab
-
-    top = parser()
-    for action in _actions(top):
-        if action.type is Path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
-    return shtab.complete(top, shell)
-
-
-def _actions(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in command._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for name in action.choices:
-                yield from _actions(action.choices[name])

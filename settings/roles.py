@@ -17,7 +17,14 @@ IntelligenceMode = Literal["off", "on"]
 
 #: The roles that this version has: the switch of any other accepts `off` alone.
 BUILT: Final = frozenset(
-    {"P33_EXECUTOR", "P33_GOVERNOR", "P33_INTENT_BRIDGE", "P33_RECONCILE", "P33_UNIVERSE"}
+    {
+        "P33_DECISION_INTELLIGENCE",
+        "P33_EXECUTOR",
+        "P33_GOVERNOR",
+        "P33_INTENT_BRIDGE",
+        "P33_RECONCILE",
+        "P33_UNIVERSE",
+    }
 )
 
 

@@ -20,6 +20,7 @@ from store.execution_records import (
     PlanRefusal,
 )
 from store.governor_protocol import GovernorStore
+from store.intelligence_protocol import IntelligenceStore
 from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.reconcile_protocol import ReconcileStore
@@ -133,5 +134,14 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, BridgeStore, Protocol):
+class ServiceStore(
+    Store,
+    ExecutorStore,
+    GovernorStore,
+    OperatorStore,
+    ReconcileStore,
+    BridgeStore,
+    IntelligenceStore,
+    Protocol,
+):
     """All protocols of the store, with those of the other roles."""

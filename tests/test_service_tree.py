@@ -37,6 +37,7 @@ ROLES = {
     "P33_GOVERNOR": "on",
     "P33_RECONCILE": "on",
     "P33_INTENT_BRIDGE": "on",
+    "P33_DECISION_INTELLIGENCE": "on",
 }
 
 

@@ -11,10 +11,11 @@ from actors.one_player import ACTIVE_SEC, player_text
 from actors.universe_publisher.publications import another_publisher
 from brain.symbols.universe_text import read_list
 from commands.check.findings import Finding, failed, ok, warning
+from commands.check.intelligence_role import intelligence_finding
 from commands.check.reconcile_role import reconcile_findings
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
-from store.keys import ExecutorKeys, GovernorKeys, UniverseNames
+from store.keys import ExecutorKeys, GovernorKeys, IntelligenceNames, UniverseNames
 
 _STOP_IT = (
     "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"
@@ -34,6 +35,10 @@ def role_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
         streams = (keys.plans, keys.manual_plans) if own.manual_lane else (keys.plans,)
         for stream in streams:
             yield player_finding(redis, own, "executor", stream.key, stream.group)
+    if own.decision_intelligence != "off":
+        results = IntelligenceNames(redis.keys.prefix).results
+        yield player_finding(redis, own, "P3.5", results.key, results.group)
+        yield intelligence_finding(redis)
 
 
 def _governor(redis: RedisReading, own: Settings) -> Iterator[Finding]:

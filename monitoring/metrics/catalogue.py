@@ -188,3 +188,10 @@ BRIDGE_CATALOGUE = (
         "histogram", "bridge_lag_seconds", "From an intent's entry to its answer", buckets=_ANSWERING_SEC
     ),
 )
+
+#: Of decision intelligence; exposed only where that role is switched on.
+INTELLIGENCE_CATALOGUE = (
+    Declared("counter", "p35_results_total", "Results counted", ("decision",)),
+    Declared("counter", "p35_reason_total", "Results of plans that were stopped", ("gate", "reason")),
+    Declared("histogram", "p35_lag_seconds", "From a result to its count", buckets=_ANSWERING_SEC),
+)

@@ -16,6 +16,7 @@ from monitoring.metrics.catalogue import (
     CATALOGUE,
     EXECUTOR_CATALOGUE,
     GOVERNOR_CATALOGUE,
+    INTELLIGENCE_CATALOGUE,
     RECONCILE_CATALOGUE,
     REFUSED_EVENTS,
     UNIVERSE_CATALOGUE,
@@ -100,6 +101,8 @@ class MetricRegistry:
             catalogue += RECONCILE_CATALOGUE
         if channels.bridge is not None:
             catalogue += BRIDGE_CATALOGUE
+        if channels.intelligence is not None:
+            catalogue += INTELLIGENCE_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)

@@ -9,6 +9,7 @@ import msgspec
 from brain.execution.switches import TradingState
 from monitoring.status.document import RolesShown
 from monitoring.status.governor import GovernorShown
+from monitoring.status.intelligence import IntelligenceShown
 from monitoring.status.reconcile import ReconcileShown
 from page.content import Role
 from page.tone import Tone
@@ -34,6 +35,9 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
     reconcile = shown.reconcile
     if not isinstance(reconcile, msgspec.UnsetType):
         yield Role("reconcile", reconcile.mode, reconcile_tone(reconcile), reconcile.doing)
+    intelligence = shown.p35
+    if not isinstance(intelligence, msgspec.UnsetType):
+        yield Role("p35", intelligence.mode, intelligence_tone(intelligence), intelligence.doing)
 
 
 def governor_tone(governor: GovernorShown) -> Tone:
@@ -56,3 +60,10 @@ def reconcile_tone(reconcile: ReconcileShown) -> Tone:
     if reconcile.manual:
         return Tone.BAD
     return Tone.WATCH if reconcile.open_cases else Tone.GOOD
+
+
+def intelligence_tone(intelligence: IntelligenceShown) -> Tone:
+    """Return the tone of decision intelligence: WATCH while another one counts."""
+    if intelligence.waits_for is not None:
+        return Tone.WATCH
+    return Tone.ASIDE if intelligence.counted is None else Tone.GOOD

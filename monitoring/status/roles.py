@@ -11,6 +11,7 @@ from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
 from monitoring.status.governor import governor_sentences, governor_shown
+from monitoring.status.intelligence import intelligence_shown
 from monitoring.status.reconcile import reconcile_shown
 from settings import Settings
 
@@ -35,13 +36,15 @@ class RolesSource:
         executes = self._channels.open_executions is not None
         governs = self._channels.governor is not None
         reconciles = self._channels.reconcile is not None
-        if not publishes and not executes and not governs and not reconciles:
+        counts = self._channels.intelligence is not None
+        if not any((publishes, executes, governs, reconciles, counts)):
             return msgspec.UNSET
         return RolesShown(
             universe=self._universe_shown() if publishes else msgspec.UNSET,
             executor=self._executor_shown(waits) if executes else msgspec.UNSET,
             governor=governor_shown(self._settings, self._channels, waits),
             reconcile=reconcile_shown(self._settings, self._channels, self._redis_now_ms()),
+            p35=intelligence_shown(self._settings, self._channels, waits, self._redis_now_ms()),
         )
 
     def unreadable(self) -> list[str] | msgspec.UnsetType:

@@ -35,14 +35,10 @@ from store.records import (
 )
 from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
-from store.redis.bridge import RedisBridge
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
-from store.redis.execution import RedisExecutions
-from store.redis.governor import RedisGovernor
-from store.redis.operators import RedisOperators
-from store.redis.reconcile import RedisReconcile
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
+from store.redis.roles import RedisRoles
 from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
 from store.redis.universe import RedisUniverse
@@ -61,7 +57,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, RedisReconcile, RedisBridge):
+class RedisStore(RedisUniverse, RedisRoles):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -84,7 +80,7 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, 
         first = RedisLink(url, timeout_sec=reader_sec)
         # At a move the links end in the order in which they were made: reads first, which wait for long.
         self._readers = [first]
-        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(4)]
+        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(5)]
         self._writes = RedisLink(url, timeout_sec=timeout_sec, beside=first)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
@@ -100,11 +96,10 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, 
             stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False, reads=self._readers[1],
         )  # fmt: skip
-        executor_reads, governor_reads, bridge_reads = self._readers[2:]
-        self._open_executions(partial(self._role_group, group, executor_reads), executor_reads)
-        self._open_governor(partial(self._role_group, group, governor_reads), shadow=governor_shadow)
-        self._open_reconcile(shadow=reconcile_shadow)
-        self._open_bridge(partial(self._role_group, group, bridge_reads), shadow=bridge_shadow)
+        self._open_roles(
+            partial(self._role_group, group), self._readers[2:],
+            governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close all connections."""

@@ -273,6 +273,7 @@ def test_the_log_has_the_lines_of_the_contract_and_no_other_of_their_kind(both: 
 def test_the_settings_have_the_defaults_and_limits_of_the_contract() -> None:
     listed = documented("Settings")
     derived = {f"by `{name}`" for name in ("BINANCE_TESTNET", "P33_EXECUTOR", "P33_QTY_TOLERANCE_PCT")}
+    derived.add("by `ENABLE_SYMBOL_BREAKDOWN`")
     derived.add("host name and port")
     assert list(listed) == [variable.name for variable in VARIABLES]
     for variable in VARIABLES:

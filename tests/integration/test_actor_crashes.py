@@ -23,6 +23,7 @@ SWITCHES = {
     "governor": {"P33_GOVERNOR": "shadow"},
     "reconcile_engine": {"P33_RECONCILE": "shadow"},
     "intent_bridge": {"P33_INTENT_BRIDGE": "shadow"},
+    "decision_intelligence": {"P33_DECISION_INTELLIGENCE": "on"},
 }
 
 

@@ -45,6 +45,9 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "permit_traces": ("get", "pttl", "time"),
     "unknown_outcomes": ("hgetall", "time"),
     "executions.create": ("get", "time", "xgroup|create"),
+    "counted_results.create": ("get", "time", "xgroup|create"),
+    "counted_results.read_new": ("xreadgroup",),
+    "intelligence_buckets": ("hgetall",),
     "dry_runs.create": ("time", "xgroup|create"),
     "manual_plans.create": ("get", "time", "xgroup|create"),
     "executions.read_new": ("xreadgroup",),
@@ -66,6 +69,7 @@ _POOL_OF = {
     "executions.read_new": "executions",
     "dry_runs.read_new": "executions",
     "manual_plans.read_new": "executions",
+    "counted_results.read_new": "intelligence",
     "permit_changes": "executions",
     "permit_changes.next": "executions",
 }
@@ -76,6 +80,7 @@ _READING = frozenset(
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
+        "intelligence_buckets",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

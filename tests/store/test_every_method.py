@@ -31,6 +31,8 @@ from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
+from tests.store.intelligence_examples import EXAMPLES as INTELLIGENCE_EXAMPLES
+from tests.store.intelligence_examples import prepare_counts
 from tests.store.reconcile_examples import EXAMPLES as RECONCILE_EXAMPLES
 from tests.store.reconciled import prepare_case
 from tests.store.test_lease import TIMES, TTL_MS
@@ -43,6 +45,7 @@ _LIFE_MARGIN_MS = 10_000
 GROUPS = (
     "plans", "results", "executions", "dry_runs", "manual_plans", "judged_plans", "settled_results",
     *INTENT_GROUPS,
+    "counted_results",
 )  # fmt: skip
 
 Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
@@ -172,9 +175,10 @@ EXAMPLES: dict[str, Example] = {
     **GOVERNOR_EXAMPLES,
     **RECONCILE_EXAMPLES,
     **BRIDGE_EXAMPLES,
+    **INTELLIGENCE_EXAMPLES,
     **{
         f"{name}.{asked}": partial(ask_group, name, asked)
-        for name in ("judged_plans", "settled_results", *INTENT_GROUPS)
+        for name in ("judged_plans", "settled_results", "counted_results", *INTENT_GROUPS)
         for asked in ASKED
     },
 }  # fmt: skip
@@ -183,6 +187,7 @@ EXAMPLES: dict[str, Example] = {
 async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
     store = backend.store
+    await prepare_counts(backend)
     for group in (
         store.executions, store.dry_runs, store.manual_plans, store.judged_plans, store.settled_results,
         store.trade_intents, store.exit_intents, store.harvest_intents,
