@@ -3,7 +3,7 @@
 
 SECONDS ?= 40
 # Roles that the daemon of the demo has; `make demo ROLES=` plays them all.
-ROLES ?= universe,intent_bridge,governor,executor,reconcile
+ROLES ?= universe,intent_bridge,governor,executor,reconcile,decision_intelligence
 HOURS ?= 100
 MINUTES ?= 10
 SINCE ?= main

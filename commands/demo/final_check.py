@@ -23,6 +23,7 @@ class FinalCheck(msgspec.Struct, frozen=True):
     `ledgers_differ`: some of them are between ledger or snapshot and the exchange.
     `unacknowledged`: entries of intents, plans and results that the daemon has not acknowledged.
     `open_cases`: symbols whose case the stage has left open; `unfinished`: those that were not judged.
+    `counted`: results that P3.5 has counted, None without it.
     """
 
     symbols: int
@@ -32,6 +33,7 @@ class FinalCheck(msgspec.Struct, frozen=True):
     ledgers_differ: bool = False
     open_cases: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    counted: int | None = None
 
     @property
     def agrees(self) -> bool:
@@ -67,11 +69,13 @@ async def _compare(
 ) -> FinalCheck:
     unacknowledged = await services.unacknowledged()
     positions = await exchange.positions()
+    counted = await services.counted_results()
     found = Found(
         orders=await exchange.executed_orders(),
         positions=positions,
         symbols=dict(zip(symbols, await services.read_symbols(symbols), strict=True)),
         unsettled=await services.live_grants(),
+        counted=counted,
     )
     ledgers = list(ledger_differences(found, caused))
     return FinalCheck(
@@ -82,4 +86,5 @@ async def _compare(
         bool(ledgers),
         tuple(sorted(caused.open)),
         tuple(sorted(caused.unfinished)),
+        counted,
     )

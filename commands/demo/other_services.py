@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from commands.demo.intents import trade_intent
-from commands.demo.keys import GOVERNOR, KEYS, LANES, RECONCILE, UNIVERSE
+from commands.demo.keys import GOVERNOR, INTELLIGENCE, KEYS, LANES, RECONCILE, UNIVERSE
 from commands.demo.lost_results import LostResults
 from commands.demo.machine_load import LoadMeter, NotInTimeError, Patience
 from commands.demo.plans import Fields
@@ -210,6 +210,17 @@ class OtherServices:
         """Return the universe's symbols whose end is announced, with that moment (epoch seconds)."""
         text = await self._redis.command("GET", UNIVERSE.closing)
         return {} if text is None else msgspec.json.decode(text, type=dict[str, float])
+
+    async def counted_results(self) -> int | None:
+        """Count the results in the buckets of decision intelligence, None without a bucket."""
+        buckets = await self._redis.command("KEYS", INTELLIGENCE.bucket("*"))
+        if not buckets:
+            return None
+        total = 0
+        for bucket in buckets:
+            counts = await self._redis.command("HGETALL", bucket)
+            total += sum(int(count) for field, count in counts.items() if field.startswith(b"decision:"))
+        return total
 
     async def stream_length(self, stream: str) -> int:
         """Count the entries of a stream."""

@@ -15,6 +15,7 @@ class Role(StrEnum):
     GOVERNOR = "governor"
     EXECUTOR = "executor"
     RECONCILE = "reconcile"
+    DECISION_INTELLIGENCE = "decision_intelligence"
 
 
 ALL_ROLES = frozenset(Role)
@@ -82,6 +83,8 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
         switches |= {"P33_EXECUTOR": "on", "EXEC_MAX_NOTIONAL_USDT": "5000"}
     if Role.RECONCILE in roles:
         switches |= _RECONCILE
+    if Role.DECISION_INTELLIGENCE in roles:
+        switches["P33_DECISION_INTELLIGENCE"] = "on"
     if {Role.EXECUTOR, Role.RECONCILE} <= roles:
         switches |= _RESULT_LOST
     return switches

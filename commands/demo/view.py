@@ -226,10 +226,12 @@ def _accounts(summary: Summary) -> list[str]:
     made = tally.intents - tally.total(Verdict.NO_PLAN)
     bridged = [f"{tally.intents} intents: {made} plans, {tally.total(Verdict.NO_PLAN)} refusals"]
     stopped = tally.plans - tally.orders
+    counted = summary.final_check.counted
     return [
         *(bridged if tally.intents else ()),
         f"{tally.plans} plans: {tally.orders} orders, {stopped} without one",
         f"{tally.booked} orders booked{twice}",
+        *(() if counted is None else (f"{counted} results counted by P3.5",)),
     ]
 
 

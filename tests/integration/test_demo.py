@@ -45,7 +45,7 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
     async with running_demo(folder, "--seconds", "6", "--export", str(recording)) as demo:
         await demo.wrote(
             "the daemon, with an environment of its own, in the roles universe, intent_bridge, governor, "
-            "executor and reconcile"
+            "executor, reconcile and decision_intelligence"
         )
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
