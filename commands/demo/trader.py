@@ -72,6 +72,9 @@ class Trader:
         """Run a scenario for every ticket, until there are no more."""
         async for _ in tickets:
             desk = self.desk
+            if self._state().cooling is Cooling.UNSURE:
+                # Few plans have but one outcome then.
+                await trio.sleep_until(self._cooled_sec)
             scenario = choose(
                 self._state(),
                 desk.rng,
@@ -105,9 +108,14 @@ class Trader:
         self.desk.tally.booked += self.unbooked
         self.unbooked = 0
 
+    @property
+    def _cooled_sec(self) -> float:
+        """Moment after which no cooldown is left (trio's clock)."""
+        return self.booked_sec + self.cooldown_sec + _COOLDOWN_MARGIN_SEC
+
     def _state(self) -> SymbolState:
         now_sec = trio.current_time()
-        if now_sec > self.booked_sec + self.cooldown_sec + _COOLDOWN_MARGIN_SEC:
+        if now_sec >= self._cooled_sec:
             cooling = Cooling.NO
         elif now_sec + self.desk.meter.stretched(_DECIDED_WITHIN_SEC) < self.ordered_sec + self.cooldown_sec:
             cooling = Cooling.YES

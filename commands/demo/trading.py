@@ -21,7 +21,7 @@ from commands.demo.stage import CUES, POSITION_STEPS, Stage
 from commands.demo.trader import Desk, Trader
 from commands.demo.view import Screen
 
-PLANS_PER_SEC = 30.0
+PLANS_PER_SEC = 16.0
 OUTSIDE_UNIVERSE = 3
 #: A symbol that the universe service lists and the exchange does not.
 NOT_LISTED = TradedSymbol("DEMOUSDT", Decimal(1), Decimal(1), Decimal(10))

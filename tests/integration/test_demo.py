@@ -73,7 +73,7 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
         code, shown = await _replayed(recording)
     assert code == 0, shown
     said = re.search(r"Identical: (\d+) decisions", shown)
-    assert said is not None and int(said[1]) > 100, shown
+    assert said is not None and int(said[1]) > 50, shown
 
 
 async def test_everything_on_stage_has_its_consequence_and_adds_up(tmp_path: Path) -> None:
