@@ -21,6 +21,8 @@ _WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
 _WITHOUT_GOVERNOR = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
 _OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, GOVERNED)
 _WITHOUT_BRIDGE = (FLOOR, DAEMON)
+#: Plans cost the same with a reconcile engine: it has no part in them.
+_WITHOUT_RECONCILE = (*_WITHOUT_GOVERNOR, GOVERNED)
 
 _PLAN_FLOOR = (
     "floor: one blocking socket, XREADGROUP → SET + XACK, no checks; bridge: the same through trio-asyncio "
@@ -43,7 +45,7 @@ class Case(NamedTuple):
 CASES: Mapping[str, Case] = {
     "cold-start": Case(
         snapshot_cases.cold_start,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "from the start of the process to the permit of a plan that was waiting, exchange at its latency",
         "the floors' own start",
     ),
@@ -51,12 +53,12 @@ CASES: Mapping[str, Case] = {
         snapshot_cases.idle,
         CONTENDERS,
         "nothing happens but mark prices and proofs of freshness: CPU, memory, request weight, the age of "
-        "the oldest of all snapshots",
+        "the oldest of all snapshots; CPU and commands of Redis, those in scripts included",
         "floors: a blocked read, no snapshots kept; the predecessor keeps those of its candidates",
     ),
     "one-at-a-time": Case(
         plan_cases.one_at_a_time,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "from publishing a plan to hearing of its permit, the next published after that",
         _PLAN_FLOOR,
     ),
@@ -68,13 +70,13 @@ CASES: Mapping[str, Case] = {
     ),
     "throughput-5": Case(
         plan_cases.throughput_few,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "plans over five symbols published at once, until all are acknowledged; every answer is checked",
         _PLAN_FLOOR,
     ),
     "throughput-all": Case(
         plan_cases.throughput_all,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "the same over all symbols; the predecessor denies what it does not keep fresh",
         _PLAN_FLOOR,
     ),
@@ -116,7 +118,7 @@ CASES: Mapping[str, Case] = {
     ),
     "memory": Case(
         snapshot_cases.memory_after,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "memory after all of the above",
         "the floors remember nothing",
     ),

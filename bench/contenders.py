@@ -13,7 +13,7 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
-from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR
+from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED
 from bench.key_watch import KeyWatch
 from bench.plans import BOTH_PERMITS_PREFIX, GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child
@@ -41,6 +41,7 @@ _GOVERNED = {
     "GOV_MAX_TOTAL_NOTIONAL_USDT": "100000000000",
     "RISK_MAX_LEVERAGE": "0",
 }
+_ROLES = {GOVERNED: _GOVERNED, RECONCILED: {"P33_RECONCILE": "on"}}
 _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
 
 
@@ -128,9 +129,9 @@ def _started(
     running: ExitStack, stage: Stage, contender: str, *, instrumented: bool
 ) -> tuple[Child, str | None]:
     """Start a contender; return its process, and its HTTP address if it has one."""
-    if contender in {DAEMON, GOVERNED}:
+    if contender in {DAEMON, *_ROLES}:
         port = free_port()
-        settings = _settings(stage, port) | (_GOVERNED if contender == GOVERNED else {})
+        settings = _settings(stage, port) | _ROLES.get(contender, {})
         arguments = ["commands", "run"]
         if instrumented:
             socket_path = daemon_path(stage.folder)

@@ -15,7 +15,9 @@ BRIDGE = "bridge"
 PREDECESSOR = "predecessor"
 #: The daemon with its own Governor.
 GOVERNED = "governed"
-CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED)
+#: The daemon with its own reconcile engine.
+RECONCILED = "reconciled"
+CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED, RECONCILED)
 
 _FOR_P99 = 100
 _FOR_P999 = 1000

@@ -17,6 +17,7 @@ _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
 _MOST_DECIMALS = 18
 #: Finest step of any quantity or price.
 SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
+_RESIDUES_A_STEP = Decimal(1000)
 _CUTTING = Context(prec=80, traps=[InvalidOperation])
 
 
@@ -79,6 +80,18 @@ def plain(number: Decimal) -> str:
     if "E" in text:
         text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def without_residue(amount: Decimal, step: Decimal) -> Decimal:
+    """Return the multiple of `step` (> 0) that a sum of floats has missed, or else the amount itself.
+
+    It has where the two are less than a thousandth of a step apart: that is far more than floats err in the
+    amounts of positions, and far less than any fill.
+    """
+    steps = _CUTTING.divide(amount, step).to_integral_value()
+    nearest = EXACT.multiply(steps, step)
+    missed = EXACT.multiply(EXACT.subtract(amount, nearest).copy_abs(), _RESIDUES_A_STEP)
+    return nearest or ZERO if missed < step else amount
 
 
 def floor_to_step(quantity: Decimal, step: Decimal) -> Decimal:

@@ -22,8 +22,8 @@ __all__ = ["FIELD_OF", "VARIABLES", "Credentials", "Settings"]
 # Fields are in the order of the bases, the last one first: those of the guard come before all others.
 @dataclass(frozen=True, kw_only=True)
 class Settings(
-    IntelligenceSettings,
     IntentBridgeSettings,
+    IntelligenceSettings,
     ReconcileSettings,
     GovernorSettings,
     ExecutorSettings,

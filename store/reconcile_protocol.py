@@ -63,4 +63,7 @@ class ReconcileStore(AddressedStore, ShowsRedisTime, Protocol):
         """
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
-        """Publish a close (`propose_close.lua`); False where it was, or where the hold is another."""
+        """Publish a close (`propose_close.lua`).
+
+        False where it was, where one of the symbol may yet be executed, or where the hold is another.
+        """

@@ -40,7 +40,8 @@ class ReconcileView(NamedTuple):
     a field of the open permits is no plan id. `permits`: open permits as stored, by plan, expired ones
     included. `hold`: of any owner; without one where another service has written over it, so that its value
     is not `1` or it does not end with its owner. In the shadow a real hold stands before the shadow's own.
-    `agreed`: as noted last. `status`: of `reconcile:state`, empty for none.
+    `agreed`: as noted last. `status`: of `reconcile:state`, empty for none. `others_sec`: when another
+    reconcile engine wrote that state (epoch s, by its clock), None where this service did.
     """
 
     ledger: StoredLedger
@@ -50,6 +51,7 @@ class ReconcileView(NamedTuple):
     agreed: Agreement | None
     status: str
     unreadable: str | None = None
+    others_sec: int | None = None
 
 
 class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +84,8 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
     """Fills to book that no result has reported, and all that this rests on.
 
     `before`, `before_version` and the `before` of each order's memory are compared with what is stored, and
-    `sig` with the owner of the hold. `ledger_fields`: flat names and values of the whole hash, or those of a
-    ledger that no order moves (empty). `releases`: delete the hold, else it becomes `next_sig`.
+    that of `hold` with the hold's owner, which has to be the engine's. `ledger_fields`: flat names and values
+    of the whole hash, or those of a ledger that no order moves (empty). `events`: each flat, in their order.
     """
 
     symbol: Symbol
@@ -92,20 +94,21 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
     ledger_fields: Sequence[str]
     ledger_ttl_ms: int
     orders: Sequence[OrderWrite]
-    sig: str
+    hold: HoldChange
     state: Sequence[str]
-    event: Sequence[str]
-    next_sig: str = ""
+    events: Sequence[Sequence[str]]
 
 
 class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     """A `RECONCILE_CLOSE` to publish once: with a mark of `bucket` for `cooldown_sec`, or not at all.
 
+    For that time no other close of the symbol is published, whatever its signature.
     `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
     `hold_ttl_ms`. `plan`: flat names and values.
     """
 
     symbol: Symbol
+    plan_id: PlanId
     stream: str
     bucket: int
     cooldown_sec: int

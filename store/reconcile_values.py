@@ -12,15 +12,17 @@ from brain.identifiers import Symbol
 from brain.ledger.ledger import StoredLedger
 from store.keys import OWN_HOLD
 from store.operator_records import Hold
-from store.reconcile_records import Agreement, HoldChange, ReconcileView, RecordedOrder
+from store.reconcile_records import Agreement, HoldChange, LedgerRepair, ReconcileView, RecordedOrder
 from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_permits, read_text
 
 STATE_TTL_MS = 86_400_000
+#: Digits of a time in whole seconds.
+_LONGEST_SEC = 12
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
 LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
-#: Fields of a state: the agreement with its version, and the status.
-NOTED_FIELDS = ("agreed_ms", "agreed_version", "status")
+#: Fields of a state: the agreement with its version, the status, and its times.
+NOTED_FIELDS = ("agreed_ms", "agreed_version", "status", "last_seen_ts", "written_ms")
 
 
 class ViewReply(NamedTuple):
@@ -43,7 +45,7 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
     permits = read_open_permits(reply.permits) if reply.permits else None
     if unreadable is None and reply.permits and permits is None:
         unreadable = f"open permits of {symbol}: a field is no plan id"
-    agreed_ms, agreed_version, status = reply.noted or (None, None, None)
+    agreed_ms, agreed_version, status, seen_ts, written_ms = reply.noted or (None,) * len(NOTED_FIELDS)
     return ReconcileView(
         ledger=read_ledger(reply.ledger and reply.ledger[:-1]),
         version=read_text(reply.ledger and reply.ledger[-1]),
@@ -51,8 +53,21 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
         hold=reply.hold,
         agreed=_agreement(symbol, agreed_ms, agreed_version),
         status=read_text(status) or "",
+        others_sec=others_time_sec(seen_ts, written_ms),
         unreadable=unreadable,
     )
+
+
+def others_time_sec(seen_ts: bytes | None, written_ms: bytes | None) -> int | None:
+    """Return when another reconcile engine wrote a state (epoch s); None where this service did.
+
+    This service writes `written_ms` with each `last_seen_ts`, of one moment; others know the latter alone.
+    """
+    text = read_text(seen_ts) or ""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SEC):
+        return None
+    at_ms = read_moment(written_ms)
+    return None if at_ms is not None and at_ms // 1000 == int(text) else int(text)
 
 
 def _agreement(symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None) -> Agreement | None:
@@ -76,6 +91,12 @@ def check_hold(change: HoldChange) -> None:
     """Raise ValueError for a hold that no script could set, or that would not be the engine's."""
     if change.sig and not (change.sig.startswith(OWN_HOLD) and change.ttl_ms > 0):
         raise ValueError(f"a hold of the engine is owned by {OWN_HOLD}… and expires: {change}")
+
+
+def check_repair(repair: LedgerRepair) -> None:
+    """Raise ValueError for a repair under a hold that is not the engine's, before or afterwards."""
+    check_owner(repair.hold.before or "")
+    check_hold(repair.hold)
 
 
 def check_owner(sig: str) -> None:

@@ -199,6 +199,7 @@ def reconcile_actor_rules(settings: Settings) -> ReconcileActorRules:
             weight_per_min=settings.reconcile_weight_per_min,
         ),
         shadow=keys.shadow,
+        take_over=settings.take_over,
         symbols=frozenset(map(Symbol, settings.reconcile_allowlist)),
         close_stream=settings.close_stream or keys.plans,
         close_secret=settings.close_secret,

@@ -9,7 +9,7 @@ import trio
 from actors.reconcile_engine.cases import Case
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, PlanId
 from brain.numbers import plain
 from brain.reconciliation.closing import (
     CLOSE_COOLDOWN_SEC,
@@ -67,6 +67,7 @@ class CloseProposals:
             fence,
             CloseProposal(
                 symbol=case.symbol,
+                plan_id=PlanId(plan["plan_id"]),
                 stream=self._rules.close_stream,
                 bucket=int(close_cooldown_bucket(at_ms)),
                 cooldown_sec=CLOSE_COOLDOWN_SEC,

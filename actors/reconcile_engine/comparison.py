@@ -77,6 +77,8 @@ class PositionComparison:
         self._clocks = clocks
         self.agreements = Agreements()
         self._expected: dict[Symbol, ExpectedLedger] = {}
+        #: The ledger that agrees with legs, which are the same object until a symbol is read or pushed again.
+        self._of_legs: dict[Symbol, tuple[tuple[LegPosition, ...], ExpectedLedger]] = {}
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
         self._begun_sec = trio.current_time()
@@ -89,8 +91,16 @@ class PositionComparison:
 
     def symbols(self) -> list[Symbol]:
         """Return the symbols of the exchange and of the book, or those of them that the settings name."""
+        return self.compared_of(self.names())
+
+    def compared_of(self, symbols: Iterable[Symbol]) -> list[Symbol]:
+        """Return those of `symbols` that the settings do not leave out."""
+        return [symbol for symbol in symbols if not self._only or symbol in self._only]
+
+    def names(self) -> list[Symbol]:
+        """Return the symbols of the exchange and of the book, whatever the settings name."""
         names = dict.fromkeys((*(self._symbol_rules.value or {}), *self._book.symbols()))
-        return [Symbol(name) for name in names if not self._only or name in self._only]
+        return [Symbol(name) for name in names]
 
     def is_listed(self, symbol: Symbol) -> bool:
         """Return False for a symbol that the exchange does not list any more."""
@@ -102,7 +112,7 @@ class PositionComparison:
         for name in symbols:
             symbol, snapshot = Symbol(name), self._book.get(name)
             known = self._expected.get(symbol)
-            if snapshot is not None and (known is None or expected_ledger(symbol, snapshot.legs) != known):
+            if snapshot is not None and (known is None or self._ledger_of(symbol, snapshot.legs) != known):
                 found.append(symbol)
         return found
 
@@ -133,7 +143,7 @@ class PositionComparison:
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
         believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
-        expected = {symbol: expected_ledger(symbol, each.legs) for symbol, (each, _) in believed.items()}
+        expected = {symbol: self._ledger_of(symbol, each.legs) for symbol, (each, _) in believed.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
         differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
         for symbol, each in expected.items():
@@ -171,6 +181,21 @@ class PositionComparison:
             step=None if step is None or step.market_step <= 0 else step.market_step,
             tolerance_pct=self._rules.tolerance_pct,
         )
+
+    def is_in_flight(self, compared: Compared) -> bool:
+        """Return True if there is no drift because open permits explain the difference."""
+        comparison, view = compared.comparison, compared.view
+        if comparison is None or comparison.drift is not None or comparison.agrees or not view.permits:
+            return False
+        alone = self.comparison_of(compared.symbol, compared.legs or (), view._replace(permits={}))
+        return alone.drift is not None
+
+    def _ledger_of(self, symbol: Symbol, legs: tuple[LegPosition, ...]) -> ExpectedLedger:
+        """Return the ledger that agrees with the legs."""
+        known = self._of_legs.get(symbol)
+        if known is None or known[0] is not legs:
+            known = self._of_legs[symbol] = legs, expected_ledger(symbol, legs)
+        return known[1]
 
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         self.agreements.viewed(symbol, view)

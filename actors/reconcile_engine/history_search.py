@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from actors.reconcile_engine.known_trades import KnownTrades
-from actors.reconcile_engine.weight import EvidenceWeight, TooHeavyError
+from actors.reconcile_engine.weight import TooHeavyError
 from brain.identifiers import OrderId, Symbol
 from brain.reconciliation.evidence import HistoricOrder, Trade
 from exchange.errors import AskLater, ExchangeError
@@ -18,8 +18,9 @@ _MOST_PAGES = 50
 #: The list of liquidations is asked for no more often than this for one symbol (seconds).
 _FORCED_EVERY_SEC = 30.0
 
-#: Asserts that the own hold stands; False where it does not.
-Held = Callable[[], Awaitable[bool]]
+#: Waits until a request of this weight may be sent. Raises EvidenceGapError where the own hold stands no
+#: longer, and TooHeavyError.
+MaySend = Callable[[int], Awaitable[None]]
 
 
 class EvidenceGapError(Exception):
@@ -50,17 +51,16 @@ class ForcedOrderReads:
 
 
 class HistorySearch:
-    """Requests of one look. Each waits for its weight, and is sent only while the own hold stands."""
+    """Requests of one look."""
 
     def __init__(
         self,
         history: AccountHistory,
-        weight: EvidenceWeight,
         forced: ForcedOrderReads,
         symbol: Symbol,
         since_ms: int,
         known: KnownTrades,
-        held: Held,
+        may_send: MaySend,
         *,
         now_ms: int,
         lag_ms: int,
@@ -70,12 +70,11 @@ class HistorySearch:
         `known`: by earlier looks. `lag_ms`: trades appear in the exchange's lists within that.
         """
         self._history = history
-        self._weight = weight
         self._forced = forced
         self._symbol = symbol
         self._since_ms = since_ms
         self._known = known
-        self._held = held
+        self._may_send = may_send
         self._now_ms = now_ms
         self._lag_ms = lag_ms
 
@@ -134,8 +133,3 @@ class HistorySearch:
             forced = await history.forced_orders(symbol, since_ms=self._since_ms)
             found |= {order.order_id: order for order in forced if order.order_id in wanted}
         return found
-
-    async def _may_send(self, weight: int) -> None:
-        await self._weight.spend(weight)
-        if not await self._held():
-            raise EvidenceGapError("hold", "the own hold stands no longer")

@@ -18,7 +18,7 @@ from store.reconcile_records import (
     LedgerRepair,
     ReconcileView,
 )
-from store.reconcile_values import check_hold, check_owner
+from store.reconcile_values import check_hold, check_owner, check_repair
 
 
 class MemoryReconcile(MemoryConnection):
@@ -50,8 +50,7 @@ class MemoryReconcile(MemoryConnection):
         return await self._fenced("change_case", fence, lambda: self._repairs(fence).change_case(change))
 
     async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
-        for sig in (repair.sig, *filter(None, [repair.next_sig])):
-            check_owner(sig)
+        check_repair(repair)
         return await self._fenced("repair_ledger", fence, lambda: self._repairs(fence).repair_ledger(repair))
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:

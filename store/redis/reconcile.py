@@ -18,7 +18,15 @@ from store.reconcile_records import (
     LedgerRepair,
     ReconcileView,
 )
-from store.reconcile_values import ViewReply, check_hold, check_owner, fields_of, read_view, recorded_order
+from store.reconcile_values import (
+    ViewReply,
+    check_hold,
+    check_owner,
+    check_repair,
+    fields_of,
+    read_view,
+    recorded_order,
+)
 from store.redis.scripts import ScriptRunner
 from store.stored_values import read_text
 
@@ -99,24 +107,21 @@ class RedisReconcile:
         return await self._step("change_case", fence, packed)
 
     async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
-        for sig in (repair.sig, *filter(None, [repair.next_sig])):
-            check_owner(sig)
+        check_repair(repair)
         packed = (
             repair.symbol, fields_of(repair.before), repair.before_version, tuple(repair.ledger_fields),
-            repair.ledger_ttl_ms, tuple(repair.orders), repair.sig, tuple(repair.state), tuple(repair.event),
-            repair.next_sig,
+            repair.ledger_ttl_ms, tuple(repair.orders), tuple(repair.state), tuple(map(tuple, repair.events)),
+            *msgspec.structs.astuple(repair.hold),
         )  # fmt: skip
         return await self._step("reconcile_ledger", fence, packed, self._acts)
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
         check_owner(proposal.sig)
-        mark, earlier = (
-            self._reconcile.close_cooldown(proposal.symbol, proposal.sig, bucket)
-            for bucket in (proposal.bucket, proposal.bucket - 1)
-        )
+        mark = self._reconcile.close_cooldown(proposal.symbol, proposal.sig, proposal.bucket)
         packed = (
             proposal.symbol, proposal.stream, mark, proposal.cooldown_sec * 1000, proposal.sig,
-            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event), earlier,
+            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event),
+            self._reconcile.close_out(proposal.symbol), proposal.plan_id,
         )  # fmt: skip
         return await self._step("propose_close", fence, packed, self._acts)
 

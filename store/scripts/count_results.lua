@@ -88,6 +88,7 @@ for i, result in ipairs(results) do
   end
 end
 
+local before = redis.call('HMGET', status, 'processed_total', 'last_id')
 local needed = { { 'HSET', status, 'f', '' }, { 'XACK', stream, group, '0-1' }, { 'SET', last, '' },
   { 'ZADD', ahead, 1, 'm' }, { 'ZREMRANGEBYSCORE', ahead, 0, 0 }, { 'ZREMRANGEBYRANK', ahead, 0, 0 } }
 for key, _ in pairs(buckets) do
@@ -97,6 +98,7 @@ end
 local refusal = refused(needed)
 if refusal then return refusal end
 
+local before = redis.call('HMGET', status, 'processed_total', 'last_id')
 -- Of a server that is full the first write is refused, whichever it is.
 for key, bucket in pairs(buckets) do
   for field, _ in pairs(bucket.grown) do redis.call('HSET', key, field, bucket.counts[field]) end
@@ -104,7 +106,6 @@ for key, bucket in pairs(buckets) do
 end
 if #ids == 0 then return counted end
 if #new > 0 then
-  local before = redis.call('HMGET', status, 'processed_total', 'last_id')
   local processed = before[1] and string.find(before[1], '^%d+$') and #before[1] <= 15 and tonumber(before[1]) or 0
   local newest = before[2] or '0-0'
   for _, id in ipairs(new) do

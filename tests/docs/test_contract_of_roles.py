@@ -113,6 +113,13 @@ def test_the_metrics_of_the_universe_are_those_that_are_exposed(observed: Observ
         assert listed[declared.name][1] == set(declared.labels)
 
 
+def test_a_gauge_names_the_roles_that_are_switched_on(observed: Observed) -> None:
+    shown = re.findall(r"^p33_role\{(.*)\} (\S+)$", observed.metrics, flags=re.M)
+    assert [(set(labels.split(",")), value) for labels, value in shown] == [
+        ({'role="universe"', f'mode="{observed.roles["universe"]["mode"]}"'}, "1.0")
+    ]
+
+
 def test_the_log_has_the_lines_of_the_universe(observed: Observed) -> None:
     published, stale = (matching(line, r"\S+", error=r".*") for line in documented(LINES))
     ends = [line.partition("INFO")[2].strip() or line for line in observed.log]

@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from commands import EXIT_INCONCLUSIVE
+from tests.integration import demo_process
 from tests.integration.demo_process import (
     FOREIGN,
     PATIENCE_SEC,
@@ -22,6 +23,7 @@ from tests.integration.demo_process import (
     assert_empty,
     assert_nothing_left,
     running_demo,
+    still_running,
 )
 
 
@@ -185,3 +187,27 @@ async def test_a_recording_that_exists_is_not_overwritten(tmp_path: Path) -> Non
         assert await demo.ended() == 1
     assert f"demo: {recording}: File exists" in demo.output
     assert recording.read_text() == "another's"
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_demo_whose_test_fails_leaves_no_process_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """As where it is late. One that does not answer any more is killed, and its children with it."""
+    monkeypatch.setattr(demo_process, "ENDS_WITHIN_SEC", 2.0 if hangs else demo_process.ENDS_WITHIN_SEC)
+    children: dict[int, str] = {}
+
+    async def fails() -> None:
+        async with running_demo(tmp_path) as demo:
+            await demo.wrote("Ready: ")
+            children.update(demo.children())
+            if hangs:
+                demo.interrupt(signal.SIGSTOP)
+            raise trio.TooSlowError
+
+    with pytest.raises(trio.TooSlowError):
+        await fails()
+    assert len(children) == 3
+    assert still_running(children) == {}
+    if not hangs:
+        assert_empty(tmp_path)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LOOK_SEC = 3.0
 _ACTS = 0.35
+#: The same where closes are proposed, and at times left to be executed.
+_ACTS_BESIDE_CLOSES = 0.04
 #: The share of what is set right at the exchange, and not in the ledger.
 _TRADES_BACK = 0.4
 
@@ -32,7 +34,8 @@ class ReconcileOperator:
         while True:
             await trio.sleep(_LOOK_SEC)
             for symbol in self._side.world.scene.symbols:
-                if self.trading and self._is_called(symbol) and self._rng.random() < _ACTS:
+                acts = _ACTS_BESIDE_CLOSES if self._side.closes.are_on else _ACTS
+                if self.trading and self._is_called(symbol) and self._rng.random() < acts:
                     self.settle(symbol)
 
     def _is_called(self, symbol: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -13,11 +13,13 @@ from simulator.history import PositionSide
 from simulator.orders import Order
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from tests.simulation.books import Books
+from tests.simulation.books import Books, OwnOrder
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.venue import ZERO, Leg, Venue
 
 OWN = "own"
+#: Plans of closes that the engine has proposed begin so.
+CLOSE_PLAN = "reconclose:"
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 
 
@@ -120,6 +122,37 @@ class Truth:
         lacks = sum((each.delta for each in found), ZERO)
         return found if amount + lacks == self._venue.amount(symbol, leg) else None
 
+    def held_with_own(
+        self, symbol: str, leg: PositionSide, since_ms: int
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        """Yield the leg's amounts since then (true ms), each with the sum of own fills in it not booked yet.
+
+        Orders of proposed closes are none of our own: they remove what others have added.
+        """
+        changes = self._venue.changes[symbol, leg]
+        agreed, memories = self._agreed.get((symbol, leg), 0), self.memories(symbol)
+        filled: dict[int, Decimal] = {}
+        held = own = ZERO
+        for number, change in enumerate(changes):
+            if change.at_ms >= since_ms:
+                yield held, own
+            held = change.amount
+            before = filled.get(change.order_id, ZERO)
+            filled[change.order_id] = after = before + abs(change.delta)
+            if number < agreed or not change.order_id or not self._is_own(symbol, change.order_id, memories):
+                continue
+            booked = self._books.kept.booked.get(str(change.order_id), ZERO)
+            lacks = max(after - max(before, booked), ZERO)
+            own += lacks if change.delta > 0 else -lacks
+        yield held, own
+
+    def _is_own(self, symbol: str, order_id: int, memories: Collection[bytes]) -> bool:
+        order, known = (
+            self._venue.orders.find(symbol, order_id=order_id),
+            self._books.orders.get(str(order_id)),
+        )
+        return not (known is not None and _closes(known)) and self.cause(order, memories) == OWN
+
     def is_provable(self, symbol: str) -> bool:
         """Return whether the symbol differs by fills alone that are booked without a person."""
         if symbol in self.forgotten:
@@ -130,6 +163,11 @@ class Truth:
         found = [each for leg in legs for each in leg or ()]
         closes = {plan_id for plan_id, grant in self._books.grants.items() if grant.reconcile}
         own = [self._books.orders.get(str(each.order.order_id)) for each in found]
-        if any(each is not None and each.plan_id in closes for each in own):
+        if any(each is not None and (each.plan_id in closes or _closes(each)) for each in own):
             return False
         return bool(found) and all(self.is_adopted(each.cause) for each in found)
+
+
+def _closes(order: OwnOrder) -> bool:
+    """Return whether it is an order of a close that the engine has proposed."""
+    return order.plan_id.startswith(CLOSE_PLAN)

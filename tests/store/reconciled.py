@@ -30,6 +30,7 @@ VERSION = "3"
 SET_HOLD = HoldChange(before=None, sig=SIG, reason="qty_mismatch", ttl_ms=TTL_MS)
 RENEWAL = msgspec.structs.replace(SET_HOLD, before=SIG)
 RELEASE = HoldChange(before=SIG, sig="")
+HELD_ON = msgspec.structs.replace(RENEWAL, sig=NEXT_SIG, reason="side_mismatch", ttl_ms=TTL_MS // 2)
 OPENING = CaseChange(symbol=DRIFTED, hold=SET_HOLD, state=STATE, event=EVENT)
 CLOSING = CaseChange(
     symbol=DRIFTED, hold=RELEASE, state=("status", "OK"), event=("event", "HOLD_CLEARED", "symbol", DRIFTED)
@@ -41,12 +42,13 @@ REPAIR = LedgerRepair(
     ledger_fields=("last_known_amt", "0.7", "ledger_amt", "0.7", "version", "4", "source", "reconciled"),
     ledger_ttl_ms=86_400_000,
     orders=(OrderWrite(BOOKED, None, "0.2|1760000000000"),),
-    sig=SIG,
+    hold=RELEASE,
     state=("status", "REPAIRED"),
-    event=("event", "AUTO_REPAIR", "symbol", DRIFTED, "order_ids", BOOKED),
+    events=(("event", "AUTO_REPAIR", "symbol", DRIFTED, "order_ids", BOOKED),),
 )
 PROPOSAL = CloseProposal(
     symbol=DRIFTED,
+    plan_id=PlanId(f"reconclose:{DRIFTED}:0123456789ab:1760000000000"),
     stream=ENGINE.plans,
     bucket=14_666_666,
     cooldown_sec=120,

@@ -44,8 +44,7 @@ _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?|\b1\d{9}(\.\d{3})?\b")
 _LIFE_MARGIN_MS = 10_000
 GROUPS = (
     "plans", "results", "executions", "dry_runs", "manual_plans", "judged_plans", "settled_results",
-    *INTENT_GROUPS,
-    "counted_results",
+    "counted_results", *INTENT_GROUPS,
 )  # fmt: skip
 
 Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]

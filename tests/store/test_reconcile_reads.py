@@ -132,6 +132,29 @@ async def test_a_view_has_all_that_is_stored_of_a_symbol(leased: Backend) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("seen_ts", "written_ms", "others_sec"),
+    [
+        ("1760000000", "1760000000250", None),
+        ("1760000003", "1760000000250", 1_760_000_003),
+        ("1760000000", None, 1_760_000_000),
+        ("1760000000", "soon", 1_760_000_000),
+        (None, "1760000000250", None),
+        (None, None, None),
+        ("now", None, None),
+        ("-5", None, None),
+        ("9" * 40, None, None),
+    ],
+)
+async def test_a_view_knows_the_state_of_another_engine(
+    leased: Backend, seen_ts: str | None, written_ms: str | None, others_sec: int | None
+) -> None:
+    times = {"status": "OK", "last_seen_ts": seen_ts, "written_ms": written_ms}
+    stored: dict[str | bytes, str | bytes] = {name: text for name, text in times.items() if text is not None}
+    leased.outside.hset(ENGINE.state(DRIFTED), stored)
+    assert (await view(leased)).others_sec == others_sec
+
+
 async def test_a_hold_in_a_view_has_the_rest_of_its_life(leased: Backend) -> None:
     write_hold(leased.outside, DRIFTED, SIG, ttl_ms=60_000)
     hold = (await view(leased)).hold

@@ -49,6 +49,22 @@ async def test_it_is_proposed_once_in_120_s_for_as_long_as_it_lasts(rig: Reconci
         assert all(later - earlier >= 120_000 for earlier, later in pairwise(times_ms))
 
 
+async def test_no_second_close_is_proposed_while_the_first_may_yet_be_executed(rig: ReconcileRig) -> None:
+    """Both together would close more than the excess. Another drift has another signature."""
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
+        await trio.sleep(65)
+        assert [plan["qty"] for plan in rig.plans()] == ["0.5"]
+        rig.trade("BTCUSDT", "BUY", "0.25", client_order_id="web_2")
+        await trio.sleep(110)
+        assert len(rig.plans()) == 1
+        await trio.sleep(75)
+        first, second = rig.plans()
+        assert second["qty"] == "0.75"
+        assert second["signature"] != first["signature"]
+        assert int(second["ts"]) - int(first["ts"]) >= 120_000
+
+
 async def test_trades_of_an_order_that_is_not_shown_are_never_closed(
     rig: ReconcileRig,
 ) -> None:

@@ -45,6 +45,14 @@ def test_a_repair_writes_the_ledger_as_a_booking_does() -> None:
     assert found.version == "8"
 
 
+def test_a_repair_books_on_the_ledger_without_what_a_sum_of_floats_has_missed() -> None:
+    ledger, legs = stored("0.30000000000000004"), one_way("0.4")
+    found = repaired(
+        repair(drift_of(legs, ledger), ledger, [growth(OWN_UNBOOKED, "BUY", "0.1")], now_ms=NOW_MS)
+    )
+    assert found.ledger.last_known_amt == "0.4"
+
+
 @pytest.mark.parametrize(("reported", "ledger"), [("0.4", "1"), ("1", "1"), ("1.5", "1.5")])
 def test_a_late_result_adds_only_what_is_beyond_the_repair(reported: str, ledger: str) -> None:
     found = repaired(repair(drift("1", "0"), stored("0"), [growth(OWN_UNBOOKED, "BUY", "1")], now_ms=NOW_MS))
