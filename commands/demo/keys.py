@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from store.keys import (
-    BridgeNames,
-    ExecutorKeys,
-    GovernorKeys,
-    IntelligenceNames,
-    Keys,
-    ReconcileKeys,
-    UniverseNames,
-)
+from store.bridge_names import BridgeNames
+from store.intelligence_keys import IntelligenceNames
+from store.keys import ExecutorKeys, GovernorKeys, Keys, ReconcileKeys, UniverseNames
 
 KEYS = Keys("quantum")
 GOVERNOR = GovernorKeys(KEYS, shadow=False)
