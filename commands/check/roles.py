@@ -17,7 +17,8 @@ from commands.check.reconcile_role import reconcile_findings
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
 from store.bridge_values import lane_stream
-from store.keys import BridgeNames, ExecutorKeys, GovernorKeys, IntelligenceNames, UniverseNames
+from store.intelligence_keys import IntelligenceNames
+from store.keys import BridgeNames, ExecutorKeys, GovernorKeys, UniverseNames
 
 _STOP_IT = (
     "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"

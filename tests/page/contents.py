@@ -32,6 +32,7 @@ from page.content import (
     Weight,
 )
 from page.intents import AnsweredIntent, Intents
+from page.result_windows import ResultCounts, ResultWindows, Stop
 from page.tone import Tone
 from tests.page.case_contents import hostile_reconcile
 
@@ -53,6 +54,22 @@ INVISIBLE = ("BTC\u202eTDSU", "ETH\u200bUSDT", "SOL\x1b[2JUSDT", "XRP\u2066USDT\
 T = TypeVar("T")
 
 NOW_MS = 1_790_000_000_000
+
+
+def result_windows(**changes: Any) -> ResultWindows:
+    """Return decision intelligence with two windows."""
+    usual = ResultWindows(
+        state="4 in 5 min",
+        tone=Tone.GOOD,
+        doing="counts the results of all executors, 4 since the start",
+        windows=(
+            ResultCounts(window="1m", decisions={}),
+            ResultCounts(window="5m", decisions={"EXECUTE": 3, "BLOCKED": 1}),
+        ),
+        stops=(Stop("p33", "p33_permit_denied:no_position", 1),),
+        unknown=(("HOLD", 2),),
+    )
+    return msgspec.structs.replace(usual, **changes)
 
 
 def made(making: Generator[None, None, T]) -> T:
@@ -261,6 +278,13 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
             UnknownExecution(text, text, "2026-09-21T13:00:00.000Z", 61.0) for text in texts
         ),
         reconcile=hostile_reconcile(texts),
+        intelligence=result_windows(
+            state=texts[0],
+            doing=texts[0],
+            windows=tuple(ResultCounts(window=text, decisions={text: 3}) for text in texts),
+            stops=tuple(Stop(text, text, 3) for text in texts),
+            unknown=tuple((text, 3) for text in texts),
+        ),
         intents=intents(
             doing=texts[0],
             outcomes=tuple((text, 2) for text in texts),

@@ -142,6 +142,10 @@ class Neighbours:
         """Publish a plan, and let a consumer execute it."""
         plan = self.publisher.new_plan(symbol, fields, special)
         self.publisher.publish(plan)
+        self.hand_over(plan)
+
+    def hand_over(self, plan: Published) -> None:
+        """Let a consumer execute a plan that is published."""
         if self._hands is not None:
             self._hand_over(plan, self._hands)
 

@@ -61,14 +61,24 @@ class Publisher:
             learn(plan)
         fields = as_entry({"plan_id": plan.plan_id} | plan.fields)
         entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
+        self._note(plan, entry_id)
+        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
+        return entry_id
+
+    def enter(self, plan: Published, entry_id: str) -> None:
+        """Take in a plan that another has put on the stream."""
+        self._books.published[plan.plan_id] = plan
+        for learn in self.on_publish:
+            learn(plan)
+        self._note(plan, entry_id)
+
+    def _note(self, plan: Published, entry_id: str) -> None:
         plan.entry_ids.append(entry_id)
         self._books.published_ms[entry_id] = self._redis.now_ms()
         self._books.truly_published_ms[entry_id] = true_ms()
         self._books.plan_of_entry[entry_id] = plan.plan_id
         for learn in self.on_publish:
             learn(plan)
-        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
-        return entry_id
 
     def intend(self, symbol: str) -> None:
         """Publish an intent in one of the dialects, now and then an unreadable one."""

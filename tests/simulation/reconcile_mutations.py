@@ -126,4 +126,28 @@ RECONCILE_MUTATIONS = (
         ),
         reconcile=True,
     ),
+    Mutation(
+        "a close is proposed for all that the exchange holds",
+        ("r7",),
+        (
+            Edit(
+                "brain/reconciliation/closing.py",
+                "min(each.difference.copy_abs(), symbol_rules.market_max)",
+                "min(each.exchange.copy_abs(), symbol_rules.market_max)",
+            ),
+        ),
+        reconcile=True,
+    ),
+    Mutation(
+        "a second close is proposed while the first may be executed",
+        ("r7",),
+        (
+            Edit(
+                _STEPS,
+                'redis.kind(mark) != "none" or redis.kind(out) != "none"',
+                'redis.kind(mark) != "none"',
+            ),
+        ),
+        reconcile=True,
+    ),
 )
