@@ -127,6 +127,7 @@ RECONCILE_KINDS: dict[str, tuple[int, float, float]] = {
     "reconcile_point": (6, 0.2, 9.0),
     "reconcile_calls": (4, 0.0, 0.0),
     "reconcile_eviction": (2, 0.0, 0.0),
+    "undone_fill": (4, 2.0, 2.0),
 }
 _ORDER_PAUSE_SEC = 12.0
 _GOVERNOR_PAUSE_SEC = 9.0
