@@ -192,6 +192,6 @@ def _record_of(
     record = "" if plan_id is None else executor.order(read_plan_id(plan_id))
     if not record or redis.kind(record) == "none":
         is_proposed = redis.kind(engine.close_client(client_id)) != "none"
-        return RecordedOrder(LOST, PlanDecision.RECONCILE_CLOSE) if is_proposed else None
+        return RecordedOrder(LOST, PlanDecision.RECONCILE_CLOSE.value) if is_proposed else None
     found = _fields(redis, record, ("state", "decision"))
     return unreadable if found is None else recorded_order(*found)

@@ -50,6 +50,7 @@ OWN_KEYS = (
     "q:reconcile:close:out:*", "q:intent_bridge:*", "q:stream:intent.audit",
     "q:stream:trade.intent", "q:stream:trade.intent.dead", "q:stream:exit.intent",
     "q:stream:exit.intent.dead",
+    "q:reconcile:close:client:*",
 )  # fmt: skip
 #: Each write is tried with each right taken away: in parts that stay within the time of a test.
 _PARTS = 3
