@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
 import redis
 import trio
 
@@ -19,8 +20,8 @@ from tests.integration.daemon_process import DaemonProcess, daemon_process
 from tests.integration.execution_load import usual_symbols
 from tests.integration.governed_plans import knows_the_account, prices_are_known
 from tests.integration.pipeline import Pipeline
-from tests.integration.surroundings import environment
-from tests.integration.test_two_instances import LEASE, is_warm_standby
+from tests.integration.surroundings import Readiness, environment, readiness
+from tests.integration.test_two_instances import COLD, LEASE
 from tests.integration.under_fire import keep_what_is_acknowledged
 from tests.integration.waiting import until, until_async
 
@@ -103,10 +104,19 @@ class ChainRig:
 
     async def standby_is_warm(self) -> None:
         """Wait until the daemon that does not lead could, where there are two."""
-        leader = await self.leader()
-        for name, daemon in self.daemons.items():
-            if name != leader:
-                await is_warm_standby(daemon, leader, PATIENCE_SEC)
+
+        async def warm() -> bool:
+            leader = await self.leader()
+            for name, daemon in self.daemons.items():
+                try:
+                    _, shown = await readiness(await daemon.url())
+                except httpx.TransportError:
+                    return False
+                if name != leader and not _could_lead(shown, leader):
+                    return False
+            return True
+
+        await until_async(warm, "a warm standby", PATIENCE_SEC)
 
     def assert_all_live(self) -> None:
         """Check that every daemon that should live does."""
@@ -122,6 +132,11 @@ class ChainRig:
         """Return the lines of all logs about actors that failed."""
         outputs = (daemon.output for daemon in (*self.ended, *self.daemons.values()))
         return [line for output in outputs for line in output.splitlines() if "Actor failed" in line]
+
+
+def _could_lead(shown: Readiness, leader: str) -> bool:
+    stands_by = any("standing by" in reason and leader in reason for reason in shown.reasons)
+    return stands_by and not any(what in reason for reason in shown.reasons for what in COLD)
 
 
 @asynccontextmanager
