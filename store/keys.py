@@ -254,6 +254,10 @@ class ReconcileKeys:
         """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
         return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"
 
+    def close_client(self, client_order_id: str) -> str:
+        """STRING: plan id of a proposed close, by the client order id that the executor gives its order."""
+        return f"{self.base}:close:client:{client_order_id}"
+
     def close_out(self, symbol: str) -> str:
         """STRING: plan id of the symbol's latest proposed close, while it may yet be executed."""
         return f"{self.base}:close:out:{symbol}"

@@ -8,7 +8,8 @@ import trio
 from brain.decisions.permit_text import audit_record
 from brain.identifiers import EntryId, PlanId
 from brain.json_text import read_json
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain

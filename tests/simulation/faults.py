@@ -128,6 +128,7 @@ RECONCILE_KINDS: dict[str, tuple[int, float, float]] = {
     "reconcile_point": (6, 0.2, 9.0),
     "reconcile_calls": (4, 0.0, 0.0),
     "reconcile_eviction": (2, 0.0, 0.0),
+    "undone_fill": (4, 2.0, 2.0),
 }
 #: Of seeds in which the service's own intent bridge makes plans, or says which it would make.
 BRIDGE_KINDS: dict[str, tuple[int, float, float]] = {

@@ -48,12 +48,14 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "counted_results.create": ("get", "time", "xgroup|create"),
     "counted_results.read_new": ("xreadgroup",),
     "intelligence_buckets": ("hgetall",),
+    **dict.fromkeys(
+        ("trade_intents.create", "exit_intents.create", "harvest_intents.create"),
+        ("get", "time", "xgroup|create"),
+    ),
+    **dict.fromkeys(
+        ("trade_intents.read_new", "exit_intents.read_new", "harvest_intents.read_new"), ("xreadgroup",)
+    ),
     "bridge_state": ("get", "hmget"),
-    **{
-        f"{lane}_intents.{step}": commands
-        for lane in ("trade", "exit", "harvest")
-        for step, commands in (("create", ("get", "time", "xgroup|create")), ("read_new", ("xreadgroup",)))
-    },
     "dry_runs.create": ("time", "xgroup|create"),
     "manual_plans.create": ("get", "time", "xgroup|create"),
     "executions.read_new": ("xreadgroup",),

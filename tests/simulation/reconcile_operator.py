@@ -46,11 +46,11 @@ class ReconcileOperator:
     def settle(self, symbol: str) -> None:
         """Set a symbol right: in the ledger, or by a trade at the exchange."""
         self.corrected += 1
-        if self._rng.random() >= _TRADES_BACK or not self._trade_back(symbol):
+        if self._rng.random() >= _TRADES_BACK or not self.trade_back(symbol):
             self._side.world.neighbours.repairs.correct(symbol)
         self._side.truth.look(symbol)
 
-    def _trade_back(self, symbol: str) -> bool:
+    def trade_back(self, symbol: str) -> bool:
         """Trade the position back to the ledger; False where an amount is none that the exchange can have."""
         venue = self._side.venue
         step = venue.symbol(symbol).step_size

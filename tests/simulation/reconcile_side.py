@@ -156,6 +156,7 @@ class ReconcileSide:
 
     def started(self, writer: str) -> None:
         """Note that a process begins anew."""
+        self.truth.restart(self.world.scene.symbols)
         self.weight.started(writer)
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:

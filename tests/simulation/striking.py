@@ -46,7 +46,7 @@ _NOT_DISTURBING = frozenset(
         "hidden_orders", "slow_fills", "trading_state", "kill_switch", "lost_orders", "wrong_answers",
         "used_order_limit", "failing_account", "gain_or_loss", "transfer", "churn", "risk_guard", "budget",
         "efficiency", "unreadable_stats", "governor_calls", "lost_results", "trimmed_results",
-        "orphan_orders", "outside_trade", "two_causes", "failing_history", "lagging_history",
+        "orphan_orders", "outside_trade", "two_causes", "undone_fill", "failing_history", "lagging_history",
         "hand_correction", "foreign_hold", "released_hold", "reconcile_calls", "reconcile_eviction",
         "bridge_calls", "bridge_eviction", "lockdown", "intents_again", "many_intents", "intelligence_calls",
         "strange_results", "halted_symbol", "lost_intent_group", "lost_count_group",

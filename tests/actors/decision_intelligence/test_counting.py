@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 
@@ -102,7 +104,7 @@ async def test_windows_have_what_was_counted_while_their_buckets_were_read(rig: 
 async def test_a_count_in_a_minute_that_is_not_read_again_disturbs_no_read() -> None:
     """Over a slow Redis, results come one at a time, at any moment of a rebuild."""
     rig = IntelligenceRig()
-    slow = MemoryStore(rig.redis, keys=Keys("quantum"), consumer="me", crossing=lambda: trio.sleep(0.3))
+    slow = MemoryStore(rig.redis, keys=Keys("quantum"), consumer="me", crossing=partial(trio.sleep, 0.3))
     async with running(rig, rig.another_making(slow)):
         await trio.sleep(5)
         for _ in range(100):
