@@ -159,13 +159,13 @@ _BRIDGE = (
 
 _INTELLIGENCE = (
     Mutation(
-        "a result that is counted already is counted again",
+        "results are counted again when their group is made anew",
         ("p1",),
         (
             Edit(
-                _COUNTS,
-                "            if entry_id in pending or parts not in self._group().pending:\n",
-                "            if entry_id in pending:\n",
+                "store/memory/store.py",
+                "        last = self._keyspace.text(stream.last_id) if stream.last_id else None\n",
+                "        last = None\n",
             ),
             Edit(
                 _COUNTS,

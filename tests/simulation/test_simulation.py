@@ -171,7 +171,7 @@ def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
         "a grant is not put into the window",
         "a repair writes no order memory",
         "a part of a position becomes all of it",
-        "a result that is counted already is counted again",
+        "results are counted in the minutes of a local clock",
     ],
 )
 def test_a_mutant_is_caught_in_a_copy_of_the_tree(name: str) -> None:
