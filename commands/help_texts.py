@@ -164,8 +164,9 @@ them by itself:
   position-state-brain replay --governor --last 1000
   position-state-brain replay --set GOV_MAX_EXEC_PER_HOUR=1 GOV_Z_ALPHA=0.2
 
---role replays another role's decisions: the orders that the executor drafted
-of granted plans, and the refreshes of the universe. --shadow reads the records
+--role replays another role's decisions: the bridge's answers to intents, the
+orders that the executor drafted of granted plans, the refreshes of the
+universe, and the evidence that the reconcile engine weighed. --shadow reads the records
 of a role that runs in shadow, or of the executor's dry run:
 
   position-state-brain replay --role executor --last 1000

@@ -15,14 +15,16 @@ from explanation.intents import IntentTraces
 
 PartState = Literal["here", "elsewhere", "trimmed", "silent", "not yet", "none"]
 
-_OWN_BRIDGE = "intent_bridge"
-
 
 class StreamSpan(NamedTuple):
-    """Times of a stream's first and last entry (Redis's clock, epoch ms); 0 where it has none."""
+    """Times of a stream's first and last entry (Redis's clock, epoch ms); 0 where it has none.
+
+    `readable`: the Redis user may read it.
+    """
 
     first_ms: int
     last_ms: int
+    readable: bool = True
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -38,13 +40,16 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class ChainTraces(msgspec.Struct, frozen=True, kw_only=True):
-    """What shows where a plan's way has gone. `answer`: that of P3.3 in words, empty where there is none.
+    """Traces that show where a plan's way has gone.
 
-    `spans`: by the name of the role. `governor_permit`: the text of the Governor's permit that lives now.
+    `of_bridge`: source or signature say that a bridge made the plan. `answer`: of P3.3 in words, empty
+    where there is none. `spans`: by the name of the role. `governor_permit`: the text of the Governor's
+    permit that lives now.
     """
 
     published_ms: int | None
     source: str
+    of_bridge: bool
     decision: str
     answer: str
     intent: IntentTraces | None
@@ -76,7 +81,7 @@ def _intent(traces: ChainTraces) -> Part:
     if intent is not None and intent.audit is not None:
         name = intent.stream.rpartition(":")[2]
         return Part("intent", "here", f"{intent.entry_id} of {name}, made a plan by the bridge")
-    if traces.source != _OWN_BRIDGE:
+    if not traces.of_bridge:
         return Part("intent", "none", f"none of the bridge: source {traces.source or 'not given'}")
     return _missing("intent", "the intent bridge", traces)
 
@@ -145,6 +150,8 @@ def _is_executed(fields: Mapping[str, str]) -> bool:
 def _missing(name: str, role: str, traces: ChainTraces) -> Part:
     """Return why there is no trace, by the span of the role's stream."""
     span, at_ms = traces.spans.get(name), traces.published_ms
+    if span is not None and not span.readable:
+        return Part(name, "silent", f"the Redis user may not read what {role} leaves")
     if span is None or not span.last_ms:
         return Part(
             name, "silent", f"nothing of {role} is in this Redis: it is off, or another service plays it"

@@ -10,7 +10,7 @@ from explanation.chain import ChainTraces, Part, parts_of
 from explanation.deciding import Explanation, explain_decision
 from explanation.execution import explain_execution
 from explanation.governing import explain_judgement, judgement_happened
-from explanation.intents import explain_intent, intent_happened
+from explanation.intents import BRIDGE, explain_intent, intent_happened
 from explanation.timeline import entry_ms
 from explanation.traces import PlanTraces
 
@@ -60,6 +60,7 @@ def _chain(traces: PlanTraces, explained: Explanation) -> list[Part]:
         ChainTraces(
             published_ms=_published_ms(traces),
             source=fields.get("source", ""),
+            of_bridge=BRIDGE in (fields.get("source"), fields.get("signature")),
             decision=fields.get("decision", ""),
             answer=explained.state if explained.decision is None else _answer(explained.decision),
             intent=traces.intent,

@@ -12,6 +12,8 @@ from brain.identifiers import PlanId
 from brain.moment import iso_utc
 from explanation.timeline import Dated, Happened, Happening, entry_ms, timeline_of
 
+#: Source of a plan that a bridge has made of an intent without a source, and signature of all.
+BRIDGE = "intent_bridge"
 #: Before the publication of the plan, which has -2 (`explanation.execution`).
 _INTENT, _OUTCOME = -4, -3
 _AUDIT_ALONE = frozenset({"record", "entry_id", "stream", "plan_id", "outcome", "reason", "mode"})

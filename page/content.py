@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from page.intents import Intents
 from page.open_cases import Reconcile
 from page.result_windows import ResultWindows
 from page.tone import Tone
@@ -262,3 +263,5 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     reconcile: Reconcile | None = None
     #: None where this role is off.
     intelligence: ResultWindows | None = None
+    #: None where this role is off.
+    intents: Intents | None = None

@@ -36,6 +36,7 @@ ASSETS: Final = {
 }
 _SECTIONS = (
     "gates",
+    "intents",
     "intelligence",
     "reconcile",
     "governor",

@@ -21,10 +21,13 @@ LOOKS: Mapping[str, str] = {
 }
 
 
+_TITLES = {"1m": "1 min", "5m": "5 min", "15m": "15 min", "1h": "1 h"}
+
+
 class WindowBar(msgspec.Struct, frozen=True):
     """One window: its bar as SVG, in units of the drawing, with the number of its results."""
 
-    window: str
+    title: str
     total: int
     bar: Markup
     counts: tuple[int, ...]
@@ -54,4 +57,5 @@ def _bar(counts: ResultCounts) -> WindowBar:
     # Numbers, and words of this module's own.
     bar = Markup("".join(drawn))  # noqa: S704
     numbers = tuple(counts.decisions.get(decision, 0) for decision in LOOKS)
-    return WindowBar(counts.window, total, bar, numbers, ", ".join(words) or "no results")
+    title, summary = _TITLES.get(counts.window, counts.window), ", ".join(words) or "no results"
+    return WindowBar(title, total, bar, numbers, summary)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from store.bridge_names import BridgeNames as BridgeNames
+from store.plan_stream import PlanStream as PlanStream
 
 GROUP = "p33"
 #: Types of `risk:guard_active:<TYPE>`, each read by its name.
@@ -89,19 +90,6 @@ class UniverseNames:
         self.closing = f"{self.base}:closing"
         self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
         self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:universe.audit"
-
-
-class PlanStream(NamedTuple):
-    """Stream of plans or results, as a role reads it.
-
-    `last_id` is the STRING of the last entry that was dealt with and had none pending before it; empty where
-    none is kept.
-    """
-
-    key: str
-    dead: str
-    group: str
-    last_id: str
 
 
 class ExecutorKeys:
@@ -235,41 +223,6 @@ class GovernorKeys:
         return f"{self.prefix}:capital:efficiency:{symbol}"
 
 
-class BridgeNames:
-    """Key names of the intent bridge, or of its shadow; docs/contract.md, "Intent bridge"."""
-
-    def __init__(self, prefix: str, *, shadow: bool) -> None:
-        self.prefix = prefix
-        self.shadow = shadow
-        self.base = f"{prefix}:intent_bridge:shadow" if shadow else f"{prefix}:intent_bridge"
-        self.plans = f"{prefix}:stream:apply.plan"
-        self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:intent.audit"
-        self.mode = f"{prefix}:system:mode"
-        #: HASHes with the equity of the account: the Governor's, and that of another service.
-        self.equity = f"{prefix}:governor:equity"
-        self.portfolio = f"{prefix}:state:portfolio"
-        self.trade_intents = self._lane("trade.intent", f"{prefix}:group:intent_bridge")
-        self.exit_intents = self._lane("exit.intent", "exit-intent-gateway")
-        self.harvest_intents = self._lane("harvest.intent", "intent_executor_harvest")
-
-    def _lane(self, name: str, group: str) -> PlanStream:
-        stream = f"{self.prefix}:stream:{name}"
-        return PlanStream(
-            stream,
-            f"{self.base}:dead" if self.shadow else f"{stream}.dead",
-            f"{group}_shadow" if self.shadow else group,
-            f"{self.base}:last_id:{name}",
-        )
-
-    def seen(self, mark: str) -> str:
-        """STRING: mark of an intent that was answered, or of a plan that was made."""
-        return f"{self.base}:seen:{mark}"
-
-    def last_close(self, symbol: str) -> str:
-        """STRING: time (epoch ms) of the latest plan that reduces the symbol's position."""
-        return f"{self.base}:last_close:{symbol}"
-
-
 class ReconcileKeys:
     """Key names of the reconcile engine, or of its shadow; docs/contract.md, "Reconcile engine"."""
 
@@ -301,36 +254,10 @@ class ReconcileKeys:
         """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
         return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"
 
+    def close_client(self, client_order_id: str) -> str:
+        """STRING: plan id of a proposed close, by the client order id that the executor gives its order."""
+        return f"{self.base}:close:client:{client_order_id}"
+
     def close_out(self, symbol: str) -> str:
         """STRING: plan id of the symbol's latest proposed close, while it may yet be executed."""
         return f"{self.base}:close:out:{symbol}"
-
-
-class IntelligenceNames:
-    """Key names of decision intelligence (P3.5); docs/contract.md, "Decision intelligence"."""
-
-    def __init__(self, prefix: str) -> None:
-        self.base = base = f"{prefix}:p35"
-        results = f"{prefix}:stream:apply.result"
-        self.results = PlanStream(results, f"{results}.dead", "p35_decision_intel", f"{base}:last_result_id")
-        #: ZSET: ids of counted results behind one that is still pending, by the time in them (epoch ms).
-        self.counted_ahead = f"{base}:counted_ahead"
-        self.status = f"{base}:status"
-        #: ZSET: texts of decisions that were not understood, by their number.
-        self.unknown = f"{base}:unknown_decision:top:5m"
-
-    def bucket(self, minute: str) -> str:
-        """HASH: counts of the results of a minute (`YYYYMMDDHHMM`, UTC, by entry id)."""
-        return f"{self.base}:bucket:{minute}"
-
-    def decisions(self, window: str) -> str:
-        """HASH: decision → number of results in the window."""
-        return f"{self.base}:decision:counts:{window}"
-
-    def reasons(self, window: str) -> str:
-        """ZSET: the most frequent reasons of the window by their number."""
-        return f"{self.base}:reason:top:{window}"
-
-    def gates(self, window: str) -> str:
-        """HASH: `<gate>:<reason>` → number of results in the window that were stopped there."""
-        return f"{self.base}:gate:{window}"

@@ -17,11 +17,13 @@ class Agreement(NamedTuple):
     """Latest moment at which exchange and ledger were seen to agree (the exchange's clock, ms).
 
     `version`: the ledger's then. While the ledger has it, every trade since is a drift or part of one.
+    `amounts`: the ledger's then, as `brain.reconciliation.agreeing` writes them; empty for unknown.
     """
 
     symbol: Symbol
     at_ms: int
     version: str
+    amounts: str = ""
 
 
 class ExpectedLedger(NamedTuple):
@@ -31,6 +33,17 @@ class ExpectedLedger(NamedTuple):
     amount: str
     long_amount: str | None
     short_amount: str | None
+
+
+class ComparedLedgers(NamedTuple):
+    """Symbols with another ledger than expected, and those of which an order may be in flight.
+
+    An order may be while an open permit has not expired or cannot be read, and while the executor holds the
+    symbol.
+    """
+
+    differing: Sequence[Symbol]
+    in_flight: Sequence[Symbol]
 
 
 class ReconcileView(NamedTuple):
@@ -104,7 +117,8 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
 
     For that time no other close of the symbol is published, whatever its signature.
     `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
-    `hold_ttl_ms`. `plan`: flat names and values.
+    `hold_ttl_ms`. `plan`: flat names and values. `plan_id` is remembered for a week by the `client_order_id`
+    that the executor gives its order.
     """
 
     symbol: Symbol
@@ -116,10 +130,14 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     hold_ttl_ms: int
     plan: Sequence[str]
     event: Sequence[str]
+    client_order_id: ClientOrderId
 
 
 class RecordedOrder(NamedTuple):
-    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger."""
+    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger.
+
+    The phase is `lost` for an order of a proposed close that has no record (any more).
+    """
 
     phase: str
     decision: str

@@ -16,13 +16,17 @@ from store.reconcile_records import Agreement, HoldChange, LedgerRepair, Reconci
 from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_permits, read_text
 
 STATE_TTL_MS = 86_400_000
+#: As long as the executor's own record.
+CLOSE_CLIENT_TTL_MS = 604_800_000
+#: Phase of an order of a proposed close that has no record.
+LOST = "lost"
 #: Digits of a time in whole seconds.
 _LONGEST_SEC = 12
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
 LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
-#: Fields of a state: the agreement with its version, the status, and its times.
-NOTED_FIELDS = ("agreed_ms", "agreed_version", "status", "last_seen_ts", "written_ms")
+#: Fields of a state: the agreement with version and amounts, the status, and its times.
+NOTED_FIELDS = ("agreed_ms", "agreed_version", "agreed_amts", "status", "last_seen_ts", "written_ms")
 
 
 class ViewReply(NamedTuple):
@@ -45,13 +49,13 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
     permits = read_open_permits(reply.permits) if reply.permits else None
     if unreadable is None and reply.permits and permits is None:
         unreadable = f"open permits of {symbol}: a field is no plan id"
-    agreed_ms, agreed_version, status, seen_ts, written_ms = reply.noted or (None,) * len(NOTED_FIELDS)
+    *agreed, status, seen_ts, written_ms = reply.noted or (None,) * len(NOTED_FIELDS)
     return ReconcileView(
         ledger=read_ledger(reply.ledger and reply.ledger[:-1]),
         version=read_text(reply.ledger and reply.ledger[-1]),
         permits={} if permits is None else dict(permits.permits),
         hold=reply.hold,
-        agreed=_agreement(symbol, agreed_ms, agreed_version),
+        agreed=_agreement(symbol, *agreed),
         status=read_text(status) or "",
         others_sec=others_time_sec(seen_ts, written_ms),
         unreadable=unreadable,
@@ -70,11 +74,13 @@ def others_time_sec(seen_ts: bytes | None, written_ms: bytes | None) -> int | No
     return None if at_ms is not None and at_ms // 1000 == int(text) else int(text)
 
 
-def _agreement(symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None) -> Agreement | None:
+def _agreement(
+    symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None, stored_amounts: bytes | None
+) -> Agreement | None:
     at_ms, version = read_moment(stored_ms), read_text(stored_version)
     if at_ms is None or version is None or version == UNREADABLE:
         return None
-    return Agreement(symbol, at_ms, version)
+    return Agreement(symbol, at_ms, version, read_text(stored_amounts) or "")
 
 
 def recorded_order(phase: bytes | None, decision: bytes | None) -> RecordedOrder:

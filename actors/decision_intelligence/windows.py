@@ -22,6 +22,8 @@ from store.intelligence_records import WindowWrite
 
 #: After so long buckets that did not change are read again, since others may delete or evict them.
 _READ_AGAIN_SEC = 60.0
+#: A bucket has 2,400 fields at most: a read of many keeps other tasks from running.
+_READ_TOGETHER = 4
 
 
 class ResultWindows:
@@ -79,12 +81,17 @@ class ResultWindows:
 
     async def _read(self, names: list[str]) -> list[Counts]:
         """Return the counts of minutes."""
-        self._minutes = {name: self._minutes[name] for name in names if name in self._minutes}
-        unread = [name for name in names if name not in self._minutes]
+        known = {name: self._minutes[name] for name in names if name in self._minutes}
+        self._minutes = dict(known)
+        unread = [name for name in names if name not in known]
         self._changed.clear()
-        stored = await self._store.intelligence_buckets(unread)
-        read = dict(zip(unread, map(read_bucket, stored), strict=True))
-        found = [read[name] if name in read else self._minutes[name] for name in names]
+        read: dict[str, Counts] = {}
+        for begin in range(0, len(unread), _READ_TOGETHER):
+            some = unread[begin : begin + _READ_TOGETHER]
+            for name, fields in zip(some, await self._store.intelligence_buckets(some), strict=True):
+                read[name] = read_bucket(fields)
+                await trio.lowlevel.checkpoint()
+        found = [read[name] if name in read else known[name] for name in names]
         # What was counted during the read may be in it or not.
         self._minutes.update((name, counts) for name, counts in read.items() if name not in self._changed)
         return found

@@ -14,7 +14,7 @@ from brain.execution import progress
 from brain.execution.orders import OWN_PREFIX, OrderState
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
-from brain.ledger.booking import UnreadableRecordError, decode_memory
+from brain.ledger.order_memory import UnreadableRecordError, decode_memory
 from brain.numbers import ZERO, NotANumberError, parse_decimal, plain
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue, SnapshotBook

@@ -219,7 +219,7 @@ class ReconcileEngine:
         """Wake the comparison for ledgers with other amounts."""
         while True:
             symbols = await self._moved_ledgers.receive_all()
-            self._comparison.agreements.forget_versions(symbols)
+            self._comparison.agreements.moved(symbols)
             self._touch(symbols)
 
     def _touch(self, symbols: Sequence[Symbol]) -> None:

@@ -12,6 +12,7 @@ from brain.numbers import plain
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, drift_signature
 from brain.reconciliation.evidence import Explained, Finding, Growth
+from brain.reconciliation.record import Weighed
 from clocks.growing_delay import GrowingDelay
 
 #: Pauses between looks that found nothing to book (seconds).
@@ -61,6 +62,8 @@ class Case:
         self.next_look_sec = now_sec
         self.looked_sec = float("-inf")
         self.finding: Finding | None = None
+        #: The evidence of the present look with what it proves; None where it did not come to that.
+        self.weighed: Weighed | None = None
         self.trades = KnownTrades()
         self.why = ""
         self.repaired = ""

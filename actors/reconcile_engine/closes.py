@@ -9,6 +9,7 @@ import trio
 from actors.reconcile_engine.cases import Case
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
+from brain.execution.orders import client_order_id
 from brain.identifiers import FencingToken, PlanId
 from brain.numbers import plain
 from brain.reconciliation.closing import (
@@ -67,13 +68,14 @@ class CloseProposals:
             fence,
             CloseProposal(
                 symbol=case.symbol,
-                plan_id=PlanId(plan["plan_id"]),
                 stream=self._rules.close_stream,
                 bucket=int(close_cooldown_bucket(at_ms)),
                 cooldown_sec=CLOSE_COOLDOWN_SEC,
                 sig=case.own_sig,
                 hold_ttl_ms=CLOSE_HOLD_SEC * 1000,
                 plan=flat(plan),
+                plan_id=PlanId(plan["plan_id"]),
+                client_order_id=client_order_id(self._rules.key_prefix, PlanId(plan["plan_id"])),
                 event=event_fields(
                     CaseEvent.CLOSE_PROPOSED,
                     case.symbol,

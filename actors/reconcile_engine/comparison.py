@@ -7,17 +7,16 @@ read with the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 import trio
 
-from actors.reconcile_engine.agreements import Agreements
+from actors.reconcile_engine.agreements import SeenAgreements
+from actors.reconcile_engine.orders_in_flight import may_be_in_flight, open_permits
 from brain.identifiers import Symbol
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
-from brain.plans.permit import OpenPermit
 from brain.positions.position import Leg, LegPosition, Snapshot
 from brain.reconciliation.comparing import Comparison, compare
 from brain.reconciliation.rules import ReconcileRules
@@ -75,7 +74,7 @@ class PositionComparison:
         self._rules = rules
         self._only = only
         self._clocks = clocks
-        self.agreements = Agreements()
+        self.agreements = SeenAgreements(rules.settle_sec)
         self._expected: dict[Symbol, ExpectedLedger] = {}
         #: The ledger that agrees with legs, which are the same object until a symbol is read or pushed again.
         self._of_legs: dict[Symbol, tuple[tuple[LegPosition, ...], ExpectedLedger]] = {}
@@ -145,15 +144,20 @@ class PositionComparison:
         believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
         expected = {symbol: self._ledger_of(symbol, each.legs) for symbol, (each, _) in believed.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
-        differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
+        ledgers = await self._store.differing_ledgers([*expected.values(), *zero])
+        differing = dict.fromkeys(ledgers.differing)
+        apart = {*differing, *ledgers.in_flight}
         for symbol, each in expected.items():
             if each != self._expected.get(symbol):
-                self.agreements.forget_versions([symbol])
+                self.agreements.forget_version(symbol)
             self._expected[symbol] = each
-            if symbol not in differing:
+            if symbol not in apart:
                 self.agreements.seen(each, believed[symbol][1])
+        for symbol in apart:
+            self.agreements.interrupt(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
-        wanted = [*dict.fromkeys((*differing, *held, *in_full))]
+        again = [symbol for symbol in self.agreements.apart() if symbol in expected]
+        wanted = [*dict.fromkeys((*differing, *held, *again, *in_full))]
         asked_sec = trio.current_time()
         views = await self._store.reconcile_views(wanted) if wanted else {}
         return [self._compared(symbol, view, asked_sec) for symbol, view in views.items()]
@@ -176,7 +180,7 @@ class PositionComparison:
             legs,
             view.ledger,
             view.version,
-            tuple(_permits(view)),
+            tuple(open_permits(view)),
             now_ms=self._clocks.redis_now_ms(),
             step=None if step is None or step.market_step <= 0 else step.market_step,
             tolerance_pct=self._rules.tolerance_pct,
@@ -212,7 +216,11 @@ class PositionComparison:
                 unseen_sec=trio.current_time() - believed_sec,
             )
         comparison = self.comparison_of(symbol, snapshot.legs, view)
-        if comparison.agrees:
+        if not comparison.agrees:
+            self.agreements.differ(self._ledger_of(symbol, snapshot.legs), view)
+        elif may_be_in_flight(view, self._clocks.redis_now_ms()):
+            self.agreements.interrupt(symbol)
+        else:
             ledger = expected_ledger(symbol, snapshot.legs)
             self.agreements.read(ledger, self._agreed_ms(snapshot), view.version)
         return Compared(
@@ -278,12 +286,3 @@ def expected_ledger(symbol: Symbol, legs: Iterable[LegPosition]) -> ExpectedLedg
         return ExpectedLedger(symbol, total, None, None)
     long, short = (plain(amounts.get(leg, ZERO)) for leg in (Leg.LONG, Leg.SHORT))
     return ExpectedLedger(symbol, total, long, short)
-
-
-def _permits(view: ReconcileView) -> Iterator[OpenPermit]:
-    """Yield the open permits; one that cannot be read explains nothing."""
-    for plan_id, text in view.permits.items():
-        try:
-            yield decode_open_permit(plan_id, text)
-        except UnreadableRecordError:
-            continue

@@ -112,16 +112,13 @@ class HistorySearch:
         return self._known.since(self._since_ms), True
 
     async def _orders(self, trades: Sequence[Trade]) -> dict[OrderId, HistoricOrder]:
-        """Read the orders of trades; one that is not shown in any way is missing.
+        """Read the orders of trades that are not known yet; one that is not shown in any way is missing.
 
         A list costs as much as a few single orders, and may lack liquidations.
         """
         wanted = dict.fromkeys(trade.order_id for trade in trades)
-        history, symbol, found = self._history, self._symbol, dict[OrderId, HistoricOrder]()
-        if len(wanted) * history.weights.order > history.weights.orders:
-            await self._may_send(history.weights.orders)
-            listed = await history.orders(symbol, from_id=min(wanted, key=int))
-            found = {order.order_id: order for order in listed if order.order_id in wanted}
+        history, symbol, found = self._history, self._symbol, self._known.orders.of(trades)
+        found |= await self._listed([each for each in wanted if each not in found])
         for order_id in [each for each in wanted if each not in found]:
             await self._may_send(history.weights.order)
             order = await history.order(symbol, order_id)
@@ -132,4 +129,19 @@ class HistorySearch:
             self._forced.asked(symbol)
             forced = await history.forced_orders(symbol, since_ms=self._since_ms)
             found |= {order.order_id: order for order in forced if order.order_id in wanted}
+        self._known.orders.add(found.values(), trades, asked_ms=self._now_ms, lag_ms=self._lag_ms)
         return found
+
+    async def _listed(self, wanted: Sequence[OrderId]) -> dict[OrderId, HistoricOrder]:
+        """Read orders by lists, page by page, while that is cheaper than one by one."""
+        history, found = self._history, dict[OrderId, HistoricOrder]()
+        behind = sorted(wanted, key=int)
+        while len(behind) * history.weights.order > history.weights.orders:
+            await self._may_send(history.weights.orders)
+            listed = await history.orders(self._symbol, from_id=behind[0])
+            if not listed:
+                break
+            found |= {order.order_id: order for order in listed}
+            last = max(int(order.order_id) for order in listed)
+            behind = [each for each in behind if int(each) > last]
+        return {order_id: found[order_id] for order_id in wanted if order_id in found}

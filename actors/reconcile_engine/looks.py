@@ -21,8 +21,8 @@ from brain.reconciliation import advice
 from brain.reconciliation.case_life import CaseStatus, needs_person
 from brain.reconciliation.drift import Drift
 from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap, Unexplained
+from brain.reconciliation.record import weighed
 from brain.reconciliation.texts import CaseEvent
-from brain.reconciliation.weighing import weigh
 from store.errors import StoreRefusedError, StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
 
@@ -74,6 +74,7 @@ class CaseLooks:
 
     async def _look(self, case: Case, fence: FencingToken, heartbeat: Heartbeat) -> str:
         """Return the outcome in a word."""
+        case.weighed = None
         if not await self._steps.hold(case, case.own_sig or None, fence):
             case.look_again(trio.current_time())
             return "held"
@@ -106,7 +107,8 @@ class CaseLooks:
             return "agreed"
         case.see(drift, trio.current_time())
         evidence = msgspec.structs.replace(evidence, verified_ms=compared.verified_ms)
-        finding = weigh(drift, evidence, self._rules.rules.adopted)
+        case.weighed = weighed(drift, evidence, self._rules.rules.adopted)
+        finding = case.weighed.finding
         if isinstance(finding, Explained) and finding.adopted:
             return await self._repair(case, drift, finding, evidence, compared, fence)
         return await self._unsettled(case, finding, fence)

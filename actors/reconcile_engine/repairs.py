@@ -15,6 +15,7 @@ from brain.numbers import ZERO
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, own_sig
 from brain.reconciliation.evidence import Evidence, Explained
+from brain.reconciliation.record import record_details
 from brain.reconciliation.repairing import Repaired, repair
 from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.texts import (
@@ -100,6 +101,7 @@ class LedgerRepairs:
                         now_ms=now_ms,
                         drift=drift,
                         **growth_details(finding.adopted),
+                        **record_details(case.weighed),
                     ),
                     *_orphan_events(case, finding, evidence, now_ms),
                 ),

@@ -17,6 +17,7 @@ from brain.reconciliation import advice
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import SIG_PREFIX, own_sig
 from brain.reconciliation.evidence import Finding
+from brain.reconciliation.record import record_details
 from brain.reconciliation.texts import (
     LEFT_OUT,
     CaseEvent,
@@ -123,7 +124,8 @@ class CaseSteps:
             status = CaseStatus.DRIFT
         fields: tuple[str, ...] = ()
         if event is not None and not (once and once in case.told):
-            fields = self._event(event, case, why=why, **growth_details(case.found))
+            details = growth_details(case.found) | record_details(case.weighed)
+            fields = self._event(event, case, why=why, **details)
         change = CaseChange(
             symbol=case.symbol,
             hold=HoldChange(before=case.own_sig, sig="") if releases else None,

@@ -28,6 +28,7 @@ _UNKNOWN: Final = f"{Outcome.UNKNOWN}:"
 _MINUTE_MS: Final = 60_000
 #: 9999-12-31: the last minute that has a name.
 _LATEST_MS: Final = 253_402_300_740_000
+_OF_SYMBOLS: Final = b"symbol_reason:"
 _COUNT = re.compile(rb"[0-9]{1,15}")
 
 
@@ -78,6 +79,8 @@ def read_bucket(fields: Mapping[bytes, bytes]) -> Counts:
     counts = Counts(Counter(), Counter(), Counter())
     kinds = {"decision": counts.decisions, "reason": counts.reasons, "gate": counts.gates}
     for field, value in fields.items():
+        if field.startswith(_OF_SYMBOLS):  # most of them, by far
+            continue
         kind, _, name = field.decode(errors="replace").partition(":")
         if name and kind in kinds and _COUNT.fullmatch(value):
             kinds[kind][name[: 2 * LONGEST_NAME]] += int(value)

@@ -23,7 +23,15 @@ _NOT_FROM_THE_CASE = frozenset(
 
 
 class UnreadableRecordError(ValueError):
-    """Bytes are no audit record of the bridge, or one whose answer did not come from a case."""
+    """Bytes are no audit record of the bridge."""
+
+
+class NotAnsweredOnACaseError(UnreadableRecordError):
+    """The answer of a record did not come from a case; `reason` is the refusal."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} was not answered on a case")
+        self.reason = reason
 
 
 class IntentRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +67,12 @@ class ReplayedAnswer(msgspec.Struct, frozen=True):
     record: IntentRecord
     recorded: RecordedAnswer
     answer: Answer
+
+    @property
+    def same_answer(self) -> bool:
+        """True if both make the same plan, or none for the same reason."""
+        recorded, answer = self.recorded, self.answer
+        return (recorded.plan, recorded.reason) == (answer.plan, answer.reason)
 
     @property
     def identical(self) -> bool:
@@ -156,12 +170,12 @@ def recorded_answer(record: IntentRecord) -> RecordedAnswer:
 def answer_again(text: bytes | str, changed_rules: Mapping[str, object] | None = None) -> ReplayedAnswer:
     """Answer the case of a record again; `changed_rules` replace values of its `BridgeRules`.
 
-    Raises UnreadableRecordError for bytes that are no record, and for one without a case.
+    Raises UnreadableRecordError for bytes that are no record, NotAnsweredOnACaseError for one without a case.
     """
     record = read_record(text)
     recorded, case = recorded_answer(record), record.case
     if case is None or recorded.reason in _NOT_FROM_THE_CASE:
-        raise UnreadableRecordError(f"{recorded.reason} was not answered on a case")
+        raise NotAnsweredOnACaseError(recorded.reason)
     if changed_rules:
         rules = msgspec.structs.replace(case.rules, **changed_rules)
         case = msgspec.structs.replace(case, rules=rules)

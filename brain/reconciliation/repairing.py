@@ -8,8 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import OrderMemory, encode_memory, ledger_fields, moved, next_version
+from brain.ledger.booking import ledger_fields, moved, next_version
 from brain.ledger.ledger import StoredLedger, UnreadableLedgerError, parse_ledger
+from brain.ledger.order_memory import OrderMemory, encode_memory
 from brain.numbers import EXACT, NotANumberError, plain
 from brain.positions.position import Leg
 from brain.reconciliation.drift import Drift

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from brain.intelligence.windows import WINDOWS, minute_of
 from commands.check.findings import Finding, failed, ok
 from commands.clients.redis_reading import RedisReading, text_of
-from store.keys import IntelligenceNames
+from store.intelligence_keys import IntelligenceNames
 
 _NAME = "role p35 (on)"
 

@@ -10,8 +10,12 @@ import msgspec
 from redis.exceptions import RedisError
 
 from commands.clients.redis_reading import RedisReading, reading
+from commands.compare.bridge import compare_bridge
+from commands.compare.executor import compare_executor
 from commands.compare.governor import compare_governor
 from commands.compare.options import CompareOptions
+from commands.compare.reconcile import compare_reconcile
+from commands.compare.universe import compare_universe
 from commands.compare.view import comparison_view
 from commands.compare.words import Words
 from commands.console.terminal import show
@@ -27,6 +31,10 @@ class _Compared(NamedTuple):
 
 _ROLES: Final[Mapping[str, _Compared]] = {
     "governor": _Compared(Words("judgements", "GRANT", "REFUSE"), compare_governor),
+    "executor": _Compared(Words("plans", "SEND", "REFUSE"), compare_executor),
+    "reconcile": _Compared(Words("holds", "HOLD", "LEAVE FREE"), compare_reconcile),
+    "bridge": _Compared(Words("intents", "PLAN", "NONE"), compare_bridge),
+    "universe": _Compared(Words("symbols", "LIST", "LEAVE OUT"), compare_universe),
 }
 ROLES: Final = tuple(_ROLES)
 

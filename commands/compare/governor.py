@@ -28,7 +28,7 @@ def compare_governor(redis: RedisReading, options: CompareOptions) -> Comparison
     since_ms = min(_published_ms(each) for each in ours)
     plan_ids = [each.fields.get("plan_id", "") for each in ours]
     keys = GovernorKeys(redis.keys, shadow=False)
-    blocks, permits = (_texts(redis, plan_ids, key_of) for key_of in (keys.block, keys.permit))
+    blocks, permits = (texts_by_plan(redis, plan_ids, key_of) for key_of in (keys.block, keys.permit))
     consumed = _consumed(redis, since_ms)
     results = results_by_plan(redis, since_ms)
     begins_ms = first_ms(redis, redis.keys.results)
@@ -72,8 +72,10 @@ def _published_ms(judged: Dated) -> int:
     return entry_ms(judged.fields.get("entry_id", "")) or judged.at_ms
 
 
-def _texts(redis: RedisReading, plan_ids: Sequence[str], key_of: Callable[[str], str]) -> dict[str, str]:
-    """Return the values of the plans' keys that exist as strings."""
+def texts_by_plan(
+    redis: RedisReading, plan_ids: Sequence[str], key_of: Callable[[str], str]
+) -> dict[str, str]:
+    """Return the values of the plans' keys that exist as strings. Raises redis.exceptions.RedisError."""
     found: dict[str, str] = {}
     for plan_ids_now in _chunks(plan_ids):
         values = redis.client.mget([key_of(each) for each in plan_ids_now])

@@ -13,8 +13,9 @@ from brain.identifiers import EntryId, PlanId
 from brain.plans.intent import read_intent_symbol
 from commands.clients.redis_reading import Fields, RedisReading, text_of
 from commands.explain.execution_lookup import texts_of
-from explanation.intents import IntentTraces
+from explanation.intents import BRIDGE, IntentTraces
 from explanation.timeline import Dated, entry_ms
+from store.keys import BridgeNames
 from store.records import id_order
 
 #: A plan and its audit entry are written by one script: their ids have the same time.
@@ -25,19 +26,15 @@ _MOST_CANDIDATES = 5
 _MOST_SIMILAR = 10
 
 
-class BridgeStreams:
-    """Streams of intents, with the group of their bridge, and the audit of its outcomes."""
+def audit_streams(prefix: str) -> tuple[str, ...]:
+    """Return the audit of the bridge, and that of its shadow."""
+    return tuple(BridgeNames(prefix, shadow=shadow).audit for shadow in (False, True))
 
-    def __init__(self, prefix: str) -> None:
-        stream = f"{prefix}:stream"
-        self.audit = f"{stream}:intent.audit"
-        self.shadow_audit = f"{prefix}:intent_bridge:shadow:audit"
-        #: Group by stream.
-        self.groups = {
-            f"{stream}:trade.intent": f"{prefix}:group:intent_bridge",
-            f"{stream}:exit.intent": "exit-intent-gateway",
-            f"{stream}:harvest.intent": "intent_executor_harvest",
-        }
+
+def _groups(prefix: str) -> dict[str, str]:
+    """Return the bridge's group of each stream of intents."""
+    names = BridgeNames(prefix, shadow=False)
+    return {each.key: each.group for each in (names.trade_intents, names.exit_intents, names.harvest_intents)}
 
 
 def intent_of_plan(plan_id: PlanId, published_ms: int | None, redis: RedisReading) -> IntentTraces | None:
@@ -72,7 +69,7 @@ def intent_named(text: str, redis: RedisReading) -> IntentTraces | None:
 
     for entry in _audited(redis, named):
         return _traces_of(entry, redis)
-    for stream in BridgeStreams(redis.keys.prefix).groups:
+    for stream in _groups(redis.keys.prefix):
         for entry_id, fields in _entries(redis, stream):
             if named(fields):
                 return _traces(stream, entry_id, redis)
@@ -83,8 +80,7 @@ def intents_beginning(text: str, redis: RedisReading) -> list[str]:
     """Return `intent_id`s of the bridge's audit that begin so, a few. Raises redis.exceptions.RedisError."""
     begin = text.encode(errors="surrogateescape")
     found: set[str] = set()
-    streams = BridgeStreams(redis.keys.prefix)
-    for stream in (streams.audit, streams.shadow_audit):
+    for stream in audit_streams(redis.keys.prefix):
         for _, fields in _entries(redis, stream):
             intent_id = _intent_id(fields, begin)
             if intent_id.startswith(begin):
@@ -107,7 +103,7 @@ def _intent_id(fields: Fields, wanted: bytes) -> bytes:
 
 
 def _by_entry(text: str, redis: RedisReading) -> IntentTraces | None:
-    streams = BridgeStreams(redis.keys.prefix).groups
+    streams = _groups(redis.keys.prefix)
     try:
         for stream in streams:
             entries = redis.client.xrange(stream, text, text, count=2)
@@ -166,8 +162,7 @@ def _audited(
     until_ms: int | None = None,
 ) -> Iterator[Dated]:
     """Yield audit entries, also of the shadow, each stream's newest first."""
-    streams = BridgeStreams(redis.keys.prefix)
-    for stream in (streams.audit, streams.shadow_audit):
+    for stream in audit_streams(redis.keys.prefix):
         for entry_id, fields in _entries(redis, stream, since_ms, until_ms):
             if wanted(fields):
                 yield Dated(entry_id, texts_of(fields))
@@ -202,14 +197,17 @@ def _candidates(redis: RedisReading, intent: Dated) -> Iterator[PlanId]:
     except ResponseError:
         return
     for _, fields in entries:
-        if fields.get(b"symbol") == symbol.encode() and fields.get(b"source") == b"intent_bridge":
+        if fields.get(b"symbol") == symbol.encode() and BRIDGE.encode() in (
+            fields.get(b"source"),
+            fields.get(b"signature"),
+        ):
             yield PlanId(text_of(fields.get(b"plan_id", b"")))
 
 
 def _progress(
     redis: RedisReading, stream: str, entry_id: str
 ) -> Literal["unread", "pending", "acknowledged", "no group"]:
-    name = BridgeStreams(redis.keys.prefix).groups.get(stream)
+    name = _groups(redis.keys.prefix).get(stream)
     try:
         groups = [each for each in redis.client.xinfo_groups(stream) if text_of(each["name"]) == name]
         if not groups:

@@ -8,7 +8,8 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from brain.identifiers import EntryId, PlanId, Symbol
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.plans.permit import OpenPermit

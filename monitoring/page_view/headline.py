@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from monitoring.ledger_comparison import IN_FLIGHT_SEC
+from monitoring.status.bridge import bridge_problems
 from monitoring.status.document import StatusDocument
 from monitoring.status.executions import open_executions_problems
 from monitoring.status.governor import governor_problems
@@ -111,6 +112,7 @@ def _warnings(observed: Observed) -> Iterator[str]:
     if not isinstance(roles, msgspec.UnsetType):
         yield from governor_problems(roles.governor)
         yield from intelligence_problems(roles.p35)
+        yield from bridge_problems(roles.intent_bridge)
     yield from reconcile_problems(reconcile)
     for waiting in status.ledgers.waiting_results:
         yield f"a result of {waiting.symbol} is not booked: {waiting.why}"

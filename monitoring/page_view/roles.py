@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from brain.execution.switches import TradingState
+from monitoring.status.bridge import BridgeShown
 from monitoring.status.document import RolesShown
 from monitoring.status.governor import GovernorShown
 from monitoring.status.intelligence import IntelligenceShown
@@ -38,6 +39,9 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
     intelligence = shown.p35
     if not isinstance(intelligence, msgspec.UnsetType):
         yield Role("p35", intelligence.mode, intelligence_tone(intelligence), intelligence.doing)
+    bridge = shown.intent_bridge
+    if not isinstance(bridge, msgspec.UnsetType):
+        yield Role("intent_bridge", bridge.mode, bridge_tone(bridge), bridge.doing)
 
 
 def governor_tone(governor: GovernorShown) -> Tone:
@@ -69,3 +73,10 @@ def intelligence_tone(intelligence: IntelligenceShown) -> Tone:
     if intelligence.waits_for is not None:
         return Tone.WATCH
     return Tone.ASIDE if intelligence.counted is None else Tone.GOOD
+
+
+def bridge_tone(bridge: BridgeShown) -> Tone:
+    """Return the tone of an intent bridge: WATCH while it waits, or makes no plan of entries."""
+    if bridge.waits_for is not None or bridge.lockdown:
+        return Tone.WATCH
+    return Tone.ASIDE if bridge.outcomes is None else Tone.GOOD

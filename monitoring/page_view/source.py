@@ -8,7 +8,8 @@ import trio
 from brain.decisions.permit_text import audit_record
 from brain.identifiers import EntryId, PlanId
 from brain.json_text import read_json
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
@@ -24,6 +25,7 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.bridge import page_bridge
 from monitoring.page_view.governor import page_governor
 from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.page_view.intelligence import page_intelligence
@@ -134,6 +136,7 @@ class PageSource:
             governor=page_governor(status.roles, self._judgements),
             reconcile=page_reconcile(status.roles),
             intelligence=page_intelligence(status.roles),
+            intents=page_bridge(status.roles),
         )
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:

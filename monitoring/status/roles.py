@@ -9,6 +9,7 @@ import msgspec
 from channels import Channels, UniverseState
 from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.status.bridge import bridge_shown
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
 from monitoring.status.governor import governor_sentences, governor_shown
 from monitoring.status.intelligence import intelligence_shown
@@ -36,8 +37,8 @@ class RolesSource:
         executes = self._channels.open_executions is not None
         governs = self._channels.governor is not None
         reconciles = self._channels.reconcile is not None
-        counts = self._channels.intelligence is not None
-        if not any((publishes, executes, governs, reconciles, counts)):
+        counts, plans = self._channels.intelligence is not None, self._channels.bridge is not None
+        if not any((publishes, executes, governs, reconciles, counts, plans)):
             return msgspec.UNSET
         return RolesShown(
             universe=self._universe_shown() if publishes else msgspec.UNSET,
@@ -45,6 +46,7 @@ class RolesSource:
             governor=governor_shown(self._settings, self._channels, waits),
             reconcile=reconcile_shown(self._settings, self._channels, waits, self._redis_now_ms()),
             p35=intelligence_shown(self._settings, self._channels, waits, self._redis_now_ms()),
+            intent_bridge=bridge_shown(self._settings, self._channels, waits),
         )
 
     def modes(self) -> dict[str, str]:

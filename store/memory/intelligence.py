@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from brain.identifiers import FencingToken
+from store.intelligence_keys import IntelligenceNames
 from store.intelligence_records import CountedResult, WindowWrite
-from store.keys import IntelligenceNames, PlanStream
+from store.keys import PlanStream
 from store.memory.connection import MemoryConnection
 from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.intelligence_steps import IntelligenceSteps

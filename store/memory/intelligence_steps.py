@@ -8,6 +8,7 @@ from typing import Final
 
 from brain.identifiers import EntryId, FencingToken
 from store.errors import GroupLostError, WrongTypeError
+from store.intelligence_keys import IntelligenceNames
 from store.intelligence_records import (
     BUCKET_TTL_MS,
     MOST_AHEAD,
@@ -19,7 +20,7 @@ from store.intelligence_records import (
     CountedResult,
     WindowWrite,
 )
-from store.keys import IntelligenceNames, Keys
+from store.keys import Keys
 from store.memory.consumer_group import acknowledge_one, note_acknowledged
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace

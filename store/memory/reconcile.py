@@ -14,6 +14,7 @@ from store.reconcile_records import (
     BookedGrowth,
     CaseChange,
     CloseProposal,
+    ComparedLedgers,
     ExpectedLedger,
     LedgerRepair,
     ReconcileView,
@@ -27,7 +28,7 @@ class MemoryReconcile(MemoryConnection):
     def _open_reconcile(self, *, shadow: bool) -> None:
         self._reconcile = ReconcileKeys(self._keys, shadow=shadow)
 
-    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
         return await self._run(reads.differing_ledgers, expected)
 
     async def reconcile_views(self, symbols: Sequence[Symbol]) -> dict[Symbol, ReconcileView]:
@@ -39,7 +40,7 @@ class MemoryReconcile(MemoryConnection):
     async def booked_growth(
         self, symbol: Symbol, order_ids: Sequence[OrderId], client_order_ids: Sequence[ClientOrderId]
     ) -> BookedGrowth:
-        return await self._run(reads.booked_growth, symbol, order_ids, client_order_ids)
+        return await self._run(reads.booked_growth, self._reconcile, symbol, order_ids, client_order_ids)
 
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         await self._fenced("note_agreements", fence, lambda: self._repairs(fence).note_agreements(agreements))

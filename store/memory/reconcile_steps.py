@@ -13,7 +13,7 @@ from store.memory.keyspace import Keyspace, paired
 from store.memory.order_memory import remember_orders
 from store.memory.reconcile_reads import has_ended, standing_hold
 from store.reconcile_records import Agreement, CaseChange, CloseProposal, HoldChange, LedgerRepair
-from store.reconcile_values import STATE_TTL_MS, fields_of, is_own
+from store.reconcile_values import CLOSE_CLIENT_TTL_MS, STATE_TTL_MS, fields_of, is_own
 from store.stored_values import read_text
 
 LONGEST_EVENTS = LONGEST_DEAD
@@ -33,7 +33,9 @@ class ReconcileSteps:
         """As `ReconcileStore.note_agreements`."""
         for each in agreements:
             if self._redis.kind(self._engine.state(each.symbol)) in ("hash", "none"):
-                self._write_state(each.symbol, ("agreed_ms", str(each.at_ms), "agreed_version", each.version))
+                at_ms, version, amounts = str(each.at_ms), each.version, each.amounts
+                noted = "agreed_ms", at_ms, "agreed_version", version, "agreed_amts", amounts
+                self._write_state(each.symbol, noted)
 
     def change_case(self, change: CaseChange) -> bool:
         """As `ReconcileStore.change_case`. Raises WrongTypeError."""
@@ -99,6 +101,8 @@ class ReconcileSteps:
         if marked or not self._holds(symbol, proposal.sig):
             return False
         redis.set(mark, "1", ttl_ms=proposal.cooldown_sec * 1000)
+        client_key = engine.close_client(proposal.client_order_id)
+        redis.set(client_key, proposal.plan_id, ttl_ms=CLOSE_CLIENT_TTL_MS)
         redis.set(out, proposal.plan_id, ttl_ms=proposal.cooldown_sec * 1000)
         for key in (engine.hold_sig(symbol), engine.hold_reason(symbol), engine.hold(symbol)):
             redis.expire(key, proposal.hold_ttl_ms)

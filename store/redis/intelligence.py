@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from brain.identifiers import FencingToken
+from store.intelligence_keys import IntelligenceNames
 from store.intelligence_records import (
     BUCKET_TTL_MS,
     MOST_AHEAD,
@@ -18,7 +19,7 @@ from store.intelligence_records import (
     CountedResult,
     WindowWrite,
 )
-from store.keys import IntelligenceNames, Keys, PlanStream
+from store.keys import Keys, PlanStream
 from store.redis.client import Command, RedisLink
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.runs import unrefused

@@ -18,7 +18,7 @@ _PRELUDES = {
     "_reading": (b"text_of(", b"is_free_for(", b"joined("),
     "_governor": (b"date_of(", b"list_executions("),
     "_booking": (b"remember_orders(",),
-    "_reconcile": (b"standing_hold(",),
+    "_reconcile": (b"standing_hold(", b"string_at("),
 }
 
 

@@ -35,15 +35,10 @@ from store.records import (
 )
 from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
-from store.redis.bridge import RedisBridge
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
-from store.redis.execution import RedisExecutions
-from store.redis.governor import RedisGovernor
-from store.redis.intelligence import RedisIntelligence
-from store.redis.operators import RedisOperators
-from store.redis.reconcile import RedisReconcile
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
+from store.redis.roles import RedisRoles
 from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
 from store.redis.universe import RedisUniverse
@@ -62,15 +57,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(
-    RedisUniverse,
-    RedisExecutions,
-    RedisGovernor,
-    RedisOperators,
-    RedisReconcile,
-    RedisBridge,
-    RedisIntelligence,
-):
+class RedisStore(RedisUniverse, RedisRoles):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -109,12 +96,10 @@ class RedisStore(
             stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False, reads=self._readers[1],
         )  # fmt: skip
-        executor_reads, governor_reads, bridge_reads, intelligence_reads = self._readers[2:]
-        self._open_executions(partial(self._role_group, group, executor_reads), executor_reads)
-        self._open_governor(partial(self._role_group, group, governor_reads), shadow=governor_shadow)
-        self._open_reconcile(shadow=reconcile_shadow)
-        self._open_bridge(partial(self._role_group, group, bridge_reads), shadow=bridge_shadow)
-        self._open_intelligence(partial(self._role_group, group, intelligence_reads))
+        self._open_roles(
+            partial(self._role_group, group), self._readers[2:],
+            governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close all connections."""

@@ -88,6 +88,7 @@ for i, result in ipairs(results) do
   end
 end
 
+local before = redis.call('HMGET', status, 'processed_total', 'last_id')
 local needed = { { 'HSET', status, 'f', '' }, { 'XACK', stream, group, '0-1' }, { 'SET', last, '' },
   { 'ZADD', ahead, 1, 'm' }, { 'ZREMRANGEBYSCORE', ahead, 0, 0 }, { 'ZREMRANGEBYRANK', ahead, 0, 0 } }
 for key, _ in pairs(buckets) do

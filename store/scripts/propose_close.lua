@@ -7,12 +7,15 @@ local prefix, fence, base, events, acts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], AR
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
-local symbol, stream, mark, mark_ttl, sig, ttl, plan, event, out, plan_id = unpack(cmsgpack.unpack(ARGV[6]), 1, 10)
+local r = cmsgpack.unpack(ARGV[6])
+local symbol, stream, mark, mark_ttl, sig, ttl, plan, event, out, plan_id = unpack(r, 1, 10)
+local client_key, client_ttl = unpack(r, 11, 12)
 local hold_key = base .. ':hold:' .. symbol
 local reason_key = base .. ':hold_reason:' .. symbol
 local sig_key = base .. ':hold_sig:' .. symbol
 local expected = { { events, 'stream' } }
-local needed = { { 'TYPE', out }, { 'SET', mark, '' }, { 'SET', out, '' }, { 'XADD', events, '*', 'f', '' } }
+local needed = { { 'TYPE', out }, { 'SET', mark, '' }, { 'SET', out, '' }, { 'SET', client_key, '' },
+  { 'XADD', events, '*', 'f', '' } }
 for _, key in ipairs({ hold_key, reason_key, sig_key }) do needed[#needed + 1] = { 'PEXPIRE', key, 1 } end
 if acts then
   expected[2] = { stream, 'stream' }
@@ -33,6 +36,7 @@ if not is_ours(hold) or hold.sig ~= sig then return 0 end
 if redis.call('TYPE', out).ok ~= 'none' then return 0 end
 if not redis.call('SET', mark, '1', 'PX', mark_ttl, 'NX') then return 0 end
 redis.call('SET', out, plan_id, 'PX', mark_ttl)
+redis.call('SET', client_key, plan_id, 'PX', client_ttl)
 for _, key in ipairs({ sig_key, reason_key, hold_key }) do redis.call('PEXPIRE', key, ttl) end
 if #event > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end
 if acts then redis.call('XADD', stream, '*', unpack(plan)) end

@@ -15,7 +15,8 @@ from channels import Channels, Count, IntelligenceNow, Lease, Observe
 from clock import TrioClock
 from clocks.clocks import Clocks
 from settings import load
-from store.keys import IntelligenceNames, Keys
+from store.intelligence_keys import IntelligenceNames
+from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
@@ -73,6 +74,15 @@ class IntelligenceRig:
     def bucket(self, entry_id: str) -> dict[str, int]:
         """The counts of the minute of an entry."""
         return self.counts(NAMES.bucket(minute_of(int(entry_id.partition("-")[0]))))
+
+    def by_minute(self, kind: str) -> dict[str, int]:
+        """Add up the counts of one kind in each bucket."""
+        return {
+            key.rpartition(":")[2]: sum(
+                count for name, count in self.counts(key).items() if name.startswith(f"{kind}:")
+            )
+            for key in self.buckets()
+        }
 
     def decisions(self, window: str) -> dict[str, int]:
         return self.counts(NAMES.decisions(window))

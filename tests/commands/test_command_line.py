@@ -192,7 +192,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(
     def interrupted(_: argparse.Namespace) -> int:
         raise raised
 
-    monkeypatch.setattr("commands.cli._check", interrupted)
+    monkeypatch.setattr("commands.calls.check", interrupted)
     assert main(["check"]) == 128 + signal.SIGINT
 
 
@@ -200,7 +200,7 @@ def test_an_error_beside_an_interrupt_is_not_swallowed(monkeypatch: pytest.Monke
     def broken(_: argparse.Namespace) -> int:
         raise BaseExceptionGroup("nursery", [KeyboardInterrupt(), RuntimeError("a fault")])
 
-    monkeypatch.setattr("commands.cli._check", broken)
+    monkeypatch.setattr("commands.calls.check", broken)
     with pytest.raises(BaseExceptionGroup):
         main(["check"])
 

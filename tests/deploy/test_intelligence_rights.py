@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import redis
 
+from store.intelligence_keys import IntelligenceNames
 from store.intelligence_records import WindowWrite
-from store.keys import IntelligenceNames
 from store.redis.store import open_redis_store
 from tests.deploy.guarded_redis import GuardedRedis, guarded_redis
 from tests.deploy.test_redis_rights import refused_by_rights

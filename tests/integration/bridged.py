@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store.keys import BridgeNames
+from store.keys import BridgeNames, PlanStream
 from tests.integration.pipeline import PLANS, RESULTS, Pipeline
 from tests.integration.waiting import until
 
@@ -50,22 +49,23 @@ class Intents:
         """Publish any intent; its entry id."""
         return self._pipeline.publish(stream, fields)
 
-    def answers(self) -> dict[str, dict[str, str]]:
+    def answers(self) -> dict[tuple[str, str], dict[str, str]]:
         """All answers by stream and entry id; none may be there twice."""
         rows = [row for _, row in self._pipeline.entries(self._names.audit)]
         doubled = Counter((row["stream"], row["entry_id"]) for row in rows)
         assert max(doubled.values(), default=1) == 1, doubled.most_common(3)
-        return {row["entry_id"]: row for row in rows}
+        return {(row["stream"], row["entry_id"]): row for row in rows}
 
-    async def answer(self, entry_id: str, within_sec: float = 5.0) -> dict[str, str]:
+    async def answer(self, entry_id: str, stream: str = INTENTS, within_sec: float = 5.0) -> dict[str, str]:
         """Wait for the answer to an intent."""
-        found = await until(lambda: self.answers().get(entry_id), f"the answer to {entry_id}", within_sec)
+        key = stream.rpartition(":")[2], entry_id
+        found = await until(lambda: self.answers().get(key), f"the answer to {entry_id}", within_sec)
         assert found is not None
         return found
 
-    async def outcome(self, entry_id: str, within_sec: float = 5.0) -> str:
+    async def outcome(self, entry_id: str, stream: str = INTENTS, within_sec: float = 5.0) -> str:
         """Wait for the outcome of an intent: `plan`, or the reason of a refusal."""
-        row = await self.answer(entry_id, within_sec)
+        row = await self.answer(entry_id, stream, within_sec)
         return row["reason"] or row["outcome"]
 
     def plans(self) -> dict[str, dict[str, str]]:
@@ -86,21 +86,18 @@ class Intents:
         assert found is not None
         return found
 
-    def record(self, entry_id: str) -> dict[str, Any]:
-        """The audit record of an answer."""
-        record: dict[str, Any] = json.loads(self.answers()[entry_id]["record"])
-        return record
 
-
-async def reads(pipeline: Pipeline, names: BridgeNames = NAMES) -> None:
+async def reads(
+    pipeline: Pipeline, names: BridgeNames = NAMES, lanes: Sequence[PlanStream] | None = None
+) -> None:
     """Wait until the bridge has its groups: what is published from now on is read."""
-    lanes = (names.trade_intents, names.exit_intents, names.harvest_intents)
+    read = lanes or (names.trade_intents, names.exit_intents, names.harvest_intents)
 
     def there() -> bool:
         return all(
             pipeline.redis.exists(lane.key)
             and any(group["name"] == lane.group for group in pipeline.redis.xinfo_groups(lane.key))
-            for lane in lanes
+            for lane in read
         )
 
     await until(there, "the bridge's groups", 10)

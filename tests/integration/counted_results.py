@@ -12,7 +12,7 @@ import httpx
 import trio
 
 from brain.intelligence.windows import minute_of
-from store.keys import IntelligenceNames
+from store.intelligence_keys import IntelligenceNames
 from tests.integration.pipeline import RESULTS, Pipeline
 
 NAMES = IntelligenceNames("quantum")

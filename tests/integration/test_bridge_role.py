@@ -29,7 +29,7 @@ async def test_an_intent_becomes_a_plan_an_order_and_a_booked_position(site: Sit
 
         payload = {"symbol": "SOLUSDT", "action": "PARTIAL_50", "percentage": 50, "reason": "harvest"}
         halved = intents.publish(HARVESTS, {"payload": json.dumps(payload)})
-        row = await intents.answer(halved)
+        row = await intents.answer(halved, HARVESTS)
         assert (row["outcome"], row["eval_type"], row["action"]) == ("plan", "EXIT", "PARTIAL_50")
         result = await intents.result(row["plan_id"])
         assert (result["executed"], result["order_status"]) == ("true", "FILLED"), result
@@ -43,14 +43,14 @@ async def test_an_intent_becomes_a_plan_an_order_and_a_booked_position(site: Sit
             "qty_fraction": "1.0", "quantity": str(left), "source": "exit_management_agent",
         }  # fmt: skip
         closed = intents.publish(EXITS, exit_fields)
-        row = await intents.answer(closed)
+        row = await intents.answer(closed, EXITS)
         assert (row["outcome"], row["action"]) == ("plan", "FULL_CLOSE_PROPOSED")
         assert intents.plans()[row["plan_id"]]["source"] == "exit_management_agent"
         result = await intents.result(row["plan_id"])
         assert (result["executed"], result["order_status"]) == ("true", "FILLED"), result
         await site.ledger_reaches("SOLUSDT", "0")
         again = intents.publish(EXITS, exit_fields)
-        assert await intents.outcome(again) in ("duplicate_intent", "flat_close")
+        assert await intents.outcome(again, EXITS) in ("duplicate_intent", "flat_close")
 
         status = (await asked(url, "/metrics")).text
         assert 'bridge_intents_total{outcome="plan"} 3' in status

@@ -117,7 +117,7 @@ async def test_results_of_our_executor_and_of_others_are_counted_by_what_stopped
         assert re.search(r'p35_reason_total{gate="p33",reason="p33_permit_denied:no_position"} 2', metrics)
         assert f"p35_lag_seconds_count {total}" in metrics
         page = (await asked(url, "/")).text
-        assert 'id="intelligence"' in page and "p33:p33_permit_denied:no_position" in page
+        assert 'id="intelligence"' in page and ">p33_permit_denied:no_position<" in page
         status = pipeline.redis.hgetall(NAMES.status)
         assert (status["processed_total"], status["consumer_name"]) == (str(total), "first")
         assert await daemon.stop(signal.SIGTERM) == 0

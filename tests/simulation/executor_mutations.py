@@ -64,9 +64,9 @@ EXECUTOR_MUTATIONS = (
         (
             Edit(
                 "actors/executor/orders.py",
-                "            reply = await self._write_begin(granted, live.stored, fence)\n",
+                "            reply = await self._write_begin(granted, live.stored, drafted, fence)\n",
                 "            await self._exchange.place_order(request_of(record))\n"
-                "            reply = await self._write_begin(granted, live.stored, fence)\n",
+                "            reply = await self._write_begin(granted, live.stored, drafted, fence)\n",
             ),
         ),
         executor=True,

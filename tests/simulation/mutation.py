@@ -29,7 +29,8 @@ class Mutation(msgspec.Struct, frozen=True):
     fails; of all others, that would only show that the mutation no longer fits. `executor`: a bug of the
     service's own executor, which sends the orders in the search for it, and in no other. `governor`: one of
     its Governor, which judges in the search for it alone; who sends the orders there, the seed decides.
-    `reconcile`: one of its reconcile engine, alike.
+    `reconcile`: one of its reconcile engine, alike; `bridge`: of its intent bridge; `intelligence`: of its
+    counts of results.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Mutation(msgspec.Struct, frozen=True):
     executor: bool = False
     governor: bool = False
     reconcile: bool = False
+    bridge: bool = False
+    intelligence: bool = False
 
     def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
         """Return whether a search that ended so has found this bug, and no other."""

@@ -126,4 +126,16 @@ RECONCILE_MUTATIONS = (
         ),
         reconcile=True,
     ),
+    Mutation(
+        "a close is proposed for all that the exchange holds",
+        ("r7",),
+        (
+            Edit(
+                "brain/reconciliation/closing.py",
+                "min(each.difference.copy_abs(), symbol_rules.market_max)",
+                "min(each.exchange.copy_abs(), symbol_rules.market_max)",
+            ),
+        ),
+        reconcile=True,
+    ),
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING
 
-from brain.ledger.booking import decode_memory
+from brain.ledger.order_memory import decode_memory
 from simulator.errors import ApiError
 from simulator.history import PositionSide
 from simulator.orders import Order

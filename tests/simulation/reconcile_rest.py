@@ -59,11 +59,15 @@ class ReconcileRest:
         if side.look.is_foreign(hold) or not side.acts:
             return
         provable = side.truth.is_provable(symbol) and not side.is_clock_stepped()
-        require(not provable, "r5", f"{says}: its own fills explain it")
+        require(not provable, "r5", f"{says}: fills of its own are missing: {side.truth.says(symbol)}")
         self.manual += status == _MANUAL
         if exceeds(exchange, ledger, side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT")):
             held = hold is not None and hold.is_ours
             require(status == _MANUAL and held, "r5", f"{says}: neither mended nor a person's")
+            if symbol not in side.truth.forgotten and not side.is_clock_stepped():
+                found, others = side.look.state(symbol).get("evidence", ""), side.truth.foreign(symbol)
+                unnamed = [each for each in others if f'"{each}"' not in found]
+                require(not unnamed, "r5", f"{says}: {unnamed} are not named in {found}")
         else:
             require(status in (_MANUAL, _DRIFT), "r5", f"{says}: a small drift that no state shows")
 

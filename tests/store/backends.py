@@ -66,15 +66,8 @@ class Backend(Protocol):
     outside: Outside
     fence: FencingToken
 
-    def another_store(
-        self,
-        consumer: str,
-        *,
-        governor_shadow: bool = False,
-        reconcile_shadow: bool = False,
-        bridge_shadow: bool = False,
-    ) -> ServiceStore:
-        """Return a store of another instance on the same Redis."""
+    def another_store(self, consumer: str, **shadows: bool) -> ServiceStore:
+        """Return a store of another instance on the same Redis; `shadows`: `governor_shadow` and so on."""
         ...
 
     async def take_lease(self) -> FencingToken:
@@ -210,18 +203,9 @@ class MemoryBackend(Backend):
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: ServiceStore = self.memory_store
 
-    def another_store(
-        self,
-        consumer: str,
-        *,
-        governor_shadow: bool = False,
-        reconcile_shadow: bool = False,
-        bridge_shadow: bool = False,
-    ) -> ServiceStore:
-        return MemoryStore(
-            self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow,
-            reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
-        )  # fmt: skip
+    def another_store(self, consumer: str, **shadows: bool) -> ServiceStore:
+        crossing = trio.lowlevel.checkpoint
+        return MemoryStore(self.redis, keys=KEYS, consumer=consumer, crossing=crossing, **shadows)
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -242,21 +226,9 @@ class RedisBackend(Backend):
         self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
-    def another_store(
-        self,
-        consumer: str,
-        *,
-        governor_shadow: bool = False,
-        reconcile_shadow: bool = False,
-        bridge_shadow: bool = False,
-    ) -> ServiceStore:
-        self._stores.append(
-            RedisStore(
-                self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC,
-                governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow,
-                bridge_shadow=bridge_shadow,
-            )
-        )  # fmt: skip
+    def another_store(self, consumer: str, **shadows: bool) -> ServiceStore:
+        store = RedisStore(self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC, **shadows)
+        self._stores.append(store)
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:

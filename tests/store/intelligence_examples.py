@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from brain.identifiers import EntryId, FencingToken
 from store.execution_protocol import ServiceStore
+from store.intelligence_keys import IntelligenceNames
 from store.intelligence_records import CountedResult, WindowWrite
-from store.keys import IntelligenceNames
 from tests.store.backends import KEYS, Backend
 
 Call = Callable[[ServiceStore, FencingToken], Awaitable[object]]

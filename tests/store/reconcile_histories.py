@@ -148,12 +148,13 @@ class ReconcileHistory:
             hold_ttl_ms=_TTL_MS,
             plan=("plan_id", "reconclose"),
             event=self._random.choice(((), _EVENT)),
+            client_order_id=client_order_id("q", _PLANS[0]),
         )
         return await self._store.propose_close(self._fence(), proposal)
 
     async def _note(self) -> None:
         self._written += 1
-        noted = [Agreement(symbol, self._written, str(self._written)) for symbol in _SYMBOLS]
+        noted = [Agreement(symbol, self._written, str(self._written), "0|1|-1") for symbol in _SYMBOLS]
         await self._store.note_agreements(self._fence(), noted)
 
     async def _look(self) -> object:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from brain.execution.orders import client_order_id
-from brain.identifiers import OrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.keys import ReconcileKeys
 from store.reconcile_records import CaseChange, CloseProposal, HoldChange, LedgerRepair
@@ -56,6 +56,7 @@ PROPOSAL = CloseProposal(
     hold_ttl_ms=900_000,
     plan=("plan_id", f"reconclose:{DRIFTED}:0123456789ab:1760000000000", "decision", "RECONCILE_CLOSE"),
     event=("event", "DRIFT", "symbol", DRIFTED),
+    client_order_id=ClientOrderId("p33-closing"),
 )
 
 

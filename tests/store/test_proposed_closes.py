@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from brain.identifiers import Symbol
+from brain.identifiers import ClientOrderId, Symbol
 from store.errors import WrongTypeError
+from store.reconcile_records import RecordedOrder
 from tests.store.backends import KEYS, Backend, everything
+from tests.store.executions import EXECUTOR
 from tests.store.reconciled import DRIFTED, ENGINE, NEXT_SIG, PROPOSAL, prepare_case, write_hold
 
 MARK = "q:reconcile:close:cooldown:DOGEUSDT:0123456789ab:14666666"
@@ -109,3 +111,19 @@ async def test_a_stream_of_a_wrong_type_is_named_and_nothing_is_written(drifted:
     with pytest.raises(WrongTypeError, match=f"{key} is a string, not a stream"):
         await propose(drifted)
     assert everything(drifted.outside) == before
+
+
+async def test_the_order_of_a_proposed_close_is_known_without_a_record_of_the_executor(
+    drifted: Backend,
+) -> None:
+    asked = [PROPOSAL.client_order_id, ClientOrderId("p33-another")]
+    assert (await drifted.store.booked_growth(DRIFTED, [], asked)).records == {}
+    assert await propose(drifted)
+    lost = {PROPOSAL.client_order_id: RecordedOrder("lost", "RECONCILE_CLOSE")}
+    assert (await drifted.store.booked_growth(DRIFTED, [], asked)).records == lost
+    key = ENGINE.close_client(PROPOSAL.client_order_id)
+    assert drifted.outside.get(key) == PROPOSAL.plan_id.encode()
+    assert 604_700_000 < drifted.outside.pttl(key) <= 604_800_000
+    # The name of a record that is gone.
+    drifted.outside.set(EXECUTOR.plan_of(PROPOSAL.client_order_id), PROPOSAL.plan_id)
+    assert (await drifted.store.booked_growth(DRIFTED, [], asked)).records == lost

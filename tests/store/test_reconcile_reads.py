@@ -8,7 +8,14 @@ from brain.execution.orders import client_order_id
 from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.operator_records import Hold
-from store.reconcile_records import Agreement, BookedGrowth, ExpectedLedger, ReconcileView, RecordedOrder
+from store.reconcile_records import (
+    Agreement,
+    BookedGrowth,
+    ComparedLedgers,
+    ExpectedLedger,
+    ReconcileView,
+    RecordedOrder,
+)
 from store.stored_values import UNREADABLE
 from tests.store.backends import KEYS, Backend
 from tests.store.executions import EXECUTOR
@@ -29,8 +36,15 @@ NOTHING = ReconcileView(StoredLedger(), None, {}, None, None, "")
 
 async def differs(backend: Backend, amount: str, long: str | None = None, short: str | None = None) -> bool:
     found = await backend.store.differing_ledgers([ExpectedLedger(DRIFTED, amount, long, short)])
-    assert found in ([], [DRIFTED])
-    return found == [DRIFTED]
+    assert found in (ComparedLedgers([], []), ComparedLedgers([DRIFTED], []))
+    return found.differing == [DRIFTED]
+
+
+async def in_flight(backend: Backend) -> bool:
+    expected = [ExpectedLedger(symbol, "0", None, None) for symbol in (OTHER, DRIFTED)]
+    found = await backend.store.differing_ledgers(expected)
+    assert found in (ComparedLedgers([], []), ComparedLedgers([], [DRIFTED]))
+    return found.in_flight == [DRIFTED]
 
 
 async def view(backend: Backend, symbol: Symbol = DRIFTED) -> ReconcileView:
@@ -83,6 +97,36 @@ async def test_a_ledger_of_a_wrong_type_differs_whatever_is_expected(leased: Bac
     assert await differs(leased, amount)
 
 
+async def test_an_order_may_be_in_flight_until_its_permit_expires(leased: Backend) -> None:
+    assert not await in_flight(leased)
+    soon = await leased.store.redis_now_ms() + 500
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"v": "d1", "p:x": f"BOTH|open|BUY|1|{soon}"})
+    assert await in_flight(leased)
+    await leased.pass_ms(600)
+    assert not await in_flight(leased)
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"p:y": f"BOTH|open|BUY|1|{soon + 500_000}"})
+    assert await in_flight(leased)
+    leased.outside.hdel(KEYS.open_permits(DRIFTED), "p:y")
+    assert not await in_flight(leased)
+
+
+@pytest.mark.parametrize("stored", [b"", b"a lot", b"BOTH|open|BUY|1|", b"1|12345678901234567", b"|5|\n"])
+async def test_a_permit_that_cannot_be_read_may_be_of_an_order_in_flight(
+    leased: Backend, stored: bytes
+) -> None:
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"v": "d1", "p:x": stored})
+    assert await in_flight(leased)
+    leased.outside.delete(KEYS.open_permits(DRIFTED))
+    leased.outside.set(KEYS.open_permits(DRIFTED), stored)
+    assert await in_flight(leased)
+
+
+async def test_a_symbol_that_the_executor_holds_may_have_an_order_in_flight(leased: Backend) -> None:
+    for owner, flies in (("exec:p33-1", True), (SIG, False), ("operator:ann", False), ("", False)):
+        write_hold(leased.outside, DRIFTED, owner)
+        assert await in_flight(leased) == flies
+
+
 async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backend) -> None:
     symbols = [Symbol(f"S{n}USDT") for n in range(450)]
     for symbol in symbols[::3]:
@@ -91,7 +135,7 @@ async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backe
         write_hold(leased.outside, symbol, SIG)
     expected = [ExpectedLedger(symbol, "1", None, None) for symbol in symbols]
     found = await leased.store.differing_ledgers(expected)
-    assert found == [symbol for n, symbol in enumerate(symbols) if n % 3]
+    assert found.differing == [symbol for n, symbol in enumerate(symbols) if n % 3]
     assert await leased.store.own_holds(symbols) == symbols[::2]
     views = await leased.store.reconcile_views(symbols)
     assert list(views) == symbols
@@ -105,7 +149,8 @@ async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backe
 
 async def test_nothing_asked_is_nothing_found(leased: Backend) -> None:
     store = leased.store
-    assert await store.differing_ledgers([]) == await store.own_holds([]) == []
+    assert await store.differing_ledgers([]) == ComparedLedgers([], [])
+    assert await store.own_holds([]) == []
     assert await store.reconcile_views([]) == {}
     assert await store.booked_growth(DRIFTED, [], []) == BookedGrowth({}, {})
     await store.note_agreements(leased.fence, [])
@@ -167,6 +212,7 @@ async def test_a_hold_in_a_view_has_the_rest_of_its_life(leased: Backend) -> Non
     ("stored", "agreed"),
     [
         ({"agreed_ms": "5", "agreed_version": ""}, Agreement(DRIFTED, 5, "")),
+        ({"agreed_ms": "5", "agreed_version": "3", "agreed_amts": "2"}, Agreement(DRIFTED, 5, "3", "2")),
         ({"agreed_ms": "5"}, None),
         ({"agreed_version": "3"}, None),
         ({"agreed_ms": "-5", "agreed_version": "3"}, None),
@@ -258,10 +304,11 @@ async def test_own_holds_are_those_of_the_engine_alone(leased: Backend) -> None:
 async def test_an_agreement_is_noted_and_leaves_the_rest_of_the_state(leased: Backend) -> None:
     leased.outside.hset(ENGINE.state(DRIFTED), {"status": "OK"})
     leased.outside.set(ENGINE.state(OTHER), "of a wrong type")
-    noted = [Agreement(OTHER, 4, "1"), Agreement(DRIFTED, 1_760_000_000_000, "3")]
+    noted = [Agreement(OTHER, 4, "1", "0"), Agreement(DRIFTED, 1_760_000_000_000, "3", "2|5|-3")]
     await leased.store.note_agreements(leased.fence, noted)
     assert leased.outside.hgetall(ENGINE.state(DRIFTED)) == {
         b"status": b"OK", b"agreed_ms": b"1760000000000", b"agreed_version": b"3",
+        b"agreed_amts": b"2|5|-3",
     }  # fmt: skip
     assert 86_000_000 < leased.outside.pttl(ENGINE.state(DRIFTED)) <= 86_400_000
     assert leased.outside.get(ENGINE.state(OTHER)) == b"of a wrong type"

@@ -9,7 +9,9 @@ from itertools import pairwise
 import pytest
 import trio
 
-from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine
+from brain.execution.orders import client_order_id
+from brain.identifiers import PlanId
+from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine, shown_orders
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -114,3 +116,18 @@ async def test_a_close_that_worked_ends_the_case(rig: ReconcileRig) -> None:
         assert rig.held_by("BTCUSDT") == ""
         assert rig.amount("BTCUSDT") == "0"
         assert rig.status("BTCUSDT") == "OK"
+
+
+async def test_a_proposed_close_whose_record_is_lost_moves_no_ledger(rig: ReconcileRig) -> None:
+    """The executor's record is gone with Redis's last second, or was evicted; its result never came."""
+    rig.agree("BTCUSDT", "1")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
+        await trio.sleep(75)
+        (plan,) = rig.plans()
+        name = client_order_id("quantum", PlanId(plan["plan_id"]))
+        rig.trade("BTCUSDT", "SELL", "0.2", client_order_id=name)
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "1"
+        causes = [each["cause"] for each in shown_orders(rig.state("BTCUSDT"))]
+        assert causes == ["manual", "reconcile_close"]

@@ -87,7 +87,7 @@ def test_each_rule_refuses(reason: str, of: Intent, changes: dict[str, Any]) -> 
         (intent(quantity="0.001"), {}),
     ],
 )
-def test_what_is_just_within_a_rule_passes(of: Intent, changes: dict[str, Any]) -> None:
+def test_a_value_just_within_a_rule_passes(of: Intent, changes: dict[str, Any]) -> None:
     assert plan(of, **changes)
 
 

@@ -110,12 +110,12 @@ def test_no_close_fails_for_what_it_does_not_need() -> None:
         ({"side": "SELL", "action": "sell"}, Side.SELL, False),
     ],
 )
-def test_what_closes_says_so(fields: dict[str, str], side: Side, closes: bool) -> None:
+def test_close_and_reduce_only_make_a_close(fields: dict[str, str], side: Side, closes: bool) -> None:
     found = intent(**{"side": "", **fields})
     assert (found.side, found.closes) == (side, closes)
 
 
-def test_what_is_given_goes_on_to_the_plan() -> None:
+def test_optional_members_go_on_to_the_plan() -> None:
     found = intent(
         ai_leverage="5.0", stop_loss="90", take_profit="1.2e2", atr_value="0.50", volatility_factor="1",
         confidence="0.87", regime="BULL", kill_score="0.1234567890123456789", k_regime="0.5", k_Bad="1",

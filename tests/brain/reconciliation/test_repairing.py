@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import Booking, OrderMemory, book, decode_memory
+from brain.ledger.booking import Booking, book
+from brain.ledger.order_memory import OrderMemory, decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.positions.position import Leg

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from commands.check.findings import Finding, Verdict
-from store.keys import IntelligenceNames
+from store.intelligence_keys import IntelligenceNames
 from tests.commands.check.test_role_findings import found
 
 NAMES = IntelligenceNames("quantum")

@@ -242,3 +242,16 @@ async def test_streams_of_a_wrong_type_leave_the_rest(service: Recording) -> Non
         service.redis.set(f"quantum:stream:{name}", "x")
     assert json_of(service, PLAN_ID)["plan_id"] == PLAN_ID
     assert "no trace of 1760000000000-0" in refused(service, "1760000000000-0")
+
+
+async def test_a_stream_that_the_redis_user_may_not_read_is_named(service: Recording) -> None:
+    await service.decide(PLAN_ID, case())
+    service.append("executor.audit", {"step": "refuse", "plan_id": "before"}, "1700000000000-0")
+    names = ("p33:*", "permit*", "stream:permit.audit", "stream:apply.*", "position:*", "reconcile:*")
+    keys = (f"~quantum:{name}" for name in names)
+    service.redis.acl_setuser("limited", enabled=True, nopass=True, commands=["+@all"], reset=True)
+    service.redis.execute_command("ACL", "SETUSER", "limited", "resetkeys", *keys)  # type: ignore[no-untyped-call]
+    url = service.environ["REDIS_URL"].replace("unix://", "unix://limited:x@")
+    assert explain({**service.environ, "REDIS_URL": url}, PLAN_ID, as_json=True) == 0
+    parts = parts_of(json.loads(service.capsys.readouterr().out))
+    assert parts["executor"] == ("silent", "the Redis user may not read what the executor leaves")
