@@ -35,6 +35,7 @@ from channels import (
     SetGauge,
     SnapshotBook,
     UniverseChannels,
+    UniverseState,
     VolumesRead,
 )
 from clocks.clocks import Clocks
@@ -113,7 +114,10 @@ class CandidatePlanner:
         log: FilteringBoundLogger,
         universe: UniverseChannels | None = None,
     ) -> None:
-        """`universe`: gets each read of exchangeInfo and of the volumes, so that none is repeated."""
+        """`universe`: gets each read of exchangeInfo and of the volumes, so that none is repeated.
+
+        What is published of them is read again at once.
+        """
         self._store = store
         self._exchange = exchange
         self._book = book
@@ -132,6 +136,8 @@ class CandidatePlanner:
         self._redis = f"Redis at {store.address}"
         self._log = log
         self._universe = universe
+        #: What the publisher of this process had published when the keys were last asked for.
+        self._universe_read: UniverseState | None = None
         self._intents = RecentIntents(store, rules.intent_window_sec)
         self._reading_intents = trio.Lock()
         self._ranked: list[str] = []
@@ -200,7 +206,13 @@ class CandidatePlanner:
         """Wait `pause_sec`; for exchangeInfo less where it is wanted, but 5 s at least.
 
         So a flood of unknown symbols costs a weight of 12 a minute. A ban is kept by the exchange's client.
+        The wait for the allowlist is over when this process publishes the universe.
         """
+        if refresh == self._refresh_allowlist and self._universe is not None:
+            with trio.move_on_after(pause_sec):
+                while self._universe.state.value is self._universe_read:
+                    await self._universe.state.changed()
+            return
         if refresh != self._refresh_rules:
             await trio.sleep(pause_sec)
             return
@@ -236,6 +248,8 @@ class CandidatePlanner:
             self._universe.listing.send(listing)
 
     async def _refresh_allowlist(self) -> None:
+        # Before the read: after a failure the next one waits as usual.
+        self._universe_read = None if self._universe is None else self._universe.state.value
         keys = await self._store.universe()
         allowlist = choose_allowlist(
             source=self._rules.allowlist_source,
