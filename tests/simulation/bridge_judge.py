@@ -273,7 +273,7 @@ class BridgeJudge:
         if earlier is not None and earlier != (lane, entry_id) and earlier[1] == entry_id:
             # Two streams have given one id, to closes of one symbol: they have one id of a plan, too.
             self.collisions += 1
-        else:
+        elif earlier != (lane, entry_id):
             again = earlier is not None and side.names.seen(plan_id) not in side.unmarked
             require(not again, "b1", f"{says}: there is a plan of {earlier} already")
         side.kept.plans[plan_id] = lane, entry_id

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 #: The share of proposals that still are plans, by other publishers; and of intents that are published twice.
 _FOREIGN, _TWICE = 0.25, 0.15
 _ANSWERED_WITHIN_SEC = 1.2
-#: Intents are remembered for so long (ms).
-_REMEMBERED_MS = 2_100_000
 _RECENT = 12
 #: Steps of an order that is too small for the exchange, and is no order of a symbol with a position.
 _CONTEXT = {"reduceOnly": "false", "action": "ENTRY_PROPOSED"}
@@ -186,10 +184,6 @@ class BridgeSide:
         dead = [self.redis.xlen(self.stream(lane).dead) for lane in self.lanes]
         failed = self.judge.reasons.get("evaluation_failed", 0)
         require(sum(dead) <= failed, "b1", f"dead letters {dead}, and {failed} intents have failed")
-        since_ms = self.redis.now_ms() - _REMEMBERED_MS
-        self.books.intents = {
-            key: each for key, each in self.books.intents.items() if each.published_ms >= since_ms
-        }
 
     async def intents_become_plans(self) -> None:
         """Raises ViolationError unless an entry and a close of each symbol become plans in a quiet moment."""

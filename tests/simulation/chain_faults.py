@@ -10,6 +10,7 @@ import trio
 import trio.lowlevel
 
 from tests.simulation.faults import Fault
+from tests.simulation.intelligence_side import COUNTS_GROUP
 from tests.simulation.order_faults import OrderFaults
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _COUNT_METHODS = (
 )  # fmt: skip
 _UNIVERSE_PLACES = ("before publish_universe", "at publish_universe", "after publish_universe")
 _MODE = "quantum:system:mode"
+_FORGOTTEN = 0.5
 _STRANGE = (
     "binance error -{} of nothing",
     "permit_denied (P3.3: reason_{})",
@@ -82,6 +84,16 @@ class ChainFaults:
         self._world.chain.bridge.publish_many(10 + round(70 * fault.size))
         await trio.lowlevel.checkpoint()
 
+    async def do_lost_intent_group(self, fault: Fault) -> None:
+        """Let an operator remove a group of the bridge, at times with what tells where it was."""
+        bridge = self._world.chain.bridge
+        stream = bridge.stream(bridge.lanes[fault.which % len(bridge.lanes)])
+        if fault.size < _FORGOTTEN:
+            self._world.redis.delete(stream.last_id)
+        self._world.redis.xgroup_destroy(stream.key, stream.group)
+        self._world.trace.note(f"removed {stream.group}")
+        await trio.lowlevel.checkpoint()
+
     # Counts.
 
     async def do_intelligence_point(self, fault: Fault) -> None:
@@ -91,6 +103,17 @@ class ChainFaults:
     async def do_intelligence_calls(self, fault: Fault) -> None:
         """Lose requests or answers of the store of counts."""
         await self._lose(_COUNT_METHODS, fault)
+
+    async def do_lost_count_group(self, fault: Fault) -> None:
+        """Let an operator remove the group of the counts.
+
+        Not where ids are ahead of Redis's clock: nothing tells then where it was, and all is counted again.
+        """
+        world, key = self._world, self._world.keys.results
+        if world.governing.look.last_id(key)[0] <= world.redis.now_ms():
+            world.redis.xgroup_destroy(key, COUNTS_GROUP)
+            world.trace.note(f"removed {COUNTS_GROUP}")
+        await trio.lowlevel.checkpoint()
 
     async def do_strange_results(self, fault: Fault) -> None:
         """Publish results of no plan, each with another reason."""

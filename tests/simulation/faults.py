@@ -138,12 +138,14 @@ BRIDGE_KINDS: dict[str, tuple[int, float, float]] = {
     "lockdown": (3, 1.0, 15.0),
     "intents_again": (4, 0.0, 0.0),
     "many_intents": (2, 0.0, 0.0),
+    "lost_intent_group": (2, 0.0, 0.0),
 }
 #: Of seeds in which results are counted.
 INTELLIGENCE_KINDS: dict[str, tuple[int, float, float]] = {
     "intelligence_point": (6, 0.2, 9.0),
     "intelligence_calls": (5, 0.0, 0.0),
     "strange_results": (3, 0.0, 0.0),
+    "lost_count_group": (2, 0.0, 0.0),
 }
 #: Of seeds in which the service publishes its own universe.
 UNIVERSE_KINDS: dict[str, tuple[int, float, float]] = {

@@ -81,7 +81,10 @@ def _close(meant: Meant, seen: Seen) -> Wanted:
     if meant.quantity is None and meant.usd is None:
         return Wanted(action=FULL, eval_type="EXIT")
     size = _size(meant, seen)
-    return Wanted("no_price") if size is None else _of_size(FULL, size, "EXIT", seen)
+    if size is None:
+        return Wanted("no_price")
+    whole = position is not None and _floor(size, seen) >= abs(position)
+    return _of_size(FULL if meant.lane == TRADE or whole else PART, size, "EXIT", seen)
 
 
 def _order(meant: Meant, seen: Seen, limits: BridgeLimits) -> Wanted:

@@ -49,7 +49,7 @@ _NOT_DISTURBING = frozenset(
         "orphan_orders", "outside_trade", "two_causes", "undone_fill", "failing_history", "lagging_history",
         "hand_correction", "foreign_hold", "released_hold", "reconcile_calls", "reconcile_eviction",
         "bridge_calls", "bridge_eviction", "lockdown", "intents_again", "many_intents", "intelligence_calls",
-        "strange_results", "halted_symbol",
+        "strange_results", "halted_symbol", "lost_intent_group", "lost_count_group",
     }
 )  # fmt: skip
 #: So many connections end right after an event that they delivered.

@@ -32,8 +32,8 @@ class UniverseSide:
         self.published = 0
         self._world = world
         self._base = "quantum:cfg:universe" if self.acts else "quantum:universe:shadow"
-        events = "quantum:stream:universe.events"
-        own = (f"{self._base}:", events) if self.acts else (f"{self._base}:",)
+        events, audit = "quantum:stream:universe.events", "quantum:stream:universe.audit"
+        own = (f"{self._base}:", events, audit) if self.acts else (f"{self._base}:",)
         self._footprint = Footprint(world.redis, "u1", own=own)
         self._odd_until_sec: dict[str, float] = {}
         if self.acts:
