@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import TypeVar
 
-import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.candidate_planner.recent_intents import RecentIntents
+from actors.candidate_planner.rules import PlannerRules
 from brain.moment import Moment
 from brain.symbols.allowlist import Allowlist, choose_allowlist
 from brain.symbols.candidates import (
@@ -49,8 +49,6 @@ from supervision import Heartbeat
 
 #: The position mode costs a weight of 30, exchangeInfo 1.
 _MODE_REFRESH_SEC = 600.0
-RULES_REFRESH_SEC = 60.0
-VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
 #: While intents wait to be read.
 _CATCH_UP_SEC = 0.25
@@ -63,27 +61,6 @@ _ANSWER_MARGIN = 2.0
 _LEDGERS_REFRESH_SEC = 60.0
 
 V = TypeVar("V")
-
-
-class PlannerRules(msgspec.Struct, frozen=True):
-    """The settings that plan candidates and the allowlist (seconds).
-
-    `weight_per_min` is what reading candidates one by one may use of the request weight for good.
-    """
-
-    allowlist_source: str
-    allowlist: tuple[str, ...]
-    universe_max_age_sec: float
-    last_ok_max_age_sec: float
-    allowlist_refresh_sec: float
-    intent_window_sec: float
-    target_cycle_sec: float
-    min_top_k: int
-    weight_per_min: int
-    stale_threshold_sec: float
-    rules_refresh_sec: float = RULES_REFRESH_SEC
-    volumes_refresh_sec: float = VOLUMES_REFRESH_SEC
-    universe_mode: str = ""
 
 
 class CandidatePlanner:
