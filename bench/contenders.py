@@ -51,6 +51,8 @@ _CHAIN = {
     "INTENT_BRIDGE_EXIT_LANES": "exit.intent,harvest.intent",
     "MIN_HOLD_SECONDS": "0",
     "P33_EXECUTOR": "on",
+    # A busy machine is slow, which is measured; it is no reason for a refusal.
+    "APPLY_PERMIT_WAIT_MS": "20000",
     "EXEC_ORDERS_PER_10S": "300",
     "EXEC_ORDERS_PER_MIN": "1200",
     "P33_RECONCILE": "on",

@@ -218,11 +218,10 @@ class PositionComparison:
         comparison = self.comparison_of(symbol, snapshot.legs, view)
         if not comparison.agrees:
             self.agreements.differ(self._ledger_of(symbol, snapshot.legs), view)
-        elif may_be_in_flight(view, self._clocks.redis_now_ms()):
-            self.agreements.interrupt(symbol)
         else:
-            ledger = expected_ledger(symbol, snapshot.legs)
-            self.agreements.read(ledger, self._agreed_ms(snapshot), view.version)
+            in_flight = may_be_in_flight(view, self._clocks.redis_now_ms())
+            read = self.agreements.read_in_flight if in_flight else self.agreements.read
+            read(self._ledger_of(symbol, snapshot.legs), self._agreed_ms(snapshot), view.version)
         return Compared(
             symbol=symbol,
             view=view,

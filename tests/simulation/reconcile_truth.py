@@ -136,7 +136,10 @@ class Truth:
         Orders of proposed closes are none of our own: they remove what others have added.
         """
         changes = self._venue.changes[symbol, leg]
-        agreed, memories = self._contained(symbol, leg), self.memories(symbol)
+        ledger, memories = self._ledgers.amount(symbol, leg), self.memories(symbol)
+        # What others have undone since is in no excess.
+        equal = [number for number, change in enumerate(changes, 1) if change.amount == ledger]
+        agreed = max(self._contained(symbol, leg), *equal[-1:], 0)
         filled: dict[int, Decimal] = {}
         held = own = ZERO
         for number, change in enumerate(changes):

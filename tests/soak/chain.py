@@ -39,6 +39,7 @@ class ChainSoak:
         self._fault_every_sec = fault_every_sec
         self._began_sec = trio.current_time()
         self._alone = False
+        self.plans_before_alone = 0
         self.faults: Counter[str] = Counter()
         self.slowest_recovery_sec = 0.0
         self.memory_mb: list[float] = []
@@ -89,6 +90,7 @@ class ChainSoak:
         for instance in self._rig.daemons.keys() - {leader}:
             await self._rig.stop(instance, signal.SIGTERM)
         self._alone = True
+        self.plans_before_alone = len(self._rig.load.plans)
 
 
 async def soak_chain(seed: int, lasts_sec: float, shown: Shown, fault_every_sec: float) -> ChainReport:
@@ -112,6 +114,7 @@ async def soak_chain(seed: int, lasts_sec: float, shown: Shown, fault_every_sec:
             rest_sec=trio.current_time() - rest_began_sec,
             memory=course_of(soak.memory_mb),
             memory_lasted_sec=len(soak.memory_mb) * _SAMPLE_SEC,
+            memory_plans=len(rig.load.plans) - soak.plans_before_alone,
             memory_slope=slope_per_hour(soak.memory_mb, _SAMPLE_SEC),
             failures=tuple(rig.failures()),
         )

@@ -178,7 +178,7 @@ async def test_books_that_agree_are_right(redis_server: str) -> None:
 
 
 @pytest.mark.parametrize("kind", WRONG)
-async def test_each_fault_is_found_and_named(redis_server: str, kind: str) -> None:
+async def test_each_kind_of_error_is_found_and_named(redis_server: str, kind: str) -> None:
     for spoil in WRONG[kind]:
         scene = Scene(redis_server)
         spoil(scene)

@@ -152,6 +152,24 @@ async def test_trades_that_a_person_has_accepted_are_no_evidence_of_the_next_dri
         assert named(rig) == [("manual", "BUY", "3")]
 
 
+async def test_a_correction_agrees_although_an_order_may_be_in_flight(rig: ReconcileRig) -> None:
+    """An own fill follows before the executor's hold has ended: it alone is evidence."""
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(8)
+        assert rig.status("BTCUSDT") == "MANUAL_REQUIRED"
+        rig.release("BTCUSDT")
+        rig.hold_by("BTCUSDT", "exec:p33-a")
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "1"})
+        await trio.sleep(4)
+        rig.trade("BTCUSDT", "BUY", "2", client_order_id="p33-a")
+        await trio.sleep(1)
+        rig.release("BTCUSDT")
+        await trio.sleep(8)
+        assert rig.amount("BTCUSDT") == "3"
+
+
 async def test_an_agreement_of_a_flat_symbol_counts_after_a_long_downtime(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     async with running_engine(rig):
