@@ -60,6 +60,7 @@ class BridgeSide:
             ),
         )
         self.published = 0
+        self._needless: set[tuple[str, str]] = set()
         self._rng = Random(f"{scene.seed}:intents")
         self._maker = IntentMaker(world.venue, self._rng, self.lanes)
         self._recent: list[Intent] = []
@@ -94,6 +95,17 @@ class BridgeSide:
         appends = {names.audit, stream.dead} | ({self.world.keys.plans} if self.acts else set())
         own = (names.seen(""), names.last_close(""), stream.last_id)
         return Footprint(self.redis, "b3", own=own, appends=appends, groups=((stream.key, stream.group),))
+
+    def has_group(self, stream: PlanStream) -> bool:
+        """Return whether the bridge has a group of a stream."""
+        stored = self.redis.keyspace.stream(stream.key)
+        return stored is not None and stream.group in stored.groups
+
+    def begun_anew(self, stream: PlanStream) -> None:
+        """Let the group of a stream begin now, for all that is known: what came before needs no answer."""
+        for lane, entry_id in self.books.intents:
+            if self.stream(lane) == stream:
+                self._needless.add((lane, entry_id))
 
     # Strategies.
 
@@ -174,6 +186,7 @@ class BridgeSide:
             f"{lane} {entry_id}"
             for lane, entry_id in self.books.intents
             if (lane, entry_id) not in self.kept.answered
+            and (lane, entry_id) not in self._needless
             and self.world.in_stream(self.stream(lane).key, entry_id)
         ]
         require(not left, "b1", f"intents without an answer: {left[:5]}")

@@ -32,6 +32,7 @@ _COUNT_METHODS = (
 _UNIVERSE_PLACES = ("before publish_universe", "at publish_universe", "after publish_universe")
 _MODE = "quantum:system:mode"
 _FORGOTTEN = 0.5
+_LOOK_SEC = 0.05
 _STRANGE = (
     "binance error -{} of nothing",
     "permit_denied (P3.3: reason_{})",
@@ -88,10 +89,14 @@ class ChainFaults:
         """Let an operator remove a group of the bridge, at times with what tells where it was."""
         bridge = self._world.chain.bridge
         stream = bridge.stream(bridge.lanes[fault.which % len(bridge.lanes)])
-        if fault.size < _FORGOTTEN:
-            self._world.redis.delete(stream.last_id)
         self._world.redis.xgroup_destroy(stream.key, stream.group)
         self._world.trace.note(f"removed {stream.group}")
+        if fault.size < _FORGOTTEN:
+            self._world.redis.delete(stream.last_id)
+            # Where no process has seen the group, the next one begins where the stream ends.
+            while not bridge.has_group(stream):  # noqa: ASYNC110 - Redis has no event
+                await trio.sleep(_LOOK_SEC)
+            bridge.begun_anew(stream)
         await trio.lowlevel.checkpoint()
 
     # Counts.
