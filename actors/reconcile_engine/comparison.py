@@ -153,7 +153,7 @@ class PositionComparison:
             self._expected[symbol] = each
             if symbol not in apart:
                 self.agreements.seen(each, believed[symbol][1])
-        for symbol in apart:
+        for symbol in ledgers.in_flight:
             self.agreements.interrupt(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         again = [symbol for symbol in self.agreements.apart() if symbol in expected]

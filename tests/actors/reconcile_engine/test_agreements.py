@@ -152,6 +152,20 @@ async def test_trades_that_a_person_has_accepted_are_no_evidence_of_the_next_dri
         assert named(rig) == [("manual", "BUY", "3")]
 
 
+async def test_a_correction_in_another_form_makes_an_agreement_too(rig: ReconcileRig) -> None:
+    """The text of the ledger is another one than P3.3 would write, for as long as nothing is booked."""
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
+        await trio.sleep(8)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "0.500"})
+        await trio.sleep(8)
+        assert rig.status("BTCUSDT") == "OK"
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1.5"
+
+
 async def test_an_agreement_of_a_flat_symbol_counts_after_a_long_downtime(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     async with running_engine(rig):
