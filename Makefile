@@ -99,7 +99,8 @@ audit: $(CHECKED)
 bench: $(INSTALLED)
 	@$(BIN)/python -m bench $(ARGS)
 
-# Load and faults for MINUTES, with the daemon's memory measured.
+# Load and faults for MINUTES, with the daemon's memory measured: of the whole chain, or with ARGS="--of plans" of what
+# it does for the plans and results of others.
 soak: $(INSTALLED)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 

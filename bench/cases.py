@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from bench import (
+    chain_cases,
     crash_cases,
     event_cases,
     gate_cases,
@@ -15,11 +16,13 @@ from bench import (
     snapshot_cases,
 )
 from bench.contenders import Session
-from bench.figures import BRIDGE, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
+from bench.figures import BRIDGE, CHAIN, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
 
 _WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
 _WITHOUT_GOVERNOR = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
 _OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, GOVERNED)
+#: What nothing happens costs is measured with each role that costs something then.
+_IDLE = tuple(who for who in CONTENDERS if who != CHAIN)
 _WITHOUT_BRIDGE = (FLOOR, DAEMON)
 #: Plans cost the same with a reconcile engine: it has no part in them.
 _WITHOUT_RECONCILE = (*_WITHOUT_GOVERNOR, GOVERNED)
@@ -51,7 +54,7 @@ CASES: Mapping[str, Case] = {
     ),
     "idle": Case(
         snapshot_cases.idle,
-        CONTENDERS,
+        _IDLE,
         "nothing happens but mark prices and proofs of freshness: CPU, memory, request weight, the age of "
         "the oldest of all snapshots; CPU and commands of Redis, those in scripts included",
         "floors: a blocked read, no snapshots kept; the predecessor keeps those of its candidates",
@@ -79,6 +82,13 @@ CASES: Mapping[str, Case] = {
         _WITHOUT_RECONCILE,
         "the same over all symbols; the predecessor denies what it does not keep fresh",
         _PLAN_FLOOR,
+    ),
+    "chain": Case(
+        chain_cases.intent_to_order,
+        (CHAIN,),
+        "30 intents a second with every role on, each counted from when it was due to its order on the "
+        "exchange's socket; steps by entry ids, in whole milliseconds",
+        "no floor",
     ),
     "gate-wake-up": Case(
         gate_cases.wake_up,

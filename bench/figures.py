@@ -17,7 +17,9 @@ PREDECESSOR = "predecessor"
 GOVERNED = "governed"
 #: The daemon with its own reconcile engine.
 RECONCILED = "reconciled"
-CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED, RECONCILED)
+#: The daemon with every role on.
+CHAIN = "chain"
+CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED, RECONCILED, CHAIN)
 
 _FOR_P99 = 100
 _FOR_P999 = 1000

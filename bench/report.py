@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.bounds import verdicts
 from bench.cases import CASES
-from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED, Failure, Row
+from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED, Failure, Row
 
 _MANY = 1000
 _TENS = 10
@@ -94,14 +94,14 @@ def print_report(console: Console, report: Report) -> None:
         )
 
 
-_COLUMNS = (DAEMON, GOVERNED, RECONCILED, FLOOR, BRIDGE, PREDECESSOR)
+_COLUMNS = (DAEMON, GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, PREDECESSOR)
 
 
 def _table(report: Report) -> Table:
     first, *others = report.circumstances.symbols
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column(f"{first:,} symbols", no_wrap=True)
-    headings = ["daemon", GOVERNED, RECONCILED, FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
+    headings = ["daemon", GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
     for heading in headings + [f"daemon, {count:,}" for count in others]:
         shown.add_column(heading, justify="right", no_wrap=True)
     grown = {(row.symbols, row.case, row.measure): row.values.get(DAEMON) for row in report.rows}

@@ -70,6 +70,7 @@ class BridgeMaking:
             channels.lease,
             self._failures[lane],
             IntentAnswers(lane, cases, rules),
+            cases,
             channels.symbol_rules,
             channels.allowlist,
             self._reports,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
+from actors.candidate_planner.rules import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
 from actors.executor.rules import ExecutorRules
 from actors.governor.rules import GovernorActorRules
 from actors.intent_bridge.rules import BridgeActorRules

@@ -81,8 +81,9 @@ class ResultWindows:
 
     async def _read(self, names: list[str]) -> list[Counts]:
         """Return the counts of minutes."""
-        self._minutes = {name: self._minutes[name] for name in names if name in self._minutes}
-        unread = [name for name in names if name not in self._minutes]
+        known = {name: self._minutes[name] for name in names if name in self._minutes}
+        self._minutes = dict(known)
+        unread = [name for name in names if name not in known]
         self._changed.clear()
         read: dict[str, Counts] = {}
         for begin in range(0, len(unread), _READ_TOGETHER):
@@ -90,7 +91,7 @@ class ResultWindows:
             for name, fields in zip(some, await self._store.intelligence_buckets(some), strict=True):
                 read[name] = read_bucket(fields)
                 await trio.lowlevel.checkpoint()
-        found = [read[name] if name in read else self._minutes[name] for name in names]
+        found = [read[name] if name in read else known[name] for name in names]
         # What was counted during the read may be in it or not.
         self._minutes.update((name, counts) for name, counts in read.items() if name not in self._changed)
         return found

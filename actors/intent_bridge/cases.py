@@ -71,6 +71,18 @@ class CaseMaking:
             rules=self._rules.rules,
         )
 
+    def prices_known(self, now: Moment) -> bool:
+        """Return True if each symbol of the allowlist that was read has a mark price, and some were."""
+        allowlist = self._allowlist.value
+        if allowlist is None:
+            return False
+        read = [symbol for symbol in self._book.symbols() if symbol in allowlist.symbols]
+        return bool(read) and all(mark_of(self._book.get(symbol), now) is not None for symbol in read)
+
+    async def changed(self) -> None:
+        """Wait until positions or prices have changed."""
+        await self._book.changed()
+
     def _fresh_legs(self, snapshot: Snapshot | None, now: Moment) -> Sequence[LegPosition] | None:
         """Return a symbol's legs, None while no decision may rest on them."""
         if snapshot is None or not self._book.is_trusted(snapshot):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.intent_bridge.cases import CaseMaking
 from actors.intent_bridge.proposals import IntentAnswers, PendingIntent, Proposal
 from actors.intent_bridge.reports import BridgeReports
 from actors.one_player import OnePlayer
@@ -26,7 +27,7 @@ from store.protocol import ConsumerGroup
 BATCH = 64
 #: One is read while the other is written; they are answered one after the other.
 _READERS = 2
-#: Without symbols and allowlist, which are read at the start, entries are refused behind it.
+#: Without symbols, allowlist and mark prices, which come at the start, entries are refused behind it.
 _LONGEST_WAIT_SEC = 5.0
 
 
@@ -41,6 +42,7 @@ class IntentLane(StreamConsumer):
         lease: LatestValue[Lease],
         failures: FailureCounter,
         answers: IntentAnswers,
+        cases: CaseMaking,
         symbol_rules: LatestValue[Mapping[str, SymbolRules]],
         allowlist: LatestValue[Allowlist],
         reports: BridgeReports,
@@ -58,17 +60,23 @@ class IntentLane(StreamConsumer):
         self._lane = lane
         self._store = store
         self._answers = answers
+        self._cases = cases
         self._symbol_rules = symbol_rules
         self._allowlist = allowlist
         self._reports = reports
         self._with_equity = with_equity
         self._turn = trio.Lock()
+        #: Prices are waited for once; they may go away later. Exits need none.
+        self._waits_for_prices = lane is Lane.TRADE
 
     async def begin(self, session: Session) -> None:
-        """Wait until symbols and allowlist were read, 5 s at most."""
-        with session.heartbeat.waiting_for("symbols and allowlist"), trio.move_on_after(_LONGEST_WAIT_SEC):
+        """Wait until symbols, allowlist and, for the first time, mark prices are known, 5 s at most."""
+        with session.heartbeat.waiting_for("symbols and prices"), trio.move_on_after(_LONGEST_WAIT_SEC):
             await self._symbol_rules.get()
             await self._allowlist.get()
+            while self._waits_for_prices and not self._cases.prices_known(self._clocks.now()):
+                await self._cases.changed()
+        self._waits_for_prices = False
 
     async def handle(self, batch: Batch) -> None:
         """Answer the batch behind the one that was read before it."""

@@ -66,6 +66,13 @@ class SeenAgreements:
             self._versions[ledger.symbol] = version
         self._agree(ledger, at_ms, version)
 
+    def read_in_flight(self, ledger: ExpectedLedger, at_ms: int, version: str | None) -> None:
+        """Record the same of a ledger that was read with its version while an order may be in flight."""
+        if self._agreements.was_set(ledger.symbol, Agreed(at_ms, _amounts(ledger), version)):
+            self.read(ledger, at_ms, version)
+        else:
+            self.interrupt(ledger.symbol)
+
     def viewed(self, symbol: Symbol, view: ReconcileView) -> None:
         """Take in what Redis has. What it has lost is noted again."""
         if view.agreed is None:

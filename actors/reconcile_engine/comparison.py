@@ -124,10 +124,11 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        That is the latest agreement; without one the begin of the window before `first_seen_ms`, the first
-        sight of the drift.
+        That is the latest agreement, or the ledger's adoption; without one the begin of the window before
+        `first_seen_ms`, the first sight of the drift.
         """
-        agreed_ms = self.agreements.latest_ms(compared.symbol, compared.view)
+        view = compared.view
+        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), min(view.adopted_ms, first_seen_ms))
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
@@ -218,11 +219,10 @@ class PositionComparison:
         comparison = self.comparison_of(symbol, snapshot.legs, view)
         if not comparison.agrees:
             self.agreements.differ(self._ledger_of(symbol, snapshot.legs), view)
-        elif may_be_in_flight(view, self._clocks.redis_now_ms()):
-            self.agreements.interrupt(symbol)
         else:
-            ledger = expected_ledger(symbol, snapshot.legs)
-            self.agreements.read(ledger, self._agreed_ms(snapshot), view.version)
+            in_flight = may_be_in_flight(view, self._clocks.redis_now_ms())
+            read = self.agreements.read_in_flight if in_flight else self.agreements.read
+            read(self._ledger_of(symbol, snapshot.legs), self._agreed_ms(snapshot), view.version)
         return Compared(
             symbol=symbol,
             view=view,

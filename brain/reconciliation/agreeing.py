@@ -7,7 +7,9 @@
 3. The same holds of a ledger that was seen to differ, and has not moved since: the exchange alone has moved.
    What came back so, or part of the way, may hide an own fill: for an hour bookings do not end that
    agreement, since each is remembered with its order. A correction by hand does, and another ledger.
-4. Where the ledger has moved else, both have to be equal for `settle_sec` without a break, and no order of
+4. A ledger that was set to the exchange's amounts since it differed, by a person or by an adoption, agrees
+   at once, whatever is in flight: it contains what was traded until then.
+5. Where the ledger has moved else, both have to be equal for `settle_sec` without a break, and no order of
    the symbol may be in flight: what one of its results books breaks the equality within that time.
 """
 
@@ -89,7 +91,9 @@ class Agreements:
         The first sight of a symbol counts at once. The version of one that is `apart` has to have been read.
         """
         known = self._agreed.get(symbol)
-        if self._is_as_it_differed(symbol, seen):
+        if self.was_set(symbol, seen):
+            self._take(symbol, seen)
+        elif self._is_as_it_differed(symbol, seen):
             self._came_back.add(symbol)
             self._candidates.pop(symbol, None)
         elif known is None:
@@ -104,6 +108,20 @@ class Agreements:
                 self._take(symbol, waits.agreed._replace(version=seen.version))
             elif seen.version is not None:
                 self._take(symbol, seen._replace(at_ms=known.at_ms), came_back=True)
+
+    def was_set(self, symbol: Symbol, seen: Agreed) -> bool:
+        """Return True for a ledger that differed, and was corrected by hand or adopted since.
+
+        A correction keeps the version; an adoption begins anew, and follows a ledger without amounts.
+        """
+        apart = self._apart.get(symbol)
+        if apart is None or seen.version is None:
+            return False
+        if apart.version is None:
+            return apart.stored.last_known_amt is None
+        if seen.version == apart.version:
+            return not _has_amounts(apart.stored, seen.amounts)
+        return is_before(seen.version, apart.version)
 
     def interrupt(self, symbol: Symbol) -> None:
         """Take in that they differ, or that an order is in flight: what follows is another agreement."""
@@ -180,9 +198,7 @@ class Agreements:
         has_amounts = _has_amounts(apart.stored, seen.amounts)
         if has_amounts and is_version and not apart.moved:
             return True
-        if is_version and not has_amounts:
-            self._came_back.discard(symbol)  # a correction by hand
-        elif _came_nearer(apart.stored, apart.exchange, seen.amounts):
+        if _came_nearer(apart.stored, apart.exchange, seen.amounts):
             self._came_back.add(symbol)
         self.move(symbol)
         del self._apart[symbol]

@@ -19,17 +19,26 @@ for _, key in ipairs({ intents, dead, audit, acts and plans or audit }) do
   end
 end
 
-local needed = { { 'SET', last, '' }, { 'XACK', intents, group, '0-1' }, { 'XADD', audit, '*', 'f', '' } }
+-- The commands that this batch may run, each with one of its keys.
+local needed = { { 'GET', last }, { 'SET', last, '' }, { 'XACK', intents, group, '0-1' }, { 'XADD', audit, '*', 'f', '' } }
+local seen, close, published, dies, rests
 for _, a in ipairs(answers) do
-  needed[4] = { 'SET', base .. ':seen:' .. a[3], '' }
-  needed[5] = { 'EXISTS', base .. ':seen:' .. a[3] }
-  if #a[8] > 0 and acts then needed[6] = { 'XADD', plans, '*', 'f', '' } end
-  if a[10] ~= '' then needed[7] = { 'SET', base .. ':last_close:' .. a[2], '' } end
-  if #a[12] > 0 then needed[8] = { 'XADD', dead, '*', 'f', '' } end
+  seen = base .. ':seen:' .. a[3]
+  if a[10] ~= '' then close = base .. ':last_close:' .. a[2] end
+  if a[6] then rests = base .. ':last_close:' .. a[2] end
+  published, dies = published or (acts and #a[8] > 0), dies or #a[12] > 0
 end
-local wanted = {}
-for i = 1, 8 do wanted[#wanted + 1] = needed[i] end
-local refusal = refused(wanted)
+local function add(wanted, ...)
+  if wanted then needed[#needed + 1] = { ... } end
+end
+add(seen, 'EXISTS', seen)
+add(seen, 'SET', seen, '')
+add(rests, 'GET', prefix .. ':system:mode')
+add(rests, 'GET', rests)
+add(close, 'SET', close, '')
+add(dies, 'XADD', dead, '*', 'f', '')
+add(published, 'XADD', plans, '*', 'f', '')
+local refusal = refused(needed)
 if refusal then return refusal end
 
 local time = redis.call('TIME')

@@ -48,6 +48,14 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "counted_results.create": ("get", "time", "xgroup|create"),
     "counted_results.read_new": ("xreadgroup",),
     "intelligence_buckets": ("hgetall",),
+    **dict.fromkeys(
+        ("trade_intents.create", "exit_intents.create", "harvest_intents.create"),
+        ("get", "time", "xgroup|create"),
+    ),
+    **dict.fromkeys(
+        ("trade_intents.read_new", "exit_intents.read_new", "harvest_intents.read_new"), ("xreadgroup",)
+    ),
+    "bridge_state": ("get", "hmget"),
     "dry_runs.create": ("time", "xgroup|create"),
     "manual_plans.create": ("get", "time", "xgroup|create"),
     "executions.read_new": ("xreadgroup",),
@@ -70,6 +78,9 @@ _POOL_OF = {
     "dry_runs.read_new": "executions",
     "manual_plans.read_new": "executions",
     "counted_results.read_new": "intelligence",
+    "trade_intents.read_new": "bridge",
+    "exit_intents.read_new": "bridge",
+    "harvest_intents.read_new": "bridge",
     "permit_changes": "executions",
     "permit_changes.next": "executions",
 }
@@ -80,7 +91,7 @@ _READING = frozenset(
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
-        "intelligence_buckets",
+        "intelligence_buckets", "bridge_state", "published_universe",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

@@ -138,16 +138,4 @@ RECONCILE_MUTATIONS = (
         ),
         reconcile=True,
     ),
-    Mutation(
-        "a second close is proposed while the first may be executed",
-        ("r7",),
-        (
-            Edit(
-                _STEPS,
-                'redis.kind(mark) != "none" or redis.kind(out) != "none"',
-                'redis.kind(mark) != "none"',
-            ),
-        ),
-        reconcile=True,
-    ),
 )

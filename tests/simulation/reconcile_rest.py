@@ -102,10 +102,14 @@ class ReconcileRest:
             # More looks, or more pages, than a minute's weight allows for at once.
             within_sec += 3 * scene.history_lag_ms / 1000 + _MINUTE_SEC
         until_sec = trio.current_time() + within_sec
-        while side.truth.differs(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
+        while side.truth.is_provable(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
             await trio.sleep(0.2)
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"
-        require(not side.truth.differs(symbol), "r5", says)
+        require(not side.truth.is_provable(symbol), "r5", says)
         self.mended += 1
+        if side.truth.differs(symbol):
+            # Others' trades that made nothing together with fills of ours, which are booked now.
+            side.world.neighbours.repairs.correct(symbol)
+            await trio.sleep(2 * side.number("P34_LOOP_CADENCE_SEC"))
         await self._is_released(symbol)

@@ -136,7 +136,10 @@ class Truth:
         Orders of proposed closes are none of our own: they remove what others have added.
         """
         changes = self._venue.changes[symbol, leg]
-        agreed, memories = self._contained(symbol, leg), self.memories(symbol)
+        ledger, memories = self._ledgers.amount(symbol, leg), self.memories(symbol)
+        # What others have undone since is in no excess.
+        equal = [number for number, change in enumerate(changes, 1) if change.amount == ledger]
+        agreed = max(self._contained(symbol, leg), *equal[-1:], 0)
         filled: dict[int, Decimal] = {}
         held = own = ZERO
         for number, change in enumerate(changes):
@@ -187,6 +190,12 @@ class Truth:
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
             if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
+                self.forgotten.add(symbol)
+            # Nor of a correction that nothing has compared yet.
+            if not self.differs(symbol) and any(
+                self._books.kept.corrected.get((symbol, leg)) == len(self._venue.changes[symbol, leg])
+                for leg in self._venue.legs_of(symbol)
+            ):
                 self.forgotten.add(symbol)
 
     def says(self, symbol: str) -> str:

@@ -47,7 +47,10 @@ OWN_KEYS = (
     "q:reconcile:state:*", "q:reconcile:close:cooldown:*", "q:p35:bucket:*", "q:p35:decision:counts:*",
     "q:p35:reason:top:*", "q:p35:gate:*", "q:p35:status", "q:p35:unknown_decision:top:5m",
     "q:p35:last_result_id", "q:p35:counted_ahead",
-    "q:reconcile:close:out:*", "q:reconcile:close:client:*",
+    "q:reconcile:close:out:*", "q:intent_bridge:*", "q:stream:intent.audit",
+    "q:stream:trade.intent", "q:stream:trade.intent.dead", "q:stream:exit.intent",
+    "q:stream:exit.intent.dead",
+    "q:reconcile:close:client:*",
 )  # fmt: skip
 #: Each write is tried with each right taken away: in parts that stay within the time of a test.
 _PARTS = 3

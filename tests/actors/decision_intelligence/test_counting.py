@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 
@@ -9,7 +11,9 @@ from brain.identifiers import FencingToken
 from brain.intelligence.outcome import read_outcome
 from brain.intelligence.windows import WINDOWS
 from channels import Lease
+from store.keys import Keys
 from store.memory.faults import Effect
+from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.actors.intelligence_rig import GROUP, NAMES, STREAM, IntelligenceRig, running
 from tests.background import count_crashes
@@ -95,6 +99,19 @@ async def test_windows_have_what_was_counted_while_their_buckets_were_read(rig: 
         await trio.sleep(10)
         assert rig.decisions("5m") == {"BLOCKED": 400}
         assert sum(rig.counts(NAMES.gates("5m")).values()) == 400
+
+
+async def test_a_count_in_a_minute_that_is_not_read_again_disturbs_no_read() -> None:
+    """Over a slow Redis, results come one at a time, at any moment of a rebuild."""
+    rig = IntelligenceRig()
+    slow = MemoryStore(rig.redis, keys=Keys("quantum"), consumer="me", crossing=partial(trio.sleep, 0.3))
+    async with running(rig, rig.another_making(slow)):
+        await trio.sleep(5)
+        for _ in range(100):
+            rig.denied()
+            await trio.sleep(6.1)
+        await trio.sleep(10)
+        assert rig.decisions("1h") == {"BLOCKED": 100}
 
 
 async def test_a_bucket_that_is_deleted_leaves_the_windows_within_a_minute(rig: IntelligenceRig) -> None:

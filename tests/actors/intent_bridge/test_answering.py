@@ -11,7 +11,7 @@ from brain.identifiers import EntryId
 from brain.intents.intent import Lane
 from brain.plans.plan import Plan
 from brain.plans.plan_fields import read_plan
-from tests.actors.bridge_rig import BridgeRig, actor_rules, answered, running_bridge
+from tests.actors.bridge_rig import PRICE, BridgeRig, actor_rules, answered, running_bridge
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -173,11 +173,35 @@ async def test_only_symbols_of_the_universe_are_entered(rig: BridgeRig) -> None:
     assert rig.outcomes == ["symbol_not_in_universe", "symbol_not_in_universe", "plan"]
 
 
-async def test_an_old_mark_price_is_none(rig: BridgeRig) -> None:
-    rig.price = None
+async def test_without_a_mark_price_an_entry_is_refused(rig: BridgeRig) -> None:
     async with running_bridge(rig):
+        await answered()
+        rig.price = None
+        rig.prove()
         rig.publish(quantity="", position_usd="100")
         await answered()
+    assert rig.outcomes == ["no_price"]
+
+
+async def test_intents_of_the_start_wait_for_the_first_prices_and_exits_do_not(rig: BridgeRig) -> None:
+    rig.price = None
+    rig.position("ETHUSDT", "1")
+    async with running_bridge(rig):
+        rig.publish()
+        rig.publish("ETHUSDT", lane=Lane.EXIT)
+        await trio.sleep(1.5)
+        assert [entry["stream"] for entry in rig.audit] == ["exit.intent"]
+        rig.price = PRICE
+        await trio.sleep(1.5)
+    assert rig.outcomes == ["plan", "plan"]
+
+
+async def test_prices_are_waited_for_5_s_at_most(rig: BridgeRig) -> None:
+    rig.price = None
+    rig.prove()
+    async with running_bridge(rig):
+        rig.publish()
+        await trio.sleep(6)
     assert rig.outcomes == ["no_price"]
 
 

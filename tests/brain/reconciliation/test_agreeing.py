@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from brain.ledger.ledger import StoredLedger
 from brain.reconciliation.agreeing import Agreed, Agreements, amounts_text, is_before
 from tests.brain.reconciliation.cases import BTC, stored
 
@@ -112,6 +113,30 @@ def test_a_correction_by_hand_ends_it(agreements: Agreements) -> None:
     for second in (20.0, 22.0):
         agreements.agree(BTC, Agreed(9000, "4", "4"), second)
     assert agreements.get(BTC) == Agreed(9000, "4", "4")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "version", "then"),
+    [("0", "3", "3"), (None, None, "1"), ("0", "3", "1")],
+    ids=["corrected", "adopted", "adopted between two looks"],
+)
+def test_a_ledger_that_was_set_agrees_at_once_and_in_flight_too(
+    agreements: Agreements, ledger: str | None, version: str | None, then: str
+) -> None:
+    agreements.differ(BTC, StoredLedger(last_known_amt=ledger), version, "2")
+    seen = Agreed(5000, "2", then)
+    assert agreements.was_set(BTC, seen)
+    agreements.agree(BTC, seen, 10.0)
+    assert agreements.get(BTC) == seen
+    assert not agreements.was_set(BTC, seen)
+
+
+@pytest.mark.parametrize(("amount", "then"), [("2", "4"), ("0", "3"), ("2", None)])
+def test_a_ledger_that_was_booked_or_is_as_it_was_was_not_set(
+    agreements: Agreements, amount: str, then: str | None
+) -> None:
+    agreements.differ(BTC, stored("0"), "3", "2")
+    assert not agreements.was_set(BTC, Agreed(5000, amount, then))
 
 
 @pytest.mark.parametrize(("before", "then"), [("1", "3"), ("-1", "-1"), ("0.5", "2.5")])
