@@ -128,7 +128,9 @@ class PositionComparison:
         `first_seen_ms`, the first sight of the drift.
         """
         view = compared.view
-        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), min(view.adopted_ms, first_seen_ms))
+        # A leg's last change may be dated ahead of the exchange's clock.
+        adopted_ms = view.adopted_ms if view.adopted_ms < first_seen_ms else 0
+        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), adopted_ms)
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)

@@ -201,6 +201,16 @@ async def test_what_an_adopted_ledger_contains_is_no_evidence(rig: ReconcileRig)
         assert rig.amount("BTCUSDT") == "8"
 
 
+async def test_an_adoption_that_is_dated_ahead_says_nothing(rig: ReconcileRig) -> None:
+    rig.own_order("p33-a")
+    ahead_ms = rig.clock.now().wall_ms + 3_600_000
+    rig.ledger("BTCUSDT", "0", adopted_exchange_ms=f"BOTH:{ahead_ms}")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1"
+
+
 async def test_an_agreement_of_a_flat_symbol_counts_after_a_long_downtime(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     async with running_engine(rig):
