@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from brain.identifiers import Symbol
+from brain.ledger.adoption import decode_adopted
 from brain.ledger.ledger import StoredLedger
 from store.keys import OWN_HOLD
 from store.operator_records import Hold
@@ -24,7 +25,7 @@ LOST = "lost"
 _LONGEST_SEC = 12
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
-LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
+LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version", "adopted_exchange_ms")
 #: Fields of a state: the agreement with version and amounts, the status, and its times.
 NOTED_FIELDS = ("agreed_ms", "agreed_version", "agreed_amts", "status", "last_seen_ts", "written_ms")
 
@@ -51,15 +52,25 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
         unreadable = f"open permits of {symbol}: a field is no plan id"
     *agreed, status, seen_ts, written_ms = reply.noted or (None,) * len(NOTED_FIELDS)
     return ReconcileView(
-        ledger=read_ledger(reply.ledger and reply.ledger[:-1]),
-        version=read_text(reply.ledger and reply.ledger[-1]),
+        ledger=read_ledger(reply.ledger and reply.ledger[:-2]),
+        version=read_text(reply.ledger and reply.ledger[-2]),
         permits={} if permits is None else dict(permits.permits),
         hold=reply.hold,
         agreed=_agreement(symbol, *agreed),
         status=read_text(status) or "",
+        adopted_ms=_adopted_ms(reply.ledger[-1] if reply.ledger else None),
         others_sec=others_time_sec(seen_ts, written_ms),
         unreadable=unreadable,
     )
+
+
+def _adopted_ms(stored: bytes | None) -> int:
+    """Return the latest change of a leg that an adopted ledger contains.
+
+    All legs were read together: until then it contains every trade of each.
+    """
+    adopted = decode_adopted(read_text(stored))
+    return 0 if adopted is None else max(adopted.changed_ms.values(), default=0)
 
 
 def others_time_sec(seen_ts: bytes | None, written_ms: bytes | None) -> int | None:
@@ -112,5 +123,5 @@ def check_owner(sig: str) -> None:
 
 
 def fields_of(ledger: StoredLedger) -> tuple[str | None, ...]:
-    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less the version."""
+    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less the last two."""
     return tuple(getattr(ledger, name) for name in StoredLedger.__struct_fields__)

@@ -124,10 +124,13 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        That is the latest agreement; without one the begin of the window before `first_seen_ms`, the first
-        sight of the drift.
+        That is the latest agreement, or the ledger's adoption; without one the begin of the window before
+        `first_seen_ms`, the first sight of the drift.
         """
-        agreed_ms = self.agreements.latest_ms(compared.symbol, compared.view)
+        view = compared.view
+        # A leg's last change may be dated ahead of the exchange's clock.
+        adopted_ms = view.adopted_ms if view.adopted_ms < first_seen_ms else 0
+        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), adopted_ms)
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
@@ -153,7 +156,7 @@ class PositionComparison:
             self._expected[symbol] = each
             if symbol not in apart:
                 self.agreements.seen(each, believed[symbol][1])
-        for symbol in apart:
+        for symbol in ledgers.in_flight:
             self.agreements.interrupt(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
         again = [symbol for symbol in self.agreements.apart() if symbol in expected]

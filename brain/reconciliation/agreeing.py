@@ -256,5 +256,12 @@ def _texts(stored: StoredLedger) -> tuple[str, ...]:
 
 
 def _has_amounts(stored: StoredLedger, amounts: str) -> bool:
-    """Return whether a ledger is stored with these amounts; what is missing stands for 0."""
-    return all(name == text for name, text in zip(_texts(stored), amounts.split("|"), strict=False))
+    """Return whether a ledger is stored with these amounts, in whatever form; 0 where one is missing."""
+    return all(_is_same(one, other) for one, other in zip(_texts(stored), amounts.split("|"), strict=False))
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return one == other or parse_decimal(one) == parse_decimal(other)
+    except NotANumberError:
+        return False

@@ -191,6 +191,12 @@ class Truth:
             undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
             if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
                 self.forgotten.add(symbol)
+            # Nor of a correction that nothing has compared yet.
+            if not self.differs(symbol) and any(
+                self._books.kept.corrected.get((symbol, leg)) == len(self._venue.changes[symbol, leg])
+                for leg in self._venue.legs_of(symbol)
+            ):
+                self.forgotten.add(symbol)
 
     def says(self, symbol: str) -> str:
         """Return in words what the legs that differ lack."""

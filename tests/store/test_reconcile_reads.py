@@ -291,6 +291,20 @@ async def test_memory_and_records_of_a_wrong_type_are_unreadable_and_not_missing
     )
 
 
+@pytest.mark.parametrize(
+    ("stored", "adopted_ms"),
+    [("BOTH:5", 5), ("LONG:1760000000000,SHORT:7", 1_760_000_000_000), ("", 0), ("soon", 0), (b"\xff", 0)],
+)
+async def test_a_view_has_the_time_until_which_an_adopted_ledger_contains_every_trade(
+    leased: Backend, stored: str, adopted_ms: int
+) -> None:
+    write_ledger(leased.outside)
+    assert (await view(leased)).adopted_ms == 0
+    leased.outside.hset(KEYS.ledger(DRIFTED), {"adopted_exchange_ms": stored})
+    found = await view(leased)
+    assert (found.adopted_ms, found.version) == (adopted_ms, VERSION)
+
+
 async def test_own_holds_are_those_of_the_engine_alone(leased: Backend) -> None:
     write_hold(leased.outside, DRIFTED, SIG)
     write_hold(leased.outside, OTHER, "operator:ann", ttl_ms=None)

@@ -152,6 +152,20 @@ async def test_trades_that_a_person_has_accepted_are_no_evidence_of_the_next_dri
         assert named(rig) == [("manual", "BUY", "3")]
 
 
+async def test_a_correction_in_another_form_makes_an_agreement_too(rig: ReconcileRig) -> None:
+    """The text of the ledger is another one than P3.3 would write, for as long as nothing is booked."""
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
+        await trio.sleep(8)
+        rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "0.500"})
+        await trio.sleep(8)
+        assert rig.status("BTCUSDT") == "OK"
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1.5"
+
+
 async def test_a_correction_agrees_although_an_order_may_be_in_flight(rig: ReconcileRig) -> None:
     """An own fill follows before the executor's hold has ended: it alone is evidence."""
     rig.own_order("p33-a")
@@ -168,6 +182,33 @@ async def test_a_correction_agrees_although_an_order_may_be_in_flight(rig: Recon
         rig.release("BTCUSDT")
         await trio.sleep(8)
         assert rig.amount("BTCUSDT") == "3"
+
+
+async def test_what_an_adopted_ledger_contains_is_no_evidence(rig: ReconcileRig) -> None:
+    """It was lost and adopted between two comparisons, with the version of the one before."""
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(8)
+        rig.trade("BTCUSDT", "SELL", "1", client_order_id="web_2")
+        await trio.sleep(8)
+        rig.trade("BTCUSDT", "BUY", "3", client_order_id="web_3")
+        adopted_ms = rig.changed_ms["BTCUSDT"]
+        rig.ledger("BTCUSDT", "3", adopted_exchange_ms=f"BOTH:{adopted_ms}")
+        await trio.sleep(0.5)
+        rig.trade("BTCUSDT", "BUY", "5", client_order_id="p33-a")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "8"
+
+
+async def test_an_adoption_that_is_dated_ahead_says_nothing(rig: ReconcileRig) -> None:
+    rig.own_order("p33-a")
+    ahead_ms = rig.clock.now().wall_ms + 3_600_000
+    rig.ledger("BTCUSDT", "0", adopted_exchange_ms=f"BOTH:{ahead_ms}")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a")
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1"
 
 
 async def test_an_agreement_of_a_flat_symbol_counts_after_a_long_downtime(rig: ReconcileRig) -> None:

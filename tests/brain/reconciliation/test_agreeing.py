@@ -234,6 +234,18 @@ def test_the_legs_of_a_ledger_count_in_hedge_mode() -> None:
     assert agreed_ms(agreements, "5") == 5000
 
 
+@pytest.mark.parametrize("text", ["0.00", "0e3", "-0"])
+def test_amounts_of_equal_value_are_the_same_in_whatever_form(agreements: Agreements, text: str) -> None:
+    agreements.view(BTC, stored(text), "3", None)
+    agreements.agree(BTC, Agreed(5000, "0", "3"), 10.0)
+    agreements.agree(BTC, Agreed(8000, "0", "3"), 13.0)
+    assert agreed_ms(agreements, amount=text) == 1000
+    agreements.view(BTC, stored("a lot"), "3", None)
+    agreements.agree(BTC, Agreed(15_000, "0", "3"), 20.0)
+    agreements.agree(BTC, Agreed(18_000, "0", "3"), 23.0)
+    assert agreed_ms(agreements) == 15_000
+
+
 def test_missing_amounts_stand_for_zero() -> None:
     agreements = Agreements(SETTLE_SEC)
     agreements.agree(BTC, Agreed(1000, amounts_text("0", "0", "0"), None), 0.0)
