@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brain.execution.orders import client_order_id
-from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.operator_records import Hold
 from store.reconcile_records import (
@@ -14,11 +13,9 @@ from store.reconcile_records import (
     ComparedLedgers,
     ExpectedLedger,
     ReconcileView,
-    RecordedOrder,
 )
 from store.stored_values import UNREADABLE
 from tests.store.backends import KEYS, Backend
-from tests.store.executions import EXECUTOR
 from tests.store.reconciled import (
     DRIFTED,
     ENGINE,
@@ -27,7 +24,6 @@ from tests.store.reconciled import (
     VERSION,
     write_hold,
     write_ledger,
-    write_record,
 )
 
 OTHER = Symbol("SOLUSDT")
@@ -251,44 +247,6 @@ async def test_open_permits_with_a_field_of_another_are_unreadable(leased: Backe
     found = await view(leased)
     assert found.unreadable == f"open permits of {DRIFTED}: a field is no plan id"
     assert found.permits == {}
-
-
-async def test_order_memory_and_records_are_read_together(leased: Backend) -> None:
-    out = leased.outside
-    out.hset(KEYS.order_memory(DRIFTED), {"9000": "0.5|1", "8000": "1|1", "7000": b"\xff"})
-    write_record(out, "plan-1", "final")
-    write_record(out, "plan-2", "orphan", decision="RECONCILE_CLOSE")
-    write_record(out, "plan-3", "sending")
-    out.delete(EXECUTOR.order("plan-3"))
-    clients = [client_order_id("q", PlanId(f"plan-{n}")) for n in (1, 2, 3, 4)]
-    found = await leased.store.booked_growth(
-        DRIFTED, [OrderId("9000"), OrderId("9001"), OrderId("7000")], [*clients, ClientOrderId("web_1")]
-    )
-    assert found == BookedGrowth(
-        {OrderId("9000"): "0.5|1", OrderId("7000"): UNREADABLE},
-        {
-            clients[0]: RecordedOrder("final", "EXECUTE"),
-            clients[1]: RecordedOrder("orphan", "RECONCILE_CLOSE"),
-        },
-    )
-
-
-async def test_memory_and_records_of_a_wrong_type_are_unreadable_and_not_missing(leased: Backend) -> None:
-    out = leased.outside
-    out.set(KEYS.order_memory(DRIFTED), "1")
-    for plan_id in ("plan-1", "plan-2", "plan-3"):
-        write_record(out, plan_id, "final")
-    clients = [client_order_id("q", PlanId(f"plan-{n}")) for n in (1, 2, 3)]
-    out.delete(EXECUTOR.plan_of(clients[0]))
-    out.hset(EXECUTOR.plan_of(clients[0]), {"a": "b"})
-    out.delete(EXECUTOR.order("plan-2"))
-    out.set(EXECUTOR.order("plan-2"), "final")
-    out.hdel(EXECUTOR.order("plan-3"), "state")
-    unreadable = RecordedOrder(UNREADABLE, UNREADABLE)
-    assert await leased.store.booked_growth(DRIFTED, [OrderId("9000")], clients) == BookedGrowth(
-        {OrderId("9000"): UNREADABLE},
-        dict(zip(clients, (unreadable, unreadable, RecordedOrder(UNREADABLE, "EXECUTE")), strict=True)),
-    )
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ async def test_a_correction_agrees_although_an_order_may_be_in_flight(rig: Recon
         assert rig.amount("BTCUSDT") == "3"
 
 
-async def test_what_an_adopted_ledger_contains_is_no_evidence(rig: ReconcileRig) -> None:
+async def test_trades_before_an_adoption_are_no_evidence(rig: ReconcileRig) -> None:
     """It was lost and adopted between two comparisons, with the version of the one before."""
     rig.own_order("p33-a")
     async with running_engine(rig):
