@@ -11,6 +11,7 @@ from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.keys import ReconcileKeys
 from store.reconcile_records import CaseChange, CloseProposal, HoldChange, LedgerRepair
+from store.reconcile_values import TOGETHER_MS
 from store.records import OrderWrite
 from tests.store.backends import KEYS, Outside
 from tests.store.executions import EXECUTOR
@@ -75,11 +76,17 @@ def write_hold(
     outside: Outside, symbol: Symbol, sig: str | None, *, ttl_ms: int | None = TTL_MS, value: str = "1",
     keys: ReconcileKeys = ENGINE,
 ) -> None:  # fmt: skip
-    """Write a hold as its owner does; without an owner as a service that names none."""
-    if sig is not None:
-        outside.set(keys.hold_sig(symbol), sig, ttl_ms=ttl_ms)
-        outside.set(keys.hold_reason(symbol), "drift", ttl_ms=ttl_ms)
-    outside.set(keys.hold(symbol), value, ttl_ms=ttl_ms)
+    """Write a hold as its owner does; without an owner as a service that names none.
+
+    It is written again until owner and hold end together, as those of one step do.
+    """
+    hold, owner, apart_ms = keys.hold(symbol), keys.hold_sig(symbol), TOGETHER_MS
+    while apart_ms >= TOGETHER_MS:
+        if sig is not None:
+            outside.set(keys.hold_reason(symbol), "drift", ttl_ms=ttl_ms)
+            outside.set(owner, sig, ttl_ms=ttl_ms)
+        outside.set(hold, value, ttl_ms=ttl_ms)
+        apart_ms = 0 if sig is None or ttl_ms is None else abs(outside.pttl(hold) - outside.pttl(owner))
 
 
 def write_record(outside: Outside, plan_id: str, phase: str, *, decision: str = "EXECUTE") -> str:
