@@ -152,6 +152,9 @@ class Agreements:
         if known is None and noted is not None and noted.amounts and _counts(noted, version):
             # Another process, or this one before a break, goes on here.
             self._agreed[symbol] = noted
+            if noted.version != version:
+                # By bookings, or by a correction too, which contains what was traded until then.
+                self._moved.add(symbol)
         if known is None or symbol in self._moved:
             return
         if not _has_amounts(stored, known.amounts):

@@ -201,6 +201,18 @@ def test_a_noted_agreement_is_where_another_process_goes_on() -> None:
     assert agreed_ms(agreements, "4") == 400
 
 
+@pytest.mark.parametrize(("version", "since_ms"), [("5", 1000), ("8", 5000)])
+def test_another_process_does_not_take_a_ledger_that_has_moved_for_the_noted_one(
+    version: str, since_ms: int
+) -> None:
+    """It may have been corrected by hand in between: what was traded before that must not be booked on top."""
+    agreements = Agreements(SETTLE_SEC)
+    agreements.view(BTC, stored("0"), version, Agreed(1000, "0", "5"))
+    for second in (10.0, 12.0):
+        agreements.agree(BTC, Agreed(5000, "0", version), second)
+    assert agreed_ms(agreements, version) == since_ms
+
+
 def test_without_another_one_a_noted_agreement_counts_for_later_versions() -> None:
     agreements, noted = Agreements(SETTLE_SEC), Agreed(400, "0", "3")
     assert agreements.latest_ms(BTC, stored("5"), "4", noted) == 400
