@@ -205,7 +205,7 @@ def test_a_noted_agreement_is_where_another_process_goes_on() -> None:
 def test_another_process_does_not_take_a_ledger_that_has_moved_for_the_noted_one(
     version: str, since_ms: int
 ) -> None:
-    """It may have been corrected by hand in between: what was traded before that must not be booked on top."""
+    """A correction by hand in between contains what was traded before: that is not booked on top."""
     agreements = Agreements(SETTLE_SEC)
     agreements.view(BTC, stored("0"), version, Agreed(1000, "0", "5"))
     for second in (10.0, 12.0):
