@@ -1,9 +1,9 @@
 # Everything runs in .venv, which is set up when it is missing or when what it is made of has changed.
 # `make demo PYTHON=/path/to/python3.12` chooses another interpreter for it.
 
-SECONDS ?= 20
+SECONDS ?= 40
 # Roles that the daemon of the demo has; `make demo ROLES=` plays them all.
-ROLES ?= universe,governor,executor,reconcile
+ROLES ?= universe,intent_bridge,governor,executor,reconcile,decision_intelligence
 HOURS ?= 100
 MINUTES ?= 10
 SINCE ?= main
@@ -99,7 +99,8 @@ audit: $(CHECKED)
 bench: $(INSTALLED)
 	@$(BIN)/python -m bench $(ARGS)
 
-# Load and faults for MINUTES, with the daemon's memory measured.
+# Load and faults for MINUTES, with the daemon's memory measured: of the whole chain, or with ARGS="--of plans" of what
+# it does for the plans and results of others.
 soak: $(INSTALLED)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 

@@ -99,6 +99,7 @@ async def serve(
             consumer=settings.instance,
             governor_shadow=settings.governor == "shadow",
             reconcile_shadow=settings.reconcile == "shadow",
+            bridge_shadow=settings.intent_bridge == "shadow",
         ) as store,
         open_names() as names,
         BinanceRest(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -98,6 +99,17 @@ class Exchange:
         """Return the request weight used by all clients since `wall_sec` (epoch)."""
         answer = json.loads(self._ask("GET", f"/simulator/requests?since_ms={int(wall_sec * 1000)}", ""))
         return sum(record["weight"] for record in answer["records"])
+
+    def requests(self, path: str) -> list[dict[str, Any]]:
+        """Return the latest requests of one path, oldest first."""
+        records: list[dict[str, Any]] = json.loads(self._ask("GET", f"/simulator/requests?path={path}", ""))[
+            "records"
+        ]
+        return records
+
+    def set_faults(self, changes: dict[str, object]) -> None:
+        """Change switches of the exchange (`simulator.faults.Faults`)."""
+        self._ask("POST", "/simulator/faults", json.dumps(changes))
 
     def positions_text(self) -> bytes:
         """Return the body of a read of all positions."""

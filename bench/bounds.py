@@ -1,4 +1,4 @@
-"""Bounds for the daemon, alone and with its Governor, and their check against a run."""
+"""Bounds for the daemon, alone and with other roles, and their check against a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, Row
+from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, Row
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -83,6 +83,8 @@ BOUNDS = (
     Bound("cold start → first permit", "took", 2.5, " s", predecessor="> 10 s"),
     Bound("crash → next permit", "took", 100, " ms", predecessor=_WHOLE),
     Bound("crash → next booking", "took", 100, " ms", predecessor=_WHOLE),
+    Bound("intent → order at the exchange", "p50", 10, " ms", of=CHAIN),
+    Bound("intent → order at the exchange", "p99", 50, " ms", of=CHAIN),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from bench import (
+    chain_cases,
     crash_cases,
     event_cases,
     gate_cases,
@@ -15,12 +16,16 @@ from bench import (
     snapshot_cases,
 )
 from bench.contenders import Session
-from bench.figures import BRIDGE, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
+from bench.figures import BRIDGE, CHAIN, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
 
 _WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
 _WITHOUT_GOVERNOR = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
 _OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, GOVERNED)
+#: What nothing happens costs is measured with each role that costs something then.
+_IDLE = tuple(who for who in CONTENDERS if who != CHAIN)
 _WITHOUT_BRIDGE = (FLOOR, DAEMON)
+#: Plans cost the same with a reconcile engine: it has no part in them.
+_WITHOUT_RECONCILE = (*_WITHOUT_GOVERNOR, GOVERNED)
 
 _PLAN_FLOOR = (
     "floor: one blocking socket, XREADGROUP → SET + XACK, no checks; bridge: the same through trio-asyncio "
@@ -43,20 +48,20 @@ class Case(NamedTuple):
 CASES: Mapping[str, Case] = {
     "cold-start": Case(
         snapshot_cases.cold_start,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "from the start of the process to the permit of a plan that was waiting, exchange at its latency",
         "the floors' own start",
     ),
     "idle": Case(
         snapshot_cases.idle,
-        CONTENDERS,
+        _IDLE,
         "nothing happens but mark prices and proofs of freshness: CPU, memory, request weight, the age of "
-        "the oldest of all snapshots",
+        "the oldest of all snapshots; CPU and commands of Redis, those in scripts included",
         "floors: a blocked read, no snapshots kept; the predecessor keeps those of its candidates",
     ),
     "one-at-a-time": Case(
         plan_cases.one_at_a_time,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "from publishing a plan to hearing of its permit, the next published after that",
         _PLAN_FLOOR,
     ),
@@ -68,15 +73,22 @@ CASES: Mapping[str, Case] = {
     ),
     "throughput-5": Case(
         plan_cases.throughput_few,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "plans over five symbols published at once, until all are acknowledged; every answer is checked",
         _PLAN_FLOOR,
     ),
     "throughput-all": Case(
         plan_cases.throughput_all,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "the same over all symbols; the predecessor denies what it does not keep fresh",
         _PLAN_FLOOR,
+    ),
+    "chain": Case(
+        chain_cases.intent_to_order,
+        (CHAIN,),
+        "30 intents a second with every role on, each counted from when it was due to its order on the "
+        "exchange's socket; steps by entry ids, in whole milliseconds",
+        "no floor",
     ),
     "gate-wake-up": Case(
         gate_cases.wake_up,
@@ -116,7 +128,7 @@ CASES: Mapping[str, Case] = {
     ),
     "memory": Case(
         snapshot_cases.memory_after,
-        CONTENDERS,
+        _WITHOUT_RECONCILE,
         "memory after all of the above",
         "the floors remember nothing",
     ),

@@ -13,7 +13,7 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
-from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR
+from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED
 from bench.key_watch import KeyWatch
 from bench.plans import BOTH_PERMITS_PREFIX, GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child
@@ -22,6 +22,7 @@ from bench.sizes import Sizes
 from bench.stream_relay import StreamRelay
 from commands.demo.children import free_port
 from simulator import SimulatorAddresses
+from store.keys import BridgeNames
 
 RESULTS = "quantum:stream:apply.result"
 CANDIDATES = 20
@@ -41,6 +42,27 @@ _GOVERNED = {
     "GOV_MAX_TOTAL_NOTIONAL_USDT": "100000000000",
     "RISK_MAX_LEVERAGE": "0",
 }
+#: All that the exchange takes, so that no order waits for the next ten seconds.
+_CHAIN = {
+    **_GOVERNED,
+    "GOV_ENABLE_AUTO_DISARM": "false",
+    "P33_COOLDOWN_SEC": "0",
+    "P33_INTENT_BRIDGE": "on",
+    "INTENT_BRIDGE_EXIT_LANES": "exit.intent,harvest.intent",
+    "MIN_HOLD_SECONDS": "0",
+    "P33_EXECUTOR": "on",
+    # A busy machine is slow, which is measured; it is no reason for a refusal.
+    "APPLY_PERMIT_WAIT_MS": "20000",
+    "EXEC_ORDERS_PER_10S": "300",
+    "EXEC_ORDERS_PER_MIN": "1200",
+    "P33_RECONCILE": "on",
+    "P33_UNIVERSE": "on",
+    "P33_DECISION_INTELLIGENCE": "on",
+}
+_ROLES = {GOVERNED: _GOVERNED, RECONCILED: {"P33_RECONCILE": "on"}, CHAIN: _CHAIN}
+_WITH_GOVERNOR = frozenset({GOVERNED, CHAIN})
+_BRIDGE_NAMES = BridgeNames("quantum", shadow=False)
+_LANES = (_BRIDGE_NAMES.trade_intents, _BRIDGE_NAMES.exit_intents, _BRIDGE_NAMES.harvest_intents)
 _MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
 
 
@@ -82,7 +104,10 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         redis.command("FLUSHALL")
         for stream in (PLANS, RESULTS):
             redis.command("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
-        if contender == GOVERNED:
+        if contender == CHAIN:
+            for lane in _LANES:
+                redis.command("XGROUP", "CREATE", lane.key, lane.group, "0", "MKSTREAM")
+        if contender in _WITH_GOVERNOR:
             redis.command("XGROUP", "CREATE", PLANS, "governor", "0")
         redis.pipeline(ledger_commands(stage.held))
         watch = running.enter_context(permit_watch(stage, contender))
@@ -104,7 +129,7 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
 
 def permit_watch(stage: Stage, contender: str) -> KeyWatch:
     """Return a watch for permits by plan id: of P3.3, with a Governor those of both."""
-    if contender == GOVERNED:
+    if contender in _WITH_GOVERNOR:
         return KeyWatch(stage.redis_url, BOTH_PERMITS_PREFIX, ("p33:", ""))
     return KeyWatch(stage.redis_url, PERMIT_PREFIX)
 
@@ -128,9 +153,9 @@ def _started(
     running: ExitStack, stage: Stage, contender: str, *, instrumented: bool
 ) -> tuple[Child, str | None]:
     """Start a contender; return its process, and its HTTP address if it has one."""
-    if contender in {DAEMON, GOVERNED}:
+    if contender in {DAEMON, *_ROLES}:
         port = free_port()
-        settings = _settings(stage, port) | (_GOVERNED if contender == GOVERNED else {})
+        settings = _settings(stage, port) | _ROLES.get(contender, {})
         arguments = ["commands", "run"]
         if instrumented:
             socket_path = daemon_path(stage.folder)

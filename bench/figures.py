@@ -15,7 +15,11 @@ BRIDGE = "bridge"
 PREDECESSOR = "predecessor"
 #: The daemon with its own Governor.
 GOVERNED = "governed"
-CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED)
+#: The daemon with its own reconcile engine.
+RECONCILED = "reconciled"
+#: The daemon with every role on.
+CHAIN = "chain"
+CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED, RECONCILED, CHAIN)
 
 _FOR_P99 = 100
 _FOR_P999 = 1000

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.bounds import verdicts
 from bench.cases import CASES
-from bench.figures import BRIDGE, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Failure, Row
+from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED, Failure, Row
 
 _MANY = 1000
 _TENS = 10
@@ -94,11 +94,14 @@ def print_report(console: Console, report: Report) -> None:
         )
 
 
+_COLUMNS = (DAEMON, GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, PREDECESSOR)
+
+
 def _table(report: Report) -> Table:
     first, *others = report.circumstances.symbols
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column(f"{first:,} symbols", no_wrap=True)
-    headings = ["daemon", GOVERNED, FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
+    headings = ["daemon", GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
     for heading in headings + [f"daemon, {count:,}" for count in others]:
         shown.add_column(heading, justify="right", no_wrap=True)
     grown = {(row.symbols, row.case, row.measure): row.values.get(DAEMON) for row in report.rows}
@@ -107,7 +110,7 @@ def _table(report: Report) -> Table:
         if row.case != case:
             case = row.case
             shown.add_row(f"[bold]{case}")
-        values = [row.values.get(name) for name in (DAEMON, GOVERNED, FLOOR, BRIDGE, PREDECESSOR)]
+        values = [row.values.get(name) for name in _COLUMNS]
         ratios = [row.ratio_to(name) for name in (FLOOR, BRIDGE)]
         growth = [grown.get((count, row.case, row.measure)) for count in others]
         shown.add_row(

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """Counts of plans, results, events, permits and refreshes; seconds of open loops and of idling.
+    """Counts of plans, results, events, permits, intents and refreshes; seconds of open loops and of idling.
 
     An open loop lasts longer where it would have fewer than `open_loop_plans`.
     """
@@ -22,6 +22,7 @@ class Sizes(msgspec.Struct, frozen=True):
     events: int
     events_burst: int
     gate_permits: int
+    intents: int
     refreshes: int
     idle_sec: float
     predecessor_plans: int
@@ -44,6 +45,7 @@ FULL = Sizes(
     events=1_000,
     events_burst=10_000,
     gate_permits=200,
+    intents=460,
     refreshes=30,
     # Request weight is counted per minute.
     idle_sec=60.0,
@@ -77,6 +79,7 @@ QUICK = msgspec.structs.replace(
     events=100,
     events_burst=2_000,
     gate_permits=50,
+    intents=230,
     refreshes=5,
     idle_sec=2.0,
     predecessor_plans=0,

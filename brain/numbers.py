@@ -15,7 +15,9 @@ _DECIMAL_TEXT = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]
 _USUAL_TEXT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,18})?", re.ASCII)  # within all limits
 _LARGEST_EXPONENT = 14  # below 10^15: more contracts of anything than exist
 _MOST_DECIMALS = 18
-_SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
+#: Finest step of any quantity or price.
+SMALLEST = Decimal(1).scaleb(-_MOST_DECIMALS)
+_RESIDUES_A_STEP = Decimal(1000)
 _CUTTING = Context(prec=80, traps=[InvalidOperation])
 
 
@@ -47,7 +49,7 @@ def parse_decimal_down(text: str) -> Decimal:
     number = _bounded(text)
     if _decimals(number) <= _MOST_DECIMALS:
         return number
-    cut = number.quantize(_SMALLEST, ROUND_DOWN, _CUTTING)
+    cut = number.quantize(SMALLEST, ROUND_DOWN, _CUTTING)
     if cut == 0:
         raise NotANumberError(f"smaller than any quantity: {text[:40]!r}")
     return cut
@@ -78,6 +80,18 @@ def plain(number: Decimal) -> str:
     if "E" in text:
         text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def without_residue(amount: Decimal, step: Decimal) -> Decimal:
+    """Return the multiple of `step` (> 0) that a sum of floats has missed, or else the amount itself.
+
+    It has where the two are less than a thousandth of a step apart: that is far more than floats err in the
+    amounts of positions, and far less than any fill.
+    """
+    steps = _CUTTING.divide(amount, step).to_integral_value()
+    nearest = EXACT.multiply(steps, step)
+    missed = EXACT.multiply(EXACT.subtract(amount, nearest).copy_abs(), _RESIDUES_A_STEP)
+    return nearest or ZERO if missed < step else amount
 
 
 def floor_to_step(quantity: Decimal, step: Decimal) -> Decimal:

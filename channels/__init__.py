@@ -5,11 +5,13 @@ oldest and counts it. Channels are made once by the supervisor and outlive the a
 """
 
 from channels.book import UNCOVERED_NOTICED_SEC, BookEntry, SnapshotBook, Uncovered
+from channels.bridge import BridgeNow, IntentOutcome
 from channels.channel import Channel
 from channels.channels import Channels
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
 from channels.governor import GovernorNow, SymbolCounts
+from channels.intelligence import IntelligenceNow, ResultWindow
 from channels.latest import LatestValue
 from channels.messages import (
     RULES_AT_MOST_EVERY_SEC,
@@ -52,6 +54,7 @@ __all__ = [
     "BalanceChange",
     "BalancesObserved",
     "BookEntry",
+    "BridgeNow",
     "Channel",
     "Channels",
     "Conflating",
@@ -59,6 +62,8 @@ __all__ = [
     "DropOldest",
     "FillObserved",
     "GovernorNow",
+    "IntelligenceNow",
+    "IntentOutcome",
     "LatestValue",
     "Lease",
     "LedgerWanted",
@@ -79,6 +84,7 @@ __all__ = [
     "PushBack",
     "ReconcileNow",
     "ResultBook",
+    "ResultWindow",
     "RulesWanted",
     "SetGauge",
     "ShardMessage",

@@ -14,10 +14,12 @@ from brain.symbols.allowlist import Allowlist
 from brain.symbols.candidates import Candidates
 from brain.symbols.symbol_rules import SymbolRules
 from channels.book import SnapshotBook
+from channels.bridge import BridgeNow
 from channels.channel import Channel
 from channels.conflating import Conflating
 from channels.drop_oldest import DropOldest
 from channels.governor import GovernorNow
+from channels.intelligence import IntelligenceNow
 from channels.latest import LatestValue
 from channels.messages import (
     BalancesObserved,
@@ -60,6 +62,8 @@ class Channels:
         executor: bool = False,
         governor: bool = False,
         reconcile: bool = False,
+        bridge: bool = False,
+        intelligence: bool = False,
     ) -> None:
         """`universe` and so on: make the channels of that role; without it they are None."""
         self.book = SnapshotBook("snapshot_book")
@@ -75,6 +79,8 @@ class Channels:
         self.open_executions = LatestValue[tuple[OpenExecution, ...]]("open_executions") if executor else None
         self.governor = LatestValue[GovernorNow]("governor") if governor else None
         self.reconcile = LatestValue[ReconcileNow]("reconcile") if reconcile else None
+        self.bridge = LatestValue[BridgeNow]("intent_bridge") if bridge else None
+        self.intelligence = LatestValue[IntelligenceNow]("intelligence") if intelligence else None
         #: Symbols whose ledger has another amount than before: a hint to compare them now.
         self.moved_ledgers = Conflating[Symbol]("moved_ledgers", lambda symbol: symbol) if reconcile else None
         self.balances = DropOldest[BalancesObserved]("balances", 10_000) if governor else None

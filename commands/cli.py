@@ -1,21 +1,19 @@
-"""The command line's parser, and the completion script for a shell."""
+"""The command line's parser."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands import help_texts
+from commands import calls, help_texts
 from commands.argument_types import count, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
-#: As argparse ends a command line that it cannot read.
-EXIT_USAGE = 2
-
+#: Deciders that `replay` knows, and roles that `compare` knows.
+REPLAYED_ROLES = ("p33", "governor", "executor", "universe", "reconcile", "bridge")
+COMPARED_ROLES = ("governor", "executor", "reconcile", "bridge", "universe")
 _Command = Callable[[argparse.Namespace], int]
 
 
@@ -37,22 +35,25 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command, name=name)
         return added
 
-    add("run", _run, "the daemon; settings come from the environment", help_texts.RUN)
+    add("run", calls.run, "the daemon; settings come from the environment", help_texts.RUN)
 
     demo = add(
-        "demo", _demo, "everything on this machine: exchange, Redis, daemon, pipeline", help_texts.DEMO
+        "demo", calls.demo, "everything on this machine: exchange, Redis, daemon, pipeline", help_texts.DEMO
     )
     demo.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: until Ctrl-C)")
     demo.add_argument(
         "--roles",
-        type=_roles,
+        type=calls.demo_roles,
         metavar="NAMES",
         help="roles of the daemon, of universe,governor,executor,reconcile (default: all); others are played",
     )
     _file(demo, "--export", "write the decisions to a new file, for replay")
 
     check = add(
-        "check", _check, "checks what the service needs, with a fix for what is missing", help_texts.CHECK
+        "check",
+        calls.check,
+        "checks what the service needs, with a fix for what is missing",
+        help_texts.CHECK,
     )
     check.add_argument(
         "--watch",
@@ -77,32 +78,37 @@ def parser() -> argparse.ArgumentParser:
     )
     _json(check)
 
-    status = add("status", _status, "the state of a running daemon, live", help_texts.STATUS)
+    status = add("status", calls.status, "the state of a running daemon, live", help_texts.STATUS)
     form = status.add_mutually_exclusive_group()
     form.add_argument("--once", action="store_true", help="print once")
     form.add_argument("--json", action="store_true", help="once, for programs: what /status answers")
     _url(status)
 
-    proof = add("proof", _proof, "proves that a running deployment works, in eight points", help_texts.PROOF)
+    proof = add(
+        "proof", calls.proof, "proves that a running deployment works, in eight points", help_texts.PROOF
+    )
     proof.add_argument("--no-probe", action="store_true", help="publish no probe plan")
     _url(proof)
     _json(proof)
 
     explain = add(
         "explain",
-        _explain,
-        "explains the answer to a plan, or how a symbol's ledger and exchange differ",
+        calls.explain,
+        "explains the way of a plan, an order or an intent, or a symbol's case",
         help_texts.EXPLAIN,
     )
     explain.add_argument(
         "subject",
-        metavar="PLAN_ID|SYMBOL",
-        help="a plan, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
+        metavar="PLAN|ORDER|INTENT|SYMBOL",
+        help="an id, or its beginning, as the log lines show it; or a symbol such as BTCUSDT",
     )
     _json(explain)
 
     replay = add(
-        "replay", _replay, "replays recorded decisions, with the same or other settings", help_texts.REPLAY
+        "replay",
+        calls.replay,
+        "replays recorded decisions, with the same or other settings",
+        help_texts.REPLAY,
     )
     what = replay.add_mutually_exclusive_group()
     what.add_argument("--last", type=count, metavar="N", help="only the newest N records")
@@ -111,10 +117,32 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="NAME=VALUE", help="a setting to try out"
     )
-    replay.add_argument("--governor", action="store_true", help="the Governor's judgements instead")
+    role = replay.add_mutually_exclusive_group()
+    roles = ", ".join(REPLAYED_ROLES)
+    role.add_argument(
+        "--role", choices=REPLAYED_ROLES, metavar="ROLE", help=f"whose decisions: {roles} (default: p33)"
+    )
+    role.add_argument(
+        "--governor", dest="role", action="store_const", const="governor", help="the same as --role governor"
+    )
+    replay.add_argument("--shadow", action="store_true", help="those of its shadow, or of a dry run")
     _file(replay, "--export", "also write the records to a new file")
 
-    state = add("trading-state", _trading_state, "shows or sets the trading state", help_texts.TRADING_STATE)
+    compare = add(
+        "compare",
+        calls.compare,
+        "compares a role's shadow with the service that plays the role",
+        help_texts.COMPARE,
+    )
+    compare.add_argument("role", choices=COMPARED_ROLES, help="the role whose shadow runs here")
+    of = compare.add_mutually_exclusive_group()
+    of.add_argument("--last", type=count, metavar="N", help="only our newest N decisions")
+    of.add_argument("--since", type=seconds, metavar="SECONDS", help="only those of the last SECONDS")
+    _json(compare)
+
+    state = add(
+        "trading-state", calls.trading_state, "shows or sets the trading state", help_texts.TRADING_STATE
+    )
     state.add_argument(
         "state",
         nargs="?",
@@ -124,18 +152,18 @@ def parser() -> argparse.ArgumentParser:
     )
     _order(state, required=False)
 
-    hold = add("hold", _hold, "holds a symbol until it is released", help_texts.HOLD)
+    hold = add("hold", calls.hold, "holds a symbol until it is released", help_texts.HOLD)
     hold.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
     _order(hold)
 
-    release = add("release", _release, "releases a symbol that is held", help_texts.RELEASE)
+    release = add("release", calls.release, "releases a symbol that is held", help_texts.RELEASE)
     release.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
     release.add_argument("--force", action="store_true", help="also a hold that no operator has set")
     _order(release)
 
     simulate = add(
         "simulate-exchange",
-        _simulate_exchange,
+        calls.simulate_exchange,
         "the Binance stand-in alone, on loopback",
         help_texts.SIMULATE,
     )
@@ -143,7 +171,9 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument("--stream-port", type=int, default=0, metavar="PORT", help="0: any free port")
     simulate.add_argument("--latency-ms", type=float, default=0.0, metavar="MS", help="of REST answers")
 
-    completion = add("completion", _completion, "a completion script for your shell", help_texts.COMPLETION)
+    completion = add(
+        "completion", calls.completion, "a completion script for your shell", help_texts.COMPLETION
+    )
     completion.add_argument("shell", choices=SHELLS, help="the shell that it is for")
     return top
 
@@ -177,134 +207,3 @@ def _order(command: argparse.ArgumentParser, *, required: bool = True) -> None:
         "--reason", type=reason, required=required, metavar="TEXT", help="why; it is stored with the change"
     )
     command.add_argument("--yes", action="store_true", help="do not ask")
-
-
-# Imported when they run: `demo` must not pay for the daemon, nor the daemon for the demo.
-
-
-def _run(_: argparse.Namespace) -> int:
-    from commands.run import run
-
-    return run(os.environ)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from commands import demo
-
-    return demo.main(options.seconds, options.export, options.roles)
-
-
-def _roles(text: str) -> Any:
-    from commands.demo.roles import read_roles
-
-    return read_roles(text)
-
-
-def _check(options: argparse.Namespace) -> int:
-    if options.measure:
-        return _measure(options)
-    if options.order or options.delete_key:
-        print("position-state-brain: --order and --delete-key belong to --measure", file=sys.stderr)
-        return EXIT_USAGE
-    from commands.check import check
-
-    return check(os.environ, as_json=options.json, watch_sec=options.watch)
-
-
-def _measure(options: argparse.Namespace) -> int:
-    from commands.check.measure import MeasureOptions, measure
-    from commands.console.questions import ask_at_terminal
-
-    chosen = MeasureOptions(as_json=options.json, delete_key=options.delete_key, order_symbol=options.order)
-    return measure(os.environ, chosen, ask=ask_at_terminal())
-
-
-def _status(options: argparse.Namespace) -> int:
-    from commands.status import status
-
-    if options.json:
-        return status(os.environ, url=options.url, form="json")
-    return status(os.environ, url=options.url, form="once" if options.once else "live")
-
-
-def _proof(options: argparse.Namespace) -> int:
-    from commands.proof import proof
-
-    return proof(os.environ, url=options.url, as_json=options.json, publish=not options.no_probe)
-
-
-def _explain(options: argparse.Namespace) -> int:
-    from commands.explain import explain
-
-    return explain(os.environ, options.subject, as_json=options.json)
-
-
-def _replay(options: argparse.Namespace) -> int:
-    from commands.replay import ReplayOptions, replay
-
-    return replay(
-        os.environ,
-        ReplayOptions(
-            options.set, options.last, options.since, options.file, options.export, options.governor
-        ),
-    )
-
-
-def _trading_state(options: argparse.Namespace) -> int:
-    if options.state is not None and options.reason is None:
-        print("position-state-brain: a change of the trading state needs --reason TEXT", file=sys.stderr)
-        return EXIT_USAGE
-    from brain.execution.switches import TradingState
-    from commands.switches import trading_state
-
-    wanted = None if options.state is None else TradingState(options.state.upper())
-    return trading_state(os.environ, wanted, _order_of(options))
-
-
-def _hold(options: argparse.Namespace) -> int:
-    from commands.switches import hold
-
-    return hold(os.environ, options.symbol, _order_of(options))
-
-
-def _release(options: argparse.Namespace) -> int:
-    from commands.switches import release
-
-    return release(os.environ, options.symbol, _order_of(options), force=options.force)
-
-
-def _order_of(options: argparse.Namespace) -> Any:
-    from commands.console.questions import ask_at_terminal
-    from commands.switches.changes import Order
-
-    return Order(options.reason or "", options.yes, ask_at_terminal())
-
-
-def _simulate_exchange(options: argparse.Namespace) -> int:
-    from commands.simulate_exchange import simulate_exchange
-
-    return simulate_exchange(options.rest_port, options.stream_port, options.latency_ms)
-
-
-def _completion(options: argparse.Namespace) -> int:
-    print(completion_script(options.shell))
-    return 0
-
-
-def completion_script(shell: str) -> str:
-    """Return the script, made from the parser itself; the shell offers files where an option takes a path."""
-    import shtab
-
-    top = parser()
-    for action in _actions(top):
-        if action.type is Path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
-    return shtab.complete(top, shell)
-
-
-def _actions(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in command._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for name in action.choices:
-                yield from _actions(action.choices[name])

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from commands.cli import EXIT_USAGE, parser
+from commands.calls import EXIT_USAGE
+from commands.cli import parser
 from settings.error import quoted
 from settings.spelling import did_you_mean
 

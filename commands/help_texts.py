@@ -14,7 +14,8 @@ for every plan a permit, allow with a safe quantity or deny with a reason.
   position-state-brain run                 the daemon
   position-state-brain status              state of a running daemon
   position-state-brain proof               prove that a running one works
-  position-state-brain explain PLAN_ID     why a plan was denied"""
+  position-state-brain explain PLAN_ID     what became of a plan, and why
+  position-state-brain compare ROLE        a shadow beside the one that acts"""
 
 TOP_END = """\
 COMMAND --help shows more, with examples. Settings come from the environment;
@@ -120,11 +121,16 @@ lifetime its permit, a deny.
 Exit code 1: a point failed."""
 
 EXPLAIN = """\
-Explains the answer to a plan: the answer and its reason in words, every check
-in order with the numbers it compared, what was known of position, ledger,
-hold and open permits at that moment, and whether the permit is still there.
-Where the service executes plans itself, the execution follows on a time line:
-permits, order, answers, events, holds, results and booking.
+Explains the way of a plan through the chain: what each role has left of it,
+or why nothing is there (not yet, trimmed, off, another service's), the answer
+and its reason in words, every check in order with the numbers it compared,
+and one time line from the intent to the booking, with the time each step took.
+
+The plan can be named by its id, by an order of it (the exchange's id or the
+client order id), by the intent it was made of (its stream entry, or the
+intent_id of an exit intent), or by its own entry. The beginning of an id
+suffices, and spaces or quotes around it do not matter. An intent that was
+refused, or not read yet, is explained by itself.
 
 Of a symbol: position, ledger and hold as they are, what the reconcile engine
 found, what a person can do, and all that happened on one time line: events of
@@ -134,9 +140,11 @@ Reads Redis as REDIS_* and P33_KEY_PREFIX say, and changes nothing there.
 
   position-state-brain explain 7f3a90c1
   position-state-brain explain 7f3a90c1 --json | jq .checks
+  position-state-brain explain 1795267684401-0
+  position-state-brain explain p33-ee49ff32
   position-state-brain explain BTCUSDT
 
-Exit code 1: there is no trace of such a plan or symbol."""
+Exit code 1: there is no trace of it, or several ids begin so."""
 
 REPLAY = """\
 Runs the decisions in the audit stream through the decision function again.
@@ -156,8 +164,34 @@ them by itself:
   position-state-brain replay --governor --last 1000
   position-state-brain replay --set GOV_MAX_EXEC_PER_HOUR=1 GOV_Z_ALPHA=0.2
 
+--role replays another role's decisions: the bridge's answers to intents, the
+orders that the executor drafted of granted plans, the refreshes of the
+universe, and the evidence that the reconcile engine weighed. --shadow reads the records
+of a role that runs in shadow, or of the executor's dry run:
+
+  position-state-brain replay --role executor --last 1000
+  position-state-brain replay --set EXEC_MAX_NOTIONAL_USDT=250
+  position-state-brain replay --role universe --shadow
+
 Exit code 1: a decision differs though no setting was changed, a record cannot
 be read, or there are none."""
+
+COMPARE = """\
+Compares the decisions of a role that runs in shadow here with those of the
+service that plays the role, by what that has left in Redis: agreement in per
+cent, and each difference with our reason and theirs.
+
+An answer of theirs is proven (it said so, or what followed was not possible
+otherwise), read from an absence (a trace would be there), or unknown; unknown
+ones are counted apart and with the reason. Blocks of a Governor live for an
+hour and permits for a minute, results for as long as their stream keeps them:
+compare often, or soon.
+
+  position-state-brain compare governor --since 3600
+  position-state-brain compare governor --last 500 --json | jq .differences
+
+Exit code 0: all that could be compared agrees. 1: a difference, or nothing
+could be compared."""
 
 TRADING_STATE = """\
 Shows the trading state, the kill switches that are on, and today's

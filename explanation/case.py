@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from brain.identifiers import Symbol
-from brain.moment import iso_utc
 from brain.reconciliation.case_life import CaseStatus
 from explanation.case_events import NamedOrder, event_line, named_orders
-from explanation.execution import Booked, Dated, Happening, entry_ms, result_line, step_lines
+from explanation.execution import Booked, result_line, step_lines
+from explanation.timeline import Dated, Happened, Happening, timeline_of
 
 #: Of entries of one millisecond: what the executor has done comes before what is said of it.
 _STEP, _RESULT, _EVENT, _BOOKING = range(4)
@@ -38,6 +38,7 @@ class CaseTraces(msgspec.Struct, frozen=True, kw_only=True):
 
     `events` are of `reconcile.events`, `shadow_events` of the engine's shadow, oldest first. `state` is the
     shadow's where `shadow`. `steps`, `results`, `dead_results` are those of the orders that are named.
+    `order_id`: an order by which the case was asked for.
     """
 
     symbol: Symbol
@@ -53,6 +54,7 @@ class CaseTraces(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[Dated, ...] = ()
     dead_results: tuple[Dated, ...] = ()
     booked: tuple[Booked, ...] = ()
+    order_id: str = ""
 
 
 class CaseExplained(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +73,14 @@ class CaseExplained(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[NamedOrder]
     timeline: list[Happening]
     left_out: int
+    order_id: str = ""
 
 
 def explain_case(traces: CaseTraces) -> CaseExplained:
     """Explain it; the time line has its latest 100 lines."""
     state = traces.state
     status = state.get("status", "")
-    happened = sorted(_happened(traces), key=lambda each: each[:2])
+    happened = list(_happened(traces))
     return CaseExplained(
         symbol=traces.symbol,
         status=status,
@@ -90,8 +93,9 @@ def explain_case(traces: CaseTraces) -> CaseExplained:
         ledger=dict(traces.ledger),
         exchange=dict(traces.snapshot),
         evidence=list(named_orders(state)),
-        timeline=[Happening(iso_utc(at_ms), text) for at_ms, _, text in happened[-_MOST_LINES:]],
+        timeline=timeline_of(happened, _MOST_LINES),
         left_out=max(len(happened) - _MOST_LINES, 0),
+        order_id=traces.order_id,
     )
 
 
@@ -106,21 +110,21 @@ def _finding(status: str, traces: CaseTraces) -> str:
     return f"{text} This is the reconcile engine's shadow, which changes nothing." if traces.shadow else text
 
 
-def _happened(traces: CaseTraces) -> Iterator[tuple[int, int, str]]:
+def _happened(traces: CaseTraces) -> Iterator[Happened]:
     for step in traces.steps:
         plan_id = step.fields.get("plan_id", "")
         for text in step_lines(step.fields):
-            yield entry_ms(step.entry_id), _STEP, f"Plan {plan_id}: {text}"
+            yield Happened(step.at_ms, _STEP, f"Plan {plan_id}: {text}")
     for each in traces.results:
         plan_id = each.fields.get("plan_id", "")
-        yield entry_ms(each.entry_id), _RESULT, f"Plan {plan_id}: {result_line(each.fields)}"
+        yield Happened(each.at_ms, _RESULT, f"Plan {plan_id}: {result_line(each.fields)}")
     for each in traces.dead_results:
         plan_id, error = each.fields.get("plan_id", ""), each.fields.get("error")
-        yield entry_ms(each.entry_id), _RESULT, f"Plan {plan_id}: its result is a dead letter: {error}."
+        yield Happened(each.at_ms, _RESULT, f"Plan {plan_id}: its result is a dead letter: {error}.")
     for each in traces.events:
-        yield entry_ms(each.entry_id), _EVENT, event_line(each.fields)
+        yield Happened(each.at_ms, _EVENT, event_line(each.fields))
     for each in traces.shadow_events:
-        yield entry_ms(each.entry_id), _EVENT, f"In its shadow: {event_line(each.fields)}"
+        yield Happened(each.at_ms, _EVENT, f"In its shadow: {event_line(each.fields)}")
     for booked in traces.booked:
         text = f"Booked in the ledger: {booked.quantity} of order {booked.order_id}."
-        yield booked.at_ms, _BOOKING, text
+        yield Happened(booked.at_ms, _BOOKING, text)

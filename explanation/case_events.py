@@ -10,7 +10,7 @@ from brain.json_text import read_json
 from brain.reconciliation.texts import CaseEvent
 
 _MOST_NAMED = 5
-_PLAIN = frozenset({"event", "symbol", "ts", "timestamp"})
+_PLAIN = frozenset({"event", "symbol", "ts", "timestamp", "record"})
 
 
 class NamedOrder(msgspec.Struct, frozen=True):

@@ -1,31 +1,28 @@
-"""One time line of a plan: decision, judgement, and its execution by the service's own executor."""
+"""One time line of a plan: from its intent to its bookings, whichever services played the roles."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from brain.identifiers import EntryId
+from brain.ledger.result import ExecutedResult, read_result
 from brain.moment import iso_utc
+from brain.numbers import plain
+from explanation.case_events import event_line
+from explanation.timeline import Dated, Happened, Happening, timeline_of
 
 _PERMIT = "permit:"
-#: Of entries of one millisecond: an order's record is written with its result, and both before the booking.
-_AUDIT, _RESULT, _BOOKING = range(3)
+#: Of entries of one millisecond: a plan is published, judged and decided before it is executed; an order's
+#: record is written with its result, and both before the booking.
+_PUBLISHED, _DECIDED, _AUDIT, _RESULT, _EVENT, _BOOKING = range(-2, 4)
 _SOURCES = {
     "answer": "By the exchange's answer",
     "event": "By an event of the private stream",
     "query": "By a query of the order",
     "takeover": "By what an earlier process had recorded",
 }
-
-
-class Dated(msgspec.Struct, frozen=True):
-    """An entry of a stream: its id has Redis's time."""
-
-    entry_id: EntryId
-    fields: Mapping[str, str]
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -39,29 +36,29 @@ class Booked(msgspec.Struct, frozen=True):
 class ExecutionTraces(msgspec.Struct, frozen=True):
     """All traces of a plan's execution.
 
-    `steps` are of `executor.audit`, `results` of `apply.result`, both oldest first. `record` is the order's
-    as it is stored, empty where there is none. `block` is the Governor's refusal. `held`: the executor holds
-    the symbol for this order.
+    `steps` are of `executor.audit`, `results` of `apply.result`, `dead_results` of its dead letters, `events`
+    of `reconcile.events`, all oldest first. `record` is the order's as it is stored, empty where there is
+    none. `block` is the Governor's refusal. `held`: the executor holds the symbol for this order.
     """
 
     steps: tuple[Dated, ...] = ()
     results: tuple[Dated, ...] = ()
     record: Mapping[str, str] = {}
     block: str | None = None
-    booked: Booked | None = None
+    booked: tuple[Booked, ...] = ()
     held: bool = False
+    dead_results: tuple[Dated, ...] = ()
+    events: tuple[Dated, ...] = ()
 
     @property
     def found(self) -> bool:
         """True if the service's own executor has dealt with the plan."""
         return bool(self.steps or self.record)
 
-
-class Happening(msgspec.Struct, frozen=True):
-    """One line of the time line. `at` is Redis's clock, or for the Governor's block its own."""
-
-    at: str
-    what: str
+    @property
+    def has_lines(self) -> bool:
+        """True if there is more of the plan than its decision."""
+        return self.found or self.block is not None or bool(self.results or self.dead_results or self.events)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,34 +77,44 @@ def explain_execution(
     published_ms: int | None,
     decided: tuple[int, str] | None,
     judged: tuple[int, str] | None = None,
+    before: Iterable[Happened] = (),
 ) -> Execution:
-    """Explain it. `decided`, `judged`: time and text of P3.3's decision, and of our Governor's judgement."""
-    happened: list[tuple[int, int, str]] = []
+    """Explain it.
+
+    `decided`, `judged`: time and text of P3.3's decision, and of our Governor's judgement. `before`: lines of
+    the intent that the plan was made of.
+    """
+    happened = list(before)
     if published_ms is not None:
-        happened.append((published_ms, -2, "The plan was published."))
-    happened += [(each[0], -1, each[1]) for each in (judged, decided) if each is not None]
+        happened.append(Happened(published_ms, _PUBLISHED, "The plan was published."))
+    happened += [Happened(each[0], _DECIDED, each[1]) for each in (judged, decided) if each is not None]
     if traces.block is not None and judged is None:
         happened.append(_block(traces.block, published_ms or 0))
     for step in traces.steps:
-        happened += [(entry_ms(step.entry_id), _AUDIT, text) for text in step_lines(step.fields)]
-    happened += [(entry_ms(each.entry_id), _RESULT, result_line(each.fields)) for each in traces.results]
-    if traces.booked is not None:
-        booked = traces.booked
+        happened += [Happened(step.at_ms, _AUDIT, text) for text in step_lines(step.fields)]
+    happened += [Happened(each.at_ms, _RESULT, result_line(each.fields)) for each in traces.results]
+    happened += [Happened(each.at_ms, _RESULT, dead_result_line(each.fields)) for each in traces.dead_results]
+    happened += [Happened(each.at_ms, _EVENT, event_line(each.fields)) for each in traces.events]
+    for booked in traces.booked:
         text = f"Booked in the ledger: {booked.quantity} of order {booked.order_id}."
-        happened.append((booked.at_ms, _BOOKING, text))
-    happened.sort(key=lambda each: each[:2])
+        happened.append(Happened(booked.at_ms, _BOOKING, text))
     return Execution(
-        timeline=[Happening(iso_utc(at_ms), text) for at_ms, _, text in happened],
+        timeline=timeline_of(happened),
         record=dict(traces.record),
-        permits={
-            name.removeprefix(_PERMIT): text
-            for step in traces.steps
-            for name, text in step.fields.items()
-            if name.startswith(_PERMIT)
-        },
+        permits=permits_of(traces),
         governor_block=traces.block,
         held=traces.held,
     )
+
+
+def permits_of(traces: ExecutionTraces) -> dict[str, str]:
+    """Return the permits that our executor has consumed, by issuer, as they were."""
+    return {
+        name.removeprefix(_PERMIT): text
+        for step in traces.steps
+        for name, text in step.fields.items()
+        if name.startswith(_PERMIT)
+    }
 
 
 def step_lines(fields: Mapping[str, str]) -> Iterator[str]:
@@ -165,9 +172,11 @@ def _progress(fields: Mapping[str, str]) -> str:
 
 
 def result_line(fields: Mapping[str, str]) -> str:
-    """Return the line of a result of an order."""
-    if fields.get("executed") != "true":
-        return f"Result: not executed, {fields.get('error') or 'no reason given'}."
+    """Return the line of a result, in any of the three dialects."""
+    if fields.get("executed", "").lower() not in ("true", "1"):
+        return f"Result: not executed, {error_of(fields) or 'no reason given'}."
+    if "order_status" not in fields or "qty" not in fields:
+        return _orders_line(fields)
     price = f" at {fields['avg_price']}" if fields.get("avg_price") else ""
     return (
         f"Result: order {fields.get('order_id')} {fields.get('order_status')}, "
@@ -175,16 +184,39 @@ def result_line(fields: Mapping[str, str]) -> str:
     )
 
 
-def _block(text: str, published_ms: int) -> tuple[int, int, str]:
+def dead_result_line(fields: Mapping[str, str]) -> str:
+    """Return the line of a result that cannot be booked."""
+    return f"Its result is a dead letter: {fields.get('error')}."
+
+
+def error_of(fields: Mapping[str, str]) -> str:
+    """Return the reason of a refused result, which some executors put into `details`."""
+    said = fields.get("error") or fields.get("reason")
+    if said:
+        return said
+    try:
+        details = json.loads(fields.get("details") or "{}")
+    except ValueError:
+        return ""
+    found = (details.get("error") or details.get("reason")) if isinstance(details, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _orders_line(fields: Mapping[str, str]) -> str:
+    read = read_result({name.encode(): value.encode() for name, value in fields.items()})
+    if not isinstance(read, ExecutedResult):
+        return "Result: executed, without an order that can be read."
+    orders = (
+        f"order {each.order_id} {each.status or 'executed'}, {plain(each.cumulative)} filled"
+        for each in read.orders
+    )
+    return f"Result: {'; '.join(orders)}."
+
+
+def _block(text: str, published_ms: int) -> Happened:
     try:
         members = json.loads(text)
         reason, at_ms = str(members["reason"]), round(float(members["timestamp"]) * 1000)
     except (ValueError, TypeError, KeyError):
-        return published_ms, _AUDIT, f"The Governor's block cannot be read: {text}."
-    return at_ms, _AUDIT, f"The Governor blocks the plan: {reason}."
-
-
-def entry_ms(entry_id: EntryId) -> int:
-    """Return the time of an entry (Redis's clock, epoch ms); 0 for an id that has none."""
-    milliseconds = entry_id.partition("-")[0]
-    return int(milliseconds) if milliseconds.isdecimal() else 0
+        return Happened(published_ms, _AUDIT, f"The Governor's block cannot be read: {text}.")
+    return Happened(at_ms, _AUDIT, f"The Governor blocks the plan: {reason}.")

@@ -20,6 +20,7 @@ from brain.moment import iso_utc
 from brain.plans.check_results import CheckResult
 from explanation.compared_numbers import in_words
 from explanation.governor_reasons import GOVERNOR_REASON_TEXTS
+from explanation.timeline import entry_ms
 
 
 class GovernorTraces(msgspec.Struct, frozen=True):
@@ -59,7 +60,7 @@ class Governing(msgspec.Struct, frozen=True, kw_only=True):
 
 def explain_judgement(traces: GovernorTraces) -> Governing:
     """Explain it. Of a record that cannot be read, the time and the permit are left."""
-    judged_at = iso_utc(_ms(traces.audit_id))
+    judged_at = iso_utc(entry_ms(traces.audit_id))
     try:
         record = read_record(traces.record)
         recorded = recorded_judgement(record)
@@ -96,11 +97,11 @@ def judgement_happened(traces: GovernorTraces, governing: Governing) -> tuple[in
     judgement = governing.judgement
     who = "The Governor, in its shadow," if traces.shadow else "The Governor"
     if judgement is None:
-        return _ms(traces.audit_id), f"{who} judges it; the record cannot be read."
+        return entry_ms(traces.audit_id), f"{who} judges it; the record cannot be read."
     word = "grants" if judgement.granted else "refuses"
     compared = in_words(dict(judgement.details))
     numbers = f" ({compared})" if compared and not judgement.granted else ""
-    return _ms(traces.audit_id), f"{who} {word} it: {judgement.reason}{numbers}."
+    return entry_ms(traces.audit_id), f"{who} {word} it: {judgement.reason}{numbers}."
 
 
 def _texts(reason: str) -> tuple[str, str]:
@@ -121,8 +122,3 @@ def _checks(record: GovernorRecord) -> tuple[list[CheckResult], list[str]]:
         f"Judged again on the same input, this build gives another outcome. The record is of "
         f"{record.issued_by}. The checks below are this build's; `replay --governor` shows what differs."
     ]
-
-
-def _ms(entry_id: EntryId) -> int:
-    milliseconds = entry_id.partition("-")[0]
-    return int(milliseconds) if milliseconds.isdecimal() else 0

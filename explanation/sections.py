@@ -12,9 +12,10 @@ from brain.numbers import plain
 from brain.plans.check_results import CheckResult, Outcome
 from brain.plans.permit import OpenPermit
 from explanation.compared_numbers import in_words, value_text
-from explanation.explaining import Explanation
+from explanation.deciding import Explanation
 from explanation.governing import Governing
 from explanation.printable import printable
+from explanation.timeline import Happening
 from permit_gate.sources import P33
 
 _OUTCOMES = {Outcome.PASSED: "passed", Outcome.DENIED: "DENIED", Outcome.SKIPPED: "not for it"}
@@ -78,7 +79,9 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True):
     not_reached: tuple[str, ...]
     based_on: tuple[Row, ...]
     permit: tuple[Row, ...]
-    timeline: tuple[Row, ...] = ()
+    chain: tuple[Row, ...] = ()
+    timeline: tuple[Happening, ...] = ()
+    execution: tuple[Row, ...] = ()
     governor: GovernorSection | None = None
 
 
@@ -105,7 +108,9 @@ def sections_of(explained: Explanation) -> Sections:
         not_reached=tuple(check.name for check in explained.checks if check.outcome is Outcome.NOT_REACHED),
         based_on=() if explained.case is None else _rows(_facts(explained.case)),
         permit=_rows(_permit(explained)),
-        timeline=_rows(_execution(explained)),
+        chain=_rows(_chain(explained)),
+        timeline=_timeline(explained),
+        execution=_rows(_execution(explained)),
         governor=None if isinstance(explained.governor, msgspec.UnsetType) else _governor(explained.governor),
     )
 
@@ -249,12 +254,23 @@ def _permit(explained: Explanation) -> Iterator[Row]:
             )
 
 
+def _chain(explained: Explanation) -> Iterator[Row]:
+    if not isinstance(explained.chain, msgspec.UnsetType):
+        for part in explained.chain:
+            yield part.name, part.text
+
+
+def _timeline(explained: Explanation) -> tuple[Happening, ...]:
+    execution = explained.execution
+    if isinstance(execution, msgspec.UnsetType):
+        return ()
+    return tuple(msgspec.structs.replace(each, what=printable(each.what)) for each in execution.timeline)
+
+
 def _execution(explained: Explanation) -> Iterator[Row]:
     execution = explained.execution
     if isinstance(execution, msgspec.UnsetType):
         return
-    for each in execution.timeline:
-        yield each.at, each.what
     for issuer, text in execution.permits.items():
         if issuer != P33.name:  # which the section above has
             yield f"{issuer}'s permit", text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -10,8 +11,10 @@ from brain.identifiers import EntryId, PlanId
 from brain.ledger.plan_mark import PlanMark, Settled
 from brain.ledger.unknown_outcomes import UnknownOutcome
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
+from explanation.chain import StreamSpan
 from explanation.execution import ExecutionTraces
 from explanation.governing import GovernorTraces
+from explanation.intents import IntentTraces
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ class PlanTraces(msgspec.Struct, frozen=True):
 
     `consumed_by` is the consumer that `permit_gate` remembers. `unknown`: its order may have been filled, as
     its results show; that means something while the open permit lives. `unknown_permits`: those of other
-    plans. `similar` are plan ids that begin like the one asked for, when nothing was found of that.
+    plans. `similar` are plan ids that begin like the one asked for, when nothing was found of that. `spans`
+    are those of the roles' streams, None where they were not looked up.
     """
 
     plan_id: PlanId
@@ -72,6 +76,9 @@ class PlanTraces(msgspec.Struct, frozen=True):
     unknown_permits: tuple[UnknownOutcome, ...] = ()
     execution: ExecutionTraces = ExecutionTraces()
     governor: GovernorTraces | None = None
+    governor_permit: str | None = None
+    intent: IntentTraces | None = None
+    spans: Mapping[str, StreamSpan] | None = None
 
     @property
     def found(self) -> bool:

@@ -84,6 +84,7 @@ class Monitor:
             unknown_executions=self.status.unknown_count,
         ):
             self.registry.show(gauge)
+        self.registry.show_roles(roles.modes())
         if channels.universe_channels is not None:
             for gauge in universe_gauges(roles.universe, roles.universe_age_sec):
                 self.registry.show(gauge)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from page.intents import Intents
 from page.open_cases import Reconcile
+from page.result_windows import ResultWindows
 from page.tone import Tone
 
 
@@ -259,3 +261,7 @@ class PageContent(msgspec.Struct, frozen=True, kw_only=True):
     governor: Governor | None = None
     #: None where this role is off.
     reconcile: Reconcile | None = None
+    #: None where this role is off.
+    intelligence: ResultWindows | None = None
+    #: None where this role is off.
+    intents: Intents | None = None

@@ -17,6 +17,8 @@ from page.content import PageContent
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
 from page.heat_map import heat_map
 from page.kill_chart import kill_charts
+from page.window_bars import HEIGHT as BAR_HEIGHT
+from page.window_bars import LOOKS, window_bars
 
 T = TypeVar("T")
 
@@ -34,6 +36,8 @@ ASSETS: Final = {
 }
 _SECTIONS = (
     "gates",
+    "intents",
+    "intelligence",
     "reconcile",
     "governor",
     "ages",
@@ -82,10 +86,19 @@ class Page:
         charts = yield from _parts(gate_charts(content.gates))
         kill_scores = () if content.governor is None else content.governor.kill_scores
         lines = yield from _parts(kill_charts(kill_scores, content.as_of_ms))
+        shown = {
+            "content": content,
+            "ages": ages,
+            "gates": charts,
+            "kill_charts": lines,
+            "width": WIDTH,
+            "height": HEIGHT,
+            "window_bars": () if content.intelligence is None else window_bars(content.intelligence.windows),
+            "looks": LOOKS,
+            "bar_height": BAR_HEIGHT,
+        }
         for section in self._sections:
-            yield section.render(
-                content=content, ages=ages, gates=charts, kill_charts=lines, width=WIDTH, height=HEIGHT
-            )
+            yield section.render(shown)
         yield self._foot.render()
 
     def explanation(self, explained: Sections) -> str:

@@ -120,23 +120,6 @@ def one_of(*choices: Word) -> Kind[Word]:
     return Kind(f"{', '.join(choices[:-1])} or {choices[-1]}", parse)
 
 
-def switch(role: str, *words: Word, built: bool) -> Kind[Word]:
-    """Return the kind of a role's switch; one that is not `built` accepts the first word, `off`, alone."""
-    all_words = one_of(*words)
-
-    def parse(text: str) -> Word:
-        word = all_words.parse(text)
-        if not built and word != words[0]:
-            raise ValueError("not in this version")
-        return word
-
-    def show_refused(text: str) -> str:
-        return text if text.lower() in words else quoted(text)
-
-    allowed = all_words.allowed if built else f"{words[0]}, because this version has no {role}"
-    return Kind(allowed, parse, show_refused)
-
-
 def never(because: str) -> Kind[bool]:
     """Return the kind of a truth value that must be false."""
 

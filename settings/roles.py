@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from settings import kinds
 from settings.variable import setting
@@ -15,9 +15,6 @@ RoleMode = Literal["off", "shadow", "on"]
 ExecutorMode = Literal["off", "dry_run", "on"]
 IntelligenceMode = Literal["off", "on"]
 
-#: The roles that this version has: the switch of any other accepts `off` alone.
-BUILT: Final = frozenset({"P33_EXECUTOR", "P33_GOVERNOR", "P33_RECONCILE", "P33_UNIVERSE"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class RoleSettings:
@@ -25,37 +22,37 @@ class RoleSettings:
 
     governor: RoleMode = setting(
         "P33_GOVERNOR",
-        kinds.switch("Governor", "off", "shadow", "on", built="P33_GOVERNOR" in BUILT),
+        kinds.one_of("off", "shadow", "on"),
         "off",
         "the Governor (P3.2): permits by limits and kill score",
     )
     reconcile: RoleMode = setting(
         "P33_RECONCILE",
-        kinds.switch("reconcile engine", "off", "shadow", "on", built="P33_RECONCILE" in BUILT),
+        kinds.one_of("off", "shadow", "on"),
         "off",
         "the reconcile engine (P3.4): holds and repairs",
     )
     executor: ExecutorMode = setting(
         "P33_EXECUTOR",
-        kinds.switch("executor", "off", "dry_run", "on", built="P33_EXECUTOR" in BUILT),
+        kinds.one_of("off", "dry_run", "on"),
         "off",
         "the executor (P3): sends the orders of permitted plans",
     )
     universe: RoleMode = setting(
         "P33_UNIVERSE",
-        kinds.switch("universe publisher", "off", "shadow", "on", built="P33_UNIVERSE" in BUILT),
+        kinds.one_of("off", "shadow", "on"),
         "off",
         "the Universe Service: publishes the symbols that may be opened",
     )
     intent_bridge: RoleMode = setting(
         "P33_INTENT_BRIDGE",
-        kinds.switch("Intent Bridge", "off", "shadow", "on", built="P33_INTENT_BRIDGE" in BUILT),
+        kinds.one_of("off", "shadow", "on"),
         "off",
         "the Intent Bridge: makes plans of intents",
     )
     decision_intelligence: IntelligenceMode = setting(
         "P33_DECISION_INTELLIGENCE",
-        kinds.switch("Decision Intelligence", "off", "on", built="P33_DECISION_INTELLIGENCE" in BUILT),
+        kinds.one_of("off", "on"),
         "off",
         "Decision Intelligence (P3.5): counts of results by gate and reason",
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from settings.bridge_limits import risky_intents
 from settings.error import SettingsError
 from settings.governor_limits import contradictions
 from settings.hosts import is_loopback, venue_of
@@ -70,6 +71,15 @@ BELOW_OF_RECONCILE: Final = (
     ),
 )
 
+#: Of the intent bridge, where it is not off.
+BELOW_OF_BRIDGE: Final = (
+    Below(
+        "INTENT_BRIDGE_MAX_AGE_SEC",
+        "P33_DECISION_TTL_SEC",
+        "a plan has the time of its intent, and P3.3 takes an older one for one that was published again",
+    ),
+)
+
 #: Binance ends a connection that sends more than 10 messages in a second, and bans an address that does so
 #: repeatedly ("WebSocket Market Streams", Websocket limits); 5 pings in a second leave room for pongs.
 _SHORTEST_PROOF_SEC = 0.2
@@ -90,6 +100,7 @@ def hold_rules(settings: Settings, origins: Mapping[str, str]) -> None:
         *_closes_elsewhere(settings),
         *_not_below(BELOW, settings, origins),
         *_not_below(BELOW_OF_RECONCILE if settings.reconcile != "off" else (), settings, origins),
+        *_not_below(BELOW_OF_BRIDGE if settings.intent_bridge != "off" else (), settings, origins),
     ]
     if broken:
         declared = list(FIELD_OF)
@@ -129,6 +140,7 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
         yield "P33_ALLOWLIST is empty and P33_ALLOWLIST_SOURCE=env: nothing will be opened"
     yield from contradictions(settings)
     yield from without_effect(settings)
+    yield from risky_intents(settings)
 
 
 def _not_below(

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.governor import GovernorSettings
+from settings.intelligence import IntelligenceSettings
+from settings.intent_bridge import IntentBridgeSettings
 from settings.reconcile import ReconcileSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
@@ -20,7 +22,14 @@ __all__ = ["FIELD_OF", "VARIABLES", "Credentials", "Settings"]
 # Fields are in the order of the bases, the last one first: those of the guard come before all others.
 @dataclass(frozen=True, kw_only=True)
 class Settings(
-    ReconcileSettings, GovernorSettings, ExecutorSettings, UniverseSettings, RoleSettings, ServiceSettings
+    IntentBridgeSettings,
+    IntelligenceSettings,
+    ReconcileSettings,
+    GovernorSettings,
+    ExecutorSettings,
+    UniverseSettings,
+    RoleSettings,
+    ServiceSettings,
 ):
     """All settings, parsed. Durations are seconds.
 
@@ -49,6 +58,8 @@ _OF_ROLES: Final = {
     "P33_EXECUTOR": ExecutorSettings,
     "P33_GOVERNOR": GovernorSettings,
     "P33_RECONCILE": ReconcileSettings,
+    "P33_INTENT_BRIDGE": IntentBridgeSettings,
+    "P33_DECISION_INTELLIGENCE": IntelligenceSettings,
 }
 
 #: Of a second role besides the one that it is declared for.

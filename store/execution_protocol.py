@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from brain.execution.record import OrderRecord
-from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
+from brain.identifiers import ClientOrderId, EntryId, FencingToken, OrderId, PlanId, Symbol
 from clocks.clocks import ShowsRedisTime
+from store.bridge_protocol import BridgeStore
 from store.execution_records import (
     BeginReply,
     ExecutionHold,
@@ -19,9 +20,11 @@ from store.execution_records import (
     PlanRefusal,
 )
 from store.governor_protocol import GovernorStore
+from store.intelligence_protocol import IntelligenceStore
 from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.reconcile_protocol import ReconcileStore
+from store.reconcile_records import BookedGrowth
 from store.records import RedisRun
 
 
@@ -102,6 +105,11 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
     async def ledger_amounts(self, symbols: Sequence[str]) -> dict[str, str]:
         """Return `last_known_amt` of the ledgers that exist."""
 
+    async def booked_growth(
+        self, symbol: Symbol, order_ids: Sequence[OrderId], client_order_ids: Sequence[ClientOrderId]
+    ) -> BookedGrowth:
+        """Read what was booked of orders, and the executor's records of client order ids."""
+
     async def hold_symbol(self, fence: FencingToken, hold: ExecutionHold) -> bool:
         """Set or renew an own hold, and keep the plan's reservation for as long (`hold_execution.lua`).
 
@@ -112,7 +120,7 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Delete the hold of that order; False where the hold is another's or gone."""
 
     async def record_orphan(self, fence: FencingToken, record: OrderRecord, event: Sequence[str]) -> bool:
-        """Write the record of an order that had none, with its event; False where there is one."""
+        """Write the record of an order that had none, with its event, if any; False where there is one."""
 
     async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         """Append a reconcile event (flat names and values)."""
@@ -132,5 +140,14 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
         """Add to the counts of `metrics:intent_executor`."""
 
 
-class ServiceStore(Store, ExecutorStore, GovernorStore, OperatorStore, ReconcileStore, Protocol):
+class ServiceStore(
+    Store,
+    ExecutorStore,
+    GovernorStore,
+    OperatorStore,
+    ReconcileStore,
+    BridgeStore,
+    IntelligenceStore,
+    Protocol,
+):
     """All protocols of the store, with those of the other roles."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from store.bridge_names import BridgeNames as BridgeNames
+from store.plan_stream import PlanStream as PlanStream
 
 GROUP = "p33"
 #: Types of `risk:guard_active:<TYPE>`, each read by its name.
@@ -88,19 +89,7 @@ class UniverseNames:
         self.volumes = f"{self.base}:volumes"
         self.closing = f"{self.base}:closing"
         self.events = f"{self.base}:events" if shadow else f"{prefix}:stream:universe.events"
-
-
-class PlanStream(NamedTuple):
-    """Stream of plans or results, as a role reads it.
-
-    `last_id` is the STRING of the last entry that was dealt with and had none pending before it; empty where
-    none is kept.
-    """
-
-    key: str
-    dead: str
-    group: str
-    last_id: str
+        self.audit = f"{self.base}:audit" if shadow else f"{prefix}:stream:universe.audit"
 
 
 class ExecutorKeys:
@@ -264,3 +253,11 @@ class ReconcileKeys:
     def close_cooldown(self, symbol: str, sig: str, bucket: int) -> str:
         """STRING: mark of a proposed close; `sig` is the hold's owner, `bucket` a number of the time."""
         return f"{self.base}:close:cooldown:{symbol}:{sig.removeprefix(OWN_HOLD)}:{bucket}"
+
+    def close_client(self, client_order_id: str) -> str:
+        """STRING: plan id of a proposed close, by the client order id that the executor gives its order."""
+        return f"{self.base}:close:client:{client_order_id}"
+
+    def close_out(self, symbol: str) -> str:
+        """STRING: plan id of the symbol's latest proposed close, while it may yet be executed."""
+        return f"{self.base}:close:out:{symbol}"

@@ -13,6 +13,7 @@ from store.reconcile_records import (
     BookedGrowth,
     CaseChange,
     CloseProposal,
+    ComparedLedgers,
     ExpectedLedger,
     LedgerRepair,
     ReconcileView,
@@ -26,10 +27,10 @@ class ReconcileStore(AddressedStore, ShowsRedisTime, Protocol):
     order memory, foreign hold and plan is written, whatever is asked for.
     """
 
-    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
-        """Return the symbols whose ledger is stored with other texts than expected (`differing_ledgers.lua`).
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
+        """Return which symbols' ledgers are stored with other texts than expected (`differing_ledgers.lua`).
 
-        A missing ledger or leg stands for `0`. One of equal value in another form is returned, too.
+        A missing ledger or leg stands for `0`. One of equal value in another form differs, too.
         """
 
     async def reconcile_views(self, symbols: Sequence[Symbol]) -> dict[Symbol, ReconcileView]:
@@ -44,7 +45,7 @@ class ReconcileStore(AddressedStore, ShowsRedisTime, Protocol):
         """Read what was booked of orders, and the executor's records of client order ids."""
 
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
-        """Write `agreed_ms` and `agreed_version` of `reconcile:state`, and its TTL.
+        """Write `agreed_ms`, `agreed_version` and `agreed_amts` of `reconcile:state`, and its TTL.
 
         A state of a wrong type is left alone.
         """
@@ -63,4 +64,7 @@ class ReconcileStore(AddressedStore, ShowsRedisTime, Protocol):
         """
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
-        """Publish a close (`propose_close.lua`); False where it was, or where the hold is another."""
+        """Publish a close (`propose_close.lua`).
+
+        False where it was, where one of the symbol may yet be executed, or where the hold is another.
+        """

@@ -17,11 +17,13 @@ class Agreement(NamedTuple):
     """Latest moment at which exchange and ledger were seen to agree (the exchange's clock, ms).
 
     `version`: the ledger's then. While the ledger has it, every trade since is a drift or part of one.
+    `amounts`: the ledger's then, as `brain.reconciliation.agreeing` writes them; empty for unknown.
     """
 
     symbol: Symbol
     at_ms: int
     version: str
+    amounts: str = ""
 
 
 class ExpectedLedger(NamedTuple):
@@ -33,6 +35,17 @@ class ExpectedLedger(NamedTuple):
     short_amount: str | None
 
 
+class ComparedLedgers(NamedTuple):
+    """Symbols with another ledger than expected, and those of which an order may be in flight.
+
+    An order may be while an open permit has not expired or cannot be read, and while the executor holds the
+    symbol.
+    """
+
+    differing: Sequence[Symbol]
+    in_flight: Sequence[Symbol]
+
+
 class ReconcileView(NamedTuple):
     """A symbol as Redis holds it, all of one moment.
 
@@ -40,7 +53,9 @@ class ReconcileView(NamedTuple):
     a field of the open permits is no plan id. `permits`: open permits as stored, by plan, expired ones
     included. `hold`: of any owner; without one where another service has written over it, so that its value
     is not `1` or it does not end with its owner. In the shadow a real hold stands before the shadow's own.
-    `agreed`: as noted last. `status`: of `reconcile:state`, empty for none.
+    `adopted_ms`: the adopted ledger contains every trade until then (the exchange's clock), 0 for unknown.
+    `agreed`: as noted last. `status`: of `reconcile:state`, empty for none. `others_sec`: when another
+    reconcile engine wrote that state (epoch s, by its clock), None where this service did.
     """
 
     ledger: StoredLedger
@@ -50,6 +65,8 @@ class ReconcileView(NamedTuple):
     agreed: Agreement | None
     status: str
     unreadable: str | None = None
+    adopted_ms: int = 0
+    others_sec: int | None = None
 
 
 class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +99,8 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
     """Fills to book that no result has reported, and all that this rests on.
 
     `before`, `before_version` and the `before` of each order's memory are compared with what is stored, and
-    `sig` with the owner of the hold. `ledger_fields`: flat names and values of the whole hash, or those of a
-    ledger that no order moves (empty). `releases`: delete the hold, else it becomes `next_sig`.
+    that of `hold` with the hold's owner, which has to be the engine's. `ledger_fields`: flat names and values
+    of the whole hash, or those of a ledger that no order moves (empty). `events`: each flat, in their order.
     """
 
     symbol: Symbol
@@ -92,20 +109,22 @@ class LedgerRepair(msgspec.Struct, frozen=True, kw_only=True):
     ledger_fields: Sequence[str]
     ledger_ttl_ms: int
     orders: Sequence[OrderWrite]
-    sig: str
+    hold: HoldChange
     state: Sequence[str]
-    event: Sequence[str]
-    next_sig: str = ""
+    events: Sequence[Sequence[str]]
 
 
 class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     """A `RECONCILE_CLOSE` to publish once: with a mark of `bucket` for `cooldown_sec`, or not at all.
 
+    For that time no other close of the symbol is published, whatever its signature.
     `stream`: one of `ReconcileKeys`. `sig`: the owner that the hold must have; it then lives for
-    `hold_ttl_ms`. `plan`: flat names and values.
+    `hold_ttl_ms`. `plan`: flat names and values. `plan_id` is remembered for a week by the `client_order_id`
+    that the executor gives its order.
     """
 
     symbol: Symbol
+    plan_id: PlanId
     stream: str
     bucket: int
     cooldown_sec: int
@@ -113,10 +132,14 @@ class CloseProposal(msgspec.Struct, frozen=True, kw_only=True):
     hold_ttl_ms: int
     plan: Sequence[str]
     event: Sequence[str]
+    client_order_id: ClientOrderId
 
 
 class RecordedOrder(NamedTuple):
-    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger."""
+    """Phase of an executor's record and its plan's decision, as stored; `RECONCILE_CLOSE` moves no ledger.
+
+    The phase is `lost` for an order of a proposed close that has no record (any more).
+    """
 
     phase: str
     decision: str

@@ -9,18 +9,25 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from brain.identifiers import Symbol
+from brain.ledger.adoption import decode_adopted
 from brain.ledger.ledger import StoredLedger
 from store.keys import OWN_HOLD
 from store.operator_records import Hold
-from store.reconcile_records import Agreement, HoldChange, ReconcileView, RecordedOrder
+from store.reconcile_records import Agreement, HoldChange, LedgerRepair, ReconcileView, RecordedOrder
 from store.stored_values import UNREADABLE, read_ledger, read_moment, read_open_permits, read_text
 
 STATE_TTL_MS = 86_400_000
+#: As long as the executor's own record.
+CLOSE_CLIENT_TTL_MS = 604_800_000
+#: Phase of an order of a proposed close that has no record.
+LOST = "lost"
+#: Digits of a time in whole seconds.
+_LONGEST_SEC = 12
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
-LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version")
-#: Fields of a state: the agreement with its version, and the status.
-NOTED_FIELDS = ("agreed_ms", "agreed_version", "status")
+LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version", "adopted_exchange_ms")
+#: Fields of a state: the agreement with version and amounts, the status, and its times.
+NOTED_FIELDS = ("agreed_ms", "agreed_version", "agreed_amts", "status", "last_seen_ts", "written_ms")
 
 
 class ViewReply(NamedTuple):
@@ -43,23 +50,48 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
     permits = read_open_permits(reply.permits) if reply.permits else None
     if unreadable is None and reply.permits and permits is None:
         unreadable = f"open permits of {symbol}: a field is no plan id"
-    agreed_ms, agreed_version, status = reply.noted or (None, None, None)
+    *agreed, status, seen_ts, written_ms = reply.noted or (None,) * len(NOTED_FIELDS)
     return ReconcileView(
-        ledger=read_ledger(reply.ledger and reply.ledger[:-1]),
-        version=read_text(reply.ledger and reply.ledger[-1]),
+        ledger=read_ledger(reply.ledger and reply.ledger[:-2]),
+        version=read_text(reply.ledger and reply.ledger[-2]),
         permits={} if permits is None else dict(permits.permits),
         hold=reply.hold,
-        agreed=_agreement(symbol, agreed_ms, agreed_version),
+        agreed=_agreement(symbol, *agreed),
         status=read_text(status) or "",
+        adopted_ms=_adopted_ms(reply.ledger[-1] if reply.ledger else None),
+        others_sec=others_time_sec(seen_ts, written_ms),
         unreadable=unreadable,
     )
 
 
-def _agreement(symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None) -> Agreement | None:
+def _adopted_ms(stored: bytes | None) -> int:
+    """Return the latest change of a leg that an adopted ledger contains.
+
+    All legs were read together: until then it contains every trade of each.
+    """
+    adopted = decode_adopted(read_text(stored))
+    return 0 if adopted is None else max(adopted.changed_ms.values(), default=0)
+
+
+def others_time_sec(seen_ts: bytes | None, written_ms: bytes | None) -> int | None:
+    """Return when another reconcile engine wrote a state (epoch s); None where this service did.
+
+    This service writes `written_ms` with each `last_seen_ts`, of one moment; others know the latter alone.
+    """
+    text = read_text(seen_ts) or ""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SEC):
+        return None
+    at_ms = read_moment(written_ms)
+    return None if at_ms is not None and at_ms // 1000 == int(text) else int(text)
+
+
+def _agreement(
+    symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None, stored_amounts: bytes | None
+) -> Agreement | None:
     at_ms, version = read_moment(stored_ms), read_text(stored_version)
     if at_ms is None or version is None or version == UNREADABLE:
         return None
-    return Agreement(symbol, at_ms, version)
+    return Agreement(symbol, at_ms, version, read_text(stored_amounts) or "")
 
 
 def recorded_order(phase: bytes | None, decision: bytes | None) -> RecordedOrder:
@@ -78,6 +110,12 @@ def check_hold(change: HoldChange) -> None:
         raise ValueError(f"a hold of the engine is owned by {OWN_HOLD}… and expires: {change}")
 
 
+def check_repair(repair: LedgerRepair) -> None:
+    """Raise ValueError for a repair under a hold that is not the engine's, before or afterwards."""
+    check_owner(repair.hold.before or "")
+    check_hold(repair.hold)
+
+
 def check_owner(sig: str) -> None:
     """Raise ValueError for an owner that is not the engine's."""
     if not sig.startswith(OWN_HOLD):
@@ -85,5 +123,5 @@ def check_owner(sig: str) -> None:
 
 
 def fields_of(ledger: StoredLedger) -> tuple[str | None, ...]:
-    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less the version."""
+    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less the last two."""
     return tuple(getattr(ledger, name) for name in StoredLedger.__struct_fields__)

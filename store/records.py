@@ -176,7 +176,8 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     there is none. `unknown_after`, when not empty, is stored as the plan's unknown outcome unless there is
     one; empty ends that state, and so does the end of the open permit. With `acknowledge` false there is no
     result entry behind the booking (`entry_id` only sets it apart from others): an event of the exchange is
-    booked.
+    booked. `named`: orders of a dead letter, remembered with nothing booked unless they are known; left out
+    where the symbol's order memory has a wrong type.
     """
 
     entry_id: EntryId
@@ -199,6 +200,7 @@ class ResultCommit(msgspec.Struct, frozen=True, array_like=True):
     only_if_unconsumed: bool = False
     unknown_after: str | None = None
     acknowledge: bool = True
+    named: tuple[OrderWrite, ...] = ()
 
 
 class UnknownOutcomes(msgspec.Struct, frozen=True):

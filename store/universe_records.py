@@ -28,8 +28,8 @@ class PublishedUniverse(msgspec.Struct, frozen=True):
 class UniverseWrite(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Next state of the universe, written in one step. An empty text leaves its key as it is.
 
-    `meta` and each of `events` are flat names and values. `active` lives for `active_ttl_ms` from now on,
-    also where its text stays, which with 0 ms lives on as it does.
+    `meta`, each of `events` and `audit` are flat names and values; an empty `audit` is none. `active` lives
+    for `active_ttl_ms` from now on, also where its text stays, which with 0 ms lives on as it does.
     """
 
     active: str = ""
@@ -40,3 +40,4 @@ class UniverseWrite(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     volumes_ttl_ms: int = 0
     meta: tuple[str, ...] = ()
     events: tuple[tuple[str, ...], ...] = ()
+    audit: tuple[str, ...] = ()

@@ -31,7 +31,14 @@ from wiring.roles import channels_of
 pytestmark = virtual_time
 
 #: Every role is switched on, so that the tests that run over all actors find it.
-ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on", "P33_GOVERNOR": "on", "P33_RECONCILE": "on"}
+ROLES = {
+    "P33_UNIVERSE": "on",
+    "P33_EXECUTOR": "on",
+    "P33_GOVERNOR": "on",
+    "P33_RECONCILE": "on",
+    "P33_INTENT_BRIDGE": "on",
+    "P33_DECISION_INTELLIGENCE": "on",
+}
 
 
 def the_tree(failing: Mapping[str, Actor] | None = None, shards: int = 4) -> SupervisorSpec:

@@ -11,6 +11,7 @@ from actors.reconcile_engine.comparison import PositionComparison
 from actors.reconcile_engine.evidence import EvidenceReader
 from actors.reconcile_engine.following import CaseFollower
 from actors.reconcile_engine.looks import CaseLooks
+from actors.reconcile_engine.other_engines import OtherEngines
 from actors.reconcile_engine.repairs import LedgerRepairs
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
@@ -69,7 +70,6 @@ class ReconcileMaking:
         evidence = EvidenceReader(
             store,
             self._history,
-            self._weight,
             history_lag_sec=rules.rules.history_lag_sec,
             clocks=clocks,
         )
@@ -89,13 +89,15 @@ class ReconcileMaking:
                 cases,
                 comparison,
                 evidence,
+                self._weight,
                 steps,
-                LedgerRepairs(store, comparison, reports, clocks=clocks),
+                LedgerRepairs(store, comparison, reports, rules, clocks=clocks),
                 CloseProposals(store, channels.symbol_rules, rules, reports, clocks=clocks),
                 rules,
                 reports,
             ),
             self._weight,
+            OtherEngines(store, comparison, channels.lease, rules, clocks=clocks, log=self._log),
             rules,
             reports,
             RedisTrouble(f"Redis at {store.address}", self._log),

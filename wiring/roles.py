@@ -24,8 +24,11 @@ from wiring.edges import Edges
 from wiring.executor import EXECUTOR_GRACE_SEC, ExecutorMaking
 from wiring.governor import GOVERNOR_GRACE_SEC, GovernorMaking
 from wiring.groups import actor
+from wiring.intelligence import INTELLIGENCE_GRACE_SEC, IntelligenceMaking
+from wiring.intent_bridge import BRIDGE_GRACE_SEC, BridgeMaking
 from wiring.reconcile import ReconcileMaking
 from wiring.rules import (
+    bridge_actor_rules,
     executor_rules,
     governor_actor_rules,
     planner_rules,
@@ -42,6 +45,8 @@ def channels_of(settings: Settings) -> Channels:
         executor=settings.executing != "off",
         governor=settings.governor != "off",
         reconcile=settings.reconcile != "off",
+        bridge=settings.intent_bridge != "off",
+        intelligence=settings.decision_intelligence != "off",
     )
 
 
@@ -81,6 +86,8 @@ def role_children(
         *_governor(settings, channels, edges, monitor, clocks, log, shared_plans),
         *_executor(settings, channels, edges, clocks, log, before_requests),
         *_reconcile(settings, channels, edges, clocks, log, before_requests),
+        *_bridge(settings, channels, edges, clocks, log),
+        *_intelligence(settings, channels, edges, clocks, log),
     ]
 
 
@@ -177,3 +184,21 @@ def _reconcile(
         channels, edges.store, edges.history, clocks=clocks, rules=reconcile_actor_rules(settings), log=log
     )
     yield actor("reconcile_engine", making.engine, after=before_requests)
+
+
+def _bridge(
+    settings: Settings, channels: Channels, edges: Edges, clocks: Clocks, log: FilteringBoundLogger
+) -> Iterator[ChildSpec]:
+    if settings.intent_bridge == "off":
+        return
+    making = BridgeMaking(channels, edges.store, clocks=clocks, rules=bridge_actor_rules(settings), log=log)
+    yield actor("intent_bridge", making.bridge, grace_sec=BRIDGE_GRACE_SEC)
+
+
+def _intelligence(
+    settings: Settings, channels: Channels, edges: Edges, clocks: Clocks, log: FilteringBoundLogger
+) -> Iterator[ChildSpec]:
+    if settings.decision_intelligence == "off":
+        return
+    making = IntelligenceMaking(channels, edges.store, settings, clocks=clocks, log=log)
+    yield actor("decision_intelligence", making.intelligence, grace_sec=INTELLIGENCE_GRACE_SEC)

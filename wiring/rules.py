@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from actors.candidate_planner.actor import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
+from actors.candidate_planner.rules import RULES_REFRESH_SEC, VOLUMES_REFRESH_SEC, PlannerRules
 from actors.executor.rules import ExecutorRules
 from actors.governor.rules import GovernorActorRules
+from actors.intent_bridge.rules import BridgeActorRules
 from actors.reconcile_engine.rules import ReconcileActorRules
 from brain.decisions.case import Rules
 from brain.execution.sizing import SizeLimits
 from brain.governor.rules import GovernorRules
 from brain.identifiers import Symbol
+from brain.intents.case import BridgeRules
+from brain.intents.intent import Lane
 from brain.reconciliation.rules import OWN_CAUSES, DriftCause, ReconcileRules
 from brain.symbols.universe import UniverseRules
 from exchange.read_pacer import ReadPace, pace_within
@@ -18,6 +21,7 @@ from monitoring.service_log import issuer
 from permit_gate.rules import REMEMBERED_SEC, GateRules
 from permit_gate.sources import PermitSource
 from settings import Settings
+from settings.bridge_limits import EXIT_MAX_AGE_SEC
 from store.keys import Keys, ReconcileKeys
 
 
@@ -195,10 +199,32 @@ def reconcile_actor_rules(settings: Settings) -> ReconcileActorRules:
             weight_per_min=settings.reconcile_weight_per_min,
         ),
         shadow=keys.shadow,
+        take_over=settings.take_over,
         symbols=frozenset(map(Symbol, settings.reconcile_allowlist)),
         close_stream=settings.close_stream or keys.plans,
         close_secret=settings.close_secret,
         key_prefix=settings.key_prefix,
+    )
+
+
+def bridge_actor_rules(settings: Settings) -> BridgeActorRules:
+    """Return the settings of the intent bridge as an actor."""
+    return BridgeActorRules(
+        rules=BridgeRules(
+            max_age_sec=settings.intent_max_age_sec,
+            exit_max_age_sec=EXIT_MAX_AGE_SEC,
+            skip_flat_sell=settings.skip_flat_sell,
+            min_hold_sec=settings.min_hold_sec,
+            max_notional=settings.max_intent_notional,
+            taker_fee_rate=settings.taker_fee_rate,
+            max_exposure_pct=settings.max_exposure_pct,
+        ),
+        lanes=(Lane.TRADE, *map(Lane, settings.intent_exit_lanes)),
+        shadow=settings.intent_bridge == "shadow",
+        issued_by=issuer(settings),
+        mark_ttl_sec=settings.intent_idempotency_ttl_sec,
+        stale_threshold_sec=settings.stale_threshold_sec,
+        take_over=settings.take_over,
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import TypeVar
 
-import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.candidate_planner.recent_intents import RecentIntents
+from actors.candidate_planner.rules import PlannerRules
 from brain.moment import Moment
 from brain.symbols.allowlist import Allowlist, choose_allowlist
 from brain.symbols.candidates import (
@@ -35,6 +35,7 @@ from channels import (
     SetGauge,
     SnapshotBook,
     UniverseChannels,
+    UniverseState,
     VolumesRead,
 )
 from clocks.clocks import Clocks
@@ -48,8 +49,6 @@ from supervision import Heartbeat
 
 #: The position mode costs a weight of 30, exchangeInfo 1.
 _MODE_REFRESH_SEC = 600.0
-RULES_REFRESH_SEC = 60.0
-VOLUMES_REFRESH_SEC = 3600.0
 _CANDIDATES_REFRESH_SEC = 5.0
 #: While intents wait to be read.
 _CATCH_UP_SEC = 0.25
@@ -62,27 +61,6 @@ _ANSWER_MARGIN = 2.0
 _LEDGERS_REFRESH_SEC = 60.0
 
 V = TypeVar("V")
-
-
-class PlannerRules(msgspec.Struct, frozen=True):
-    """The settings that plan candidates and the allowlist (seconds).
-
-    `weight_per_min` is what reading candidates one by one may use of the request weight for good.
-    """
-
-    allowlist_source: str
-    allowlist: tuple[str, ...]
-    universe_max_age_sec: float
-    last_ok_max_age_sec: float
-    allowlist_refresh_sec: float
-    intent_window_sec: float
-    target_cycle_sec: float
-    min_top_k: int
-    weight_per_min: int
-    stale_threshold_sec: float
-    rules_refresh_sec: float = RULES_REFRESH_SEC
-    volumes_refresh_sec: float = VOLUMES_REFRESH_SEC
-    universe_mode: str = ""
 
 
 class CandidatePlanner:
@@ -113,7 +91,10 @@ class CandidatePlanner:
         log: FilteringBoundLogger,
         universe: UniverseChannels | None = None,
     ) -> None:
-        """`universe`: gets each read of exchangeInfo and of the volumes, so that none is repeated."""
+        """`universe`: gets each read of exchangeInfo and of the volumes, so that none is repeated.
+
+        What is published of them is read again at once.
+        """
         self._store = store
         self._exchange = exchange
         self._book = book
@@ -132,6 +113,8 @@ class CandidatePlanner:
         self._redis = f"Redis at {store.address}"
         self._log = log
         self._universe = universe
+        #: What the publisher of this process had published when the keys were last asked for.
+        self._universe_read: UniverseState | None = None
         self._intents = RecentIntents(store, rules.intent_window_sec)
         self._reading_intents = trio.Lock()
         self._ranked: list[str] = []
@@ -200,7 +183,13 @@ class CandidatePlanner:
         """Wait `pause_sec`; for exchangeInfo less where it is wanted, but 5 s at least.
 
         So a flood of unknown symbols costs a weight of 12 a minute. A ban is kept by the exchange's client.
+        The wait for the allowlist is over when this process publishes the universe.
         """
+        if refresh == self._refresh_allowlist and self._universe is not None:
+            with trio.move_on_after(pause_sec):
+                while self._universe.state.value is self._universe_read:
+                    await self._universe.state.changed()
+            return
         if refresh != self._refresh_rules:
             await trio.sleep(pause_sec)
             return
@@ -236,6 +225,8 @@ class CandidatePlanner:
             self._universe.listing.send(listing)
 
     async def _refresh_allowlist(self) -> None:
+        # Before the read: after a failure the next one waits as usual.
+        self._universe_read = None if self._universe is None else self._universe.state.value
         keys = await self._store.universe()
         allowlist = choose_allowlist(
             source=self._rules.allowlist_source,

@@ -10,11 +10,13 @@ import trio
 
 from actors.executor.live_orders import LiveOrder, LiveOrders, RecordWriter, audit_fields
 from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, TakenPlan
-from actors.executor.preparation import OrderDraft, OrderPreparation, request_of
+from actors.executor.preparation import OrderPreparation, request_of
 from actors.executor.reports import ExecutorReports
 from actors.executor.resolution import OrderResolver
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
+from brain.execution.draft_record import record_text
+from brain.execution.drafting import Drafted, OrderDraft
 from brain.execution.orders import Accepted, NotSent, OrderOutcome, Refused, Unknown
 from brain.execution.record import OrderRecord
 from brain.identifiers import FencingToken, PlanId, Symbol
@@ -93,14 +95,17 @@ class OrderSender:
     ) -> Begun | RefusedPlan | LookAgain | TakenPlan | None:
         """Consume the permits and write the record, when it is the plan's turn; None: a stop came first."""
         planned = self._preparation.draft(granted)
-        if isinstance(planned, str):
-            return RefusedPlan(planned, granted.waited_ms)
+        if planned.order is None:
+            return RefusedPlan(planned.error, granted.waited_ms, planned)
         with ExitStack() as turn, ExitStack() as unsent:
-            draft: OrderDraft | str = _TOO_LATE
+            drafted: Drafted | str = _TOO_LATE
             with trio.move_on_at(granted.in_hand.deadline_sec):
-                draft = await self._draft_in_turn(granted, planned, turn)
-            if isinstance(draft, str):
-                return RefusedPlan(draft, granted.waited_ms)
+                drafted = await self._draft_in_turn(granted, planned, planned.order, turn)
+            if isinstance(drafted, str):
+                return RefusedPlan(drafted, granted.waited_ms)
+            draft = drafted.order
+            if draft is None:
+                return RefusedPlan(drafted.error, granted.waited_ms, drafted)
             if stopping.is_set():
                 return None
             record = self._preparation.record(granted.in_hand, granted.plan, draft)
@@ -117,7 +122,7 @@ class OrderSender:
             # Before the record stands: events of the order must find it in hand.
             self._live_orders.add(live)
             unsent.callback(self._live_orders.remove, live)
-            reply = await self._write_begin(granted, live.stored, fence)
+            reply = await self._write_begin(granted, live.stored, drafted, fence)
             if reply.verdict == "begun":
                 unsent.pop_all()
                 self._reports.begun(granted, record, granted.in_hand.published_ms)
@@ -125,15 +130,15 @@ class OrderSender:
             return self._not_begun(granted, reply)
 
     async def _draft_in_turn(
-        self, granted: GrantedPlan, planned: OrderDraft, turn: ExitStack
-    ) -> OrderDraft | str:
-        """Return the order, or the reason for none, when the orders before it are over."""
-        draft: OrderDraft | str = planned
-        if await self._take_turn(granted.plan.symbol, planned.leg, turn):
-            draft = self._preparation.draft(granted)
-        if isinstance(draft, str):
-            return draft
-        return await self._preparation.set_leverage(granted, draft) or draft
+        self, granted: GrantedPlan, planned: Drafted, order: OrderDraft, turn: ExitStack
+    ) -> Drafted | str:
+        """Return the draft when the orders before it are over, or the reason why its leverage is refused."""
+        drafted = planned
+        if await self._take_turn(granted.plan.symbol, order.leg, turn):
+            drafted = self._preparation.draft(granted)
+        if drafted.order is None:
+            return drafted
+        return await self._preparation.set_leverage(granted, drafted.order) or drafted
 
     async def send(self, begun: Begun, heartbeat: Heartbeat) -> None:
         """Send the order, once, and write and publish what comes of it; ends when it is final."""
@@ -187,7 +192,7 @@ class OrderSender:
         return waited
 
     async def _write_begin(
-        self, granted: GrantedPlan, record: OrderRecord, fence: FencingToken
+        self, granted: GrantedPlan, record: OrderRecord, drafted: Drafted, fence: FencingToken
     ) -> BeginReply:
         in_hand = granted.in_hand
         begin = OrderBegin(
@@ -200,7 +205,7 @@ class OrderSender:
             ignores_hold=granted.plan.decision is PlanDecision.RECONCILE_CLOSE,
             switches=granted.look.switches,
             consumer=self._rules.instance,
-            audit=_begin_audit(granted, record),
+            audit=_begin_audit(granted, record, drafted),
         )
         # Without an answer the record may stand, and `exists` may mean that very record.
         self._unsent.add(_attempt(record))
@@ -267,12 +272,12 @@ def _attempt(record: OrderRecord) -> Attempt:
     return Attempt(record.plan_id, record.instance, record.timestamp_ms)
 
 
-def _begin_audit(granted: GrantedPlan, record: OrderRecord) -> tuple[str, ...]:
+def _begin_audit(granted: GrantedPlan, record: OrderRecord, drafted: Drafted) -> tuple[str, ...]:
     permits = {
         f"permit:{issuer}": text.decode(errors="backslashreplace")
         for issuer, (_, text, _) in zip(granted.issuers, granted.permits, strict=True)
     }
-    return audit_fields(
+    fields = audit_fields(
         "begin",
         record,
         side=record.side,
@@ -285,3 +290,4 @@ def _begin_audit(granted: GrantedPlan, record: OrderRecord) -> tuple[str, ...]:
         waited_ms=str(granted.waited_ms),
         **permits,
     )
+    return (*fields, "record", record_text(drafted))

@@ -14,6 +14,7 @@ from brain.execution import progress
 from brain.execution.orders import OWN_PREFIX, OrderState
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, PlanId, Symbol
+from brain.ledger.order_memory import UnreadableRecordError, decode_memory
 from brain.numbers import ZERO, NotANumberError, parse_decimal, plain
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue, SnapshotBook
@@ -39,8 +40,8 @@ class Orphans:
     """Part of the executor: finds out whose order it is that the exchange shows.
 
     The order of a record that has ended is published late; one without a record is an orphan: its fill is
-    real, and its plan is unknown. `on_late` begins to follow an order, `on_found` to check one
-    that was found.
+    real, and its plan is unknown. Where the reconcile engine has booked all of it, nothing is held. `on_late`
+    begins to follow an order, `on_found` to check one that was found.
     """
 
     on_late: Callable[[LiveOrder], None]
@@ -196,14 +197,31 @@ class Orphans:
             "filled_qty": plain(record.cumulative),
         }
         flat = tuple(text for pair in event.items() for text in pair)
-        # The hold stands before the record, which ends the search for this order.
-        await self._hold(order, heartbeat)
+        if await self._is_booked(order, heartbeat):
+            flat = ()
+        else:
+            # The hold stands before the record, which ends the search for this order.
+            await self._hold(order, heartbeat)
         written = await self._writer.until_stored(
             lambda fence: self._store.record_orphan(fence, record, flat), heartbeat
         )
         if written:
-            self._reports.orphan(record)
+            if flat:
+                self._reports.orphan(record)
             await self._writer.audit("orphan", record, heartbeat, order_id=record.order_id or "")
+
+    async def _is_booked(self, order: OrderState, heartbeat: Heartbeat) -> bool:
+        """Return True for an order that is over, and whose fills are all in the ledger already."""
+        if not order.status.is_final:
+            return False
+        booked = await self._writer.until_stored(
+            lambda _fence: self._store.booked_growth(order.symbol, [order.order_id], []), heartbeat
+        )
+        stored = booked.memories.get(order.order_id)
+        try:
+            return stored is not None and decode_memory(stored).cumulative >= order.cumulative
+        except UnreadableRecordError:
+            return False
 
     async def _hold(self, order: OrderState, heartbeat: Heartbeat) -> None:
         """Hold the symbol for the order, as soon as no other holds it."""

@@ -254,12 +254,12 @@ class PlanWork:
         return False
 
     async def _dry_run(self, granted: GrantedPlan, session: Session) -> None:
-        draft = self._preparation.draft(granted)
-        if isinstance(draft, str):
-            refused = RefusedPlan(draft, granted.waited_ms)
+        drafted = self._preparation.draft(granted)
+        if drafted.order is None:
+            refused = RefusedPlan(drafted.error, granted.waited_ms, drafted)
             await self._refusals.refuse(granted.in_hand, refused, session.fence)
         else:
-            await self._refusals.show_dry_run(granted, draft, session.fence)
+            await self._refusals.show_dry_run(granted, drafted, drafted.order, session.fence)
 
     async def _taken(
         self, reader: PlanReader, in_hand: PlanInHand, taken: TakenPlan, session: Session

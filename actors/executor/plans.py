@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from brain.execution.drafting import Drafted
 from brain.identifiers import EntryId, PlanId, Symbol, lenient_text
 from brain.numbers import NotANumberError, parse_decimal
 from brain.plans.plan import MalformedPlan, Plan, PlanDecision
@@ -78,10 +79,11 @@ class TakenPlan(msgspec.Struct, frozen=True):
 
 
 class RefusedPlan(msgspec.Struct, frozen=True):
-    """A plan that ends without an order, and the `error` of its result."""
+    """A plan that ends without an order, and the `error` of its result. `drafted`: the draft that says so."""
 
     error: str
     waited_ms: int
+    drafted: Drafted | None = None
 
 
 def text_of(fields: Mapping[bytes, bytes], name: bytes) -> str:

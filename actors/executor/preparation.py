@@ -10,14 +10,16 @@ import msgspec
 from actors.executor.plans import GrantedPlan, PlanInHand, leverage_of
 from actors.executor.rules import ExecutorRules
 from brain.execution import reasons
+from brain.execution.case import ExecutionCase
+from brain.execution.drafting import Drafted, OrderDraft, draft
 from brain.execution.orders import OrderRequest, client_order_id
 from brain.execution.record import OrderPhase, OrderRecord
-from brain.execution.sizing import Permitted, read_scale, size_order
-from brain.execution.switches import kill_switch_is_on, read_trading_state, stopped_by
+from brain.execution.sizing import read_scale
+from brain.execution.switches import kill_switch_is_on, read_trading_state
 from brain.identifiers import Symbol
 from brain.numbers import ZERO
 from brain.plans.permit import Kind
-from brain.plans.plan import Plan, PlanDecision
+from brain.plans.plan import Plan
 from brain.positions.position import Leg, Snapshot
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
@@ -29,27 +31,6 @@ from exchange.protocol import OrderEntry
 _SIDES = frozenset({"BUY", "SELL"})
 _LEGS = {leg.value: leg for leg in Leg}
 _NOT_VALID_OR_SET_ALREADY = -4028
-_AWAY = "the exchange shows no position"
-
-
-class OrderDraft(msgspec.Struct, frozen=True):
-    """An order that may be begun. `permitted`: what the permits allow, before it was sized (contracts)."""
-
-    kind: Kind
-    side: str
-    leg: Leg
-    quantity: Decimal
-    permitted: Decimal
-
-    @property
-    def lane(self) -> Leg:
-        """The leg, of which one order at a time is sent."""
-        return self.leg
-
-    @property
-    def reduce_only(self) -> bool:
-        """Return True if the exchange is to let it reduce alone; hedge mode says so by the leg."""
-        return self.kind is Kind.CLOSE and self.leg is Leg.BOTH
 
 
 class OrderPreparation:
@@ -76,49 +57,34 @@ class OrderPreparation:
         self._clocks = clocks
         self._rules = rules
 
-    def draft(self, granted: GrantedPlan) -> OrderDraft | str:
-        """Return the order of a granted plan, or the reason why it gets none."""
+    def draft(self, granted: GrantedPlan) -> Drafted:
+        """Draft the order of a granted plan on the state of the moment."""
         terms, switches, plan = granted.terms, granted.look.switches, granted.plan
-        kind = Kind(terms.kind.value)
-        stopped = stopped_by(
-            read_trading_state(switches.trading_state),
+        snapshot, leg = self._book.get(plan.symbol), _LEGS.get(terms.leg or "")
+        qty_scale, downsize_factor = (read_scale(hint) for hint in granted.hints)
+        case = ExecutionCase(
+            plan_id=plan.plan_id,
+            symbol=plan.symbol,
+            decision=plan.decision,
+            kind=Kind(terms.kind.value),
+            order_side=terms.order_side or "",
+            leg=terms.leg or "",
+            permitted=terms.order_quantity(plan.quantity or ZERO),
+            qty_scale=qty_scale,
+            downsize_factor=downsize_factor,
+            trading_state=read_trading_state(switches.trading_state),
             kill_switch=kill_switch_is_on(
                 switches.kill, switches.global_kill, switches.mode, lockdown=switches.lockdown
             ),
-            kind=kind,
-        )
-        if stopped is not None:
-            return stopped
-        if granted.look.hold and plan.decision is not PlanDecision.RECONCILE_CLOSE:
-            return reasons.RECONCILE_HOLD_ACTIVE
-        side, leg = terms.order_side or "", _LEGS.get(terms.leg or "")
-        if kind is Kind.NONE:
-            return OrderDraft(kind, "", leg or Leg.BOTH, ZERO, ZERO)
-        if side not in _SIDES or leg is None:
-            return "permit_unreadable (P3.3: no side or leg of the order)"
-        if kind is not Kind.CLOSE and not self._may_be_opened(plan.symbol):
-            return reasons.symbol_not_in_allowlist(plan.symbol)
-        permitted = terms.order_quantity(plan.quantity or ZERO)
-        symbol_rules = (self._symbol_rules.value or {}).get(plan.symbol)
-        snapshot = self._book.get(plan.symbol)
-        position = self._position(snapshot, leg)
-        if position is None and not (self._stream.value or StreamStatus()).trusted:
-            # Neither the stream nor a read shows the account: nothing would show what becomes of the order.
-            return reasons.not_sent(_AWAY)
-        if symbol_rules is None:
-            # The exchange lists it no more: a close is what its permit and the position allow.
-            quantity = permitted if position is None else min(permitted, position)
-            closes = kind is Kind.CLOSE and quantity > ZERO
-            return OrderDraft(kind, side, leg, quantity, permitted) if closes else reasons.BELOW_MIN_QTY
-        qty_scale, downsize_factor = (read_scale(hint) for hint in granted.hints)
-        sized = size_order(
-            Permitted(kind, permitted, qty_scale, downsize_factor),
-            symbol_rules,
-            self._rules.limits,
+            held=granted.look.hold,
+            in_allowlist=self._may_be_opened(plan.symbol),
+            symbol_rules=(self._symbol_rules.value or {}).get(plan.symbol),
             mark_price=None if snapshot is None else snapshot.mark_price,
-            position=position,
+            position=None if leg is None else self._position(snapshot, leg),
+            stream_trusted=(self._stream.value or StreamStatus()).trusted,
+            limits=self._rules.limits,
         )
-        return sized.error or OrderDraft(kind, side, leg, sized.quantity, permitted)
+        return draft(case)
 
     def _may_be_opened(self, symbol: Symbol) -> bool:
         allowlist = self._allowlist.value

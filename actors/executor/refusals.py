@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.executor.plans import GrantedPlan, PlanInHand, RefusedPlan, text_of
-from actors.executor.preparation import OrderDraft
 from actors.executor.reports import ExecutorReports
 from actors.executor.rules import ExecutorRules
+from brain.execution.draft_record import record_text
+from brain.execution.drafting import Drafted, OrderDraft
 from brain.execution.orders import client_order_id
 from brain.execution.results import Outcome, result_fields
 from brain.identifiers import EntryId, FencingToken, PlanId, is_symbol
@@ -49,7 +50,9 @@ class PlanRefusals:
             error=refused.error,
             waited_ms=refused.waited_ms,
         )
-        if await self._write(outcome, in_hand.stream, in_hand.entry_id, in_hand.source, fence, dead_fields):
+        record = () if refused.drafted is None else _recorded(refused.drafted)
+        source = in_hand.source
+        if await self._write(outcome, in_hand.stream, in_hand.entry_id, source, fence, dead_fields, record):
             self._reports.refused(in_hand, refused)
             return True
         return False
@@ -80,7 +83,9 @@ class PlanRefusals:
             return True
         return False
 
-    async def show_dry_run(self, granted: GrantedPlan, draft: OrderDraft, fence: FencingToken) -> None:
+    async def show_dry_run(
+        self, granted: GrantedPlan, drafted: Drafted, draft: OrderDraft, fence: FencingToken
+    ) -> None:
         """Publish the order that a granted plan would have got."""
         outcome = Outcome(
             plan_id=granted.in_hand.plan_id,
@@ -99,8 +104,8 @@ class PlanRefusals:
             safe_quantity=draft.permitted,
             waited_ms=granted.waited_ms,
         )
-        in_hand = granted.in_hand
-        await self._store.publish_dry_run(fence, in_hand.stream, in_hand.entry_id, result_fields(outcome))
+        in_hand, fields = granted.in_hand, (*result_fields(outcome), *_recorded(drafted))
+        await self._store.publish_dry_run(fence, in_hand.stream, in_hand.entry_id, fields)
         self._reports.granted(granted)
 
     def _outcome(
@@ -133,10 +138,11 @@ class PlanRefusals:
         source: str,
         fence: FencingToken,
         dead_fields: Sequence[str],
+        record: tuple[str, ...] = (),
     ) -> bool:
         fields = result_fields(outcome)
         if self._rules.dry_run:
-            await self._store.publish_dry_run(fence, stream, entry_id, fields)
+            await self._store.publish_dry_run(fence, stream, entry_id, (*fields, *record))
             return True
         refusal = PlanRefusal(
             plan_id=outcome.plan_id,
@@ -156,6 +162,11 @@ class PlanRefusals:
                 "symbol", outcome.symbol or "",
                 "error", outcome.error,
                 "waited_ms", "" if outcome.waited_ms is None else str(outcome.waited_ms),
+                *record,
             ),
         )  # fmt: skip
         return await self._store.refuse_plan(fence, refusal)
+
+
+def _recorded(drafted: Drafted) -> tuple[str, str]:
+    return "record", record_text(drafted)

@@ -11,6 +11,7 @@ from actors.executor.live_orders import LiveOrder, RecordWriter
 from actors.executor.rules import ExecutorRules
 from brain.execution import progress, reasons
 from brain.execution.absence import (
+    NO_LIST,
     AbsenceEvidence,
     has_vanished,
     is_long_denied,
@@ -219,15 +220,14 @@ class OrderResolver:
             search.not_found_ms = (*search.not_found_ms[:1], asked_ms)
             if progress.was_seen(live.known) and not is_long_denied(search.not_found_ms):
                 return
-            await self._list(live, search, settled)
-        evidence = AbsenceEvidence(
-            now_ms=self._exchange_at_least_ms(self._clocks.now()),
-            not_found_ms=search.not_found_ms,
-            not_listed_ms=search.not_listed_ms,
-            unchanged_ms=await self._unchanged_ms(record),
-            stream_since_ms=self._stream_since_ms(search, settled),
-        )
+            if search.not_listed_ms is None or search.not_listed_ms <= settled:
+                await self._list(live, search)
+        evidence = await self._evidence(record, search, settled)
         lacking = missing_evidence(record, evidence, self._rules.unknown_settle_sec)
+        if lacking == (NO_LIST,):
+            await self._list(live, search)
+            evidence = await self._evidence(record, search, settled)
+            lacking = missing_evidence(record, evidence, self._rules.unknown_settle_sec)
         if progress.was_seen(live.known):
             if not lacking and has_vanished(evidence):
                 await self._writer.event(self._vanished(live.known), heartbeat)
@@ -248,15 +248,23 @@ class OrderResolver:
             "filled_qty": plain(record.cumulative),
         }
 
-    async def _list(self, live: LiveOrder, search: _Search, settled: int) -> None:
-        """Look for the order among all of its symbol since the request, once behind the settle time."""
-        if search.not_listed_ms is not None and search.not_listed_ms > settled:
-            return
+    async def _evidence(self, record: OrderRecord, search: _Search, settled: int) -> AbsenceEvidence:
+        return AbsenceEvidence(
+            now_ms=self._exchange_at_least_ms(self._clocks.now()),
+            not_found_ms=search.not_found_ms,
+            not_listed_ms=search.not_listed_ms,
+            unchanged_ms=await self._unchanged_ms(record),
+            stream_since_ms=self._stream_since_ms(search, settled),
+        )
+
+    async def _list(self, live: LiveOrder, search: _Search) -> None:
+        """Look for the order among all of its symbol since the request."""
         record = live.stored
         asked_ms = self._exchange_at_least_ms(self._clocks.now())
         orders = await self._exchange.orders_since(record.symbol, record.timestamp_ms)
         for order in orders:
             if order.client_order_id == record.client_order_id:
+                search.not_found_ms, search.not_listed_ms = (), None
                 live.show(order, "query")
                 return
         search.not_listed_ms = asked_ms

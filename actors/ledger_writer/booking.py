@@ -12,17 +12,19 @@ from brain.identifiers import OrderId, PlanId, Symbol, plan_id_text
 from brain.ledger.booking import (
     BookedOrders,
     NeedsAdoption,
-    UnreadableRecordError,
     Waiting,
     book_orders,
     decode_open_permit,
     encode_open_permit,
 )
 from brain.ledger.ledger import LEDGER_TTL_MS, StoredLedger
+from brain.ledger.order_memory import OrderMemory, UnreadableRecordError, encode_memory
 from brain.ledger.plan_mark import Settled, decode_mark, encode_mark
-from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult
+from brain.ledger.result import DeadResult, ExecutedResult, RefusedResult, read_result
 from brain.ledger.unknown_outcomes import UnknownOutcome, encode_unknown
+from brain.numbers import ZERO
 from brain.plans.permit import OpenPermit
+from brain.plans.plan import RECONCILE_CLOSE_PLAN
 from brain.positions.position import LegPosition
 from brain.text_fields import truncate
 from channels import LatestValue
@@ -88,7 +90,8 @@ class CommitPlanner:
     def dead_letter(self, entry: Entry, error: str, *, unjoined: bool = False) -> ResultCommit:
         """Return the commit of a dead letter, with an event for a result that is `unjoined`.
 
-        Its plan is settled all the same: the executor that reported the result is done with the plan.
+        Its plan is settled all the same: the executor that reported the result is done with the plan. Its
+        orders, as far as they can be read, are ours, and nothing of them is booked: that is remembered.
         """
         fields = entry.fields or {}
         plan_id = plan_id_text(fields.get(b"plan_id", b"")) or PlanId("")
@@ -101,8 +104,15 @@ class CommitPlanner:
                 "entry_id", entry.id,
                 "error", error,
             )  # fmt: skip
+        result = read_result(fields)
+        symbol, named = Symbol(""), tuple[OrderWrite, ...]()
+        if isinstance(result, ExecutedResult):
+            symbol, closes = result.symbol, plan_id.startswith(RECONCILE_CLOSE_PLAN)
+            nothing = encode_memory(OrderMemory(ZERO, self._clocks.redis_now_ms(), closes=closes))
+            named = tuple(OrderWrite(order.order_id, None, nothing) for order in result.orders)
         return msgspec.structs.replace(
-            self._settled(entry, plan_id, Symbol(""), _NOTHING_READ),
+            self._settled(entry, plan_id, symbol, _NOTHING_READ),
+            named=named,
             compare=False,
             dead_fields=dead_letter(fields, entry_id=entry.id, error=error),
             event_fields=event,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from actors.ledger_writer.fill_monitor import FillMonitor
 from brain.identifiers import OrderId, Symbol
 from brain.ledger.adoption import Contained, decode_adopted
-from brain.ledger.booking import decode_memory
+from brain.ledger.order_memory import decode_memory
 from brain.ledger.plan_mark import Joined, decode_mark, join
 from brain.ledger.result import ExecutedResult, FilledOrder, RefusedResult
 from brain.positions.position import Leg

@@ -14,9 +14,10 @@ from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
 from brain.execution.orders import client_order_id
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, OrderId, PlanId
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
 from brain.ledger.fill_memory import FillMemory
 from brain.ledger.order_events import OrderEvent
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.result import ExecutedResult
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.numbers import plain

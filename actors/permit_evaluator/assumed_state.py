@@ -8,7 +8,8 @@ from contextlib import suppress
 import msgspec
 
 from brain.identifiers import EntryId, PlanId, Symbol
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.plans.permit import OpenPermit
 from store.records import Assumed, SymbolState
 

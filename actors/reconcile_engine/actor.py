@@ -12,6 +12,7 @@ from actors.reconcile_engine.comparison import Compared, PositionComparison
 from actors.reconcile_engine.evidence import EvidenceReader
 from actors.reconcile_engine.following import CaseFollower
 from actors.reconcile_engine.looks import CaseLooks
+from actors.reconcile_engine.other_engines import AnotherEngineError, OtherEngines
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
 from actors.reconcile_engine.weight import EvidenceWeight
@@ -27,8 +28,8 @@ from supervision import Heartbeat
 _PAUSE_SEC = 0.1
 #: Changes are compared no more often than this (seconds).
 _AT_MOST_EVERY_SEC = 0.1
-#: Looks at once: more would wait for the budget of request weight.
-_MOST_LOOKS = 4
+#: Looks at once: more would wait for the budget of request weight. Of them those that can wait.
+_MOST_LOOKS, _MOST_THAT_WAIT = 4, 2
 
 
 class ReconcileEngine:
@@ -53,6 +54,7 @@ class ReconcileEngine:
         evidence: EvidenceReader,
         looks: CaseLooks,
         weight: EvidenceWeight,
+        others: OtherEngines,
         rules: ReconcileActorRules,
         reports: ReconcileReports,
         trouble: RedisTrouble,
@@ -74,6 +76,7 @@ class ReconcileEngine:
         self._evidence = evidence
         self._looks = looks
         self._weight = weight
+        self._others = others
         self._rules = rules
         self._reports = reports
         self._trouble = trouble
@@ -83,7 +86,8 @@ class ReconcileEngine:
         #: Symbols with something new since the latest comparison; a dict, for its order.
         self._touched: dict[Symbol, None] = {}
         self._wake = trio.Event()
-        self._looking = 0
+        #: Looks in hand, by whether they can wait.
+        self._looking = {False: 0, True: 0}
         #: Symbols of looks that have ended since the comparison in hand began.
         self._looked: set[Symbol] = set()
 
@@ -97,6 +101,9 @@ class ReconcileEngine:
             try:
                 fence = await lease_fence(self._lease, heartbeat, self._trouble)
                 await self._reconcile(fence, heartbeat)
+            except* AnotherEngineError:
+                # It waits for that one to stop, and begins anew.
+                self._reports.ended(self._cases)
             except* FencedError:
                 self._reports.ended(self._cases)
                 with heartbeat.waiting_for("the lease, held by another instance"):
@@ -113,10 +120,11 @@ class ReconcileEngine:
             self._cases.clear()
             self._fence = fence
         self._comparison.drop()
-        self._looking = 0
+        self._looking = {False: 0, True: 0}
         for case in self._cases:
             case.looking = False
         await self._clocks.ask_redis(self._store)
+        await self._follower.leave_out(await self._others.wait(fence, heartbeat), fence)
         held = await self._store.own_holds(self._comparison.symbols())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_positions)
@@ -162,6 +170,7 @@ class ReconcileEngine:
     async def _follow(self, compared: Compared, fence: FencingToken) -> None:
         """Follow one symbol; what Redis refuses of it does not stop the others."""
         try:
+            self._others.look(compared.symbol, compared.view)
             await self._follower.follow(compared, fence)
         except StoreRefusedError as error:
             self._reports.refused(compared.symbol, str(error))
@@ -176,20 +185,25 @@ class ReconcileEngine:
         """Begin looks in their order, as far as there is weight for them."""
         weight = 0
         for case in self._cases.to_look_at(trio.current_time()):
+            can_wait = case.can_wait
             weight += self._evidence.least_weight
-            if self._looking >= _MOST_LOOKS or not self._weight.has_room(weight):
+            if sum(self._looking.values()) >= _MOST_LOOKS:
+                return
+            if can_wait and self._looking[True] >= _MOST_THAT_WAIT:
+                return
+            if not self._weight.has_room(weight, can_wait=can_wait):
                 return
             case.looking = True
-            self._looking += 1
-            nursery.start_soon(self._look, case, fence, heartbeat)
+            self._looking[can_wait] += 1
+            nursery.start_soon(self._look, case, can_wait, fence, heartbeat)
 
-    async def _look(self, case: Case, fence: FencingToken, heartbeat: Heartbeat) -> None:
+    async def _look(self, case: Case, can_wait: bool, fence: FencingToken, heartbeat: Heartbeat) -> None:
         try:
             with heartbeat.task() as task:
                 await self._looks.look(case, fence, task)
         finally:
             case.looking = False
-            self._looking -= 1
+            self._looking[can_wait] -= 1
         self._looked.add(case.symbol)
         self._touch([case.symbol])
 
@@ -205,10 +219,11 @@ class ReconcileEngine:
         """Wake the comparison for ledgers with other amounts."""
         while True:
             symbols = await self._moved_ledgers.receive_all()
-            self._comparison.agreements.forget_versions(symbols)
+            self._comparison.agreements.moved(symbols)
             self._touch(symbols)
 
     def _touch(self, symbols: Sequence[Symbol]) -> None:
-        if symbols:
-            self._touched |= dict.fromkeys(symbols)
+        compared = self._comparison.compared_of(symbols)
+        if compared:
+            self._touched |= dict.fromkeys(compared)
             self._wake.set()

@@ -1,114 +1,116 @@
-"""Moments at which position and ledger of a symbol were seen to agree."""
+"""Agreements of positions and ledgers as they are seen, and which of them Redis has, too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+
+import trio
 
 from brain.identifiers import Symbol
+from brain.reconciliation.agreeing import Agreed, Agreements, amounts_text
 from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
 
-
-class _Seen(NamedTuple):
-    """An agreement (the exchange's clock, ms), with the ledger's amounts and its version, None if unknown."""
-
-    at_ms: int
-    ledger: ExpectedLedger
-    version: str | None
+#: An agreement is noted again after so long: its key expires a day after the last write (seconds).
+_NOTED_SEC = 3600.0
 
 
-class Agreements:
-    """The latest agreement of each symbol, and which of them Redis has, too.
+class SeenAgreements:
+    """Agreements with what is known of the ledgers' versions, noted in Redis for the next process."""
 
-    Bookings raise a ledger's version, and keep what agreed: an agreement counts until the ledger goes back to
-    an earlier version. After a break of Redis, which may have lost writes unseen, it counts while version and
-    amounts are the same.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[Symbol, _Seen] = {}
-        self._before_break: dict[Symbol, _Seen] = {}
-        #: Versions of ledgers that agreed when they were read, and those noted in Redis, with their amounts:
-        #: an operator's correction raises no version.
+    def __init__(self, settle_sec: float) -> None:
+        self._agreements = Agreements(settle_sec)
+        #: Versions of ledgers that agreed when they were read.
         self._versions: dict[Symbol, str] = {}
-        self._noted: dict[Symbol, tuple[str, ExpectedLedger]] = {}
-        #: Symbols of which Redis has a state.
-        self._in_redis: set[Symbol] = set()
+        #: What was noted, and when.
+        self._noted: dict[Symbol, tuple[Agreed, float]] = {}
 
     def drop(self) -> None:
         """Forget what Redis holds: it may be another one, or have lost writes."""
-        self._before_break |= self._seen
-        self._seen.clear()
+        self._agreements.drop()
         self._versions.clear()
         self._noted.clear()
-        self._in_redis.clear()
 
-    def forget_versions(self, symbols: Iterable[Symbol]) -> None:
-        """Forget the versions of ledgers that have moved."""
+    def forget_version(self, symbol: Symbol) -> None:
+        """Forget the version of a ledger that may be another one now."""
+        self._versions.pop(symbol, None)
+
+    def moved(self, symbols: Iterable[Symbol]) -> None:
+        """Take in ledgers that have moved."""
         for symbol in symbols:
             self._versions.pop(symbol, None)
+            self._agreements.move(symbol)
+
+    def interrupt(self, symbol: Symbol) -> None:
+        """Take in that both sides differ, or that an order is in flight."""
+        self._agreements.interrupt(symbol)
+
+    def differ(self, expected: ExpectedLedger, view: ReconcileView) -> None:
+        """Take in a ledger that differs from the expected one."""
+        self._agreements.differ(expected.symbol, view.ledger, view.version, _amounts(expected))
+
+    def apart(self) -> Collection[Symbol]:
+        """Return the symbols that differed last: the version of one that does no more has to be read."""
+        return self._agreements.apart()
 
     def seen(self, ledger: ExpectedLedger, at_ms: int) -> None:
-        """Record that the ledger has these amounts, as the position had at `at_ms`."""
-        self._seen[ledger.symbol] = _Seen(at_ms, ledger, self._versions.get(ledger.symbol))
+        """Record that the ledger has these amounts, as the position had at `at_ms`; nothing is in flight.
+
+        One that differed last has to be read.
+        """
+        if ledger.symbol not in self._agreements.apart():
+            self._agree(ledger, at_ms, self._versions.get(ledger.symbol))
 
     def read(self, ledger: ExpectedLedger, at_ms: int, version: str | None) -> None:
         """Record the same of a ledger that was read with its version."""
         if version is not None:
             self._versions[ledger.symbol] = version
-        self._seen[ledger.symbol] = _Seen(at_ms, ledger, version)
+        self._agree(ledger, at_ms, version)
+
+    def read_in_flight(self, ledger: ExpectedLedger, at_ms: int, version: str | None) -> None:
+        """Record the same of a ledger that was read with its version while an order may be in flight."""
+        if self._agreements.was_set(ledger.symbol, Agreed(at_ms, _amounts(ledger), version)):
+            self.read(ledger, at_ms, version)
+        else:
+            self.interrupt(ledger.symbol)
 
     def viewed(self, symbol: Symbol, view: ReconcileView) -> None:
-        """Take in what Redis has. What it has lost is noted again, and the end of a case is, too."""
+        """Take in what Redis has. What it has lost is noted again."""
         if view.agreed is None:
             self._noted.pop(symbol, None)
-        if view.agreed is not None or view.status:
-            self._in_redis.add(symbol)
+        self._agreements.view(symbol, view.ledger, view.version, _noted(view))
 
     def latest_ms(self, symbol: Symbol, view: ReconcileView) -> int:
         """Return the latest agreement that counts for a ledger as it is stored; 0 for none."""
-        found, version, noted = 0, view.version, view.agreed
-        seen, before = self._seen.get(symbol), self._before_break.get(symbol)
-        if seen is not None and (seen.version is None or not _is_before(version, seen.version)):
-            found = seen.at_ms
-        if before is not None and before.version == version is not None and _has_amounts(view, before.ledger):
-            found = max(found, before.at_ms)
-        if noted is not None and not _is_before(version, noted.version):
-            found = max(found, noted.at_ms)
-        return found
+        return self._agreements.latest_ms(symbol, view.ledger, view.version, _noted(view))
 
     def unnoted(self) -> list[Agreement]:
-        """Return the agreements of ledgers that are not noted with their version and amounts yet.
-
-        Of flat ones only those of symbols with a state, which has an earlier one or had a case.
-        """
-        return [
-            Agreement(symbol, seen.at_ms, version)
-            for symbol, version in self._versions.items()
-            if (seen := self._seen.get(symbol)) is not None
-            and self._noted.get(symbol) != (version, seen.ledger)
-            and (symbol in self._in_redis or not _is_flat(seen.ledger))
-        ]
+        """Return agreements with a ledger of a known version that are not noted yet, or an hour ago."""
+        now_sec = trio.current_time()
+        found: list[Agreement] = []
+        for symbol in self._versions:
+            agreed = self._agreements.get(symbol)
+            if agreed is None or agreed.version is None:
+                continue
+            noted, at_sec = self._noted.get(symbol, (None, 0.0))
+            if noted != agreed or now_sec - at_sec >= _NOTED_SEC:
+                found.append(Agreement(symbol, agreed.at_ms, agreed.version, agreed.amounts))
+        return found
 
     def noted(self, agreements: Iterable[Agreement]) -> None:
         """Record that these are noted in Redis."""
         for each in agreements:
-            self._noted[each.symbol] = each.version, self._seen[each.symbol].ledger
-            self._in_redis.add(each.symbol)
+            agreed = Agreed(each.at_ms, each.amounts, each.version)
+            self._noted[each.symbol] = agreed, trio.current_time()
+
+    def _agree(self, ledger: ExpectedLedger, at_ms: int, version: str | None) -> None:
+        agreed = Agreed(at_ms, _amounts(ledger), version)
+        self._agreements.agree(ledger.symbol, agreed, trio.current_time())
 
 
-def _is_flat(ledger: ExpectedLedger) -> bool:
-    return {*ledger[1:]} <= {"0", None}
+def _amounts(ledger: ExpectedLedger) -> str:
+    return amounts_text(ledger.amount, ledger.long_amount, ledger.short_amount)
 
 
-def _has_amounts(view: ReconcileView, ledger: ExpectedLedger) -> bool:
-    stored, legs = view.ledger, (ledger.long_amount, ledger.short_amount)
-    has_legs = legs == (None, None) or (stored.long_amt, stored.short_amt) == legs
-    return stored.last_known_amt == ledger.amount and has_legs
-
-
-def _is_before(version: str | None, other: str) -> bool:
-    """Return True unless a ledger's version is known to be the other one or a later one."""
-    if version is None or not (version.isdigit() and other.isdigit()):
-        return version != other
-    return int(version) < int(other)
+def _noted(view: ReconcileView) -> Agreed | None:
+    noted = view.agreed
+    return None if noted is None else Agreed(noted.at_ms, noted.amounts, noted.version)

@@ -8,15 +8,18 @@ import trio
 
 from actors.reconcile_engine.known_trades import KnownTrades
 from brain.identifiers import Symbol
+from brain.numbers import plain
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, drift_signature
 from brain.reconciliation.evidence import Explained, Finding, Growth
+from brain.reconciliation.record import Weighed
 from clocks.growing_delay import GrowingDelay
 
 #: Pauses between looks that found nothing to book (seconds).
 _DELAYS = GrowingDelay(initial_sec=1.0, maximum_sec=60.0)
-#: A case that waits for a person is looked at again so often (seconds).
+#: Pauses between looks at a case that waits for a person (seconds): those where all is explained grow.
 _MANUAL_SEC = 60.0
+_EXPLAINED = GrowingDelay(initial_sec=_MANUAL_SEC, maximum_sec=600.0)
 
 
 class Case:
@@ -29,10 +32,13 @@ class Case:
     was repaired, and is shown until the next comparison (in the shadow for as long as it lasts).
     """
 
-    def __init__(self, drift: Drift, *, now_sec: float, since_ms: int, first_seen_ms: int) -> None:
+    def __init__(
+        self, drift: Drift, *, now_sec: float, since_ms: int, first_seen_ms: int, settle_sec: float
+    ) -> None:
         self.drift = drift
         self.signature = drift_signature(drift)
         self.since_sec = now_sec
+        self._settle_sec = settle_sec
         self.since_ms = since_ms
         self.first_seen_ms = first_seen_ms
         #: Trades since then are evidence (the exchange's clock, ms).
@@ -56,14 +62,18 @@ class Case:
         self.next_look_sec = now_sec
         self.looked_sec = float("-inf")
         self.finding: Finding | None = None
+        #: The evidence of the present look with what it proves; None where it did not come to that.
+        self.weighed: Weighed | None = None
         self.trades = KnownTrades()
         self.why = ""
         self.repaired = ""
         #: Events, log lines and counts of this case that are not repeated.
         self.told: set[str] = set()
-        #: Signature of the drift for which a person was asked last.
+        #: For what a person was asked last.
         self.asked_for = ""
-        self._failures = 0
+        self._failures = self._explained = 0
+        #: The next look at that.
+        self._next_asked_sec = now_sec
         self._complete_since_sec: float | None = None
 
     @property
@@ -84,6 +94,24 @@ class Case:
         """Return True if it waits for a person."""
         return self.status is CaseStatus.MANUAL_REQUIRED
 
+    @property
+    def can_wait(self) -> bool:
+        """Return True if others look first: a person has the case, however it changes.
+
+        It changes with each trade of another robot.
+        """
+        return bool(self.asked_for)
+
+    @property
+    def matter(self) -> str:
+        """Identify what is looked at, and what a person is asked for: the drift.
+
+        Within the tolerance that is the difference alone, which the bookings of other orders leave as it is.
+        """
+        if self.keeps_hold(on_stale=False):
+            return self.signature
+        return " ".join(f"{each.leg}:{plain(each.difference)}" for each in self.drift.drifted)
+
     def keeps_hold(self, *, on_stale: bool) -> bool:
         """Return True if the symbol is held for as long as the case lasts, and not only during a look."""
         if not self.drift.reason.compares:
@@ -91,15 +119,23 @@ class Case:
         return self.drift.exceeds or self.took_over
 
     def see(self, drift: Drift, now_sec: float) -> None:
-        """Take in the drift as it is now; another one is looked at anew."""
+        """Take in the drift as it is now; another matter is looked at anew.
+
+        Within the tolerance it has to last first, as fills of ours that are not booked yet do not.
+        """
         self.calm_since_sec = None
         if drift == self.drift:
             return
-        self.drift, signature = drift, drift_signature(drift)
-        if signature != self.signature:
-            self.signature = signature
-            self.next_look_sec = max(now_sec, self.looked_sec + _DELAYS.initial_sec)
-            self._failures, self._complete_since_sec = 0, None
+        before = self.matter
+        self.drift, self.signature = drift, drift_signature(drift)
+        if self.matter == before:
+            return
+        if self.matter == self.asked_for:
+            self.next_look_sec = self._next_asked_sec
+            return
+        settles_sec = now_sec if self.keeps_hold(on_stale=False) else now_sec + self._settle_sec
+        self.next_look_sec = max(settles_sec, self.looked_sec + _DELAYS.initial_sec)
+        self._failures, self._complete_since_sec = 0, None
 
     def tell(self, what: str) -> bool:
         """Return True the first time."""
@@ -128,16 +164,20 @@ class Case:
             end_sec = self._complete_since_sec + until_sec
             self.next_look_sec = max(min(self.next_look_sec, end_sec), now_sec + _DELAYS.initial_sec)
 
-    def look_when_changed(self, now_sec: float, *, closes_after_sec: float | None) -> None:
-        """Set the next look of a case that waits for a person.
+    def look_when_changed(self, now_sec: float, finding: Finding, *, closes_after_sec: float | None) -> None:
+        """Set the next look of a case that waits for a person: each time later if others' trades explain it.
 
         `closes_after_sec`: from the hold to the proposal of a close, None where none is proposed.
         """
+        self._explained = self._explained + 1 if self.matter == self.asked_for else 1
         self.next_look_sec = now_sec + _MANUAL_SEC
+        if isinstance(finding, Explained) and not finding.adopted and closes_after_sec is None:
+            self.next_look_sec = now_sec + _EXPLAINED.after(self._explained)
         if closes_after_sec is not None and self.held_since_sec is not None:
             closes_sec = self.held_since_sec + closes_after_sec
             if closes_sec > now_sec:
                 self.next_look_sec = min(self.next_look_sec, closes_sec)
+        self._next_asked_sec = self.next_look_sec
 
 
 class OpenCases:
@@ -194,7 +234,7 @@ class OpenCases:
     def to_look_at(self, now_sec: float) -> list[Case]:
         """Return the cases to look at: those without a look first, then the longest due; oldest first.
 
-        Those that wait for a person come last.
+        Those that can wait come last, and of them those that wait for a person.
         """
         due = [
             case
@@ -209,7 +249,13 @@ class OpenCases:
             and (case.own_sig or not case.keeps_hold(on_stale=False))
         ]
         return sorted(
-            due, key=lambda case: (case.is_manual, case.looks > 0 and case.next_look_sec, case.since_ms)
+            due,
+            key=lambda case: (
+                case.can_wait,
+                case.is_manual,
+                case.looks > 0 and case.next_look_sec,
+                case.since_ms,
+            ),
         )
 
     def next_due_sec(self, after_sec: float) -> float:

@@ -9,7 +9,8 @@ import trio
 from actors.reconcile_engine.cases import Case
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
-from brain.identifiers import FencingToken
+from brain.execution.orders import client_order_id
+from brain.identifiers import FencingToken, PlanId
 from brain.numbers import plain
 from brain.reconciliation.closing import (
     CLOSE_COOLDOWN_SEC,
@@ -73,6 +74,8 @@ class CloseProposals:
                 sig=case.own_sig,
                 hold_ttl_ms=CLOSE_HOLD_SEC * 1000,
                 plan=flat(plan),
+                plan_id=PlanId(plan["plan_id"]),
+                client_order_id=client_order_id(self._rules.key_prefix, PlanId(plan["plan_id"])),
                 event=event_fields(
                     CaseEvent.CLOSE_PROPOSED,
                     case.symbol,

@@ -7,17 +7,16 @@ read with the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 import trio
 
-from actors.reconcile_engine.agreements import Agreements
+from actors.reconcile_engine.agreements import SeenAgreements
+from actors.reconcile_engine.orders_in_flight import may_be_in_flight, open_permits
 from brain.identifiers import Symbol
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
-from brain.plans.permit import OpenPermit
 from brain.positions.position import Leg, LegPosition, Snapshot
 from brain.reconciliation.comparing import Comparison, compare
 from brain.reconciliation.rules import ReconcileRules
@@ -75,8 +74,10 @@ class PositionComparison:
         self._rules = rules
         self._only = only
         self._clocks = clocks
-        self.agreements = Agreements()
+        self.agreements = SeenAgreements(rules.settle_sec)
         self._expected: dict[Symbol, ExpectedLedger] = {}
+        #: The ledger that agrees with legs, which are the same object until a symbol is read or pushed again.
+        self._of_legs: dict[Symbol, tuple[tuple[LegPosition, ...], ExpectedLedger]] = {}
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
         self._begun_sec = trio.current_time()
@@ -89,8 +90,16 @@ class PositionComparison:
 
     def symbols(self) -> list[Symbol]:
         """Return the symbols of the exchange and of the book, or those of them that the settings name."""
+        return self.compared_of(self.names())
+
+    def compared_of(self, symbols: Iterable[Symbol]) -> list[Symbol]:
+        """Return those of `symbols` that the settings do not leave out."""
+        return [symbol for symbol in symbols if not self._only or symbol in self._only]
+
+    def names(self) -> list[Symbol]:
+        """Return the symbols of the exchange and of the book, whatever the settings name."""
         names = dict.fromkeys((*(self._symbol_rules.value or {}), *self._book.symbols()))
-        return [Symbol(name) for name in names if not self._only or name in self._only]
+        return [Symbol(name) for name in names]
 
     def is_listed(self, symbol: Symbol) -> bool:
         """Return False for a symbol that the exchange does not list any more."""
@@ -102,7 +111,7 @@ class PositionComparison:
         for name in symbols:
             symbol, snapshot = Symbol(name), self._book.get(name)
             known = self._expected.get(symbol)
-            if snapshot is not None and (known is None or expected_ledger(symbol, snapshot.legs) != known):
+            if snapshot is not None and (known is None or self._ledger_of(symbol, snapshot.legs) != known):
                 found.append(symbol)
         return found
 
@@ -115,10 +124,13 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        That is the latest agreement; without one the begin of the window before `first_seen_ms`, the first
-        sight of the drift.
+        That is the latest agreement, or the ledger's adoption; without one the begin of the window before
+        `first_seen_ms`, the first sight of the drift.
         """
-        agreed_ms = self.agreements.latest_ms(compared.symbol, compared.view)
+        view = compared.view
+        # A leg's last change may be dated ahead of the exchange's clock.
+        adopted_ms = view.adopted_ms if view.adopted_ms < first_seen_ms else 0
+        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), adopted_ms)
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
@@ -133,17 +145,22 @@ class PositionComparison:
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
         believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
-        expected = {symbol: expected_ledger(symbol, each.legs) for symbol, (each, _) in believed.items()}
+        expected = {symbol: self._ledger_of(symbol, each.legs) for symbol, (each, _) in believed.items()}
         zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
-        differing = dict.fromkeys(await self._store.differing_ledgers([*expected.values(), *zero]))
+        ledgers = await self._store.differing_ledgers([*expected.values(), *zero])
+        differing = dict.fromkeys(ledgers.differing)
+        apart = {*differing, *ledgers.in_flight}
         for symbol, each in expected.items():
             if each != self._expected.get(symbol):
-                self.agreements.forget_versions([symbol])
+                self.agreements.forget_version(symbol)
             self._expected[symbol] = each
-            if symbol not in differing:
+            if symbol not in apart:
                 self.agreements.seen(each, believed[symbol][1])
+        for symbol in ledgers.in_flight:
+            self.agreements.interrupt(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]
-        wanted = [*dict.fromkeys((*differing, *held, *in_full))]
+        again = [symbol for symbol in self.agreements.apart() if symbol in expected]
+        wanted = [*dict.fromkeys((*differing, *held, *again, *in_full))]
         asked_sec = trio.current_time()
         views = await self._store.reconcile_views(wanted) if wanted else {}
         return [self._compared(symbol, view, asked_sec) for symbol, view in views.items()]
@@ -166,11 +183,26 @@ class PositionComparison:
             legs,
             view.ledger,
             view.version,
-            tuple(_permits(view)),
+            tuple(open_permits(view)),
             now_ms=self._clocks.redis_now_ms(),
             step=None if step is None or step.market_step <= 0 else step.market_step,
             tolerance_pct=self._rules.tolerance_pct,
         )
+
+    def is_in_flight(self, compared: Compared) -> bool:
+        """Return True if there is no drift because open permits explain the difference."""
+        comparison, view = compared.comparison, compared.view
+        if comparison is None or comparison.drift is not None or comparison.agrees or not view.permits:
+            return False
+        alone = self.comparison_of(compared.symbol, compared.legs or (), view._replace(permits={}))
+        return alone.drift is not None
+
+    def _ledger_of(self, symbol: Symbol, legs: tuple[LegPosition, ...]) -> ExpectedLedger:
+        """Return the ledger that agrees with the legs."""
+        known = self._of_legs.get(symbol)
+        if known is None or known[0] is not legs:
+            known = self._of_legs[symbol] = legs, expected_ledger(symbol, legs)
+        return known[1]
 
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         self.agreements.viewed(symbol, view)
@@ -187,9 +219,12 @@ class PositionComparison:
                 unseen_sec=trio.current_time() - believed_sec,
             )
         comparison = self.comparison_of(symbol, snapshot.legs, view)
-        if comparison.agrees:
-            ledger = expected_ledger(symbol, snapshot.legs)
-            self.agreements.read(ledger, self._agreed_ms(snapshot), view.version)
+        if not comparison.agrees:
+            self.agreements.differ(self._ledger_of(symbol, snapshot.legs), view)
+        else:
+            in_flight = may_be_in_flight(view, self._clocks.redis_now_ms())
+            read = self.agreements.read_in_flight if in_flight else self.agreements.read
+            read(self._ledger_of(symbol, snapshot.legs), self._agreed_ms(snapshot), view.version)
         return Compared(
             symbol=symbol,
             view=view,
@@ -253,12 +288,3 @@ def expected_ledger(symbol: Symbol, legs: Iterable[LegPosition]) -> ExpectedLedg
         return ExpectedLedger(symbol, total, None, None)
     long, short = (plain(amounts.get(leg, ZERO)) for leg in (Leg.LONG, Leg.SHORT))
     return ExpectedLedger(symbol, total, long, short)
-
-
-def _permits(view: ReconcileView) -> Iterator[OpenPermit]:
-    """Yield the open permits; one that cannot be read explains nothing."""
-    for plan_id, text in view.permits.items():
-        try:
-            yield decode_open_permit(plan_id, text)
-        except UnreadableRecordError:
-            continue

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from actors.reconcile_engine.history_search import EvidenceGapError, ForcedOrderReads, Held, HistorySearch
+from actors.reconcile_engine.history_search import EvidenceGapError, ForcedOrderReads, HistorySearch, MaySend
 from actors.reconcile_engine.known_trades import KnownTrades
-from actors.reconcile_engine.weight import EvidenceWeight
 from brain.execution.record import OrderPhase
 from brain.identifiers import Symbol
 from brain.plans.plan import PlanDecision
@@ -19,13 +18,12 @@ _WAIT = "the exchange's trades and orders"
 
 
 class EvidenceReader:
-    """Reads evidence within the budget of request weight. It writes nothing."""
+    """Reads evidence. It writes nothing."""
 
     def __init__(
         self,
         store: ReconcileStore,
         history: AccountHistory,
-        weight: EvidenceWeight,
         *,
         history_lag_sec: float,
         clocks: Clocks,
@@ -34,7 +32,6 @@ class EvidenceReader:
         self._lag_ms = round(history_lag_sec * 1000)
         self._clocks = clocks
         self._history = history
-        self._weight = weight
         self._forced = ForcedOrderReads()
 
     @property
@@ -43,7 +40,7 @@ class EvidenceReader:
         return self._history.weights.trades + self._history.weights.orders
 
     async def read(
-        self, symbol: Symbol, since_ms: int, known: KnownTrades, held: Held, heartbeat: Heartbeat
+        self, symbol: Symbol, since_ms: int, known: KnownTrades, may_send: MaySend, heartbeat: Heartbeat
     ) -> Evidence:
         """Read all trades since `since_ms` (the exchange's clock), their orders, and what is booked of them.
 
@@ -53,12 +50,11 @@ class EvidenceReader:
         """
         search = HistorySearch(
             self._history,
-            self._weight,
             self._forced,
             symbol,
             since_ms,
             known,
-            held,
+            may_send,
             now_ms=self._clocks.exchange_ms(self._clocks.now()),
             lag_ms=self._lag_ms,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import trio
 
 from actors.reconcile_engine.cases import Case, OpenCases
@@ -9,13 +11,15 @@ from actors.reconcile_engine.comparison import Compared, PositionComparison
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
 from actors.reconcile_engine.steps import CaseSteps
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, Symbol
 from brain.numbers import ZERO
 from brain.reconciliation import advice
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.comparing import unseen
 from brain.reconciliation.drift import SIG_PREFIX, Drift, DriftReason, LegAmounts, own_sig
 from clocks.clocks import Clocks
+from store.errors import StoreRefusedError
+from store.reconcile_records import ReconcileView
 
 _EXECUTORS = "exec:"
 _OPEN = frozenset({CaseStatus.DRIFT, CaseStatus.HOLD, CaseStatus.MANUAL_REQUIRED})
@@ -47,7 +51,7 @@ class CaseFollower:
         case, comparison = self._cases.get(compared.symbol), compared.comparison
         if case is not None:
             case.seen = comparison is not None
-            if compared.asked_sec > case.held_sec and _owner(compared) != case.own_sig:
+            if compared.asked_sec > case.held_sec and (_owner(compared) or "") != case.own_sig:
                 case.requests.cancel()  # of a look whose hold is gone
             self._take_in_hold(case, compared)
         if comparison is None:
@@ -57,17 +61,36 @@ class CaseFollower:
         else:
             await self._drifting(case, comparison.drift, compared, fence)
 
+    async def leave_out(self, views: Mapping[Symbol, ReconcileView], fence: FencingToken) -> None:
+        """End what cases of symbols that are not compared have left.
+
+        Raises as the store does, but for its refusals.
+        """
+        compared = frozenset(self._comparison.symbols())
+        for symbol, view in views.items():
+            sig = "" if view.hold is None or view.hold.sig is None else view.hold.sig.decode(errors="replace")
+            own = sig if sig.startswith(SIG_PREFIX) else ""
+            if symbol not in compared and (own or view.status in _OPEN):
+                try:
+                    await self._steps.leave_out(symbol, own, fence)
+                except StoreRefusedError as error:
+                    self._reports.refused(symbol, str(error))
+
     async def _unseen(self, case: Case | None, compared: Compared, fence: FencingToken) -> None:
         """The position is not believed: a case stays as it is, and its hold stands."""
+        is_gone = compared.unseen_sec >= self._rules.rules.exchange_freshness_sec
         if case is not None and case.drift.reason.compares and case.status is not None:
-            if self._comparison.is_listed(compared.symbol):
+            if not is_gone or self._comparison.is_listed(compared.symbol):
                 await self._keep_hold(case, compared, fence)
+                return
+            if case.looking:
+                case.requests.cancel()
                 return
             if case.own_sig and not await self._steps.let_go(case, fence, why=_DELISTED):
                 return
             self._cases.drop(case)
             case = None
-        if compared.unseen_sec < self._rules.rules.exchange_freshness_sec:
+        if not is_gone:
             return
         view = compared.view
         drift = unseen(compared.symbol, compared.legs, view.ledger, view.version)
@@ -88,6 +111,10 @@ class CaseFollower:
             return
         if case.status is None:
             self._cases.drop(case)
+            return
+        if not case.own_sig and case.asked_for and self._comparison.is_in_flight(compared):
+            # A difference within the tolerance, beside orders of ours: they say nothing of it.
+            case.calm_since_sec = trio.current_time()
             return
         if not self._cases.is_calm(case, trio.current_time()):
             await self._keep_hold(case, compared, fence)
@@ -122,6 +149,9 @@ class CaseFollower:
         now_sec = trio.current_time()
         sig = _owner(compared)
         if case is not None and case.drift.reason.compares != drift.reason.compares:
+            if case.looking:
+                case.requests.cancel()
+                return
             case = self._of_other_kind(case, drift)
         if case is None:
             case = self._cases.add(self._new(drift))
@@ -170,7 +200,10 @@ class CaseFollower:
         if case.held_by is not None:
             return
         if hold is None:
-            if sets and not case.looking:
+            if case.looking:
+                if not case.own_sig:
+                    case.requests.cancel()  # of a look that has released it while it waits
+            elif sets:
                 await self._steps.hold(case, None, fence)
             return
         if (hold.ttl_ms or 0) <= self._rules.hold_ttl_ms // 2:
@@ -193,10 +226,8 @@ class CaseFollower:
         elif case.held_since_sec is None:
             case.held_since_sec = trio.current_time()
 
-    def _of_other_kind(self, case: Case, drift: Drift) -> Case | None:
+    def _of_other_kind(self, case: Case, drift: Drift) -> Case:
         """Return the case in the place of one of which amounts are known no longer, or only now."""
-        if case.looking:
-            return case
         self._cases.drop(case)
         other = self._cases.add(self._new(drift))
         other.own_sig, other.held_since_sec, other.held_by = case.own_sig, case.held_since_sec, case.held_by
@@ -227,6 +258,7 @@ class CaseFollower:
             now_sec=trio.current_time(),
             since_ms=self._clocks.redis_now_ms(),
             first_seen_ms=self._clocks.exchange_ms(now),
+            settle_sec=self._rules.rules.settle_sec,
         )
 
     def _recall(self, case: Case, compared: Compared) -> None:
@@ -235,7 +267,7 @@ class CaseFollower:
         case.told.add("held")
         if compared.view.status == CaseStatus.MANUAL_REQUIRED and case.own_sig == own_sig(case.drift):
             case.status = CaseStatus.MANUAL_REQUIRED
-            case.asked_for = case.signature
+            case.asked_for = case.matter
 
     def _is_listed(self, case: Case) -> bool:
         return self._comparison.is_listed(case.symbol)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from actors.reconcile_engine.known_trades import KnownTrades
-from actors.reconcile_engine.weight import EvidenceWeight, TooHeavyError
+from actors.reconcile_engine.weight import TooHeavyError
 from brain.identifiers import OrderId, Symbol
 from brain.reconciliation.evidence import HistoricOrder, Trade
 from exchange.errors import AskLater, ExchangeError
@@ -18,8 +18,9 @@ _MOST_PAGES = 50
 #: The list of liquidations is asked for no more often than this for one symbol (seconds).
 _FORCED_EVERY_SEC = 30.0
 
-#: Asserts that the own hold stands; False where it does not.
-Held = Callable[[], Awaitable[bool]]
+#: Waits until a request of this weight may be sent. Raises EvidenceGapError where the own hold stands no
+#: longer, and TooHeavyError.
+MaySend = Callable[[int], Awaitable[None]]
 
 
 class EvidenceGapError(Exception):
@@ -50,17 +51,16 @@ class ForcedOrderReads:
 
 
 class HistorySearch:
-    """Requests of one look. Each waits for its weight, and is sent only while the own hold stands."""
+    """Requests of one look."""
 
     def __init__(
         self,
         history: AccountHistory,
-        weight: EvidenceWeight,
         forced: ForcedOrderReads,
         symbol: Symbol,
         since_ms: int,
         known: KnownTrades,
-        held: Held,
+        may_send: MaySend,
         *,
         now_ms: int,
         lag_ms: int,
@@ -70,12 +70,11 @@ class HistorySearch:
         `known`: by earlier looks. `lag_ms`: trades appear in the exchange's lists within that.
         """
         self._history = history
-        self._weight = weight
         self._forced = forced
         self._symbol = symbol
         self._since_ms = since_ms
         self._known = known
-        self._held = held
+        self._may_send = may_send
         self._now_ms = now_ms
         self._lag_ms = lag_ms
 
@@ -113,16 +112,13 @@ class HistorySearch:
         return self._known.since(self._since_ms), True
 
     async def _orders(self, trades: Sequence[Trade]) -> dict[OrderId, HistoricOrder]:
-        """Read the orders of trades; one that is not shown in any way is missing.
+        """Read the orders of trades that are not known yet; one that is not shown in any way is missing.
 
         A list costs as much as a few single orders, and may lack liquidations.
         """
         wanted = dict.fromkeys(trade.order_id for trade in trades)
-        history, symbol, found = self._history, self._symbol, dict[OrderId, HistoricOrder]()
-        if len(wanted) * history.weights.order > history.weights.orders:
-            await self._may_send(history.weights.orders)
-            listed = await history.orders(symbol, from_id=min(wanted, key=int))
-            found = {order.order_id: order for order in listed if order.order_id in wanted}
+        history, symbol, found = self._history, self._symbol, self._known.orders.of(trades)
+        found |= await self._listed([each for each in wanted if each not in found])
         for order_id in [each for each in wanted if each not in found]:
             await self._may_send(history.weights.order)
             order = await history.order(symbol, order_id)
@@ -133,9 +129,19 @@ class HistorySearch:
             self._forced.asked(symbol)
             forced = await history.forced_orders(symbol, since_ms=self._since_ms)
             found |= {order.order_id: order for order in forced if order.order_id in wanted}
+        self._known.orders.add(found.values(), trades, asked_ms=self._now_ms, lag_ms=self._lag_ms)
         return found
 
-    async def _may_send(self, weight: int) -> None:
-        await self._weight.spend(weight)
-        if not await self._held():
-            raise EvidenceGapError("hold", "the own hold stands no longer")
+    async def _listed(self, wanted: Sequence[OrderId]) -> dict[OrderId, HistoricOrder]:
+        """Read orders by lists, page by page, while that is cheaper than one by one."""
+        history, found = self._history, dict[OrderId, HistoricOrder]()
+        behind = sorted(wanted, key=int)
+        while len(behind) * history.weights.order > history.weights.orders:
+            await self._may_send(history.weights.orders)
+            listed = await history.orders(self._symbol, from_id=behind[0])
+            if not listed:
+                break
+            found |= {order.order_id: order for order in listed}
+            last = max(int(order.order_id) for order in listed)
+            behind = [each for each in behind if int(each) > last]
+        return {order_id: found[order_id] for order_id in wanted if order_id in found}

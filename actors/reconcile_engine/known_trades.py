@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import trio
 
+from actors.reconcile_engine.known_orders import KnownOrders
 from brain.reconciliation.evidence import Trade
 
 #: After so long everything is read again (seconds).
@@ -21,6 +22,8 @@ class KnownTrades:
     """
 
     def __init__(self) -> None:
+        #: Orders behind them that need not be read again.
+        self.orders = KnownOrders()
         self._trades: dict[int, Trade] = {}
         self._span_ms: tuple[int, int] | None = None
         self._read_sec = 0.0
@@ -41,6 +44,7 @@ class KnownTrades:
         """
         if begun_ms == since_ms:
             self._trades.clear()
+            self.orders.clear()
             self._read_sec = trio.current_time()
         self._trades |= {trade.trade_id: trade for trade in found}
         end_ms = max(asked_ms - lag_ms - _MARGIN_MS, begun_ms)

@@ -9,23 +9,22 @@ from actors.reconcile_engine.cases import Case, OpenCases
 from actors.reconcile_engine.closes import CloseProposals
 from actors.reconcile_engine.comparison import Compared, PositionComparison
 from actors.reconcile_engine.evidence import EvidenceReader
-from actors.reconcile_engine.history_search import EvidenceGapError, Held
+from actors.reconcile_engine.history_search import EvidenceGapError
+from actors.reconcile_engine.look_requests import LookRequests
 from actors.reconcile_engine.repairs import LedgerRepairs
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
 from actors.reconcile_engine.steps import CaseSteps
+from actors.reconcile_engine.weight import EvidenceWeight
 from brain.identifiers import FencingToken
 from brain.reconciliation import advice
 from brain.reconciliation.case_life import CaseStatus, needs_person
 from brain.reconciliation.drift import Drift
 from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap, Unexplained
+from brain.reconciliation.record import weighed
 from brain.reconciliation.texts import CaseEvent
-from brain.reconciliation.weighing import weigh
 from store.errors import StoreRefusedError, StoreUnavailableError, WrongRightsError
 from supervision import Heartbeat
-
-#: A hold that was written so recently stands (seconds).
-_CHECKED_SEC = 1.0
 
 
 class CaseLooks:
@@ -36,6 +35,7 @@ class CaseLooks:
         cases: OpenCases,
         comparison: PositionComparison,
         evidence: EvidenceReader,
+        weight: EvidenceWeight,
         steps: CaseSteps,
         repairs: LedgerRepairs,
         closes: CloseProposals,
@@ -45,6 +45,7 @@ class CaseLooks:
         self._cases = cases
         self._comparison = comparison
         self._evidence = evidence
+        self._weight = weight
         self._steps = steps
         self._repairs = repairs
         self._closes = closes
@@ -73,14 +74,15 @@ class CaseLooks:
 
     async def _look(self, case: Case, fence: FencingToken, heartbeat: Heartbeat) -> str:
         """Return the outcome in a word."""
+        case.weighed = None
         if not await self._steps.hold(case, case.own_sig or None, fence):
             case.look_again(trio.current_time())
             return "held"
-        evidence: Evidence | None = None
+        requests, evidence = LookRequests(case, self._steps, self._weight, fence), None
         try:
             with trio.CancelScope() as case.requests:
                 evidence = await self._evidence.read(
-                    case.symbol, case.evidence_since_ms, case.trades, self._holding(case, fence), heartbeat
+                    case.symbol, case.evidence_since_ms, case.trades, requests.may_send, heartbeat
                 )
         except EvidenceGapError as gap:
             await self._incomplete(case, gap.kind, str(gap), fence, again_sec=gap.again_sec)
@@ -90,19 +92,6 @@ class CaseLooks:
             return "interrupted"
         compared = await self._comparison.again(case.symbol)
         return await self._weigh(case, evidence, compared, fence)
-
-    def _holding(self, case: Case, fence: FencingToken) -> Held:
-        """Return the check that the own hold stands still, which renews it; made anew after a second."""
-        checked_sec = trio.current_time()
-
-        async def held() -> bool:
-            nonlocal checked_sec
-            if trio.current_time() - checked_sec < _CHECKED_SEC:
-                return True
-            checked_sec = trio.current_time()
-            return await self._steps.hold(case, case.own_sig, fence, same=True)
-
-        return held
 
     async def _weigh(
         self, case: Case, evidence: Evidence, compared: Compared | None, fence: FencingToken
@@ -118,7 +107,8 @@ class CaseLooks:
             return "agreed"
         case.see(drift, trio.current_time())
         evidence = msgspec.structs.replace(evidence, verified_ms=compared.verified_ms)
-        finding = weigh(drift, evidence, self._rules.rules.adopted)
+        case.weighed = weighed(drift, evidence, self._rules.rules.adopted)
+        finding = case.weighed.finding
         if isinstance(finding, Explained) and finding.adopted:
             return await self._repair(case, drift, finding, evidence, compared, fence)
         return await self._unsettled(case, finding, fence)
@@ -174,8 +164,8 @@ class CaseLooks:
     async def _manual(self, case: Case, finding: Finding, why: str, fence: FencingToken) -> None:
         rules = self._rules.rules
         closes_after_sec = rules.close_after_sec if rules.closes_excess else None
-        case.look_when_changed(trio.current_time(), closes_after_sec=closes_after_sec)
-        asked_for, event = case.signature, CaseEvent.MANUAL_REQUIRED
+        case.look_when_changed(trio.current_time(), finding, closes_after_sec=closes_after_sec)
+        asked_for, event = case.matter, CaseEvent.MANUAL_REQUIRED
         if not case.keeps_hold(on_stale=False):
             event = CaseEvent.DRIFT
         written = await self._steps.after_look(

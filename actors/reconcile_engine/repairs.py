@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from actors.reconcile_engine.cases import Case
 from actors.reconcile_engine.comparison import Compared, PositionComparison
 from actors.reconcile_engine.reports import ReconcileReports
+from actors.reconcile_engine.rules import ReconcileActorRules
 from brain.identifiers import FencingToken
 from brain.ledger.ledger import LEDGER_TTL_MS
 from brain.numbers import ZERO
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, own_sig
 from brain.reconciliation.evidence import Evidence, Explained
+from brain.reconciliation.record import record_details
 from brain.reconciliation.repairing import Repaired, repair
 from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.texts import (
@@ -25,7 +28,7 @@ from brain.reconciliation.texts import (
 )
 from clocks.clocks import Clocks
 from store.reconcile_protocol import ReconcileStore
-from store.reconcile_records import CaseChange, LedgerRepair
+from store.reconcile_records import HoldChange, LedgerRepair
 from store.records import OrderWrite
 
 
@@ -44,10 +47,12 @@ class LedgerRepairs:
         store: ReconcileStore,
         comparison: PositionComparison,
         reports: ReconcileReports,
+        rules: ReconcileActorRules,
         *,
         clocks: Clocks,
     ) -> None:
         self._store = store
+        self._hold_ttl_ms = rules.hold_ttl_ms
         self._comparison = comparison
         self._reports = reports
         self._clocks = clocks
@@ -70,7 +75,11 @@ class LedgerRepairs:
         if isinstance(repaired, str):
             return repaired
         rest = self._rest(compared, repaired)
-        holds_on = rest is not None and (rest.exceeds or case.took_over)
+        hold = HoldChange(before=case.own_sig, sig="")
+        if rest is not None and (rest.exceeds or case.took_over):
+            hold = HoldChange(
+                before=case.own_sig, sig=own_sig(rest), reason=rest.reason.value, ttl_ms=self._hold_ttl_ms
+            )
         written = await self._store.repair_ledger(
             fence,
             LedgerRepair(
@@ -83,30 +92,27 @@ class LedgerRepairs:
                     OrderWrite(order_id, evidence.memories.get(order_id), memory)
                     for order_id, memory in repaired.memories.items()
                 ),
-                sig=case.own_sig,
+                hold=hold,
                 state=self._state(case, finding, compared, rest, now_ms),
-                event=event_fields(
-                    CaseEvent.AUTO_REPAIR,
-                    case.symbol,
-                    now_ms=now_ms,
-                    drift=drift,
-                    **growth_details(finding.adopted),
+                events=(
+                    event_fields(
+                        CaseEvent.AUTO_REPAIR,
+                        case.symbol,
+                        now_ms=now_ms,
+                        drift=drift,
+                        **growth_details(finding.adopted),
+                        **record_details(case.weighed),
+                    ),
+                    *_orphan_events(case, finding, evidence, now_ms),
                 ),
-                next_sig=own_sig(rest) if holds_on and rest is not None else "",
             ),
         )
         if not written:
             return RepairReply(False)
         self._reports.repaired(case, drift, finding.adopted, now_ms)
-        if rest is not None and holds_on:
-            case.own_sig = own_sig(rest)
-        else:
-            case.own_sig, case.held_since_sec = "", None
-        for growth in finding.adopted:
-            unknown = growth.client_order_id not in evidence.orphans
-            if growth.cause is DriftCause.OWN_ORPHAN and unknown:
-                event = orphan_event(case.symbol, growth, now_ms=now_ms)
-                await self._store.change_case(fence, CaseChange(symbol=case.symbol, event=event))
+        case.own_sig = hold.sig
+        if not hold.sig:
+            case.held_since_sec = None
         return RepairReply(True, rest)
 
     def _rest(self, compared: Compared, repaired: Repaired) -> Drift | None:
@@ -124,3 +130,12 @@ class LedgerRepairs:
         return drift_state(
             CaseStatus.REPAIRED, rest, found=finding.foreign, since_ms=case.since_ms, now_ms=now_ms
         )
+
+
+def _orphan_events(
+    case: Case, finding: Explained, evidence: Evidence, now_ms: int
+) -> Iterator[tuple[str, ...]]:
+    """Yield the events of our orders without a record that the executor has not reported."""
+    for growth in finding.adopted:
+        if growth.cause is DriftCause.OWN_ORPHAN and growth.client_order_id not in evidence.orphans:
+            yield orphan_event(case.symbol, growth, now_ms=now_ms)

@@ -130,35 +130,39 @@ class ReconcileReports:
                 repaired=tuple((symbol, at_ms, moved) for symbol, (at_ms, moved) in self._repaired.items()),
             )
         )
-        by_label = {self._label(case.symbol): case for case in settled}
-        for label in self._with_series:
-            if label not in by_label:
-                self._gauges(label, None, now_sec)
-        for label, case in by_label.items():
-            self._gauges(label, case, now_sec)
+        by_label: dict[str, list[Case]] = {}
+        for case in settled:
+            by_label.setdefault(self._label(case.symbol), []).append(case)
+        for label in {**self._with_series, **by_label}:
+            self._gauges(label, by_label.get(label, ()), now_sec)
         self._with_series = dict.fromkeys(by_label)
         now_ms = self._clocks.redis_now_ms()
+        fixed_ms: dict[str, int] = {}
         for symbol, (at_ms, _) in self._repaired.items():
+            label = self._label(symbol)
+            fixed_ms[label] = max(fixed_ms.get(label, 0), at_ms)
+        for label, at_ms in fixed_ms.items():
             age_sec = max(now_ms - at_ms, 0) / 1000
-            self._metrics.send(SetGauge("p34_reconcile_last_fix_age_sec", age_sec, (self._label(symbol),)))
+            self._metrics.send(SetGauge("p34_reconcile_last_fix_age_sec", age_sec, (label,)))
 
     def ended(self, cases: OpenCases) -> None:
         """Show no case: another process has the lease, and knows them."""
         cases.clear()
         for label in self._with_series:
-            self._gauges(label, None, trio.current_time())
+            self._gauges(label, (), trio.current_time())
         self._with_series = {}
         self._shown.withdraw()
 
-    def _gauges(self, label: str, case: Case | None, now_sec: float) -> None:
-        held_sec = 0.0
-        if case is not None and case.own_sig and case.held_since_sec is not None:
-            held_sec = now_sec - case.held_since_sec
+    def _gauges(self, label: str, cases: Sequence[Case], now_sec: float) -> None:
+        """Set the gauges to the worst of the cases that share a label: those of delisted symbols."""
+        held_since = [each.held_since_sec for each in cases if each.own_sig]
+        held_sec = max((now_sec - each for each in held_since if each is not None), default=0.0)
+        differences = [drift_numbers(each.drift).difference for each in cases]
         for name, value in (
-            ("p34_reconcile_hold_active", float(case is not None and bool(case.own_sig))),
-            ("p34_reconcile_diff_amt", 0.0 if case is None else float(drift_numbers(case.drift).difference)),
+            ("p34_reconcile_hold_active", float(any(each.own_sig for each in cases))),
+            ("p34_reconcile_diff_amt", float(max(differences, key=abs, default=ZERO))),
             ("p34_hold_seconds", held_sec),
-            ("p34_manual_required", float(case is not None and case.is_manual)),
+            ("p34_manual_required", float(any(each.is_manual for each in cases))),
         ):
             self._metrics.send(SetGauge(name, value, (label,)))
 

@@ -12,12 +12,14 @@ from settings.secret import Secret
 class ReconcileActorRules(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of its decisions, with its other settings.
 
-    `symbols`: those that are compared, empty for all. `close_stream`: where closes are proposed.
+    `symbols`: those that are compared, empty for all. `take_over`: work beside another reconcile engine, too.
+    `close_stream`: where closes are proposed.
     `close_secret`: of their HMAC.
     """
 
     rules: ReconcileRules
     shadow: bool
+    take_over: bool
     symbols: frozenset[Symbol]
     close_stream: str
     close_secret: Secret | None

@@ -12,12 +12,21 @@ import trio
 from actors.reconcile_engine.cases import Case
 from actors.reconcile_engine.reports import ReconcileReports
 from actors.reconcile_engine.rules import ReconcileActorRules
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, Symbol
 from brain.reconciliation import advice
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import SIG_PREFIX, own_sig
 from brain.reconciliation.evidence import Finding
-from brain.reconciliation.texts import CaseEvent, agreed_state, drift_state, event_fields, growth_details
+from brain.reconciliation.record import record_details
+from brain.reconciliation.texts import (
+    LEFT_OUT,
+    CaseEvent,
+    agreed_state,
+    drift_state,
+    event_fields,
+    growth_details,
+    left_out_state,
+)
 from clocks.clocks import Clocks
 from store.errors import StoreRefusedError
 from store.reconcile_protocol import ReconcileStore
@@ -109,12 +118,14 @@ class CaseSteps:
         case.why = why
         if finding is not None:
             case.finding = finding
-        releases = bool(case.own_sig) and not case.keeps_hold(on_stale=False)
-        if releases:
+        keeps_hold = case.keeps_hold(on_stale=False)
+        releases = bool(case.own_sig) and not keeps_hold
+        if not keeps_hold:
             status = CaseStatus.DRIFT
         fields: tuple[str, ...] = ()
         if event is not None and not (once and once in case.told):
-            fields = self._event(event, case, why=why, **growth_details(case.found))
+            details = growth_details(case.found) | record_details(case.weighed)
+            fields = self._event(event, case, why=why, **details)
         change = CaseChange(
             symbol=case.symbol,
             hold=HoldChange(before=case.own_sig, sig="") if releases else None,
@@ -173,6 +184,26 @@ class CaseSteps:
         self._reports.hold_cleared(case)
         case.status = CaseStatus.DRIFT
         return True
+
+    async def leave_out(self, symbol: Symbol, hold_sig: str, fence: FencingToken) -> None:
+        """End what is left of the case of a symbol that is not compared.
+
+        `hold_sig`: of the own hold, or empty. Nothing is written if another holds the symbol by now. Raises
+        as the store does.
+        """
+        now_ms = self._clocks.redis_now_ms()
+        event: tuple[str, ...] = ()
+        if hold_sig:
+            event = event_fields(
+                CaseEvent.HOLD_CLEARED, symbol, now_ms=now_ms, reason="", hold_sig=hold_sig, why=LEFT_OUT
+            )
+        change = CaseChange(
+            symbol=symbol,
+            hold=HoldChange(before=hold_sig, sig="") if hold_sig else None,
+            state=left_out_state(now_ms=now_ms),
+            event=event,
+        )
+        await self._store.change_case(fence, change)
 
     def _forget_hold(self, case: Case) -> None:
         case.own_sig, case.held_since_sec = "", None

@@ -18,7 +18,8 @@ from actors.universe_publisher.publications import (
 )
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, judge, not_published
+from brain.symbols.publication import NO_READS, Judgement, Listing, Outcome, is_repeated
+from brain.symbols.record import UniverseInput, audit_fields, judge_input
 from brain.symbols.universe_text import volumes_text
 from channels import (
     Count,
@@ -89,6 +90,8 @@ class UniversePublisher:
         self._looked_at: ListingRead | ListingFailed | None = None
         #: The last one whose list was published under this lease.
         self._published: ListingRead | ListingFailed | None = None
+        #: The last judgement under this lease.
+        self._judged: Judgement | None = None
         #: The row of reads of a shrunk list under this lease.
         self._shrunk = NO_READS
         #: When the read was asked for that last counted as one of those (monotonic clock).
@@ -118,7 +121,7 @@ class UniversePublisher:
 
         Raises FencedError when it is lost, AnotherPublisherError beside one, and as the store does.
         """
-        self._looked_at = self._published = self._volumes = None
+        self._looked_at = self._published = self._volumes = self._judged = None
         self._shrunk = NO_READS
         await self._write(self._publications.bootstrap, fence)
         with heartbeat.idle(), trio.move_on_after(_VOLUMES_PATIENCE_SEC):
@@ -159,15 +162,17 @@ class UniversePublisher:
         judged: list[Judgement] = []
 
         def next_state(found: PublishedUniverse) -> NextState:
-            judged[:] = [self._judge(listing, volumes, found)]
+            given = self._input(listing, volumes, found)
+            judged[:] = [judge_input(given)]
             asof, text = self._asof(listing, now_ms), self._volumes_written(volumes, now_ms)
-            return self._publications.next(judged[0], found, asof, text)
+            audit = self._audit(judged[0], given, now_ms)
+            return self._publications.next(judged[0], found, asof, text, audit)
 
         if not await self._write(next_state, fence):
             self._metrics.send(Count("universe_refresh_total", ("state_contended",)))
             self._log.warning("Universe: another publisher changes the last good list", attempts=_ATTEMPTS)
             return
-        outcome = judged[0].outcome
+        outcome, self._judged = judged[0].outcome, judged[0]
         self._published = listing if outcome is Outcome.PUBLISHED else None
         if outcome is Outcome.SHRANK and judged[0].shrunk != self._shrunk:
             self._shrunk_sec = listing.asked.monotonic_sec
@@ -182,19 +187,27 @@ class UniversePublisher:
         later_sec = listing.asked.monotonic_sec - self._shrunk_sec
         return later_sec >= _CONFIRMING_REFRESHES * self._rules.refresh_sec
 
-    def _judge(
+    def _input(
         self, listing: ListingRead | ListingFailed, volumes: VolumesRead | None, found: PublishedUniverse
-    ) -> Judgement:
-        before = stored(found)
+    ) -> UniverseInput:
+        rules, before = self._rules.universe, stored(found)
         if isinstance(listing, ListingFailed):
-            return not_published(Outcome.FETCH_FAILED, listing.error, before, self._shrunk)
+            return UniverseInput(None, before, rules, self._shrunk, failed=listing.error)
         read = Listing(
             listing.contracts,
             self._clocks.exchange_ms(listing.asked),
-            stored_volumes(found, self._rules.universe) if volumes is None else volumes.by_symbol,
+            stored_volumes(found, rules) if volumes is None else volumes.by_symbol,
             listing.unreadable,
         )
-        return judge(read, before, self._rules.universe, shrunk=self._shrunk, counts=self._counts(listing))
+        return UniverseInput(read, before, rules, self._shrunk, self._counts(listing))
+
+    def _audit(self, judgement: Judgement, given: UniverseInput, now_ms: int) -> tuple[str, ...]:
+        """Return the audit entry of a judgement; none of one that repeats the last without an event."""
+        if not judgement.changes and is_repeated(judgement, self._judged):
+            return ()
+        return audit_fields(
+            judgement, given, decided_ms=now_ms, issued_by=self._rules.instance, shadow=self._shadow
+        )
 
     def _known_volumes(self) -> VolumesRead | None:
         """Return the volumes, while they are no older than their life in Redis."""

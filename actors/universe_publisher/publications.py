@@ -70,8 +70,18 @@ class Publications:
         )
         return NextState(restored, write)
 
-    def next(self, judgement: Judgement, found: PublishedUniverse, asof: int, volumes: str) -> NextState:
-        """Return what follows from a judgement; `volumes` is their text, empty where it stands already."""
+    def next(
+        self,
+        judgement: Judgement,
+        found: PublishedUniverse,
+        asof: int,
+        volumes: str,
+        audit: tuple[str, ...] = (),
+    ) -> NextState:
+        """Return what follows from a judgement; `volumes` is their text, empty where it stands already.
+
+        `audit`: the fields of its audit entry, none where it is not recorded.
+        """
         universe, last_ok_epoch = judgement.universe, asof
         if universe is None:
             restored = self._restored(found, judgement.error)
@@ -92,6 +102,7 @@ class Publications:
             volumes_ttl_ms=round(2000 * self._rules.volume_sec),
             meta=self._meta(state, last_ok_epoch=last_ok_epoch, shrunk_by=judgement.shrunk_by),
             events=self._events(judgement.changes, asof),
+            audit=audit,
         )
         return NextState(state, write)
 

@@ -1,6 +1,7 @@
 """Proof that an order of ours does not exist, and the times at which the exchange is asked for it.
 
--2013 ("does not exist") was seen for seconds after an order was taken, so it proves nothing alone.
+-2013 ("does not exist") was seen for seconds after an order was taken, so it proves nothing alone. The list
+of all orders may be late, too: the one that counts is asked for behind the last of the answers that count.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ VANISHED_APART_MS = 60_000
 #: Times of queries since the outcome is unknown (seconds); behind them one each 10 s.
 _FIRST_QUERIES_SEC = (0.1, 0.3, 1.0, 2.0, 5.0, 10.0)
 _QUERY_EACH_SEC = 10.0
+#: What lacks where all other evidence may be there.
+NO_LIST = "a list of all orders behind the settle time and those answers"
 
 
 def query_times_sec() -> Iterator[float]:
@@ -59,10 +62,12 @@ def missing_evidence(record: OrderRecord, evidence: AbsenceEvidence, settle_sec:
     if evidence.now_ms is None or evidence.now_ms <= settled:
         lacking.append("the settle time has not passed")
     late = [asked_ms for asked_ms in evidence.not_found_ms if asked_ms > settled]
-    if not late or max(late) - min(late) < NOT_FOUND_APART_MS:
+    is_denied = bool(late) and max(late) - min(late) >= NOT_FOUND_APART_MS
+    if not is_denied:
         lacking.append("two answers -2013, 5 s apart, behind the settle time")
-    if evidence.not_listed_ms is None or evidence.not_listed_ms <= settled:
-        lacking.append("a list of all orders behind the settle time")
+    listed_from_ms = min(late) + NOT_FOUND_APART_MS if is_denied else settled + 1
+    if evidence.not_listed_ms is None or evidence.not_listed_ms < listed_from_ms:
+        lacking.append(NO_LIST)
     watched = evidence.stream_since_ms is not None and evidence.stream_since_ms < record.timestamp_ms
     unchanged = evidence.unchanged_ms is not None and evidence.unchanged_ms > settled
     if not (watched or unchanged):

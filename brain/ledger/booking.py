@@ -21,6 +21,7 @@ from brain.ledger.ledger import (
     legs_of,
     parse_ledger,
 )
+from brain.ledger.order_memory import OrderMemory, UnreadableRecordError, decode_memory, encode_memory
 from brain.ledger.plan_mark import Joined, PlanMark, Settled, Unjoined, join
 from brain.ledger.result import DeadResult, ExecutedResult, FilledOrder
 from brain.numbers import EXACT, ZERO, NotANumberError, parse_decimal, plain
@@ -28,17 +29,6 @@ from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg, LegPosition, side_of
 
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
-
-
-class UnreadableRecordError(ValueError):
-    """A record that only this service writes is malformed. Ignoring it could count a fill twice."""
-
-
-class OrderMemory(msgspec.Struct, frozen=True):
-    """The booked quantity of an order (contracts), and the time of its booking (epoch ms)."""
-
-    cumulative: Decimal
-    booked_ms: int
 
 
 class Booking(msgspec.Struct, frozen=True):
@@ -168,7 +158,7 @@ def book(
         growth=signed if growth else ZERO,
         ledger=ledger,
         fields=fields,
-        memory=encode_memory(OrderMemory(order.cumulative, int(now_sec * 1000))) if growth else None,
+        memory=_memory_text(order, joined, now_sec) if growth else None,
         permit=_remaining(permit, growth, final=order.final),
     )
 
@@ -245,23 +235,6 @@ def next_version(stored: str | None) -> int:
     return int(stored) + 1 if stored is not None and _WHOLE.fullmatch(stored) else 1
 
 
-def encode_memory(memory: OrderMemory) -> str:
-    """Encode an order's memory as stored: `0.3|1760000000123`."""
-    return f"{plain(memory.cumulative)}|{memory.booked_ms}"
-
-
-def decode_memory(text: str) -> OrderMemory:
-    """Decode an order's memory. Raises UnreadableRecordError."""
-    cumulative, _, booked = text.partition("|")
-    try:
-        memory = OrderMemory(parse_decimal(cumulative), int(booked) if _WHOLE.fullmatch(booked) else -1)
-    except NotANumberError as error:
-        raise UnreadableRecordError(f"order memory {text[:80]!r}: {error}") from None
-    if memory.booked_ms < 0 or memory.cumulative < 0:
-        raise UnreadableRecordError(f"order memory {text[:80]!r}")
-    return memory
-
-
 def encode_open_permit(permit: OpenPermit) -> str:
     """Encode an open permit as stored under its plan id: `leg|kind|order_side|remaining|expires_ms`."""
     return "|".join(
@@ -280,6 +253,11 @@ def decode_open_permit(plan_id: PlanId, text: str) -> OpenPermit:
             except ValueError as error:
                 raise UnreadableRecordError(f"open permit {text[:80]!r}: {error}") from None
     raise UnreadableRecordError(f"open permit {text[:80]!r}")
+
+
+def _memory_text(order: FilledOrder, joined: Joined, now_sec: Decimal) -> str:
+    closes = not joined.moves_ledger
+    return encode_memory(OrderMemory(order.cumulative, int(now_sec * 1000), closes=closes))
 
 
 def _memory(stored: str | None, contained: Decimal | None, now_sec: Decimal) -> OrderMemory | None:

@@ -73,7 +73,10 @@ class OpenPermit(msgspec.Struct, frozen=True):
 
 
 def explained_by(permits: Iterable[OpenPermit], difference: Decimal) -> bool:
-    """Return True if orders of one leg's open permits can have moved it by `difference` (not zero)."""
+    """Return True if orders of one leg's open permits can have moved it by `difference` (not zero).
+
+    Up to what they cover: an order that is still being filled has moved it by a part.
+    """
     order_side = "BUY" if difference > 0 else "SELL"
     covered = sum((permit.remaining for permit in permits if permit.order_side == order_side), ZERO)
     return difference.copy_abs() <= covered

@@ -10,6 +10,9 @@ import msgspec
 from brain.identifiers import PlanId, Symbol
 from brain.positions.position import Leg
 
+#: Begins the plan id of each RECONCILE_CLOSE that the reconcile engine proposes.
+RECONCILE_CLOSE_PLAN = "reconclose:"
+
 
 class PlanDecision(StrEnum):
     """Values of a plan's `decision` field that need a permit; all others are acknowledged and counted."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from brain.identifiers import PlanId, Symbol
 from brain.numbers import floor_to_step, plain
 from brain.plans.kinds import reducing_side
-from brain.plans.plan import PlanDecision
+from brain.plans.plan import RECONCILE_CLOSE_PLAN, PlanDecision
 from brain.positions.position import Leg, side_of
 from brain.reconciliation.drift import Drift, DriftReason, LegAmounts, drift_signature
 from brain.reconciliation.evidence import Explained, Finding
@@ -74,7 +74,7 @@ def excess_close(
 def close_plan_id(symbol: Symbol, signature: str, at_ms: int) -> PlanId:
     """Return `reconclose:<symbol>:<signature>:<ms>`; other than ASCII characters of a symbol are escaped."""
     name = symbol.encode("ascii", "backslashreplace").decode()
-    return PlanId(f"reconclose:{name}:{signature}:{at_ms}")
+    return PlanId(f"{RECONCILE_CLOSE_PLAN}{name}:{signature}:{at_ms}")
 
 
 def close_plan(drift: Drift, close: ExcessClose, *, at_ms: int, secret: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from brain.identifiers import Symbol
 from brain.ledger.ledger import Ledger, StoredLedger, ledger_or_problem, legs_of
-from brain.numbers import EXACT, ZERO
+from brain.numbers import EXACT, ZERO, without_residue
 from brain.plans.permit import OpenPermit, explained_by
 from brain.positions.position import Leg, LegPosition, side_of
 from brain.reconciliation.drift import Drift, DriftReason, LegAmounts
@@ -20,7 +20,7 @@ LEGS_UNKNOWN = "its legs are not known"
 
 
 class Comparison(NamedTuple):
-    """Comparison of a symbol: `agrees` if each leg is exactly equal.
+    """Comparison of a symbol: `agrees` if each leg is equal, but for what a sum of floats has missed.
 
     `drift` is None where the amounts agree, where each leg differs by less than a market step, where open
     permits explain each difference, and where both are flat.
@@ -45,10 +45,11 @@ def compare(
 
     `legs`: those of a believed snapshot. `permits` count until they expire (`now_ms`: Redis's clock). `step`:
     the market step, None while unknown: then any difference counts. `tolerance_pct`: percent of the larger
-    amount, as `P34_QTY_DRIFT_TOLERANCE_PCT`. A ledger that is missing or has no amounts, while the position
-    is not flat, is a drift for `missing_ledger`, with a `problem`.
+    amount, as `P34_QTY_DRIFT_TOLERANCE_PCT`. The drift's ledger amounts are without the residue of a float
+    (`0.30000000000000004`), which a predecessor may have written. A ledger that is missing or has no amounts,
+    while the position is not flat, is a drift for `missing_ledger`, with a `problem`.
     """
-    ledger = _ledger_by_leg(stored, legs)
+    ledger = _ledger_by_leg(stored, legs, step)
     if isinstance(ledger, str):
         if stored.last_known_amt is None and not any(row.amount for row in legs):
             return Comparison(False, None)
@@ -82,7 +83,7 @@ def unseen(
     is at stake where both it and the ledger are flat or missing. The exchange's amounts are the last known.
     """
     rows = last_legs or ()
-    ledger = _ledger_by_leg(stored, rows)
+    ledger = _ledger_by_leg(stored, rows, None)
     problem = ""
     if isinstance(ledger, str):
         problem = ledger
@@ -113,18 +114,34 @@ def _without_ledger(symbol: Symbol, legs: Sequence[LegPosition], version: str | 
     )
 
 
-def _ledger_by_leg(stored: StoredLedger, rows: Sequence[LegPosition]) -> dict[Leg, Decimal] | str:
+def _ledger_by_leg(
+    stored: StoredLedger, rows: Sequence[LegPosition], step: Decimal | None
+) -> dict[Leg, Decimal] | str:
     """Return the ledger's amount of each leg of the rows' position mode, or the reason for having none.
 
-    Decisions read the ledger in the same way.
+    Decisions read the ledger in the same way, but for the residue of a float.
     """
     ledger: Ledger | str = ledger_or_problem(stored)
     if isinstance(ledger, str):
         return ledger
+    if step is not None:
+        ledger = _without_residues(ledger, step)
     if all(row.leg is Leg.BOTH for row in rows):
         return {Leg.BOTH: ledger.amount}
     legs = legs_of(ledger, rows)
     return LEGS_UNKNOWN if legs is None else {Leg.LONG: legs.long, Leg.SHORT: legs.short}
+
+
+def _without_residues(ledger: Ledger, step: Decimal) -> Ledger:
+    def cut(amount: Decimal | None) -> Decimal | None:
+        return None if amount is None else without_residue(amount, step)
+
+    return replace(
+        ledger,
+        amount=without_residue(ledger.amount, step),
+        long_amount=cut(ledger.long_amount),
+        short_amount=cut(ledger.short_amount),
+    )
 
 
 def _amount_of(rows: Iterable[LegPosition], leg: Leg) -> Decimal:

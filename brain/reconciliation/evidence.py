@@ -45,8 +45,9 @@ class HistoricOrder(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """All that was found for one drift. Times are the exchange's clock (epoch ms).
 
-    `trades`: all that the search found; those until `since_ms`, the last agreement, do not count: the ledger
-    contains them. `orders`: those behind the trades; one that the exchange does not show is missing.
+    `trades`: all that the search found; those before `since_ms`, the last agreement, do not count: the ledger
+    contains them, and it may contain those of that millisecond. `orders`: those behind the trades; one that
+    the exchange does not show is missing.
     `memories`: order memory as stored, by order id. `recorded`: client order ids with a record of the
     executor that is not an orphan's. `orphans`: those with an orphan's, which the executor has reported.
     `closing`: those of RECONCILE_CLOSE plans, which move no ledger.

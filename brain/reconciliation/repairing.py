@@ -8,8 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import OrderMemory, encode_memory, ledger_fields, moved, next_version
-from brain.ledger.ledger import StoredLedger, UnreadableLedgerError
+from brain.ledger.booking import ledger_fields, moved, next_version
+from brain.ledger.ledger import StoredLedger, UnreadableLedgerError, parse_ledger
+from brain.ledger.order_memory import OrderMemory, encode_memory
 from brain.numbers import EXACT, NotANumberError, plain
 from brain.positions.position import Leg
 from brain.reconciliation.drift import Drift
@@ -52,10 +53,15 @@ def repair(drift: Drift, stored: StoredLedger, growths: Sequence[Growth], *, now
 
 
 def _as_compared(drift: Drift, stored: StoredLedger) -> StoredLedger:
-    """Return the ledger with the legs as compared: after a correction of the sum those stored may be old."""
+    """Return the ledger with the amounts as compared: without a float's residue.
+
+    After a correction of the sum the legs that are stored may be old.
+    """
     amounts = {each.leg: each.ledger for each in drift.legs}
     if Leg.BOTH in amounts:
-        return stored
+        if parse_ledger(StoredLedger(last_known_amt=stored.last_known_amt)) is None:
+            return stored
+        return msgspec.structs.replace(stored, last_known_amt=plain(amounts[Leg.BOTH]))
     long, short = amounts[Leg.LONG], amounts[Leg.SHORT]
     return msgspec.structs.replace(
         stored,

@@ -23,6 +23,8 @@ _JSON = msgspec.json.Encoder()
 #: Orders that one text names; a text is far below the limit of a field then.
 _MOST_ORDERS = 50
 _MOST_TRADES = 20
+#: `why` of a state that an earlier, wider list has left.
+LEFT_OUT = "P34_ALLOWLIST does not name the symbol"
 
 
 class CaseEvent(StrEnum):
@@ -66,7 +68,7 @@ def drift_state(
             "reason": drift.reason.value,
             **_numbers(drift_numbers(drift)),
             "legs": legs_json(drift),
-            "last_seen_ts": str(now_ms // 1000),
+            **_times(now_ms),
             "cause": causes,
             "hold_sig": hold_sig,
             "since_ms": str(since_ms),
@@ -91,7 +93,7 @@ def agreed_state(
             "reason": "",
             **_numbers(DriftNumbers(amount, amount, ZERO, ZERO)),
             "legs": "",
-            "last_seen_ts": str(now_ms // 1000),
+            **_times(now_ms),
             "cause": ",".join(causes_of(repaired)) if repaired else "",
             "hold_sig": "",
             "since_ms": "",
@@ -101,6 +103,14 @@ def agreed_state(
             "advice": "",
         }
     )
+
+
+def left_out_state(*, now_ms: int) -> tuple[str, ...]:
+    """Return the state of a symbol whose case is over because it is not compared any more."""
+    numbers = dict.fromkeys(("exchange_amt", "ledger_amt", "diff_amt", "diff_pct"), "")
+    empty = dict.fromkeys(("reason", "legs", "cause", "hold_sig", "since_ms", "advice"), "")
+    nothing = {"evidence": order_ids_json(()), "orders": growths_json(()), "why": LEFT_OUT}
+    return flat({"status": CaseStatus.OK.value, **numbers, **empty, **_times(now_ms), **nothing})
 
 
 def event_fields(
@@ -190,6 +200,11 @@ def _object(growth: Growth) -> dict[str, object]:
         "time_ms": growth.time_ms,
         "trade_ids": growth.trade_ids[-_MOST_TRADES:],
     }
+
+
+def _times(now_ms: int) -> dict[str, str]:
+    """Return both times of a state, of one moment: another reconcile engine writes the first alone."""
+    return {"last_seen_ts": str(now_ms // 1000), "written_ms": str(now_ms)}
 
 
 def _numbers(numbers: DriftNumbers) -> dict[str, str]:

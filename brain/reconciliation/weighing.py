@@ -3,6 +3,8 @@
 1. Both agreed at `since_ms`: the ledger contains every trade until then, and what results have booked since.
 2. So an order's growth is what it has filled since then, at most as much as its order memory lacks.
 3. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
+   A trade of the agreement's very millisecond may be one of those or of these: the sum tells. Where both sums
+   come out, such trades make nothing together, and to name them does no harm.
 4. Afterwards an order's whole cumulative quantity is remembered as booked, or its late result would be booked
    on top: all of it has to be in the ledger then. An order placed since the agreement has all in its trades.
    An older one has more, from before: it must be as new as its trades, and unchanged since `verified_ms`.
@@ -13,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from brain.execution.orders import OWN_PREFIX
 from brain.identifiers import ClientOrderId, OrderId
-from brain.ledger.booking import UnreadableRecordError, decode_memory
 from brain.ledger.order_events import Cause, cause_of
+from brain.ledger.order_memory import UnreadableRecordError, decode_memory
 from brain.numbers import EXACT, ZERO, plain
 from brain.positions.position import Leg
 from brain.reconciliation.drift import Drift, LegAmounts
@@ -53,6 +57,16 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
     """
     if not evidence.complete:
         return Unexplained("not every page of the exchange's trades was read", gap=Gap.PAGES)
+    if not any(trade.time_ms == evidence.since_ms for trade in evidence.trades):
+        return _weigh(drift, evidence, adopted)
+    with_those = _weigh(drift, replace(evidence, since_ms=evidence.since_ms - 1), adopted)
+    if isinstance(with_those, Explained) or with_those.gap is not None:
+        return with_those
+    without = _weigh(drift, evidence, adopted)
+    return without if isinstance(without, Explained) else with_those
+
+
+def _weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> Finding:
     booked = (adopted | OWN_CAUSES) - {DriftCause.RECONCILE_CLOSE, DriftCause.NONE}
     growths: list[Growth] = []
     gaps: list[_GapError] = []
@@ -80,7 +94,7 @@ def weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> F
 def cause_of_order(order: HistoricOrder, evidence: Evidence) -> DriftCause:
     """Return the cause of an order's trades, by its client order id first."""
     client_order_id = order.client_order_id
-    if client_order_id in evidence.closing:
+    if client_order_id in evidence.closing or _is_remembered_as_close(order.order_id, evidence):
         return DriftCause.RECONCILE_CLOSE
     if client_order_id.startswith(OWN_PREFIX):
         recorded = client_order_id in evidence.recorded
@@ -202,6 +216,14 @@ def _remembered(order_id: OrderId, evidence: Evidence) -> Decimal:
         return ZERO if stored is None else decode_memory(stored).cumulative
     except UnreadableRecordError as error:
         raise _GapError(Gap.MEMORY_UNREADABLE, f"order {order_id}: {error}") from None
+
+
+def _is_remembered_as_close(order_id: OrderId, evidence: Evidence) -> bool:
+    stored = evidence.memories.get(order_id)
+    try:
+        return stored is not None and decode_memory(stored).closes
+    except UnreadableRecordError:
+        return False
 
 
 def _with_growth(amounts: LegAmounts, growths: Iterable[Growth]) -> Decimal:

@@ -160,6 +160,16 @@ def not_published(outcome: Outcome, why: str, stored: Stored, shrunk: ShrunkRead
     return Judgement(outcome=outcome, error=f"{outcome}: {why}"[:500], shrunk=shrunk.ended(), changes=changes)
 
 
+def is_repeated(judgement: Judgement, last: Judgement | None) -> bool:
+    """Return True if a judgement publishes the list of the last one, or none for the same cause."""
+    return (
+        last is not None
+        and judgement.outcome is last.outcome
+        and judgement.universe == last.universe
+        and judgement.error == last.error
+    )
+
+
 def last_good(stored: Stored, rules: UniverseRules) -> StoredList | None:
     """Return the last good list, in its absence the active one; None for one of the other exchange."""
     last = read_list(stored.last_ok) or read_list(stored.active)

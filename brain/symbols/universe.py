@@ -82,7 +82,7 @@ def choose_universe(
     `now_ms`: the exchange's clock. Of more than the longest list the highest volumes stay, of equal ones the
     first by name.
     """
-    fit = {each.symbol for each in contracts if _fits(each, rules, volumes, now_ms)}
+    fit = {each.symbol for each in contracts if _filter_not_passed(each, rules, volumes, now_ms) is None}
     ranked_by = "name" if volumes is None else "volume"
     best = sorted(fit) if volumes is None else rank({each: volumes.get(each, Decimal(0)) for each in fit})
     return Universe(tuple(sorted(best[: rules.most])), max(len(best) - rules.most, 0), ranked_by)
@@ -103,17 +103,30 @@ def announced_ends(contracts: Iterable[ListedContract], *, now_ms: int) -> dict[
     return dict(sorted(ends.items()))
 
 
-def _fits(
+def why_left_out(
+    contract: ListedContract | None,
+    rules: UniverseRules,
+    volumes: Mapping[str, Decimal] | None,
+    now_ms: int,
+) -> str:
+    """Return the filter that a contract does not pass, in a word; the longest list, if it passes all."""
+    if contract is None:
+        return "not_listed"
+    return _filter_not_passed(contract, rules, volumes, now_ms) or "beyond_the_longest_list"
+
+
+def _filter_not_passed(
     contract: ListedContract, rules: UniverseRules, volumes: Mapping[str, Decimal] | None, now_ms: int
-) -> bool:
-    return (
-        contract.trades
-        and rules.permit_name(contract.symbol)
-        and contract.quote_asset in rules.quotes
-        and (volumes is None or volumes.get(contract.symbol, Decimal(0)) >= rules.min_quote_volume)
-        and _is_old_enough(contract.onboard_date, rules.min_age_days, now_ms)
-        and not _closes_soon(contract.delivery_date, rules.delist_before_sec, now_ms)
-    )
+) -> str | None:
+    if not contract.trades:
+        return "not_trading"
+    if not rules.permit_name(contract.symbol) or contract.quote_asset not in rules.quotes:
+        return "blacklist" if contract.symbol in rules.blacklist else "name_or_quote"
+    if volumes is not None and volumes.get(contract.symbol, Decimal(0)) < rules.min_quote_volume:
+        return "volume"
+    if not _is_old_enough(contract.onboard_date, rules.min_age_days, now_ms):
+        return "age"
+    return "closing" if _closes_soon(contract.delivery_date, rules.delist_before_sec, now_ms) else None
 
 
 def _is_old_enough(onboard_ms: int, min_age_days: int, now_ms: int) -> bool:

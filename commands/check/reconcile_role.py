@@ -8,10 +8,12 @@ from typing import NamedTuple
 from redis.exceptions import ResponseError
 
 from actors.one_player import ACTIVE_SEC
+from actors.reconcile_engine.other_engines import another_engine_text
 from commands.check.findings import Finding, failed, named, ok, warning
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
 from store.keys import ReconcileKeys
+from store.reconcile_values import others_time_sec
 
 #: Owners of holds that this service's roles and commands set.
 _KNOWN_OWNERS = ("p34:", "exec:", "operator:")
@@ -27,9 +29,9 @@ _WRONG_TYPE = "find out who wrote it, and rename it: no case of that symbol is f
 
 
 class _Seen(NamedTuple):
-    """Keys of one kind: by symbol their texts, and those of a wrong type by name."""
+    """States: by symbol when another engine wrote it, None for none; and those of a wrong type."""
 
-    texts: dict[str, list[str | None]]
+    others_sec: dict[str, int | None]
     wrong: list[str]
 
 
@@ -50,7 +52,7 @@ def reconcile_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
         else:
             yield failed(name, another, _STOP_IT)
     if not wrong and another is None:
-        yield ok(name, f"{len(states.texts)} symbols have a state, none of another reconcile engine")
+        yield ok(name, f"{len(states.others_sec)} symbols have a state, none of another reconcile engine")
     if not keys.shadow and (foreign := _foreign_holds(redis, keys)):
         yield warning("holds of others", f"no case is examined for {named(foreign)}", _FOREIGN)
 
@@ -60,26 +62,22 @@ def _states(redis: RedisReading, keys: ReconcileKeys) -> _Seen:
     found = redis.keys_beginning(begins)
     pipeline = redis.client.pipeline(transaction=False)
     for key in found:
-        pipeline.hmget(key, ["last_seen_ts", "since_ms"])
+        pipeline.hmget(key, ["last_seen_ts", "written_ms"])
     seen = _Seen({}, [])
     for key, answer in zip(found, pipeline.execute(raise_on_error=False), strict=True):
         if isinstance(answer, ResponseError):
             seen.wrong.append(f"{text_of(key)} is no hash")
         elif not isinstance(answer, Exception):
-            texts = [None if each is None else text_of(each) for each in answer]
-            seen.texts[text_of(key).removeprefix(begins)] = texts
+            seen.others_sec[text_of(key).removeprefix(begins)] = others_time_sec(*answer)
     return seen
 
 
 def _another(redis: RedisReading, keys: ReconcileKeys, states: _Seen) -> str | None:
-    """Describe another reconcile engine by a fresh state without a field that this one always writes."""
+    """Describe another reconcile engine by a fresh state that this service did not write."""
     now_sec = redis.now_ms() / 1000
-    for symbol, (seen_ts, since_ms) in states.texts.items():
-        if since_ms is not None or seen_ts is None or not seen_ts.isdecimal():
-            continue
-        age_sec = now_sec - int(seen_ts)
-        if age_sec < ACTIVE_SEC:
-            return f"another reconcile engine has written `{keys.state(symbol)}`, {max(age_sec, 0):.0f} s ago"
+    for symbol, others_sec in states.others_sec.items():
+        if others_sec is not None and abs(now_sec - others_sec) < ACTIVE_SEC:
+            return another_engine_text(keys.state(symbol), now_sec - others_sec)
     return None
 
 

@@ -10,11 +10,15 @@ from redis.exceptions import ResponseError
 from actors.one_player import ACTIVE_SEC, player_text
 from actors.universe_publisher.publications import another_publisher
 from brain.symbols.universe_text import read_list
+from commands.check.bridge_role import bridge_findings, bridge_lanes
 from commands.check.findings import Finding, failed, ok, warning
+from commands.check.intelligence_role import intelligence_finding
 from commands.check.reconcile_role import reconcile_findings
 from commands.clients.redis_reading import RedisReading, text_of
 from settings import Settings
-from store.keys import ExecutorKeys, GovernorKeys, UniverseNames
+from store.bridge_values import lane_stream
+from store.intelligence_keys import IntelligenceNames
+from store.keys import BridgeNames, ExecutorKeys, GovernorKeys, UniverseNames
 
 _STOP_IT = (
     "stop the other one, or switch this role off; P33_TAKE_OVER=true lets both work, which is rarely right"
@@ -34,6 +38,21 @@ def role_findings(redis: RedisReading, own: Settings) -> Iterator[Finding]:
         streams = (keys.plans, keys.manual_plans) if own.manual_lane else (keys.plans,)
         for stream in streams:
             yield player_finding(redis, own, "executor", stream.key, stream.group)
+    if own.intent_bridge != "off":
+        yield from _bridge(redis, own)
+    if own.decision_intelligence != "off":
+        results = IntelligenceNames(redis.keys.prefix).results
+        yield player_finding(redis, own, "P3.5", results.key, results.group)
+        yield intelligence_finding(redis)
+
+
+def _bridge(redis: RedisReading, own: Settings) -> Iterator[Finding]:
+    if own.intent_bridge == "on":
+        names = BridgeNames(redis.keys.prefix, shadow=False)
+        for lane in bridge_lanes(own):
+            stream = lane_stream(names, lane)
+            yield player_finding(redis, own, "Intent Bridge", stream.key, stream.group)
+    yield from bridge_findings(redis, own)
 
 
 def _governor(redis: RedisReading, own: Settings) -> Iterator[Finding]:

@@ -42,12 +42,15 @@ class RedisReading(NamedTuple):
     keys: Keys
     address: str
 
-    def newest_first(self, stream: str, *, since_ms: int | None = None) -> Iterator[tuple[EntryId, Fields]]:
-        """Yield a stream's entries, id and fields, read page by page; `since_ms` (Redis's clock) ends it.
+    def newest_first(
+        self, stream: str, *, since_ms: int | None = None, until_ms: int | None = None
+    ) -> Iterator[tuple[EntryId, Fields]]:
+        """Yield a stream's entries, id and fields, read page by page, between two times of Redis's clock.
 
         Raises redis.exceptions.RedisError.
         """
-        newest, oldest = "+", "-" if since_ms is None else str(since_ms)
+        newest = "+" if until_ms is None else str(until_ms)
+        oldest = "-" if since_ms is None else str(since_ms)
         while True:
             page: list[tuple[bytes, Fields]] = self.client.xrevrange(  # type: ignore[assignment]
                 stream, newest, oldest, count=_PAGE

@@ -10,7 +10,8 @@ from statistics import median
 import trio
 
 from commands.demo.exchange_client import ExchangeClient
-from commands.demo.other_services import KEYS, OtherServices
+from commands.demo.keys import KEYS
+from commands.demo.other_services import OtherServices
 from commands.demo.tally import Tally
 
 _UNIVERSE_SEC = 60.0
@@ -62,13 +63,13 @@ async def publish_unusable_entries(
     services: OtherServices, tally: Tally, rng: Random, stopping: trio.Event
 ) -> None:
     """Publish plans that cannot be answered and results that cannot be booked: each is a dead letter."""
-    plans = ({"symbol": "BTCUSDT", "decision": "EXECUTE"}, {"plan_id": "p33:abc", "symbol": "BTCUSDT"})
     results = (
         {"plan_id": "a", "symbol": "BTCUSDT", "executed": "true", "filled_qty": "1"},
         {"plan_id": "a", "symbol": "BTCUSDT", "executed": "True", "steps_results": "[{"},
     )
     while not stopping.is_set():
-        await services.publish_plans([rng.choice(plans)], [])
+        foreign = {"plan_id": f"p33:{rng.getrandbits(64):016x}", "symbol": "BTCUSDT"}
+        await services.publish_plan(rng.choice(({"symbol": "BTCUSDT", "decision": "EXECUTE"}, foreign)))
         await services.publish_result(rng.choice(results))
         tally.unusable_entries += 2
         with trio.move_on_after(_UNUSABLE_SEC):

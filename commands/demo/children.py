@@ -155,6 +155,12 @@ async def _lacking(http: httpx.AsyncClient, url: str) -> str:
     return "the account's equity is not known yet" if governor is not None and governor.equity is None else ""
 
 
+async def count_listed(http: httpx.AsyncClient, url: str) -> int:
+    """Count the symbols that the daemon at `url` may open. Raises httpx.TransportError."""
+    status = _STATUS.decode((await http.get(f"{url}/status")).content)
+    return 0 if status.allowlist is None else status.allowlist.count
+
+
 @asynccontextmanager
 async def running_exchange(
     folder: Path, waiting: Waiting, *, latency_ms: float

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
-from urllib.parse import parse_qs
 
 import httpx
 import msgspec
@@ -48,14 +47,19 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RequestCost(msgspec.Struct, frozen=True):
-    """One request in the exchange's log: time of arrival (epoch ms), path, weight; `status` of its answer."""
+    """One request in the exchange's log: time of arrival (epoch ms), path, weight."""
 
     wall_time_ms: int
     path: str
     weight: int
-    method: str = "GET"
-    query: str = ""
-    status: int = 0
+
+
+class ExecutedOrder(msgspec.Struct, frozen=True):
+    """An order at the exchange, with the quantity that was filled (contracts)."""
+
+    client_order_id: str
+    symbol: str
+    executed: Decimal
 
 
 class _Refusal(msgspec.Struct):
@@ -77,12 +81,6 @@ class RequestLog(msgspec.Struct):
 
     total: int
     records: list[RequestCost]
-
-    def orders(self) -> Iterator[str]:
-        """Yield the client order ids of the orders that were taken."""
-        for each in self.records:
-            if (each.method, each.path, each.status) == ("POST", "/fapi/v1/order", httpx.codes.OK):
-                yield parse_qs(each.query)["newClientOrderId"][0]
 
 
 class ExchangeClient:
@@ -128,8 +126,20 @@ class ExchangeClient:
     async def move_position(self, symbol: str, delta: Decimal, *, cause: str = "trade") -> None:
         """Trade `delta` contracts as a person at the exchange's own screen does, or for another cause."""
         body = {"symbol": symbol, "delta": f"{delta:f}", "cause": cause}
-        answer = await self._http.post(f"{self._url}/simulator/position", json=body)
-        answer.raise_for_status()
+        await self._control("/simulator/position", body)
+
+    async def announce_end(self, symbol: str, end_ms: int) -> None:
+        """Announce the end of a symbol's trading (epoch ms)."""
+        await self._control("/simulator/end", {"symbol": symbol, "end_ms": end_ms})
+
+    async def settle(self, symbol: str) -> None:
+        """End a symbol's trading: the exchange closes its position."""
+        await self._control("/simulator/settle", {"symbol": symbol})
+
+    async def executed_orders(self) -> list[ExecutedOrder]:
+        """Return all orders that were filled, of all clients."""
+        orders = await self._get("/simulator/orders", list[ExecutedOrder])
+        return [order for order in orders if order.executed]
 
     async def positions(self) -> dict[str, Decimal]:
         """Return the signed positions that are not flat, as they are now."""
@@ -145,6 +155,10 @@ class ExchangeClient:
         minute_ms = time.time_ns() // 1_000_000 // _MINUTE_MS * _MINUTE_MS
         log = await self.request_log(minute_ms)
         self.used_weight = sum(each.weight for each in log.records)
+
+    async def _control(self, path: str, body: Mapping[str, str | int]) -> None:
+        answer = await self._http.post(self._url + path, json=body)
+        answer.raise_for_status()
 
     async def _get(self, path: str, expected: type[T]) -> T:
         answer = await self._http.get(self._url + path)

@@ -20,6 +20,10 @@ _TOO_BUSY = 2.0
 _LONGEST_STRETCH = 5.0
 
 
+class NotInTimeError(Exception):
+    """The daemon did not do it in time; the message names it."""
+
+
 class Load(msgspec.Struct, frozen=True):
     """Load of the last 5 s; of a calm machine without arguments.
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import msgspec
 import trio
 
-from commands.demo.machine_load import LoadMeter, Patience
+from commands.demo.intents import trade_intent
+from commands.demo.keys import GOVERNOR, INTELLIGENCE, KEYS, LANES, RECONCILE, UNIVERSE
+from commands.demo.lost_results import LostResults
+from commands.demo.machine_load import LoadMeter, NotInTimeError, Patience
 from commands.demo.plans import Fields
-from store.keys import GovernorKeys, Keys, ReconcileKeys
+from commands.demo.record import intent_name
+from commands.demo.scenarios import PlanToPublish
 from store.redis.client import RedisLink
 
-KEYS = Keys("quantum")
-_RECONCILE = ReconcileKeys(KEYS, shadow=False)
 _KEPT_ENTRIES = 10_000
 _GOVERNOR_TTL_SEC = 60
 _HOLD_TTL_SEC = 300
@@ -34,31 +37,14 @@ for i = 2, #ARGV do
   local ledger = redis.call('HGET', ARGV[1] .. ':position:ledger:' .. ARGV[i], 'last_known_amt')
   local snapshot = ARGV[1] .. ':position:snapshot:' .. ARGV[i]
   local stored = redis.call('HMGET', snapshot, 'position_amt', 'ts_epoch_ms', 'mark_price')
-  rows[i - 1] = { ledger, stored[1], stored[2], stored[3] }
+  local state = redis.call('HGET', ARGV[1] .. ':reconcile:state:' .. ARGV[i], 'status')
+  local held = redis.call('EXISTS', ARGV[1] .. ':reconcile:hold:' .. ARGV[i])
+  rows[i - 1] = { ledger, stored[1], stored[2], stored[3], state, held }
 end
 return rows
 """
 
-_DECIDED_TWICE = """
-local seen, twice = {}, {}
-for _, entry in ipairs(redis.call('XREVRANGE', ARGV[1], '+', '-', 'COUNT', ARGV[2])) do
-  local fields = entry[2]
-  for i = 1, #fields, 2 do
-    if fields[i] == 'plan_id' then
-      local plan = fields[i + 1]
-      if seen[plan] then twice[#twice + 1] = plan end
-      seen[plan] = true
-    end
-  end
-end
-return twice
-"""
-
 Command = tuple[bytes | str | int | float, ...]
-
-
-class NotInTimeError(Exception):
-    """The daemon did not do it in time; the message names it."""
 
 
 class SymbolInRedis(msgspec.Struct, frozen=True):
@@ -71,6 +57,9 @@ class SymbolInRedis(msgspec.Struct, frozen=True):
     snapshot: Decimal | None
     snapshot_ms: int | None
     priced: bool = True
+    #: The reconcile engine's status, empty for none; `held` by anyone.
+    case: str = ""
+    held: bool = False
 
     def __str__(self) -> str:
         return f"ledger {shown(self.ledger)} and snapshot {shown(self.snapshot)}"
@@ -84,9 +73,11 @@ def shown(amount: Decimal | None) -> str:
 class OtherServices:
     """Universe service, publishers, Governor, reconcile engine and executors, as far as Redis sees them."""
 
-    def __init__(self, redis: RedisLink, meter: LoadMeter) -> None:
+    def __init__(self, redis: RedisLink, meter: LoadMeter, *, own_bridge: bool = False) -> None:
         self._redis = redis
+        self.own_bridge = own_bridge
         self._meter = meter
+        self.lost_results = LostResults(redis, meter)
 
     async def publish_universe(self, symbols: Sequence[str]) -> None:
         """Publish the universe service's list as of now."""
@@ -99,12 +90,30 @@ class OtherServices:
             ("HSET", KEYS.universe_meta, *meta),
         )
 
-    async def publish_plans(self, plans: Iterable[Fields], intents: Iterable[Fields]) -> None:
-        """Publish plans at the same moment, after their intents."""
-        await self._send(
-            *(_entry(KEYS.intents, fields) for fields in intents),
-            *(_entry(KEYS.plans, fields) for fields in plans),
-        )
+    async def publish(self, plans: Sequence[PlanToPublish], rng: Random) -> list[str]:
+        """Publish plans, or their intents, at the same moment; return the intents' names, "" for a plan.
+
+        A plan of a trade without the bridge has its intent beside it, which other services read.
+        """
+        entries = [
+            _entry(KEYS.plans, plan.fields)
+            if plan.intent is None
+            else _entry(plan.intent.stream, plan.intent.fields)
+            for plan in plans
+        ]
+        beside = [
+            _entry(KEYS.intents, trade_intent(plan.fields, rng).fields)
+            for plan in plans
+            if plan.intent is None and "confidence" in plan.fields and not self.own_bridge
+        ]
+        answers = await self._send(*entries, *beside)
+        return [
+            "" if plan.intent is None else intent_name(plan.intent.stream, entry_id.decode())
+            for plan, entry_id in zip(plans, answers, strict=False)
+        ]
+
+    async def publish_plan(self, fields: Fields) -> None:
+        await self._send(_entry(KEYS.plans, fields))
 
     async def publish_result(self, fields: Fields) -> None:
         await self._send(_entry(KEYS.results, fields))
@@ -131,7 +140,7 @@ class OtherServices:
     async def wait_for_person(self, symbol: str) -> None:
         """Wait until the daemon's reconcile engine calls for a person. Raises NotInTimeError."""
         patience = Patience(_CASE_SEC, self._meter)
-        while await self._redis.command("HGET", _RECONCILE.state(symbol), "status") != b"MANUAL_REQUIRED":
+        while await self._redis.command("HGET", RECONCILE.state(symbol), "status") != b"MANUAL_REQUIRED":
             if patience.is_over:
                 raise NotInTimeError(f"{symbol}: a case that needs a person")
             await trio.sleep(_LOOK_SEC)
@@ -170,15 +179,22 @@ class OtherServices:
         rows = await self._redis.command("EVAL", _READ_SYMBOLS, 0, KEYS.prefix, *symbols)
         return [
             SymbolInRedis(
-                _decimal(ledger), _decimal(amount), None if at_ms is None else int(at_ms), bool(mark_price)
+                _decimal(ledger),
+                _decimal(amount),
+                None if at_ms is None else int(at_ms),
+                bool(mark_price),
+                (case or b"").decode(),
+                bool(held),
             )
-            for ledger, amount, at_ms, mark_price in rows
+            for ledger, amount, at_ms, mark_price, case, held in rows
         ]
 
     async def unacknowledged(self) -> int:
-        """Count the entries of `apply.plan` and `apply.result` that the daemon has not acknowledged."""
+        """Count the entries of intents, plans and results that the daemon has not acknowledged."""
         left = 0
-        for stream in (KEYS.plans, KEYS.results):
+        for stream in (*LANES, KEYS.plans, KEYS.results):
+            if not await self._redis.command("EXISTS", stream):
+                continue
             for group in await self._redis.command("XINFO", "GROUPS", stream):
                 last = group[b"last-delivered-id"]
                 unread = await self._redis.command("XRANGE", stream, b"(" + last, "+", "COUNT", 1000)
@@ -187,13 +203,24 @@ class OtherServices:
 
     async def live_grants(self) -> list[str]:
         """Return the plans with a grant of the Governor that is not settled."""
-        plans = await self._redis.command("HKEYS", GovernorKeys(KEYS, shadow=False).reserved)
+        plans = await self._redis.command("HKEYS", GOVERNOR.reserved)
         return [plan.decode() for plan in plans]
 
-    async def decided_twice(self) -> list[str]:
-        """Return the plans among the last 10 000 decisions that were decided more than once."""
-        plans = await self._redis.command("EVAL", _DECIDED_TWICE, 0, KEYS.audit, _KEPT_ENTRIES)
-        return [plan.decode() for plan in plans]
+    async def closing(self) -> dict[str, float]:
+        """Return the universe's symbols whose end is announced, with that moment (epoch seconds)."""
+        text = await self._redis.command("GET", UNIVERSE.closing)
+        return {} if text is None else msgspec.json.decode(text, type=dict[str, float])
+
+    async def counted_results(self) -> int | None:
+        """Count the results in the buckets of decision intelligence, None without a bucket."""
+        buckets = await self._redis.command("KEYS", INTELLIGENCE.bucket("*"))
+        if not buckets:
+            return None
+        total = 0
+        for bucket in buckets:
+            counts = await self._redis.command("HGETALL", bucket)
+            total += sum(int(count) for field, count in counts.items() if field.startswith(b"decision:"))
+        return total
 
     async def stream_length(self, stream: str) -> int:
         """Count the entries of a stream."""
@@ -212,10 +239,12 @@ class OtherServices:
                 raise NotInTimeError(what)
             await trio.sleep(_LOOK_SEC)
 
-    async def _send(self, *commands: Command) -> None:
-        for answer in await self._redis.pipeline(list(commands)):
+    async def _send(self, *commands: Command) -> list[Any]:
+        answers = await self._redis.pipeline(list(commands))
+        for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
+        return answers
 
 
 def governor_permit(plan: Fields, now_sec: float) -> dict[str, Any]:

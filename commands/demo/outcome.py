@@ -41,15 +41,20 @@ _LATE_REFUSALS = (
             GovernorReason.NO_PORTFOLIO_STATE,
             GovernorReason.RECOVERING,
             GovernorReason.STATE_CONTENDED,
+            # An order is an entry to the bridge while it knows no fresh position.
+            GovernorReason.EVAL_TYPE_MISMATCH,
         )
     ),
 )
+#: Refusals of the bridge that a late read of intents, positions or prices can cause.
+_LATE_INTENTS = frozenset({"intent_expired", "no_price"})
 _DENIED = f"{Refusal.PERMIT_DENIED} ({P33.name}: "
 
 
 class Verdict(StrEnum):
-    """Kind of outcome: allowed or denied by P3.3, or refused by the executor."""
+    """Kind of outcome: no plan by the bridge, allowed or denied by P3.3, or refused by the executor."""
 
+    NO_PLAN = "no plan"
     ALLOWED = "allowed"
     DENIED = "denied"
     REFUSED = "refused"
@@ -75,12 +80,16 @@ def depends_on_time(expected: Outcome, actual: Outcome) -> bool:
 
     It makes an allow only where a cooldown has passed, and no answer to a plan that asks for none.
     """
+    if actual.verdict is Verdict.NO_PLAN:
+        return actual.reason in _LATE_INTENTS
     if actual.verdict is Verdict.REFUSED:
         return actual.reason.startswith(_LATE_REFUSALS)
     if expected == UNANSWERED:
         return False
     if actual.verdict is Verdict.ALLOWED:
         return expected == denied(Reason.COOLDOWN_IN_FLIGHT)
+    if expected == _FLAT and actual in _FLAT_LATER:
+        return True
     return actual.reason in _LATE_DENIALS or expected in _PASSING_DENIALS
 
 
@@ -96,12 +105,19 @@ def refused(answer: str) -> Outcome:
     return Outcome(Verdict.REFUSED, answer)
 
 
+def no_plan(reason: str) -> Outcome:
+    return Outcome(Verdict.NO_PLAN, reason)
+
+
 def refused_by_governor(reason: GovernorReason) -> Outcome:
     return refused(f"permit_denied (Governor: {reason})")
 
 
 #: Of a plan that asks for nothing and gets no permit.
 UNANSWERED = refused("permit_timeout (missing: P3.3)")
+#: Of a close of nothing; the bridge leaves it to P3.3 while it knows no fresh position.
+_FLAT = no_plan("flat_close")
+_FLAT_LATER = (denied(Reason.NO_POSITION), denied(Reason.SYMBOL_NOT_IN_ALLOWLIST))
 #: Denials that another one follows when the plan is decided later.
 _PASSING_DENIALS = (denied(Reason.COOLDOWN_IN_FLIGHT), denied(Reason.IN_FLIGHT_PERMIT))
 

@@ -6,7 +6,7 @@ import msgspec
 
 from brain.governor.reasons import GovernorReason
 from brain.plans.permit import Reason
-from commands.demo.outcome import UNANSWERED, Outcome, Verdict, refused, refused_by_governor
+from commands.demo.outcome import UNANSWERED, Verdict, refused, refused_by_governor
 from commands.demo.scenarios import PlanToPublish
 
 #: Of a denial of P3.3: the Governor's reason to refuse the same plan.
@@ -23,7 +23,7 @@ def with_refusals(plan: PlanToPublish, *, listed: bool) -> PlanToPublish:
 
     `listed`: the exchange has the symbol.
     """
-    also: list[Outcome] = []
+    also = list(plan.also)
     if not listed:
         # There is no mark price.
         also.append(refused_by_governor(GovernorReason.NO_PORTFOLIO_STATE))

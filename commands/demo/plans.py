@@ -1,4 +1,4 @@
-"""Plans and intents as their publishers write them, in both dialects of `apply.plan`."""
+"""Plans as their publishers write them, in both dialects of `apply.plan`."""
 
 from __future__ import annotations
 
@@ -85,15 +85,3 @@ def reconcile_close(
         "reason": "reconcile_drift",
         "timestamp": f"{now_sec:.3f}",
     }
-
-
-def intent(plan: Fields, rng: Random) -> Fields:
-    """Build the `trade.intent` of an entry, in one of its three dialects."""
-    fields = {
-        "symbol": plan["symbol"],
-        "side": plan["side"],
-        "confidence": plan["confidence"],
-        "timestamp": plan["timestamp"],
-    }
-    dialect = rng.choice(("flat", "payload", "data"))
-    return fields if dialect == "flat" else {dialect: json.dumps(fields)}

@@ -16,10 +16,11 @@ from commands.demo.exchange_client import (
     OrderTooLateError,
 )
 from commands.demo.executors import Fill
-from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotInTimeError, OtherServices
+from commands.demo.machine_load import LoadMeter, NotInTimeError
+from commands.demo.other_services import OtherServices
 from commands.demo.outcome import UNANSWERED, Verdict, outcome_of
 from commands.demo.plans import Fields
+from commands.demo.record import Record, Step
 from commands.demo.results import DIALECTS, executed, not_executed
 from commands.demo.scenarios import Governor, PlanToPublish
 from commands.demo.tally import Decided, Tally
@@ -42,6 +43,7 @@ class PlayedExecutor:
         tally: Tally,
         rng: Random,
         meter: LoadMeter,
+        record: Record,
     ) -> None:
         self._services = services
         self._gate = gate
@@ -49,6 +51,7 @@ class PlayedExecutor:
         self._tally = tally
         self._rng = rng
         self._meter = meter
+        self._record = record
 
     async def warm_up(self, symbol: str) -> None:
         """Open the gate's connections, as in an executor that has been running for a while."""
@@ -67,16 +70,20 @@ class PlayedExecutor:
         patience_sec = TIMEOUT_SEC if unanswered else self._meter.stretched(TIMEOUT_SEC)
         sources = (P33,) if fields["decision"] == "RECONCILE_CLOSE" else (GOVERNOR, P33)
         answer = await self._gate.acquire(fields["plan_id"], symbol, sources, timeout_sec=patience_sec)
-        latency_ms = (trio.current_time() - published_sec) * 1000
+        took_ms = (trio.current_time() - published_sec) * 1000
         outcome = outcome_of(answer)
         kind = str(answer.terms.kind) if isinstance(answer, Granted) and answer.terms else None
         self._tally.decided(
-            Decided(time.time(), symbol, scenario, outcome, latency_ms, plan.expects(outcome)),
+            Decided(time.time(), symbol, scenario, outcome, took_ms, plan.expects(outcome)),
             plan.expected,
             kind=kind,
+            of_intent=plan.intent is not None,
         )
         if isinstance(answer, Granted):
-            return await self._execute(fields, symbol, answer)
+            fill = await self._execute(fields, symbol, answer)
+            self._record.plan(fields["plan_id"]).end = str(outcome)
+            return fill
+        self._record.plan(fields["plan_id"]).end = str(outcome)
         if plan.expected.verdict is Verdict.REFUSED and plan.governor is not Governor.GRANTS:
             await self._decline(fields, symbol, answer)
         elif outcome.verdict is Verdict.REFUSED and not unanswered:
@@ -89,13 +96,14 @@ class PlayedExecutor:
         if terms is None or terms.kind is Kind.NONE:
             return None
         begun_sec = trio.current_time()
+        client_order_id = f"demo-{fields['plan_id'][-24:]}"
         try:
             order = await self._exchange.market_order(
                 symbol,
                 terms.order_side or fields["side"],
                 terms.order_quantity(Decimal(fields.get("qty") or 0)),
                 reduce_only=terms.kind is Kind.CLOSE,
-                client_order_id=f"demo-{fields['plan_id'][-24:]}",
+                client_order_id=client_order_id,
             )
         except OrderRefusedError as error:
             late = isinstance(error, OrderTooLateError)
@@ -104,6 +112,8 @@ class PlayedExecutor:
             await self._publish_not_executed(fields, str(error))
             return None
         self._tally.orders += 1
+        self._record.plan(fields["plan_id"]).order = client_order_id
+        self._record.step(Step.ORDERS, (trio.current_time() - begun_sec) * 1000)
         if fields["decision"] == "EXECUTE":
             await self._services.note_execution(symbol)
         await self._report(fields, order)
@@ -114,7 +124,6 @@ class PlayedExecutor:
         rng, tally = self._rng, self._tally
         result = executed(fields, order, rng.choice(DIALECTS), time.time())
         await self._services.publish_result(result)
-        tally.results += 1
         if rng.random() < _REPEATED_SHARE:
             await self._services.publish_result(result)
             tally.repeated_results += 1

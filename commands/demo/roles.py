@@ -11,12 +11,23 @@ class Role(StrEnum):
     """A role that the daemon can have."""
 
     UNIVERSE = "universe"
+    INTENT_BRIDGE = "intent_bridge"
     GOVERNOR = "governor"
     EXECUTOR = "executor"
     RECONCILE = "reconcile"
+    DECISION_INTELLIGENCE = "decision_intelligence"
 
 
 ALL_ROLES = frozenset(Role)
+#: A lost result is explained by its permit until the grace is over: shorter than usual.
+_RESULT_LOST = {"P33_PERMIT_TTL": "5", "P33_EXECUTION_GRACE_SEC": "11"}
+#: No quantity of the scenarios is cut, and an entry may follow a close at once.
+_INTENT_BRIDGE = {
+    "P33_INTENT_BRIDGE": "on",
+    "INTENT_BRIDGE_EXIT_LANES": "exit.intent,harvest.intent",
+    "QT_MAX_NOTIONAL_USD": "0",
+    "MIN_HOLD_SECONDS": "0",
+}
 #: Limits that the demo's 56 symbols fill in part and never reach: their plans come many times a minute.
 _GOVERNOR = {
     "P33_GOVERNOR": "on",
@@ -30,7 +41,7 @@ _GOVERNOR = {
     # Also for executors that are played: they would wait for a permit in vain.
     "GOV_DENY_PERMITS": "true",
 }
-#: Two symbols drift again and again: quicker than usual, and with weight for a look at each of their drifts.
+#: Quicker than usual, and with weight for a look at each event of the stage.
 _RECONCILE = {
     "P33_RECONCILE": "on",
     "P34_SETTLE_SEC": "1",
@@ -59,9 +70,12 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
         switches |= {
             "P33_UNIVERSE": "on",
             "UNIVERSE_BLACKLIST": ",".join(outside_universe),
-            # Else its first list would be read a minute after the start.
+            # Else its first list would be read a minute after the start, and an end seen a minute late.
             "P33_ALLOWLIST_REFRESH_S": "1",
+            "UNIVERSE_REFRESH_SEC": "10",
         }
+    if Role.INTENT_BRIDGE in roles:
+        switches |= _INTENT_BRIDGE
     if Role.GOVERNOR in roles:
         switches |= _GOVERNOR
     if Role.EXECUTOR in roles:
@@ -69,6 +83,10 @@ def switches_of(roles: frozenset[Role], *, outside_universe: Sequence[str]) -> d
         switches |= {"P33_EXECUTOR": "on", "EXEC_MAX_NOTIONAL_USDT": "5000"}
     if Role.RECONCILE in roles:
         switches |= _RECONCILE
+    if Role.DECISION_INTELLIGENCE in roles:
+        switches["P33_DECISION_INTELLIGENCE"] = "on"
+    if {Role.EXECUTOR, Role.RECONCILE} <= roles:
+        switches |= _RESULT_LOST
     return switches
 
 
@@ -86,4 +104,5 @@ def played_text(roles: frozenset[Role]) -> str:
     governor = [] if Role.GOVERNOR in roles else ["Governor"]
     executors = [] if Role.EXECUTOR in roles else ["executors"]
     reconcile = [] if Role.RECONCILE in roles else ["reconcile engine"]
-    return ", ".join([*universe, "publishers", *governor, *reconcile, *executors])
+    strategies = "strategies" if Role.INTENT_BRIDGE in roles else "publishers"
+    return ", ".join([*universe, strategies, *governor, *reconcile, *executors])

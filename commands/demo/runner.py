@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import BinaryIO, Protocol
@@ -16,6 +17,7 @@ import trio
 from rich.console import Console
 
 from commands.clients.embedded_redis import private_redis_server
+from commands.demo.accounting import Caused
 from commands.demo.background import count_dead_letters
 from commands.demo.children import (
     API_KEY,
@@ -24,6 +26,7 @@ from commands.demo.children import (
     STOP_SEC,
     ChildTooSlowError,
     Waiting,
+    count_listed,
     running_daemon,
     running_exchange,
 )
@@ -31,13 +34,15 @@ from commands.demo.exchange_client import ExchangeClient
 from commands.demo.executors import Executor
 from commands.demo.failures import FAILURES, as_ending
 from commands.demo.final_check import check_final_state
-from commands.demo.machine_load import LoadMeter
-from commands.demo.other_services import NotInTimeError, OtherServices
+from commands.demo.machine_load import LoadMeter, NotInTimeError
+from commands.demo.other_services import OtherServices
 from commands.demo.output import Output
 from commands.demo.played_executor import PlayedExecutor
+from commands.demo.record import Record
 from commands.demo.recording import record_decisions
 from commands.demo.roles import Role, played_text, roles_text, switches_of
 from commands.demo.service_executor import ServiceExecutor
+from commands.demo.stage import Stage
 from commands.demo.summary import Conclusion, summarise
 from commands.demo.tally import Tally
 from commands.demo.trader import Desk
@@ -49,6 +54,7 @@ from commands.demo.trading import (
     trade,
 )
 from commands.demo.view import Screen
+from commands.demo.watcher import Watcher
 from permit_gate import GateRules
 from permit_gate.bridge import trio_asyncio
 from permit_gate.trio_gate import open_trio_gate
@@ -149,7 +155,7 @@ async def _run(
         await stack.enter_async_context(trio_asyncio.open_loop())
         redis = RedisLink(server.url, timeout_sec=_ANSWER_SEC)
         stack.push_async_callback(redis.close)
-        services = OtherServices(redis, meter)
+        services = OtherServices(redis, meter, own_bridge=Role.INTENT_BRIDGE in roles)
         tally = Tally(lambda: meter.now)
         rng = Random()  # noqa: S311 - no secrets
         listed, outside = symbols[:-OUTSIDE_UNIVERSE], symbols[-OUTSIDE_UNIVERSE:]
@@ -157,18 +163,19 @@ async def _run(
         if Role.UNIVERSE not in roles:
             universe.append(NOT_LISTED.name)
             await services.publish_universe(universe)
-        own_executor: ServiceExecutor | None = None
+        record = Record()
+        reads = RedisLink(server.url, timeout_sec=_ANSWER_SEC, beside=redis)
+        stack.push_async_callback(reads.close)
+        watcher = Watcher(reads, record, meter)
+        await stack.enter_async_context(watcher.running())
         executor: Executor
         if Role.EXECUTOR in roles:
-            reads = RedisLink(server.url, timeout_sec=_ANSWER_SEC, beside=redis)
-            stack.push_async_callback(reads.close)
-            executor = own_executor = ServiceExecutor(reads, services, tally, meter)
-            await stack.enter_async_context(own_executor.running())
+            executor = ServiceExecutor(watcher, services, tally)
         else:
             gate = await stack.enter_async_context(
                 open_trio_gate(server.url, GateRules(consumer="demo"), command_timeout_sec=_GATE_COMMAND_SEC)
             )
-            executor = played = PlayedExecutor(services, gate, exchange, tally, rng, meter)
+            executor = played = PlayedExecutor(services, gate, exchange, tally, rng, meter, record)
             await played.warm_up(NOT_LISTED.name)
         desk = Desk(
             services,
@@ -177,8 +184,11 @@ async def _run(
             tally,
             rng,
             meter,
+            watcher,
             own_governor=Role.GOVERNOR in roles,
             own_reconcile=Role.RECONCILE in roles,
+            own_bridge=Role.INTENT_BRIDGE in roles,
+            own_executor=Role.EXECUTOR in roles,
         )
         traders = make_traders(desk, symbols, universe)
         for trader in traders.all():
@@ -201,16 +211,21 @@ async def _run(
                 raise ChildTooSlowError(f"the daemon did not read in time: {error}") from error
         own = f", in the {roles_text(roles)}" if roles else ""
         screen.say_up(f"the daemon, with an environment of its own{own}")
+        pace = f"{PLANS_PER_SEC:g} {'intents' if Role.INTENT_BRIDGE in roles else 'plans'}/s"
         screen.say(
-            f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {PLANS_PER_SEC:g} plans/s,"
+            f"Ready: {len(symbols)} symbols, REST answers after {LATENCY_MS:g} ms, {pace},"
             f" cooldown {COOLDOWN_SEC} s instead of 15 s (P33_COOLDOWN_SEC)"
         )
         screen.say(f"The page, while this runs: {daemon_url}/")
         interruption.running = True
         began_sec = trio.current_time()
         republished = None if Role.UNIVERSE in roles else universe
-        await trade(traders, names, republished, screen, seconds, interruption.requested)
-        final_check = await check_final_state(services, exchange, names, meter, own_executor)
+        stage = Stage(desk, traders.on_stage, screen.say_plainly)
+        if republished is None:
+            stage.listed = partial(count_listed, http, daemon_url)
+        await trade(traders, stage, names, republished, screen, seconds, interruption.requested)
+        caused = Caused(stage.open, frozenset(stage.unfinished))
+        final_check = await check_final_state(services, exchange, names, meter, record, caused)
         dead = await count_dead_letters(services)
         costs = (await exchange.request_log(daemon_since_ms)).records
         exit_code = await daemon.stop(meter.stretched(STOP_SEC))
@@ -218,6 +233,7 @@ async def _run(
             await trio.to_thread.run_sync(record_decisions, server.url, recording)
         summary = summarise(
             tally,
+            record,
             final_check,
             costs,
             dead_letters=dead,

@@ -11,60 +11,38 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from brain.governor.reasons import GovernorReason
+from commands.demo.drafts import Draft
+from commands.demo.intents import exit_intent, with_intents
+from commands.demo.keys import EXITS
 from commands.demo.outcome import (
     UNANSWERED,
     Outcome,
     allowed,
     denied,
+    no_plan,
     refused,
     refused_by_governor,
 )
 from commands.demo.own_governor import with_refusals
-from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
+from commands.demo.plans import Fields, reconcile_close
 from commands.demo.scenarios import Cooling, Governor, PlanToPublish, Scenario, SymbolState, share_of
 
 _OLD_SEC = 7200
-_SMALL_NOTIONAL, _GREAT_NOTIONAL = Decimal(60), Decimal(2000)
-_FEWEST_STEPS = 12
+_GREAT_NOTIONAL = Decimal(2000)
+_LOW_SCORE = "0.2000"
+_INTENTS_A_PLAN = 6
 
 
-class _Draft(NamedTuple):
-    """The inputs of a case."""
-
-    state: SymbolState
-    rng: Random
-    now_sec: float
-
-    @property
-    def side(self) -> str:
-        """The order side that reduces the position."""
-        return "SELL" if self.state.amount > 0 else "BUY"
-
-    @property
-    def size(self) -> Decimal:
-        return abs(self.state.amount)
-
-    def entry(self, side: str, quantity: Decimal | None, **changes: str) -> Fields:
-        return entry(self.state.symbol, side, quantity, self.rng, self.now_sec) | changes
-
-    def exit(self, action: str, **changes: str) -> Fields:
-        return harvest_exit(self.state.symbol, action, self.rng, self.now_sec) | changes
-
-    def some_quantity(self) -> Decimal:
-        """Draw a quantity above the exchange's least notional, small enough to be added to a few times."""
-        step = self.state.symbol.step
-        least = max(_FEWEST_STEPS, int(_SMALL_NOTIONAL / self.state.symbol.price / step) + 1)
-        return step * self.rng.randint(least, 3 * least)
-
-
-_Build: TypeAlias = Callable[[_Draft], tuple[PlanToPublish, ...]]
+_Build: TypeAlias = Callable[[Draft], tuple[PlanToPublish, ...]]
 _When: TypeAlias = Callable[[SymbolState], bool]
 
 
 class Case(NamedTuple):
     """One line of the catalog: weight, fitting states (`cooling` None: in any), and plans.
 
-    `played`: with the demo's Governor alone (True), with the daemon's alone (False), or with both.
+    `played`: with the demo's Governor alone (True), with the daemon's alone (False), or with both. `bridged`:
+    only with the daemon's intent bridge. `by_plan`: no intent can mean it; few publishers write
+    plans where the bridge is.
     """
 
     name: str
@@ -74,12 +52,16 @@ class Case(NamedTuple):
     hold: bool = False
     cooling: Cooling | None = None
     played: bool | None = None
+    bridged: bool = False
+    by_plan: bool = False
 
 
-def choose(state: SymbolState, rng: Random, now_sec: float, *, own_governor: bool = False) -> Scenario:
+def choose(
+    state: SymbolState, rng: Random, now_sec: float, *, own_governor: bool = False, own_bridge: bool = False
+) -> Scenario:
     """Choose a scenario that fits the state; `now_sec` is the wall clock (epoch seconds).
 
-    `own_governor`: the daemon's judges the plans.
+    `own_governor`, `own_bridge`: the daemon's judges the plans, or makes them of intents.
     """
     fitting = [
         case
@@ -87,9 +69,14 @@ def choose(state: SymbolState, rng: Random, now_sec: float, *, own_governor: boo
         if case.when(state)
         and case.cooling in (None, state.cooling)
         and case.played in (None, not own_governor)
+        and (own_bridge or not case.bridged)
     ]
-    case = rng.choices(fitting, [case.weight for case in fitting])[0]
-    plans = case.build(_Draft(state, rng, now_sec))
+    of_intents = _INTENTS_A_PLAN if own_bridge else 1
+    weights = [case.weight * (1 if case.by_plan else of_intents) for case in fitting]
+    case = rng.choices(fitting, weights)[0]
+    plans = case.build(Draft(state, rng, now_sec))
+    if own_bridge:
+        plans = with_intents(plans, state, rng, now_sec)
     if own_governor:
         plans = tuple(with_refusals(plan, listed=state.listed) for plan in plans)
     return Scenario(case.name, plans, case.hold)
@@ -123,24 +110,24 @@ def _outside_flat(state: SymbolState) -> bool:
 def _one(
     fields: Fields, expected: Outcome, governor: Governor = Governor.GRANTS
 ) -> tuple[PlanToPublish, ...]:
-    from_intent = "confidence" in fields and bool(fields["symbol"])
-    return (PlanToPublish(fields, expected, governor, from_intent),)
+    return (PlanToPublish(fields, expected, governor),)
 
 
 def _open(
-    draft: _Draft, expected: Outcome, governor: Governor = Governor.GRANTS
+    draft: Draft, expected: Outcome, governor: Governor = Governor.GRANTS, **changes: str
 ) -> tuple[PlanToPublish, ...]:
     side = draft.rng.choice(("BUY", "SELL"))
-    return _one(draft.entry(side, draft.some_quantity(), eval_type="ENTRY"), expected, governor)
+    fields = draft.entry(side, draft.some_quantity(), eval_type="ENTRY", **changes)
+    return _one(fields, expected, governor)
 
 
-def _add(draft: _Draft, expected: Outcome) -> tuple[PlanToPublish, ...]:
+def _add(draft: Draft, expected: Outcome) -> tuple[PlanToPublish, ...]:
     along = "BUY" if draft.state.amount > 0 else "SELL"
     return _one(draft.entry(along, draft.some_quantity()), expected)
 
 
 def _close_share(percent: int, *actions: str) -> _Build:
-    def build(draft: _Draft) -> tuple[PlanToPublish, ...]:
+    def build(draft: Draft) -> tuple[PlanToPublish, ...]:
         side = draft.rng.choice(("CLOSE", draft.side))
         quantity = share_of(draft.size, percent, draft.state.symbol.step)
         return _one(draft.exit(draft.rng.choice(actions), side=side), _close_of(draft, quantity))
@@ -148,13 +135,13 @@ def _close_share(percent: int, *actions: str) -> _Build:
     return build
 
 
-def _close_of(draft: _Draft, quantity: Decimal) -> Outcome:
+def _close_of(draft: Draft, quantity: Decimal) -> Outcome:
     if quantity < draft.state.symbol.smallest:
         return denied("below_min_qty")
     return allowed("sanity_checks_passed", quantity)
 
 
-def _explicit_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _explicit_close(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close by a quantity off the step size, with an action that would close more."""
     step = draft.state.symbol.step
     asked = draft.size * Decimal("0.6") + step / 3
@@ -162,14 +149,14 @@ def _explicit_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
     return _one(draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{asked:.12f}"), _close_of(draft, quantity))
 
 
-def _close_by_entry(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _close_by_entry(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close as the intent bridge does: an order against the position, not reduce-only."""
     quantity = share_of(draft.size, draft.rng.choice((40, 100)), draft.state.symbol.step)
     fields = draft.entry(draft.side, max(quantity, draft.state.symbol.step), eval_type="EXIT")
     return _one(fields, allowed("sanity_checks_passed", max(quantity, draft.state.symbol.step)))
 
 
-def _two_closes(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _two_closes(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close the position twice at the same moment, as two services do: one is allowed."""
     return (
         *_one(draft.exit("FULL_CLOSE_PROPOSED"), _close_of(draft, draft.size)),
@@ -177,7 +164,7 @@ def _two_closes(draft: _Draft) -> tuple[PlanToPublish, ...]:
     )
 
 
-def _shared_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _shared_close(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Close a half and the whole at the same moment: together they never close more than the position."""
     half = share_of(draft.size, 50, draft.state.symbol.step)
     return (
@@ -186,12 +173,25 @@ def _shared_close(draft: _Draft) -> tuple[PlanToPublish, ...]:
     )
 
 
-def _two_opens(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _told_twice(draft: Draft) -> tuple[PlanToPublish, ...]:
+    """Tell one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
+    quantity = share_of(draft.size, 50, draft.state.symbol.step) or draft.size
+    fields = draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{quantity:f}")
+    intent = exit_intent(fields, EXITS, draft.rng)
+    again = PlanToPublish(fields, no_plan("duplicate_intent"), intent=intent)
+    return (PlanToPublish(fields, _close_of(draft, quantity), intent=intent), again)
+
+
+def _two_opens(draft: Draft) -> tuple[PlanToPublish, ...]:
+    """Open twice at the same moment. A Governor that refused the first would free the second's way."""
     opening = allowed("open_permit_granted", Decimal(0))
-    return (*_open(draft, opening), *_open(draft, denied("in_flight_permit")))
+    return (
+        *_open(draft, opening, kill_score=_LOW_SCORE),
+        *_open(draft, denied("in_flight_permit"), kill_score=_LOW_SCORE),
+    )
 
 
-def _critical(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _critical(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Open with a kill score that is critical in itself."""
     side = draft.rng.choice(("BUY", "SELL"))
     score = f"{draft.rng.uniform(0.8, 1):.4f}"
@@ -207,21 +207,21 @@ def _opening(expected: Outcome, governor: Governor = Governor.GRANTS) -> _Build:
     return lambda draft: _open(draft, expected, governor)
 
 
-def _flip(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _flip(draft: Draft) -> tuple[PlanToPublish, ...]:
     too_much = draft.size + draft.state.symbol.step
     return _one(draft.entry(draft.side, too_much), denied("would_flip_position"))
 
 
-def _wrong_side(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _wrong_side(draft: Draft) -> tuple[PlanToPublish, ...]:
     along = "BUY" if draft.state.amount > 0 else "SELL"
     return _one(draft.exit("FULL_CLOSE_PROPOSED", side=along), denied("reduce_only_side_mismatch"))
 
 
-def _too_small(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _too_small(draft: Draft) -> tuple[PlanToPublish, ...]:
     return _one(draft.entry("BUY", draft.state.symbol.step / 2), denied("below_min_qty"))
 
 
-def _malformed(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _malformed(draft: Draft) -> tuple[PlanToPublish, ...]:
     fields = draft.rng.choice(
         (
             draft.entry("BUY", None),
@@ -236,18 +236,18 @@ def _malformed(draft: _Draft) -> tuple[PlanToPublish, ...]:
     return _one(fields, denied("malformed_plan"))
 
 
-def _expired(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _expired(draft: Draft) -> tuple[PlanToPublish, ...]:
     old = f"{draft.now_sec - _OLD_SEC:.0f}"
     return _one(draft.exit("PARTIAL_75", timestamp=old), denied("plan_expired"))
 
 
-def _skipped(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _skipped(draft: Draft) -> tuple[PlanToPublish, ...]:
     decision = draft.rng.choice(("SKIP", "BLOCKED", "HOLD"))
     fields = draft.exit("PARTIAL_50", decision=decision)
     return _one(fields, UNANSWERED)
 
 
-def _unguarded(draft: _Draft) -> tuple[PlanToPublish, ...]:
+def _unguarded(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Publish a reconcile close though the symbol is not held."""
     symbol = draft.state.symbol
     fields = reconcile_close(symbol, draft.side, symbol.step, draft.rng, draft.now_sec)
@@ -270,7 +270,8 @@ CASES: tuple[Case, ...] = (
     Case("open below the step", 2, _flat, _too_small, cooling=Cooling.NO),
     Case("open while cooling", 8, _flat, _opening(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("close of nothing", 3, _flat, _full_close(denied("no_position"))),
-    Case("stop loss of nothing", 1, _flat, lambda s: _one(s.exit("UPDATE_SL"), denied("no_position"))),
+    Case("stop loss of nothing", 1, _flat, lambda s: _one(
+        s.exit("UPDATE_SL"), denied("no_position")), by_plan=True),
 
     Case("add", 5, _may_grow, lambda s: _add(s, _GRANTED), cooling=Cooling.NO),
     Case("full close", 8, _held, _close_share(100, "FULL_CLOSE_PROPOSED", "CLOSE_FULL"), cooling=Cooling.NO),
@@ -280,18 +281,20 @@ CASES: tuple[Case, ...] = (
     Case("close by the intent bridge", 4, _held, _close_by_entry, cooling=Cooling.NO),
     Case("two full closes at once", 4, _held, _two_closes, cooling=Cooling.NO),
     Case("half and whole at once", 3, _held, _shared_close, cooling=Cooling.NO),
+    Case("one exit told twice", 3, _held, _told_twice, cooling=Cooling.NO, bridged=True),
     Case("close while cooling", 8, _held, _full_close(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("stop loss update", 3, _held, lambda s: _one(
-        s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0)))),
-    Case("close on the wrong side", 2, _held, _wrong_side),
+        s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0))), by_plan=True),
+    Case("close on the wrong side", 2, _held, _wrong_side, by_plan=True),
     Case("close beyond the position", 2, _held, _flip),
-    Case("close by an unknown action", 2, _held, lambda s: _one(s.exit("TRIM"), denied("unknown_action"))),
+    Case("close by an unknown action", 2, _held, lambda s: _one(
+        s.exit("TRIM"), denied("unknown_action")), by_plan=True),
 
     Case("malformed", 1, _any, _malformed),
-    Case("published again after two hours", 1, _any, _expired),
-    Case("nothing to execute", 1, _any, _skipped),
+    Case("published again after two hours", 1, _any, _expired, by_plan=True),
+    Case("nothing to execute", 1, _any, _skipped, by_plan=True),
     Case("open during a hold", 1, _in_universe, _opening(denied("reconcile_hold_active")), hold=True),
-    Case("reconcile close without a hold", 1, _in_universe, _unguarded),
+    Case("reconcile close without a hold", 1, _in_universe, _unguarded, by_plan=True),
 
     Case("open outside the universe", 6, _outside_flat, _opening(denied("symbol_not_in_allowlist"))),
     Case("close of nothing outside the universe", 2, _outside_flat,

@@ -38,13 +38,23 @@ class SymbolState(msgspec.Struct, frozen=True):
     listed: bool = True
 
 
+class Intent(msgspec.Struct, frozen=True):
+    """Fields of an intent, and the key of its stream."""
+
+    stream: str
+    fields: Fields
+
+
 class PlanToPublish(msgspec.Struct, frozen=True):
-    """A plan's fields and its expected outcome; `also`: refusals of the Governor that are expected, too."""
+    """A plan's fields and its expected outcome; `also`: others that are expected, too.
+
+    With an `intent` this is published in the plan's place: the bridge makes the plan.
+    """
 
     fields: Fields
     expected: Outcome
     governor: Governor = Governor.GRANTS
-    from_intent: bool = False
+    intent: Intent | None = None
     also: tuple[Outcome, ...] = ()
 
     def expects(self, outcome: Outcome) -> bool:

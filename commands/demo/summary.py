@@ -11,6 +11,7 @@ import msgspec
 from commands.demo.exchange_client import RequestCost
 from commands.demo.final_check import FinalCheck
 from commands.demo.machine_load import Load
+from commands.demo.record import Record
 from commands.demo.tally import Tally
 
 _ORDERS = "/fapi/v1/order"
@@ -31,6 +32,7 @@ class Summary(msgspec.Struct, frozen=True):
     """
 
     tally: Tally
+    record: Record
     final_check: FinalCheck
     request_weight: int
     weight_by_path: list[tuple[str, int, int]]
@@ -58,9 +60,7 @@ class Summary(msgspec.Struct, frozen=True):
         if tally.surprises:
             found.append(f"{tally.surprises} unexpected outcomes")
         if final_check.differences:
-            found.append(f"{len(final_check.differences)} differences from the exchange")
-        if final_check.decided_twice:
-            found.append(f"decided more than once: {', '.join(final_check.decided_twice)}")
+            found.append(f"{len(final_check.differences)} things do not add up")
         if not self._is_behind and self.dead_letters != tally.unusable_entries:
             found.append(f"{self.dead_letters} dead letters of {tally.unusable_entries} unusable entries")
         if self.daemon_exit_code not in (0, -signal.SIGKILL):
@@ -84,7 +84,8 @@ class Summary(msgspec.Struct, frozen=True):
         if not self.tally.plans:
             found.append("no plan was decided")
         if self.final_check.unacknowledged:
-            found.append(f"{self.final_check.unacknowledged} entries of plans and results not acknowledged")
+            left = self.final_check.unacknowledged
+            found.append(f"{left} entries of intents, plans and results not acknowledged")
         if self._is_behind and self.dead_letters != self.tally.unusable_entries:
             found.append(
                 f"{self.dead_letters} dead letters of {self.tally.unusable_entries} unusable entries"
@@ -96,6 +97,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 def summarise(
     tally: Tally,
+    record: Record,
     final_check: FinalCheck,
     costs: Sequence[RequestCost],
     *,
@@ -115,6 +117,7 @@ def summarise(
     request_weight = sum(cost.weight for cost in costs)
     return Summary(
         tally,
+        record,
         final_check,
         request_weight,
         weight_by_path,

@@ -27,13 +27,16 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """One plan's outcome, for the live view."""
+    """Outcome of one plan, or of an intent without one, for the live view.
+
+    `took_ms`: from its publication to its end.
+    """
 
     at_sec: float
     symbol: str
     scenario: str
     outcome: Outcome
-    latency_ms: float
+    took_ms: float
     as_expected: bool
 
 
@@ -45,13 +48,13 @@ class Tally:
 
     def __init__(self, load: Callable[[], Load] = Load) -> None:
         self._load = load
+        self.intents = 0
         self.plans = 0
         self.outcomes: Counter[tuple[Verdict, str]] = Counter()
         self.kinds: Counter[str] = Counter()
         self.orders = 0
-        self.results = 0
+        self.booked = 0
         self.repeated_results = 0
-        self.adopted = 0
         self.unusable_entries = 0
         self.surprises = 0
         self.first_surprises: list[str] = []
@@ -60,23 +63,20 @@ class Tally:
         self.first_too_late: list[str] = []
         self.load_when_late = Load()
         self.recent: deque[Decided] = deque(maxlen=_RECENT)
-        self.permit_ms: deque[float] = deque(maxlen=_KEPT)
-        #: From a plan's publication to the result of its order, where the daemon executes.
-        self.execution_ms: deque[float] = deque(maxlen=_KEPT)
-        self.booking_ms: deque[float] = deque(maxlen=_KEPT)
         self.oldest_snapshot_sec: deque[float] = deque(maxlen=_KEPT)
         self.median_snapshot_sec: deque[float] = deque(maxlen=_KEPT)
         self.used_weight = 0
 
-    def decided(self, decided: Decided, expected: Outcome, *, kind: str | None) -> None:
-        """Count a plan. The latency counts where the daemon answered and no other service was waited for."""
-        self.plans += 1
+    def decided(
+        self, decided: Decided, expected: Outcome, *, kind: str | None, of_intent: bool = False
+    ) -> None:
+        """Count the end of a plan, or of an intent of which the bridge made none."""
+        self.intents += of_intent
+        self.plans += decided.outcome.verdict is not Verdict.NO_PLAN
         outcome = decided.outcome
         self.outcomes[outcome.verdict, outcome.reason] += 1
         if kind is not None:
             self.kinds[kind] += 1
-        if outcome.verdict is not Verdict.REFUSED:
-            self.permit_ms.append(decided.latency_ms)
         self.recent.append(decided)
         if not decided.as_expected:
             what = f"{decided.symbol}: {decided.scenario}: {outcome}, but {expected} was expected"

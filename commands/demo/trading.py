@@ -16,30 +16,29 @@ from commands.demo.background import (
     watch_weight,
 )
 from commands.demo.children import COOLDOWN_SEC
-from commands.demo.drift_scenario import run_drifts
 from commands.demo.exchange_client import TradedSymbol
+from commands.demo.stage import CUES, POSITION_STEPS, Stage
 from commands.demo.trader import Desk, Trader
 from commands.demo.view import Screen
 
-PLANS_PER_SEC = 30.0
+PLANS_PER_SEC = 16.0
 OUTSIDE_UNIVERSE = 3
 #: A symbol that the universe service lists and the exchange does not.
 NOT_LISTED = TradedSymbol("DEMOUSDT", Decimal(1), Decimal(1), Decimal(10))
 
 _TRADED = 56
-_ADOPTED_STEPS = 40
 _DEAREST_STEP = Decimal(100)
 
 
 class Traders(NamedTuple):
-    """The traders of the scenarios, and those of the drifts."""
+    """The traders of the scenarios, and those whose symbols are on stage."""
 
     desk: Desk
     trading: Sequence[Trader]
-    drifting: Sequence[Trader]
+    on_stage: Sequence[Trader]
 
     def all(self) -> list[Trader]:
-        return [*self.trading, *self.drifting]
+        return [*self.trading, *self.on_stage]
 
 
 def make_traders(desk: Desk, symbols: Sequence[TradedSymbol], universe: Container[str]) -> Traders:
@@ -48,54 +47,56 @@ def make_traders(desk: Desk, symbols: Sequence[TradedSymbol], universe: Containe
     `universe`: the symbols that may be opened.
     """
     affordable = [row for row in symbols[:-OUTSIDE_UNIVERSE] if row.step * row.price < _DEAREST_STEP]
-    drifting, traded = affordable[:2], affordable[2 : 2 + _TRADED]
+    staged, traded = affordable[: len(CUES)], affordable[len(CUES) : len(CUES) + _TRADED]
 
     def trader(symbol: TradedSymbol, steps: int = 0, **kind: bool) -> Trader:
         return Trader(desk, symbol, amount=symbol.step * steps, cooldown_sec=COOLDOWN_SEC, **kind)
 
-    adopted = (_ADOPTED_STEPS, -_ADOPTED_STEPS, _ADOPTED_STEPS, -_ADOPTED_STEPS)
+    adopted = (POSITION_STEPS, -POSITION_STEPS, POSITION_STEPS, -POSITION_STEPS)
     first = [trader(symbol, steps) for symbol, steps in zip(traded, adopted, strict=False)]
     rest = [trader(symbol) for symbol in traded[len(first) :]]
     outside = [
         trader(symbol, steps, in_universe=False)
         for symbol, steps in zip(
-            symbols[-OUTSIDE_UNIVERSE:], (_ADOPTED_STEPS, -_ADOPTED_STEPS, 0), strict=True
+            symbols[-OUTSIDE_UNIVERSE:], (POSITION_STEPS, -POSITION_STEPS, 0), strict=True
         )
     ]
     not_listed = trader(NOT_LISTED, listed=False, in_universe=NOT_LISTED.name in universe)
-    drifters = [trader(symbol, steps) for symbol, steps in zip(drifting, (0, -_ADOPTED_STEPS), strict=False)]
-    return Traders(desk, [*first, *rest, *outside, not_listed], drifters)
+    sides = (-POSITION_STEPS, *[POSITION_STEPS] * (len(CUES) - 1))
+    on_stage = [trader(symbol, steps) for symbol, steps in zip(staged, sides, strict=False)]
+    return Traders(desk, [*first, *rest, *outside, not_listed], on_stage)
 
 
 async def trade(
     traders: Traders,
+    stage: Stage,
     symbols: Sequence[str],
     universe: Sequence[str] | None,
     screen: Screen,
     seconds: float | None,
-    stopping: trio.Event,
+    interrupted: trio.Event,
 ) -> None:
-    """Trade until `stopping` is set or `seconds` are over, and finish the plans that were begun.
+    """Trade until `interrupted` is set or `seconds` are over, and finish the plans that were begun.
 
     `universe`: what the played universe service publishes; None where the daemon publishes it.
     """
     desk = traders.desk
     services, tally = desk.services, desk.tally
     tickets, taken = trio.open_memory_channel[None](0)
+    over = trio.Event()
     async with trio.open_nursery() as background:
         if universe is not None:
             background.start_soon(keep_universe_current, services, universe)
         background.start_soon(watch_snapshots, services, symbols, tally)
         background.start_soon(watch_weight, desk.exchange)
-        background.start_soon(screen.show, tally, desk.exchange)
+        background.start_soon(screen.show, tally, desk.watcher.record, stage, desk.exchange, seconds)
         async with trio.open_nursery() as nursery:
             for trader in traders.trading:
                 nursery.start_soon(trader.run, taken.clone())
-            for trader in traders.drifting:
-                nursery.start_soon(run_drifts, desk, trader, stopping)
-            nursery.start_soon(pace_traders, tickets, PLANS_PER_SEC, stopping)
-            nursery.start_soon(publish_unusable_entries, services, tally, desk.rng, stopping)
+            nursery.start_soon(stage.run, seconds, interrupted)
+            nursery.start_soon(pace_traders, tickets, PLANS_PER_SEC, over)
+            nursery.start_soon(publish_unusable_entries, services, tally, desk.rng, over)
             with trio.move_on_after(float("inf") if seconds is None else seconds):
-                await stopping.wait()
-            stopping.set()
+                await interrupted.wait()
+            over.set()
         background.cancel_scope.cancel()

@@ -13,16 +13,33 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from commands.demo.chain import StepCounts, steps
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.outcome import Verdict
+from commands.demo.record import Record, Step
+from commands.demo.stage import Shown, Stage
 from commands.demo.summary import Conclusion, Summary
 from commands.demo.tally import Decided, Tally, most_frequent, spread
 
 _FRAME_SEC = 0.25
 _LATE_LINES = 20
 _LINE_SEC = 2.0
-_ROWS_BESIDE_FEED = 19
-_COLOURS = {Verdict.ALLOWED: "green", Verdict.DENIED: "yellow", Verdict.REFUSED: "cyan"}
+#: Latest of an event's notes that fit on a line; and reasons of a step.
+_NOTES, _REASONS = 4, 2
+#: Title, chain, facts, headings and the lines between them.
+_ROWS_BESIDE_FEED = 18
+_COLOURS = {
+    Verdict.NO_PLAN: "magenta",
+    Verdict.ALLOWED: "green",
+    Verdict.DENIED: "yellow",
+    Verdict.REFUSED: "cyan",
+}
+_STEP_COLOURS = {
+    Step.PLANS: "magenta",
+    Step.GOVERNOR: "cyan",
+    Step.P33: "yellow",
+    Step.ORDERS: "cyan",
+}
 
 
 class Screen:
@@ -40,19 +57,28 @@ class Screen:
         """Print a line that stays."""
         self._console.print(text, markup=False, soft_wrap=not self._console.is_terminal)
 
-    async def show(self, tally: Tally, exchange: ExchangeClient) -> None:
-        """Show the progress until cancelled."""
+    def say_plainly(self, text: str) -> None:
+        """Print a line where there is no live view, which shows it."""
+        if not self._console.is_terminal:
+            self.say(text)
+
+    async def show(
+        self, tally: Tally, record: Record, stage: Stage, exchange: ExchangeClient, seconds: float | None
+    ) -> None:
+        """Show the progress until cancelled; `seconds`: length of the whole, None for without end."""
         began_sec = time.monotonic()
         if not self._console.is_terminal:
             while True:
                 await trio.sleep(_LINE_SEC)
                 tally.used_weight = exchange.used_weight
-                self.say(plain_line(tally, time.monotonic() - began_sec))
+                self.say(plain_line(tally, record, time.monotonic() - began_sec))
+        of_sec = "" if seconds is None else f" of {seconds:g} s"
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while True:
                 tally.used_weight = exchange.used_weight
-                height = max(3, self._console.height - _ROWS_BESIDE_FEED)
-                live.update(live_view(tally, time.monotonic() - began_sec, height), refresh=True)
+                title = f"Position State Brain demo  {time.monotonic() - began_sec:5.1f} s{of_sec}"
+                shown = live_view(tally, record, stage.events, title, self._console.height)
+                live.update(shown, refresh=True)
                 await trio.sleep(_FRAME_SEC)
 
     def conclude(self, summary: Summary) -> None:
@@ -78,100 +104,149 @@ def _conclusion(summary: Summary) -> tuple[str, str]:
     if word is Conclusion.INCONCLUSIVE:
         reasons = f"{'; '.join(summary.too_late())} ({summary.load_when_late})"
         return "yellow bold", f"{word}: this machine was too busy: {reasons}"
-    return "green bold", f"{word}: every plan was answered as expected, and the ledger agrees"
+    return "green bold", f"{word}: every plan was answered as expected, and everything adds up"
 
 
-def plain_line(tally: Tally, elapsed_sec: float) -> str:
+def plain_line(tally: Tally, record: Record, elapsed_sec: float) -> str:
     """Return the progress in one line."""
-    permits = spread(tally.permit_ms)
+    rows = steps(tally, record)
+    counts = " ".join(f"{str(row.step).lower()}={row.through}" for row in rows)
+    permits = spread(record.step_ms[Step.P33])
     oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
     return (
-        f"{elapsed_sec:6.1f}s plans={tally.plans} allowed={tally.total(Verdict.ALLOWED)} "
-        f"denied={tally.total(Verdict.DENIED)} refused={tally.total(Verdict.REFUSED)} "
-        f"permit_p50={_ms(permits.median)} permit_p99={_ms(permits.p99)} oldest_snapshot={_sec(oldest)} "
-        f"orders={tally.orders} weight_1m={tally.used_weight} unexpected={tally.surprises}"
+        f"{elapsed_sec:6.1f}s {counts} permit_p50={_ms(permits.median)} permit_p99={_ms(permits.p99)} "
+        f"oldest_snapshot={_sec(oldest)} weight_1m={tally.used_weight} unexpected={tally.surprises}"
         + (f" too_late={tally.too_late}" if tally.too_late else "")
     )
 
 
-def live_view(tally: Tally, elapsed_sec: float, feed_rows: int) -> RenderableType:
-    """Return the progress for a terminal."""
-    permits = spread(tally.permit_ms)
+def live_view(
+    tally: Tally, record: Record, events: Sequence[Shown], title: str, height: int
+) -> RenderableType:
+    """Return the progress for a terminal of that height: the chain, the stage, the latest plans."""
     oldest = tally.oldest_snapshot_sec[-1] if tally.oldest_snapshot_sec else None
-    middle = tally.median_snapshot_sec[-1] if tally.median_snapshot_sec else None
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("plans", str(tally.plans), Text(f"{tally.plans / max(elapsed_sec, 1):.0f}/s", "dim"))
-    for verdict, colour in _COLOURS.items():
-        facts.add_row(Text(verdict, colour), str(tally.total(verdict)))
-    facts.add_row("permit p50, p99", f"{_ms(permits.median)}, {_ms(permits.p99)}")
-    facts.add_row("snapshot age", _sec(oldest), Text(f"oldest of all, median {_sec(middle)}", "dim"))
-    facts.add_row("orders", str(tally.orders), Text(_results(tally), "dim"))
-    facts.add_row("request weight", str(tally.used_weight), Text("this minute, of 2400", "dim"))
-    facts.add_row("unexpected", Text(str(tally.surprises), "red bold" if tally.surprises else ""))
+    direct = tally.plans - (tally.intents - tally.total(Verdict.NO_PLAN))
+    facts = Text.assemble(
+        ("plans without an intent ", "dim"), str(direct),
+        ("   oldest snapshot ", "dim"), _sec(oldest),
+        ("   weight ", "dim"), f"{tally.used_weight} of 2400", ("   unexpected ", "dim"),
+        (str(tally.surprises), "red bold" if tally.surprises else "green"),
+    )  # fmt: skip
     if tally.too_late:
-        facts.add_row("too late", str(tally.too_late), Text("this machine is too busy", "yellow"))
-
-    reasons = Table.grid(padding=(0, 1))
-    for reason, count in tally.by_reason(Verdict.DENIED)[:9]:
-        reasons.add_row(Text(str(count), justify="right"), Text(reason, "yellow"))
-
-    top = Table.grid(padding=(0, 4), expand=True)
-    top.add_column(ratio=3)
-    top.add_column(ratio=2)
-    top.add_row(facts, reasons)
-
+        facts.append(f"   too late {tally.too_late}: this machine is too busy", "yellow")
+    stage = Table.grid(padding=(0, 1), expand=True)
+    stage.add_column(no_wrap=True, justify="right", min_width=6)
+    for width in (10, 13):
+        stage.add_column(no_wrap=True, min_width=width)
+    stage.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+    for event in events:
+        stage.add_row(*_event_row(event))
     feed = Table.grid(padding=(0, 1), expand=True)
     feed.add_column(no_wrap=True, min_width=12)
-    feed.add_column(no_wrap=True, min_width=12, overflow="ellipsis")
+    feed.add_column(no_wrap=True, min_width=13, overflow="ellipsis")
     feed.add_column(no_wrap=True, ratio=2, overflow="ellipsis")
     feed.add_column(no_wrap=True, ratio=3, overflow="ellipsis")
     feed.add_column(no_wrap=True, min_width=9, justify="right")
-    for decided in list(tally.recent)[-feed_rows:]:
+    rows = max(2, height - _ROWS_BESIDE_FEED - len(events))
+    for decided in list(tally.recent)[-rows:]:
         feed.add_row(*_feed_row(decided))
-    title = Text(f"Position State Brain demo  {elapsed_sec:5.1f} s   Ctrl-C ends it", "bold")
     # The margin is for the `^C` that a terminal writes: in the last column it would begin a line of its own.
-    return Padding(Group(title, Text(), top, Text(), feed), (0, 3, 0, 0))
+    heading = Text.assemble((title, "bold"), ("   Ctrl-C ends it", "dim"))
+    return Padding(
+        Group(
+            heading, Text(), chain_table(steps(tally, record), most=_REASONS), Text(), facts, Text(),
+            Text.assemble(("On stage", "bold"), ("   with the seconds since each began", "dim")), stage,
+            Text(), Text("Latest", "bold"), feed,
+        ),
+        (0, 3, 0, 0),
+    )  # fmt: skip
+
+
+def chain_table(rows: Sequence[StepCounts], most: int | None = None) -> Table:
+    """Return a table of the chain, a row a step, with so many reasons each."""
+    table = Table.grid(padding=(0, 2), expand=most is not None)
+    table.add_column(no_wrap=True)
+    for _ in range(4):
+        table.add_column(no_wrap=True, justify="right", min_width=7)
+    table.add_column(no_wrap=most is not None, ratio=1, overflow="ellipsis")
+    table.add_row(*(Text(each, "dim") for each in ("", "through", "stopped", "p50", "p99", "stopped by")))
+    for row in rows:
+        style = _STEP_COLOURS.get(row.step, "dim")
+        reasons = _counts(row.stopped[:most]) if row.stopped else row.note
+        if most is not None and len(row.stopped) > most:
+            reasons += f", {sum(count for _, count in row.stopped[most:])} more"
+        table.add_row(
+            Text(row.step, "bold"),
+            str(row.through),
+            Text(str(row.stopped_total) if row.stopped else "", style),
+            _ms(row.took.median, 0) if row.took.count else "",
+            _ms(row.took.p99, 0) if row.took.count else "",
+            Text(reasons, style),
+        )
+    return table
 
 
 def summary_view(summary: Summary) -> RenderableType:
-    """Return the summary as a table."""
+    """Return the summary: the chain, what adds up, and the numbers beside it."""
     tally, final_check = summary.tally, summary.final_check
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column()
-    rows.add_row("plans", f"{tally.plans} in {summary.duration_sec:.1f} s")
+    chain = steps(tally, summary.record)
+    rows.add_row("plans", f"{tally.plans} in {summary.duration_sec:.1f} s, {tally.intents} intents")
     rows.add_row("allowed", f"{tally.total(Verdict.ALLOWED)}: {_counts(most_frequent(tally.kinds))}")
-    rows.add_row("denied", f"{tally.total(Verdict.DENIED)}: {_counts(tally.by_reason(Verdict.DENIED))}")
-    refused = "no order" if tally.execution_ms else "no permit"
-    rows.add_row(refused, f"{tally.total(Verdict.REFUSED)}: {_counts(tally.by_reason(Verdict.REFUSED))}")
-    until = "decision" if tally.execution_ms else "permit consumed"
-    rows.add_row("permit latency", f"{_spread_ms(tally.permit_ms)}  (plan published to {until})")
-    if tally.execution_ms:
-        rows.add_row(
-            "execution", f"{_spread_ms(tally.execution_ms)}  (plan published to result of its order)"
-        )
-    rows.add_row("booking", f"{_spread_ms(tally.booking_ms)}  (result published to ledger and snapshot)")
+    rows.add_row("accounts", "\n".join(_accounts(summary)))
+    rows.add_row(
+        "ledger",
+        f"{'equals' if not final_check.ledgers_differ else 'DIFFERS FROM'} the exchange: "
+        f"{final_check.symbols} symbols, {final_check.open_positions} with a position",
+    )
+    rows.add_row("open cases", _open_cases(summary))
     rows.add_row(
         "snapshot ages",
         f"max {_sec(spread(tally.oldest_snapshot_sec).maximum)}, "
         f"median {_sec(spread(tally.median_snapshot_sec).median)}  (all symbols, once a second)",
     )
-    rows.add_row("orders", f"{tally.orders}; {_results(tally)}")
     rows.add_row(
         "request weight",
         f"{summary.request_weight} of 2400 a minute: "
         + ", ".join(f"{path} {count}x={weight}" for path, count, weight in summary.weight_by_path),
     )
     rows.add_row("dead letters", f"{summary.dead_letters} of {tally.unusable_entries} unusable entries")
-    rows.add_row(
-        "ledger",
-        f"{'equals' if not final_check.differences else 'DIFFERS FROM'} the exchange: "
-        f"{final_check.symbols} symbols, {final_check.open_positions} with a position",
-    )
     rows.add_row("unexpected", str(tally.surprises))
     if tally.too_late:
         rows.add_row("too late", f"{tally.too_late} while this machine was too busy")
-    return rows
+    return Group(chain_table(chain), Text(), rows)
+
+
+def _accounts(summary: Summary) -> list[str]:
+    """Return what has become of intents and plans."""
+    tally = summary.tally
+    twice = f", {tally.repeated_results} results twice" if tally.repeated_results else ""
+    made = tally.intents - tally.total(Verdict.NO_PLAN)
+    bridged = [f"{tally.intents} intents: {made} plans, {tally.total(Verdict.NO_PLAN)} refusals"]
+    stopped = tally.plans - tally.orders
+    counted = summary.final_check.counted
+    return [
+        *(bridged if tally.intents else ()),
+        f"{tally.plans} plans: {tally.orders} orders, {stopped} without one",
+        f"{tally.booked} orders booked{twice}",
+        *(() if counted is None else (f"{counted} results counted by P3.5",)),
+    ]
+
+
+def _open_cases(summary: Summary) -> str:
+    found = summary.final_check
+    left = [f"{symbol} (left open on stage)" for symbol in found.open_cases]
+    cut = [f"{symbol} (cut off, not judged)" for symbol in found.unfinished if symbol not in found.open_cases]
+    return ", ".join([*left, *cut]) or "none"
+
+
+def _event_row(event: Shown) -> tuple[RenderableType, ...]:
+    cut = "… " if len(event.notes) > _NOTES or not event.notes else ""
+    style = "" if not event.over else "yellow" if event.left_open else "green"
+    progress = Text(cut + " › ".join(event.notes[-_NOTES:]), style)
+    return f"{event.began_sec:.1f} s", event.symbol, Text(event.title, "bold"), progress
 
 
 def _feed_row(decided: Decided) -> tuple[RenderableType, ...]:
@@ -184,26 +259,16 @@ def _feed_row(decided: Decided) -> tuple[RenderableType, ...]:
         decided.symbol,
         decided.scenario,
         outcome,
-        Text(f"{decided.latency_ms:.1f} ms", "dim"),
+        Text(f"{decided.took_ms:.0f} ms", "dim"),
     )
 
 
-def _results(tally: Tally) -> str:
-    twice = f", {tally.repeated_results} of them twice" if tally.repeated_results else ""
-    return f"{tally.results} results{twice}"
-
-
-def _counts(rows: list[tuple[str, int]]) -> str:
+def _counts(rows: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{name} {count}" for name, count in rows) or "none"
 
 
-def _spread_ms(values: Sequence[float]) -> str:
-    measured = spread(values)
-    return f"p50 {_ms(measured.median)}, p99 {_ms(measured.p99)}, max {_ms(measured.maximum)}"
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} ms"
+def _ms(value: float | None, decimals: int = 1) -> str:
+    return "-" if value is None else f"{value:.{decimals}f} ms"
 
 
 def _sec(value: float | None) -> str:

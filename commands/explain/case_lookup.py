@@ -11,7 +11,8 @@ from commands.clients.redis_reading import Fields, RedisReading
 from commands.explain.execution_lookup import booked_of, hash_of, string_of, texts_of
 from explanation.case import CaseTraces, HoldNow
 from explanation.case_events import NamedOrder, named_orders
-from explanation.execution import Booked, Dated
+from explanation.execution import Booked
+from explanation.timeline import Dated
 from store.keys import ExecutorKeys, ReconcileKeys
 
 _MOST_EVENTS = 50

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from brain.reconciliation.case_life import CaseStatus
-from commands.explain.view import indented, rows, section
+from commands.explain.view import indented, rows, section, timeline
 from explanation.case import CaseExplained
 from explanation.case_events import orders_text
 from explanation.printable import printable
@@ -36,6 +36,9 @@ def _sections(explained: CaseExplained) -> Iterator[RenderableType]:
         line.append(f"  {printable(explained.status)}", style=style)
     yield line
     yield indented(Text(printable(explained.finding)))
+    if explained.order_id:
+        note = f"Order {explained.order_id} is of no plan that is known here; its symbol's case:"
+        yield indented(Text(printable(note), style="yellow"))
     if explained.why:
         yield indented(Text(printable(explained.why), style="yellow"))
     if explained.advice:
@@ -48,7 +51,7 @@ def _sections(explained: CaseExplained) -> Iterator[RenderableType]:
         title = "Time line"
         if explained.left_out:
             title += f", without {explained.left_out} earlier lines"
-        yield section(title, _printable((each.at, each.what) for each in explained.timeline))
+        yield section(title, timeline(explained.timeline))
 
 
 def _printable(named: Iterable[tuple[str, str]]) -> RenderableType:

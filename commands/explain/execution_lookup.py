@@ -1,46 +1,93 @@
-"""Lookup of the traces that the service's own executor has left of a plan."""
+"""Lookup of what executors have left of a plan: steps and record of our own, results, and bookings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from redis.exceptions import ResponseError
 
 from brain.identifiers import PlanId
-from commands.clients.redis_reading import RedisReading, text_of
-from explanation.execution import Booked, Dated, ExecutionTraces
+from brain.ledger.result import ExecutedResult, read_result
+from commands.clients.redis_reading import Fields, RedisReading, text_of
+from explanation.case_events import named_orders
+from explanation.execution import Booked, ExecutionTraces
+from explanation.timeline import Dated
 from store.keys import ExecutorKeys
 
 
-def look_for_execution(plan_id: PlanId, published_ms: int | None, redis: RedisReading) -> ExecutionTraces:
+def look_for_execution(
+    plan_id: PlanId, symbol: str, published_ms: int | None, redis: RedisReading
+) -> ExecutionTraces:
     """Return the traces of a plan's execution; streams are read back to its publication, if that is known.
 
-    Raises redis.exceptions.RedisError.
+    `symbol` is the plan's, empty where it is not known. Raises redis.exceptions.RedisError.
     """
     keys = ExecutorKeys(redis.keys)
-    steps = _entries_of(plan_id, redis, keys.audit, published_ms)
+    wanted = plan_id.encode(errors="surrogateescape")
+
+    def of_plan(fields: Fields) -> bool:
+        return fields.get(b"plan_id") == wanted
+
+    steps = entries_of(redis, keys.audit, of_plan, published_ms)
     record = hash_of(redis, keys.order(plan_id))
-    if not steps and not record:
-        return ExecutionTraces()
-    symbol = record.get("symbol") or (steps[-1].fields.get("symbol") if steps else None) or ""
-    order_id, client_order_id = record.get("order_id"), record.get("client_order_id")
+    results = entries_of(redis, redis.keys.results, of_plan, published_ms)
+    if not symbol:
+        named = (record, *(each.fields for each in (*reversed(steps), *results)))
+        symbol = next((fields["symbol"] for fields in named if fields.get("symbol")), "")
+    client_order_id = record.get("client_order_id")
+    orders = {record.get("order_id", ""), *(text for each in results for text in orders_of(each.fields))}
+    booked = (booked_of(redis, symbol, order_id) for order_id in sorted(orders - {""}))
     return ExecutionTraces(
         steps=steps,
-        results=_entries_of(plan_id, redis, redis.keys.results, published_ms),
+        results=results,
         record=record,
         block=string_of(redis, keys.block(plan_id)),
-        booked=booked_of(redis, symbol, order_id) if order_id else None,
+        booked=tuple(each for each in booked if each is not None),
         held=bool(client_order_id) and string_of(redis, keys.hold_sig(symbol)) == f"exec:{client_order_id}",
+        dead_results=entries_of(redis, redis.keys.dead_results, of_plan, published_ms),
+        events=_events_of(redis, plan_id, orders - {""}, client_order_id, published_ms),
     )
 
 
-def _entries_of(plan_id: PlanId, redis: RedisReading, stream: str, since_ms: int | None) -> tuple[Dated, ...]:
+def orders_of(fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ids of the orders that a result names, in any dialect."""
+    read = read_result({name.encode(): value.encode() for name, value in fields.items()})
+    return tuple(each.order_id for each in read.orders) if isinstance(read, ExecutedResult) else ()
+
+
+def _events_of(
+    redis: RedisReading,
+    plan_id: PlanId,
+    order_ids: set[str],
+    client_order_id: str | None,
+    since_ms: int | None,
+) -> tuple[Dated, ...]:
+    """Return the events of reconciling that name the plan or one of its orders."""
     wanted = plan_id.encode(errors="surrogateescape")
+    # Looked for in the bytes first: most events name other orders.
+    texts = {each.encode() for each in (*order_ids, client_order_id) if each}
+
+    def names_it(fields: Fields) -> bool:
+        if fields.get(b"plan_id") == wanted:
+            return True
+        values = b"\0".join(fields.values())
+        if not any(text in values for text in texts):
+            return False
+        named = named_orders(texts_of(fields))
+        return any(each.order_id in order_ids or each.client_order_id == client_order_id for each in named)
+
+    return entries_of(redis, redis.keys.events, names_it, since_ms)
+
+
+def entries_of(
+    redis: RedisReading, stream: str, wanted: Callable[[Fields], bool], since_ms: int | None
+) -> tuple[Dated, ...]:
+    """Return the entries of a stream that are wanted, oldest first; none of a key of another type."""
     try:
         found = [
             Dated(entry_id, texts_of(fields))
             for entry_id, fields in redis.newest_first(stream, since_ms=since_ms)
-            if fields.get(b"plan_id") == wanted
+            if wanted(fields)
         ]
     except ResponseError:
         return ()

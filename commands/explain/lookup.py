@@ -8,17 +8,20 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from brain.identifiers import EntryId, PlanId, Symbol
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.plans.permit import OpenPermit
 from brain.plans.plan_fields import read_plan
 from brain.text_fields import text_fields
 from commands.clients.redis_reading import Fields, RedisReading, text_of
-from commands.explain.execution_lookup import look_for_execution
+from commands.explain.execution_lookup import look_for_execution, string_of
 from commands.explain.governor_lookup import look_for_judgement
+from commands.explain.intent_lookup import intent_of_plan
+from commands.explain.spans import spans_of
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
-from store.keys import GROUP
+from store.keys import GROUP, GovernorKeys
 from store.records import id_order
 from store.stored_values import read_unknown_outcomes
 
@@ -70,9 +73,16 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
         unknown=unknown.get(plan_id),
         unknown_permits=tuple(outcome for other, outcome in unknown.items() if other != plan_id),
         waiting_result=_waiting_result(redis, wanted),
-        execution=look_for_execution(plan_id, published_ms, redis),
+        execution=look_for_execution(plan_id, _symbol(published), published_ms, redis),
         governor=look_for_judgement(plan_id, published_ms, redis),
+        governor_permit=string_of(redis, GovernorKeys(keys, shadow=False).permit(plan_id)),
+        intent=intent_of_plan(plan_id, published_ms, redis),
+        spans=spans_of(redis),
     )
+
+
+def _symbol(published: Published | None) -> str:
+    return "" if published is None else published.fields.get("symbol", "")
 
 
 def reservation_of(plan_id: PlanId, symbol: Symbol, redis: RedisReading) -> OpenPermit | None:

@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from brain.plans.check_results import Outcome
+from explanation.printable import printable
 from explanation.sections import CheckRow, GovernorSection, Row, Sections
+from explanation.timeline import Happening, duration_ms
 
 _STYLES = {Outcome.PASSED: "green", Outcome.DENIED: "bold red", Outcome.SKIPPED: "dim"}
 
@@ -27,6 +29,8 @@ def _sections(explained: Sections) -> Iterator[RenderableType]:
         yield indented(Text(explained.advice, style="dim"))
     for note in explained.notes:
         yield indented(Text(note, style="yellow"))
+    if explained.chain:
+        yield section("The chain", rows(explained.chain))
     yield section("When", rows(explained.when))
     if explained.published:
         yield section("Plan, as published", rows(explained.published))
@@ -40,7 +44,7 @@ def _sections(explained: Sections) -> Iterator[RenderableType]:
     if explained.governor is not None:
         yield from _governor(explained.governor)
     if explained.timeline:
-        yield section("Time line", rows(explained.timeline))
+        yield section("Time line", Group(timeline(explained.timeline), rows(explained.execution)))
 
 
 def _governor(governor: GovernorSection) -> Iterator[RenderableType]:
@@ -97,6 +101,18 @@ def rows(named: Iterable[Row]) -> Table:
     table = _grid()
     for name, value in named:
         table.add_row(Text(name, style="cyan"), Text(value))
+    return table
+
+
+def timeline(happened: Iterable[Happening]) -> Table:
+    """Return the lines, each with the time since the one before."""
+    table = _grid()
+    table.add_column()
+    for each in happened:
+        after = "" if each.after_ms is None else f"+{duration_ms(each.after_ms)}"
+        table.add_row(
+            Text(each.at, style="cyan"), Text(after, style="dim", justify="right"), Text(printable(each.what))
+        )
     return table
 
 

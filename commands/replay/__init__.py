@@ -16,7 +16,8 @@ from commands.console.progress import with_progress
 from commands.console.terminal import show
 from commands.replay.overrides import parse_changes
 from commands.replay.records import NotExportedError, RecordedEntry, exported, from_file, from_stream
-from commands.replay.subjects import GOVERNOR, GOVERNOR_PREFIXES, P33, NotReplayedError, Subject
+from commands.replay.roles import subject_of
+from commands.replay.subject import NotReplayedError, Subject
 from commands.replay.tally import ReplayTally
 from commands.replay.view import replay_view
 
@@ -27,7 +28,7 @@ class ReplayOptions(msgspec.Struct, frozen=True):
     """Source (`file`, else the audit stream: the newest `last`, the last `since_sec`, or all of it), changed
     settings, and file for the export.
 
-    `governor`: the Governor's judgements instead of decisions; so, too, with a setting of the Governor's.
+    `role`: the decider, P3.3 unless a setting of another is changed; `shadow`: the records of its shadow.
     """
 
     changes: Sequence[str] = ()
@@ -35,12 +36,12 @@ class ReplayOptions(msgspec.Struct, frozen=True):
     since_sec: float | None = None
     file: Path | None = None
     export: Path | None = None
-    governor: bool = False
+    role: str | None = None
+    shadow: bool = False
 
     def subject(self) -> Subject:
         """Return the decider whose records are asked for."""
-        names = (text.startswith(GOVERNOR_PREFIXES) for text in self.changes)
-        return GOVERNOR if self.governor or any(names) else P33
+        return subject_of(self.role, self.changes)
 
 
 def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
@@ -60,8 +61,8 @@ def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
             else:
                 redis = resources.enter_context(reading(environ))
                 where = f"Redis at {redis.address}"
-                stream = subject.stream(redis.keys)
-                entries, total = _recorded(redis, stream, options)
+                stream = subject.stream(redis.keys, options.shadow)
+                entries, total = _recorded(redis, stream, options, sparse=subject.sparse)
                 where = f"{stream} of {where}"
             if options.export is not None:
                 entries = exported(entries, resources.enter_context(options.export.open("xb")))
@@ -79,14 +80,15 @@ def replay(environ: Mapping[str, str], options: ReplayOptions) -> int:
 
 
 def _recorded(
-    redis: RedisReading, stream: str, options: ReplayOptions
+    redis: RedisReading, stream: str, options: ReplayOptions, *, sparse: bool
 ) -> tuple[Iterator[RecordedEntry], int | None]:
     """Return the requested entries, and their number where it is known."""
     if options.since_sec is not None:
         since_ms = redis.now_ms() - round(options.since_sec * 1000)
-        return from_stream(redis, stream, since_ms=since_ms), None
+        return from_stream(redis, stream, since_ms=since_ms, sparse=sparse), None
+    entries = from_stream(redis, stream, last=options.last, sparse=sparse)
     length = int(redis.client.xlen(stream))
-    return from_stream(redis, stream, last=options.last), min(length, options.last or length)
+    return entries, None if sparse else min(length, options.last or length)
 
 
 def _replay_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from commands.replay.subjects import GOVERNOR_PREFIXES, Subject
+from commands.replay.subject import Subject
 from settings import VARIABLES, SettingsError
 from settings.error import quoted
 from settings.spelling import did_you_mean
@@ -33,7 +33,7 @@ def _rule_of(name: str, subject: Subject) -> str:
     if name in FIELD_OF:
         can = ", ".join(subject.changeable)
         raise SettingsError(name, f" cannot be tried out on recorded {subject.decisions}; these can: {can}")
-    begin = next((each for each in GOVERNOR_PREFIXES if name.startswith(each)), "P33_")
+    begin = next((each for each in subject.begins if name.startswith(each)), "P33_")
     hint = did_you_mean(name, subject.changeable, begin=begin)
     raise SettingsError("--set", f" {quoted(name)}: not a setting{hint}")
 

@@ -34,14 +34,20 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def from_stream(
-    redis: RedisReading, stream: str, *, last: int | None = None, since_ms: int | None = None
+    redis: RedisReading,
+    stream: str,
+    *,
+    last: int | None = None,
+    since_ms: int | None = None,
+    sparse: bool = False,
 ) -> Iterator[RecordedEntry]:
     """Yield the newest `last` entries, or those since `since_ms` (Redis's clock), or all; the newest first.
 
-    Raises redis.exceptions.RedisError.
+    `sparse`: entries without a record are left out. Raises redis.exceptions.RedisError.
     """
     entries = redis.newest_first(stream, since_ms=since_ms)
-    for audit_id, fields in islice(entries, last):
+    wanted = (each for each in entries if not sparse or b"record" in each[1])
+    for audit_id, fields in islice(wanted, last):
         yield RecordedEntry(audit_id, fields.get(b"record", b""))
 
 

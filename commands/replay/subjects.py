@@ -1,25 +1,24 @@
-"""The two deciders whose records can be replayed: P3.3 and the Governor."""
+"""Deciders of plans: P3.3 and the Governor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from brain.decisions.permit_text import NotReplayableError
-from brain.decisions.replaying import COMPARED_RULES, Replayed, decide_again
+from brain.decisions.replaying import COMPARED_RULES, decide_again
 from brain.governor.record import UnreadableRecordError
 from brain.governor.replaying import (
     SHAPE_NO_JUDGEMENT,
     NotJudgedOnACaseError,
-    ReplayedJudgement,
     judge_again,
 )
 from brain.governor.rules import GovernorRules
-from brain.identifiers import PlanId
+from commands.replay.subject import Answer, NotReplayedError, ReplayedRecord, Subject
 from settings.variables import FIELD_OF
-from store.keys import GovernorKeys, Keys
+from store.keys import GovernorKeys
 
 #: Begins of settings that only the Governor's judgements hold.
 GOVERNOR_PREFIXES: Final = ("GOV_", "RISK_", "P31_")
@@ -35,47 +34,6 @@ _RULE_OF = {
 }
 #: Of `GovernorRules`: their settings are exact decimals or whole numbers.
 _FLOATS = frozenset(each.name for each in msgspec.structs.fields(GovernorRules) if each.type is float)
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An answer to a plan: whether it may go on, with the reason."""
-
-    allow: bool
-    reason: str
-
-
-class ReplayedRecord(msgspec.Struct, frozen=True):
-    """A record that was decided again: the answers before and after, and what differs."""
-
-    plan_id: PlanId
-    symbol: str | None
-    before: Answer
-    after: Answer
-    again: Replayed | ReplayedJudgement
-
-
-class NotReplayedError(ValueError):
-    """A record that cannot be decided again. `reason`: its outcome, None for bytes that are no record."""
-
-    def __init__(self, message: str, reason: str | None) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Subject(NamedTuple):
-    """A decider: its words, its stream of records, its settings, and its function.
-
-    `changeable`: the settings that its records hold, with the names that the records have for them.
-    `unknowable`: what later decisions would have found otherwise.
-    """
-
-    decisions: str
-    allow: str
-    deny: str
-    unknowable: str
-    changeable: Mapping[str, str]
-    stream: Callable[[Keys], str]
-    again: Callable[[bytes, Mapping[str, object]], ReplayedRecord]
 
 
 def as_rules(changes: Mapping[str, object]) -> dict[str, object]:
@@ -121,8 +79,9 @@ P33: Final = Subject(
     "ALLOW",
     "DENY",
     "open permits, cooldowns and positions",
+    ("P33_",),
     {name: field for name, field in FIELD_OF.items() if field in COMPARED_RULES},
-    lambda keys: keys.audit,
+    lambda keys, _: keys.audit,
     _decided,
 )
 GOVERNOR: Final = Subject(
@@ -130,12 +89,13 @@ GOVERNOR: Final = Subject(
     "GRANT",
     "REFUSE",
     "grants, counts, statistics and positions",
+    GOVERNOR_PREFIXES,
     {
         name: rule
         for name, field in FIELD_OF.items()
         if (rule := _RULE_OF.get(field, field)) in GovernorRules.__struct_fields__
         and rule not in SHAPE_NO_JUDGEMENT
     },
-    lambda keys: GovernorKeys(keys, shadow=False).audit,
+    lambda keys, shadow: GovernorKeys(keys, shadow=shadow).audit,
     _judged,
 )

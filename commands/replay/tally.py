@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from commands.replay.subjects import Answer, NotReplayedError, ReplayedRecord
+from commands.replay.subject import Answer, NotReplayedError, ReplayedRecord
 
 _MOST_EXAMPLES = 10
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from commands.console.terminal import printable
-from commands.replay.subjects import Answer, ReplayedRecord, Subject
+from commands.replay.subject import Answer, ReplayedRecord, Subject
 from commands.replay.tally import ReplayTally
 from explanation.compared_numbers import in_words
 
@@ -80,7 +80,7 @@ def _table(tally: ReplayTally, subject: Subject) -> Table:
 
 
 def _example(replayed: ReplayedRecord, subject: Subject) -> Text:
-    line = Text(printable(f"{replayed.plan_id} {replayed.symbol or ''}  "), style="bold")
+    line = Text(printable(f"{replayed.name} {replayed.symbol or ''}  "), style="bold")
     before, after = _answer(replayed.before, subject), _answer(replayed.after, subject)
     line.append_text(before).append(" → ").append_text(after)
     for name, recorded, decided in replayed.again.differences():

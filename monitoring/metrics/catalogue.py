@@ -179,3 +179,19 @@ GOVERNOR_CATALOGUE = (
         buckets=_ANSWERING_SEC,
     ),
 )
+
+#: Of the intent bridge; exposed only where that role is switched on.
+BRIDGE_CATALOGUE = (
+    Declared("counter", "bridge_intents_total", "Intents, by what became of them", ("outcome",)),
+    Declared("counter", "bridge_plans_total", "Plans made of intents", ("eval_type",)),
+    Declared(
+        "histogram", "bridge_lag_seconds", "From an intent's entry to its answer", buckets=_ANSWERING_SEC
+    ),
+)
+
+#: Of decision intelligence; exposed only where that role is switched on.
+INTELLIGENCE_CATALOGUE = (
+    Declared("counter", "p35_results_total", "Results counted", ("decision",)),
+    Declared("counter", "p35_reason_total", "Results of plans that were stopped", ("gate", "reason")),
+    Declared("histogram", "p35_lag_seconds", "From a result to its count", buckets=_ANSWERING_SEC),
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -12,9 +12,11 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels, Count, MetricEvent, Observe, SetGauge
 from clock import Clock
 from monitoring.metrics.catalogue import (
+    BRIDGE_CATALOGUE,
     CATALOGUE,
     EXECUTOR_CATALOGUE,
     GOVERNOR_CATALOGUE,
+    INTELLIGENCE_CATALOGUE,
     RECONCILE_CATALOGUE,
     REFUSED_EVENTS,
     UNIVERSE_CATALOGUE,
@@ -97,6 +99,10 @@ class MetricRegistry:
             catalogue += GOVERNOR_CATALOGUE
         if channels.reconcile is not None:
             catalogue += RECONCILE_CATALOGUE
+        if channels.bridge is not None:
+            catalogue += BRIDGE_CATALOGUE
+        if channels.intelligence is not None:
+            catalogue += INTELLIGENCE_CATALOGUE
         self._by_symbol = {each.name: SymbolFamily(each) for each in catalogue if "symbol" in each.labels}
         self._plain = {
             each.name: _LibraryFamily(each, self._library)
@@ -113,6 +119,15 @@ class MetricRegistry:
         self._library.register(ChannelMetrics(channels.all()))
         self._expositions = [family.exposition for family in self._by_symbol.values()]
         self._expositions.append(SnapshotMetrics(clock, channels.book).exposition)
+
+    def show_roles(self, modes: Mapping[str, str]) -> None:
+        """Expose the roles that are switched on with their modes. Raises ValueError the second time."""
+        if not modes:
+            return
+        meaning = "1, labelled with a role that is switched on and its mode"
+        roles = Gauge("p33_role", meaning, ["role", "mode"], registry=self._library)
+        for role, mode in modes.items():
+            roles.labels(role, mode).set(1)
 
     def show(self, gauge: LiveGauge) -> None:
         """Expose a view of live state. Raises ValueError for a name that is taken."""

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from monitoring.ledger_comparison import IN_FLIGHT_SEC
+from monitoring.status.bridge import bridge_problems
 from monitoring.status.document import StatusDocument
 from monitoring.status.executions import open_executions_problems
 from monitoring.status.governor import governor_problems
+from monitoring.status.intelligence import intelligence_problems
 from monitoring.status.reconcile import reconcile_problems, with_a_case
 from page.content import Actor, Holdings, HoldsAndCooldowns, Overall, Weight
 from page.tone import Tone
@@ -109,6 +111,8 @@ def _warnings(observed: Observed) -> Iterator[str]:
     yield from open_executions_problems(status.open_executions)
     if not isinstance(roles, msgspec.UnsetType):
         yield from governor_problems(roles.governor)
+        yield from intelligence_problems(roles.p35)
+        yield from bridge_problems(roles.intent_bridge)
     yield from reconcile_problems(reconcile)
     for waiting in status.ledgers.waiting_results:
         yield f"a result of {waiting.symbol} is not booked: {waiting.why}"

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from brain.execution.switches import TradingState
+from monitoring.status.bridge import BridgeShown
 from monitoring.status.document import RolesShown
 from monitoring.status.governor import GovernorShown
+from monitoring.status.intelligence import IntelligenceShown
 from monitoring.status.reconcile import ReconcileShown
 from page.content import Role
 from page.tone import Tone
@@ -34,6 +36,12 @@ def page_roles(shown: RolesShown | msgspec.UnsetType) -> Iterator[Role]:
     reconcile = shown.reconcile
     if not isinstance(reconcile, msgspec.UnsetType):
         yield Role("reconcile", reconcile.mode, reconcile_tone(reconcile), reconcile.doing)
+    intelligence = shown.p35
+    if not isinstance(intelligence, msgspec.UnsetType):
+        yield Role("p35", intelligence.mode, intelligence_tone(intelligence), intelligence.doing)
+    bridge = shown.intent_bridge
+    if not isinstance(bridge, msgspec.UnsetType):
+        yield Role("intent_bridge", bridge.mode, bridge_tone(bridge), bridge.doing)
 
 
 def governor_tone(governor: GovernorShown) -> Tone:
@@ -51,8 +59,24 @@ def governor_tone(governor: GovernorShown) -> Tone:
 
 def reconcile_tone(reconcile: ReconcileShown) -> Tone:
     """Return the tone of a reconcile engine: BAD where a person is needed, WATCH while a case is open."""
+    if reconcile.waits_for is not None:
+        return Tone.WATCH
     if reconcile.open_cases is None:
         return Tone.ASIDE
     if reconcile.manual:
         return Tone.BAD
     return Tone.WATCH if reconcile.open_cases else Tone.GOOD
+
+
+def intelligence_tone(intelligence: IntelligenceShown) -> Tone:
+    """Return the tone of decision intelligence: WATCH while another one counts."""
+    if intelligence.waits_for is not None:
+        return Tone.WATCH
+    return Tone.ASIDE if intelligence.counted is None else Tone.GOOD
+
+
+def bridge_tone(bridge: BridgeShown) -> Tone:
+    """Return the tone of an intent bridge: WATCH while it waits, or makes no plan of entries."""
+    if bridge.waits_for is not None or bridge.lockdown:
+        return Tone.WATCH
+    return Tone.ASIDE if bridge.outcomes is None else Tone.GOOD

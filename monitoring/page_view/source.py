@@ -8,7 +8,8 @@ import trio
 from brain.decisions.permit_text import audit_record
 from brain.identifiers import EntryId, PlanId
 from brain.json_text import read_json
-from brain.ledger.booking import UnreadableRecordError, decode_open_permit
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
@@ -16,15 +17,18 @@ from brain.positions.position import Snapshot
 from brain.text_fields import text_fields
 from channels import SnapshotBook
 from clock import Clock
-from explanation.explaining import Explanation, explain_traces
+from explanation.deciding import Explanation
+from explanation.explaining import explain_traces
 from explanation.governing import GovernorTraces
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.page_view.bridge import page_bridge
 from monitoring.page_view.governor import page_governor
 from monitoring.page_view.headline import Observed, actor, overall
+from monitoring.page_view.intelligence import page_intelligence
 from monitoring.page_view.reconcile import page_reconcile
 from monitoring.page_view.roles import page_roles
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
@@ -131,6 +135,8 @@ class PageSource:
             roles=tuple(page_roles(status.roles)),
             governor=page_governor(status.roles, self._judgements),
             reconcile=page_reconcile(status.roles),
+            intelligence=page_intelligence(status.roles),
+            intents=page_bridge(status.roles),
         )
 
     async def explanation(self, plan_id: PlanId) -> Explanation | None:

@@ -9,7 +9,9 @@ import msgspec
 
 from brain.identifiers import EntryId, PlanId
 from monitoring.gate_distribution import GateCounts
+from monitoring.status.bridge import BridgeShown
 from monitoring.status.governor import GovernorShown
+from monitoring.status.intelligence import IntelligenceShown
 from monitoring.status.reconcile import ReconcileShown
 from page.content import Queue, Setting, Weight
 from supervision import NodeStatus
@@ -253,6 +255,8 @@ class RolesShown(msgspec.Struct, frozen=True, kw_only=True):
     executor: ExecutorShown | msgspec.UnsetType = msgspec.UNSET
     governor: GovernorShown | msgspec.UnsetType = msgspec.UNSET
     reconcile: ReconcileShown | msgspec.UnsetType = msgspec.UNSET
+    intent_bridge: BridgeShown | msgspec.UnsetType = msgspec.UNSET
+    p35: IntelligenceShown | msgspec.UnsetType = msgspec.UNSET
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):

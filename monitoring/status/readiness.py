@@ -10,6 +10,8 @@ from channels import Lease
 _REDIS = "Redis"
 #: Decides nothing while it waits, for whatever it is.
 _DECIDER = "permit_evaluator"
+#: Without these every plan is decided all the same.
+_DECIDE_NOTHING = frozenset({"decision_intelligence", "intent_bridge"})
 
 
 class ReadinessFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ def _waits(facts: ReadinessFacts) -> list[str]:
     waiting: dict[str, list[str]] = {}
     for path, what in facts.waits:
         actor = path.rpartition("/")[2]
-        if what.startswith(_REDIS) or actor == _DECIDER:
+        if (what.startswith(_REDIS) and actor not in _DECIDE_NOTHING) or actor == _DECIDER:
             actors = waiting.setdefault(what, [])
             if actor not in actors:
                 actors.append(actor)

@@ -15,6 +15,8 @@ from brain.reconciliation.evidence import Growth
 from channels import Channels, OpenCase, ReconcileNow
 from settings import Settings
 
+#: Begin of what an engine waits for while another one works (`actors/reconcile_engine/other_engines.py`).
+_ANOTHER = "another reconcile engine has "
 _MOST_CASES = 50
 _MOST_ORDERS = 20
 _MOST_REPAIRED = 20
@@ -81,7 +83,7 @@ class RepairShown(msgspec.Struct, frozen=True):
 
 
 class ReconcileShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The reconcile engine: `mode` is `on` or `shadow`, `doing` a sentence.
+    """The reconcile engine: `mode` is `on` or `shadow`, `doing` a sentence, `waits_for` another engine.
 
     The others are null or empty while this instance compares nothing under its lease. `cases` are the first
     50 of `open_cases`, those that need a person first, then by age. `repaired` are the latest 20 symbols.
@@ -89,6 +91,7 @@ class ReconcileShown(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: str
     doing: str
+    waits_for: str | None = None
     open_cases: int | None = None
     manual: int | None = None
     compared: int | None = None
@@ -99,14 +102,20 @@ class ReconcileShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile_shown(
-    settings: Settings, channels: Channels, now_ms: int
+    settings: Settings, channels: Channels, waits: Sequence[tuple[str, str]], now_ms: int
 ) -> ReconcileShown | msgspec.UnsetType:
-    """Return the reconcile engine; unset where it is off. `now_ms`: Redis's clock."""
+    """Return the reconcile engine; unset where it is off.
+
+    `waits`: the tree's, as (path, dependency). `now_ms`: Redis's clock.
+    """
     if channels.reconcile is None:
         return msgspec.UNSET
     mode, lease = settings.reconcile, channels.lease.value
     if lease is None or lease.fence is None:
         return ReconcileShown(mode=mode, doing="waits for the lease")
+    for path, what in waits:
+        if path.endswith("/reconcile_engine") and what.startswith(_ANOTHER):
+            return ReconcileShown(mode=mode, doing=f"waits: {what}", waits_for=what)
     now = channels.reconcile.value
     if now is None:
         return ReconcileShown(mode=mode, doing="waits for ledgers and symbols to compare")

@@ -9,8 +9,10 @@ import msgspec
 from channels import Channels, UniverseState
 from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.status.bridge import bridge_shown
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
 from monitoring.status.governor import governor_sentences, governor_shown
+from monitoring.status.intelligence import intelligence_shown
 from monitoring.status.reconcile import reconcile_shown
 from settings import Settings
 
@@ -35,14 +37,25 @@ class RolesSource:
         executes = self._channels.open_executions is not None
         governs = self._channels.governor is not None
         reconciles = self._channels.reconcile is not None
-        if not publishes and not executes and not governs and not reconciles:
+        counts, plans = self._channels.intelligence is not None, self._channels.bridge is not None
+        if not any((publishes, executes, governs, reconciles, counts, plans)):
             return msgspec.UNSET
         return RolesShown(
             universe=self._universe_shown() if publishes else msgspec.UNSET,
             executor=self._executor_shown(waits) if executes else msgspec.UNSET,
             governor=governor_shown(self._settings, self._channels, waits),
-            reconcile=reconcile_shown(self._settings, self._channels, self._redis_now_ms()),
+            reconcile=reconcile_shown(self._settings, self._channels, waits, self._redis_now_ms()),
+            p35=intelligence_shown(self._settings, self._channels, waits, self._redis_now_ms()),
+            intent_bridge=bridge_shown(self._settings, self._channels, waits),
         )
+
+    def modes(self) -> dict[str, str]:
+        """Return the mode of each role that is switched on, as `/status` shows it."""
+        shown = self.shown(())
+        if isinstance(shown, msgspec.UnsetType):
+            return {}
+        roles = msgspec.structs.asdict(shown)
+        return {name: role.mode for name, role in roles.items() if role is not msgspec.UNSET}
 
     def unreadable(self) -> list[str] | msgspec.UnsetType:
         """Return what `/readyz` says of the Governor; unset where there is nothing to say."""

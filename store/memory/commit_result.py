@@ -10,7 +10,7 @@ from store.memory.consumer_group import LONGEST_DEAD, acknowledge_one
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
 from store.memory.order_memory import remember_orders
-from store.records import ResultCommit
+from store.records import OrderWrite, ResultCommit
 from store.stored_values import id_parts, read_text
 
 _ENDS = re.compile(rb"([0-9]+)\|.*", re.DOTALL)
@@ -36,6 +36,8 @@ def commit_result(redis: Keyspace, keys: Keys, fence: FencingToken, commit: Resu
         redis.expire(keys.ledger(commit.symbol), commit.ledger_ttl_ms)
     if commit.orders:
         remember_orders(redis, keys, commit.symbol, commit.orders, now_ms)
+    if named := _unknown(redis, keys, commit):
+        remember_orders(redis, keys, commit.symbol, named, now_ms)
     revoked = commit.revoke_permit and redis.delete(keys.permit(commit.plan_id))
     ended = False
     if commit.permit_after is not None and (revoked or not commit.only_if_unconsumed):
@@ -56,6 +58,15 @@ def commit_result(redis: Keyspace, keys: Keys, fence: FencingToken, commit: Resu
     if commit.acknowledge:
         acknowledge_one(redis, keys.results, commit.entry_id)
     return now_ms
+
+
+def _unknown(redis: Keyspace, keys: Keys, commit: ResultCommit) -> list[OrderWrite]:
+    """Return the named orders that nothing is known of yet."""
+    memory, times = keys.order_memory(commit.symbol), keys.order_times(commit.symbol)
+    if (redis.kind(memory), redis.kind(times)) not in (("hash", "zset"), ("none", "none")):
+        return []
+    known = redis.hash(memory)
+    return [order for order in commit.named if order.order_id.encode() not in known]
 
 
 def _passes_one_by(redis: Keyspace, keys: Keys, entry_id: bytes) -> bool:

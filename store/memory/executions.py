@@ -206,7 +206,8 @@ def record_orphan(
     if any(redis.kind(executor.order(plan_id)) != "none" for plan_id in (record.plan_id, named)):
         return False
     _remember(redis, executor, record)
-    redis.xadd(keys.events, paired(event), max_len=LONGEST_DEAD)
+    if event:
+        redis.xadd(keys.events, paired(event), max_len=LONGEST_DEAD)
     return True
 
 

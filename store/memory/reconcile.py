@@ -14,11 +14,12 @@ from store.reconcile_records import (
     BookedGrowth,
     CaseChange,
     CloseProposal,
+    ComparedLedgers,
     ExpectedLedger,
     LedgerRepair,
     ReconcileView,
 )
-from store.reconcile_values import check_hold, check_owner
+from store.reconcile_values import check_hold, check_owner, check_repair
 
 
 class MemoryReconcile(MemoryConnection):
@@ -27,7 +28,7 @@ class MemoryReconcile(MemoryConnection):
     def _open_reconcile(self, *, shadow: bool) -> None:
         self._reconcile = ReconcileKeys(self._keys, shadow=shadow)
 
-    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
         return await self._run(reads.differing_ledgers, expected)
 
     async def reconcile_views(self, symbols: Sequence[Symbol]) -> dict[Symbol, ReconcileView]:
@@ -39,7 +40,7 @@ class MemoryReconcile(MemoryConnection):
     async def booked_growth(
         self, symbol: Symbol, order_ids: Sequence[OrderId], client_order_ids: Sequence[ClientOrderId]
     ) -> BookedGrowth:
-        return await self._run(reads.booked_growth, symbol, order_ids, client_order_ids)
+        return await self._run(reads.booked_growth, self._reconcile, symbol, order_ids, client_order_ids)
 
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         await self._fenced("note_agreements", fence, lambda: self._repairs(fence).note_agreements(agreements))
@@ -50,8 +51,7 @@ class MemoryReconcile(MemoryConnection):
         return await self._fenced("change_case", fence, lambda: self._repairs(fence).change_case(change))
 
     async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
-        for sig in (repair.sig, *filter(None, [repair.next_sig])):
-            check_owner(sig)
+        check_repair(repair)
         return await self._fenced("repair_ledger", fence, lambda: self._repairs(fence).repair_ledger(repair))
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:

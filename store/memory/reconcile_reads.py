@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from brain.execution.record import OrderPhase
 from brain.identifiers import ClientOrderId, OrderId, Symbol
+from brain.plans.plan import PlanDecision
 from store.errors import WrongTypeError
 from store.execution_values import WRONG_TYPE, read_plan_id
 from store.keys import ExecutorKeys, Keys, ReconcileKeys
@@ -15,10 +17,17 @@ from store.memory.keyspace import Keyspace
 from store.memory.reads import field_at
 from store.operator_records import Hold
 from store.operator_values import read_hold
-from store.reconcile_records import BookedGrowth, ExpectedLedger, ReconcileView, RecordedOrder
+from store.reconcile_records import (
+    BookedGrowth,
+    ComparedLedgers,
+    ExpectedLedger,
+    ReconcileView,
+    RecordedOrder,
+)
 from store.reconcile_values import (
     HELD,
     LEDGER_FIELDS,
+    LOST,
     NOTED_FIELDS,
     TOGETHER_MS,
     ViewReply,
@@ -28,6 +37,8 @@ from store.reconcile_values import (
 )
 from store.stored_values import UNREADABLE
 
+#: Expiry of an open permit as stored (epoch ms).
+_ENDS = re.compile(rb"\|([0-9]{1,15})\Z")
 _AMOUNTS = ("last_known_amt", "long_amt", "short_amt")
 _NO_SIG = (None, WRONG_TYPE)
 _HASH = ("hash", "none")
@@ -71,9 +82,28 @@ def standing_hold(redis: Keyspace, keys: Keys, engine: ReconcileKeys, symbol: Sy
     return foreign._replace(sig=None) if is_own(foreign) else foreign
 
 
-def differing_ledgers(redis: Keyspace, keys: Keys, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
+def differing_ledgers(redis: Keyspace, keys: Keys, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
     """As `ReconcileStore.differing_ledgers`."""
-    return [each.symbol for each in expected if _differs(redis, keys.ledger(each.symbol), each)]
+    return ComparedLedgers(
+        [each.symbol for each in expected if _differs(redis, keys.ledger(each.symbol), each)],
+        [each.symbol for each in expected if _in_flight(redis, keys, each.symbol)],
+    )
+
+
+def _in_flight(redis: Keyspace, keys: Keys, symbol: Symbol) -> bool:
+    sig = string_at(redis, ReconcileKeys(keys, shadow=False).hold_sig(symbol))
+    if sig is not None and sig.startswith(b"exec:"):
+        return True
+    open_key = keys.open_permits(symbol)
+    if redis.kind(open_key) != "hash":
+        return redis.kind(open_key) != "none"
+    now_ms = redis.now_ms()
+    return any(name != b"v" and not _ended(text, now_ms) for name, text in redis.hash(open_key).items())
+
+
+def _ended(permit: bytes, now_ms: int) -> bool:
+    ends = _ENDS.search(permit)
+    return ends is not None and int(ends[1]) <= now_ms
 
 
 def _differs(redis: Keyspace, key: str, expected: ExpectedLedger) -> bool:
@@ -137,29 +167,31 @@ def own_holds(redis: Keyspace, keys: Keys, engine: ReconcileKeys, symbols: Seque
 def booked_growth(
     redis: Keyspace,
     keys: Keys,
+    engine: ReconcileKeys,
     symbol: Symbol,
     order_ids: Sequence[OrderId],
     client_order_ids: Sequence[ClientOrderId],
 ) -> BookedGrowth:
     """As `ReconcileStore.booked_growth`."""
     memories = {order: field_at(redis, keys.order_memory(symbol), order) for order in order_ids}
-    records = {client_id: _record_of(redis, keys, client_id) for client_id in client_order_ids}
+    records = {client_id: _record_of(redis, keys, engine, client_id) for client_id in client_order_ids}
     return BookedGrowth(
         {order: memory for order, memory in memories.items() if memory is not None},
         {client_id: record for client_id, record in records.items() if record is not None},
     )
 
 
-def _record_of(redis: Keyspace, keys: Keys, client_id: ClientOrderId) -> RecordedOrder | None:
+def _record_of(
+    redis: Keyspace, keys: Keys, engine: ReconcileKeys, client_id: ClientOrderId
+) -> RecordedOrder | None:
     executor, unreadable = ExecutorKeys(keys), RecordedOrder(UNREADABLE, UNREADABLE)
     names = executor.plan_of(client_id)
     if redis.kind(names) not in ("string", "none"):
         return unreadable
     plan_id = redis.text(names)
-    if plan_id is None:
-        return None
-    record = executor.order(read_plan_id(plan_id))
-    if redis.kind(record) == "none":
-        return None
+    record = "" if plan_id is None else executor.order(read_plan_id(plan_id))
+    if not record or redis.kind(record) == "none":
+        is_proposed = redis.kind(engine.close_client(client_id)) != "none"
+        return RecordedOrder(LOST, PlanDecision.RECONCILE_CLOSE.value) if is_proposed else None
     found = _fields(redis, record, ("state", "decision"))
     return unreadable if found is None else recorded_order(*found)

@@ -13,7 +13,7 @@ from store.memory.keyspace import Keyspace, paired
 from store.memory.order_memory import remember_orders
 from store.memory.reconcile_reads import has_ended, standing_hold
 from store.reconcile_records import Agreement, CaseChange, CloseProposal, HoldChange, LedgerRepair
-from store.reconcile_values import STATE_TTL_MS, fields_of, is_own
+from store.reconcile_values import CLOSE_CLIENT_TTL_MS, STATE_TTL_MS, fields_of, is_own
 from store.stored_values import read_text
 
 LONGEST_EVENTS = LONGEST_DEAD
@@ -33,7 +33,9 @@ class ReconcileSteps:
         """As `ReconcileStore.note_agreements`."""
         for each in agreements:
             if self._redis.kind(self._engine.state(each.symbol)) in ("hash", "none"):
-                self._write_state(each.symbol, ("agreed_ms", str(each.at_ms), "agreed_version", each.version))
+                at_ms, version, amounts = str(each.at_ms), each.version, each.amounts
+                noted = "agreed_ms", at_ms, "agreed_version", version, "agreed_amts", amounts
+                self._write_state(each.symbol, noted)
 
     def change_case(self, change: CaseChange) -> bool:
         """As `ReconcileStore.change_case`. Raises WrongTypeError."""
@@ -45,14 +47,9 @@ class ReconcileSteps:
         if hold is not None and not self._may_change(symbol, hold):
             return False
         self._write_state(symbol, change.state)
-        if hold is not None and hold.sig:
-            redis.set(engine.hold_sig(symbol), hold.sig, ttl_ms=hold.ttl_ms)
-            redis.set(engine.hold_reason(symbol), hold.reason, ttl_ms=hold.ttl_ms)
         self._append(change.event)
-        if hold is not None and hold.sig:
-            redis.set(engine.hold(symbol), "1", ttl_ms=hold.ttl_ms)
-        elif hold is not None:
-            self._lift(symbol)
+        if hold is not None:
+            self._hold(symbol, hold)
         return True
 
     def _may_change(self, symbol: Symbol, change: HoldChange) -> bool:
@@ -74,13 +71,9 @@ class ReconcileSteps:
             redis.hset(keys.ledger(symbol), repair.ledger_fields)
             redis.expire(keys.ledger(symbol), repair.ledger_ttl_ms)
         self._write_state(symbol, repair.state)
-        self._append(repair.event)
-        if repair.next_sig:
-            sig_key = engine.hold_sig(symbol)
-            life_ms = redis.ttl_ms(sig_key)
-            redis.set(sig_key, repair.next_sig, ttl_ms=None if life_ms < 0 else life_ms)
-        else:
-            self._lift(symbol)
+        for event in repair.events:
+            self._append(event)
+        self._hold(symbol, repair.hold)
         return True
 
     def _as_read(self, repair: LedgerRepair) -> bool:
@@ -92,7 +85,7 @@ class ReconcileSteps:
         redis.stream(self._engine.events)
         fields = tuple(read_text(ledger.get(name.encode())) for name in repair.before.__struct_fields__)
         return (
-            self._holds(symbol, repair.sig)
+            self._holds(symbol, repair.hold.before or "")
             and fields == fields_of(repair.before)
             and read_text(ledger.get(b"version")) == repair.before_version
             and all(read_text(orders.get(order.order_id.encode())) == order.before for order in repair.orders)
@@ -103,14 +96,14 @@ class ReconcileSteps:
         redis, engine, symbol = self._redis, self._engine, proposal.symbol
         for stream in (engine.events, *(() if engine.shadow else (proposal.stream,))):
             redis.stream(stream)
-        mark, earlier = (
-            engine.close_cooldown(symbol, proposal.sig, bucket)
-            for bucket in (proposal.bucket, proposal.bucket - 1)
-        )
-        marked = redis.kind(mark) != "none" or redis.kind(earlier) != "none"
+        mark, out = engine.close_cooldown(symbol, proposal.sig, proposal.bucket), engine.close_out(symbol)
+        marked = redis.kind(mark) != "none" or redis.kind(out) != "none"
         if marked or not self._holds(symbol, proposal.sig):
             return False
         redis.set(mark, "1", ttl_ms=proposal.cooldown_sec * 1000)
+        client_key = engine.close_client(proposal.client_order_id)
+        redis.set(client_key, proposal.plan_id, ttl_ms=CLOSE_CLIENT_TTL_MS)
+        redis.set(out, proposal.plan_id, ttl_ms=proposal.cooldown_sec * 1000)
         for key in (engine.hold_sig(symbol), engine.hold_reason(symbol), engine.hold(symbol)):
             redis.expire(key, proposal.hold_ttl_ms)
         self._append(proposal.event)
@@ -131,7 +124,12 @@ class ReconcileSteps:
         if event:
             self._redis.xadd(self._engine.events, paired(event), max_len=LONGEST_EVENTS)
 
-    def _lift(self, symbol: Symbol) -> None:
-        engine = self._engine
-        for key in (engine.hold_sig(symbol), engine.hold_reason(symbol), engine.hold(symbol)):
-            self._redis.delete(key)
+    def _hold(self, symbol: Symbol, hold: HoldChange) -> None:
+        """Set the hold, or lift it where it has no owner afterwards."""
+        redis, engine = self._redis, self._engine
+        keys = (engine.hold_sig(symbol), engine.hold_reason(symbol), engine.hold(symbol))
+        for key, text in zip(keys, (hold.sig, hold.reason, "1"), strict=True):
+            if hold.sig:
+                redis.set(key, text, ttl_ms=hold.ttl_ms)
+            else:
+                redis.delete(key)

@@ -12,12 +12,14 @@ from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import unless_refused
 from store.keys import Keys, PlanStream
 from store.memory import diagnostics, reads
+from store.memory.bridge import MemoryBridge
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.execution import MemoryExecutions
 from store.memory.fencing import hold_lease, release_lease
 from store.memory.governor import MemoryGovernor
+from store.memory.intelligence import MemoryIntelligence
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
 from store.memory.operators import MemoryOperators
@@ -46,7 +48,9 @@ from store.stored_values import read_group_start, read_moment
 from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrite
 
 
-class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryReconcile):
+class MemoryStore(
+    MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryReconcile, MemoryBridge, MemoryIntelligence
+):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 
     A blocking read waits by trio's clock without polling, so virtual time skips over it.
@@ -61,6 +65,7 @@ class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryRecon
         crossing: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
         governor_shadow: bool = False,
         reconcile_shadow: bool = False,
+        bridge_shadow: bool = False,
     ) -> None:
         """Take `consumer`, the name in the consumer groups, and `crossing`, the network delay each way."""
         super().__init__(redis, keys=keys, consumer=consumer, crossing=crossing)
@@ -80,6 +85,8 @@ class MemoryStore(MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryRecon
         self._open_executions(partial(self._role_group, group))
         self._open_governor(partial(self._role_group, group), shadow=governor_shadow)
         self._open_reconcile(shadow=reconcile_shadow)
+        self._open_bridge(partial(self._role_group, group), shadow=bridge_shadow)
+        self._open_intelligence(partial(self._role_group, group))
 
     def _role_group(
         self, group: partial[MemoryConsumerGroup], name: str, stream: PlanStream

@@ -10,6 +10,7 @@ from store.memory.keyspace import Keyspace, paired
 from store.universe_records import PublishedUniverse, UniverseWrite
 
 _LONGEST_EVENTS = 10_000
+_LONGEST_AUDIT = 200
 
 
 def published_universe(redis: Keyspace, keys: Keys, *, shadow: bool) -> PublishedUniverse:
@@ -39,6 +40,8 @@ def publish_universe(
     _check_types(redis, names)
     if (redis.text(names.last_ok) or b"") != (rests_on or b""):
         return False
+    if write.audit:
+        redis.xadd(names.audit, paired(write.audit), max_len=_LONGEST_AUDIT)
     for change in write.events:
         redis.xadd(names.events, paired(change), max_len=_LONGEST_EVENTS)
     if write.volumes:
@@ -58,6 +61,6 @@ def publish_universe(
 
 def _check_types(redis: Keyspace, names: UniverseNames) -> None:
     kinds = dict.fromkeys((names.active, names.last_ok, names.closing, names.volumes), "string")
-    for key, wanted in {**kinds, names.meta: "hash", names.events: "stream"}.items():
+    for key, wanted in {**kinds, names.meta: "hash", names.events: "stream", names.audit: "stream"}.items():
         if (kind := redis.kind(key)) not in (wanted, "none"):
             raise WrongTypeError(f"WRONGTYPE {key} is a {kind}, not a {wanted}")

@@ -33,14 +33,13 @@ from store.keys import GovernorKeys, Keys, PlanStream
 from store.records import RedisRun
 from store.redis.client import RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
+from store.redis.packing import joined
 from store.redis.runs import ComparedRun
 from store.redis.scripts import ScriptRunner
 
 _pack = msgspec.msgpack.encode
 #: Texts of a symbol that the Governor itself writes, before those of others.
 _OWN_TEXTS = 12
-#: Begins a text of msgpack whose length has 32 bits.
-_TEXT_32 = b"\xdb"
 
 
 class RedisGovernor:
@@ -130,19 +129,14 @@ class _JoinedBases:
         account, symbol, part = basis.account, basis.symbol, basis.part
         own, texts = self._once(own_texts(account)), symbol_texts(symbol)
         if part:
-            return (own, None, None, _joined(part_of(texts, part)), None, None, None, basis.date, part)
+            return (own, None, None, joined(part_of(texts, part)), None, None, None, basis.date, part)
         return (
-            own, self._once(neighbours_texts(account)), basis.grants, _joined(texts[:_OWN_TEXTS]),
+            own, self._once(neighbours_texts(account)), basis.grants, joined(texts[:_OWN_TEXTS]),
             self._once(texts[_OWN_TEXTS:]), granted_in(symbol), basis.window_from_ms, basis.date, part,
         )  # fmt: skip
 
     def _once(self, texts: Texts) -> msgspec.Raw:
-        joined = self._joined.get(texts)
-        if joined is None:
-            joined = self._joined[texts] = _joined(texts)
-        return joined
-
-
-def _joined(texts: Texts) -> msgspec.Raw:
-    joined = b"".join([b"-" if text is None else b"%d:%b" % (len(text), text) for text in texts])
-    return msgspec.Raw(_TEXT_32 + len(joined).to_bytes(4, "big") + joined)
+        known = self._joined.get(texts)
+        if known is None:
+            known = self._joined[texts] = joined(texts)
+        return known

@@ -14,11 +14,21 @@ from store.reconcile_records import (
     BookedGrowth,
     CaseChange,
     CloseProposal,
+    ComparedLedgers,
     ExpectedLedger,
     LedgerRepair,
     ReconcileView,
 )
-from store.reconcile_values import ViewReply, check_hold, check_owner, fields_of, read_view, recorded_order
+from store.reconcile_values import (
+    CLOSE_CLIENT_TTL_MS,
+    ViewReply,
+    check_hold,
+    check_owner,
+    check_repair,
+    fields_of,
+    read_view,
+    recorded_order,
+)
 from store.redis.scripts import ScriptRunner
 from store.stored_values import read_text
 
@@ -36,14 +46,15 @@ class RedisReconcile:
     def _open_reconcile(self, *, shadow: bool) -> None:
         self._reconcile = ReconcileKeys(self._keys, shadow=shadow)
 
-    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
-        differing: list[Symbol] = []
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
+        differing, in_flight = list[Symbol](), list[Symbol]()
         for begin in range(0, len(expected), _LEDGERS_A_SCRIPT):
             some = expected[begin : begin + _LEDGERS_A_SCRIPT]
             texts = [text or "" for each in some for text in each]
             answer = await self._scripts.run("differing_ledgers", self._keys.prefix, *texts)
-            differing += [Symbol(symbol.decode()) for symbol in answer]
-        return differing
+            for found, symbols in zip((differing, in_flight), answer, strict=True):
+                found += [Symbol(symbol.decode()) for symbol in symbols]
+        return ComparedLedgers(differing, in_flight)
 
     async def reconcile_views(self, symbols: Sequence[Symbol]) -> dict[Symbol, ReconcileView]:
         views: dict[Symbol, ReconcileView] = {}
@@ -71,7 +82,12 @@ class RedisReconcile:
         self, symbol: Symbol, order_ids: Sequence[OrderId], client_order_ids: Sequence[ClientOrderId]
     ) -> BookedGrowth:
         memories, records = await self._scripts.run(
-            "booked_growth", self._keys.prefix, symbol, _pack(order_ids), _pack(client_order_ids)
+            "booked_growth",
+            self._keys.prefix,
+            symbol,
+            _pack(order_ids),
+            _pack(client_order_ids),
+            self._reconcile.base,
         )
         texts = zip(order_ids, map(read_text, memories), strict=True)
         return BookedGrowth(
@@ -86,7 +102,7 @@ class RedisReconcile:
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         for begin in range(0, len(agreements) or 1, _LEDGERS_A_SCRIPT):
             some = agreements[begin : begin + _LEDGERS_A_SCRIPT]
-            texts = [text for each in some for text in (each.symbol, str(each.at_ms), each.version)]
+            texts = [text for each in some for text in _noted(each)]
             await self._scripts.run("note_agreements", self._keys.prefix, fence, self._reconcile.base, *texts)
 
     async def change_case(self, fence: FencingToken, change: CaseChange) -> bool:
@@ -99,24 +115,22 @@ class RedisReconcile:
         return await self._step("change_case", fence, packed)
 
     async def repair_ledger(self, fence: FencingToken, repair: LedgerRepair) -> bool:
-        for sig in (repair.sig, *filter(None, [repair.next_sig])):
-            check_owner(sig)
+        check_repair(repair)
         packed = (
             repair.symbol, fields_of(repair.before), repair.before_version, tuple(repair.ledger_fields),
-            repair.ledger_ttl_ms, tuple(repair.orders), repair.sig, tuple(repair.state), tuple(repair.event),
-            repair.next_sig,
+            repair.ledger_ttl_ms, tuple(repair.orders), tuple(repair.state), tuple(map(tuple, repair.events)),
+            *msgspec.structs.astuple(repair.hold),
         )  # fmt: skip
         return await self._step("reconcile_ledger", fence, packed, self._acts)
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
         check_owner(proposal.sig)
-        mark, earlier = (
-            self._reconcile.close_cooldown(proposal.symbol, proposal.sig, bucket)
-            for bucket in (proposal.bucket, proposal.bucket - 1)
-        )
+        mark = self._reconcile.close_cooldown(proposal.symbol, proposal.sig, proposal.bucket)
         packed = (
             proposal.symbol, proposal.stream, mark, proposal.cooldown_sec * 1000, proposal.sig,
-            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event), earlier,
+            proposal.hold_ttl_ms, tuple(proposal.plan), tuple(proposal.event),
+            self._reconcile.close_out(proposal.symbol), proposal.plan_id,
+            self._reconcile.close_client(proposal.client_order_id), CLOSE_CLIENT_TTL_MS,
         )  # fmt: skip
         return await self._step("propose_close", fence, packed, self._acts)
 
@@ -131,3 +145,7 @@ class RedisReconcile:
                 script, self._keys.prefix, fence, keys.base, keys.events, *acts, _pack(packed)
             )
         )
+
+
+def _noted(agreement: Agreement) -> tuple[str, ...]:
+    return agreement.symbol, str(agreement.at_ms), agreement.version, agreement.amounts

@@ -15,9 +15,10 @@ from store.redis.client import RedisLink
 _PRELUDES = {
     "_rights": (b" refused(",),
     "_acknowledge": (b" acknowledge(", b"note_acknowledged("),
-    "_governor": (b"text_of(", b"date_of("),
+    "_reading": (b"text_of(", b"is_free_for(", b"joined("),
+    "_governor": (b"date_of(", b"list_executions("),
     "_booking": (b"remember_orders(",),
-    "_reconcile": (b"standing_hold(",),
+    "_reconcile": (b"standing_hold(", b"string_at("),
 }
 
 

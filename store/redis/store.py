@@ -37,11 +37,8 @@ from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
-from store.redis.execution import RedisExecutions
-from store.redis.governor import RedisGovernor
-from store.redis.operators import RedisOperators
-from store.redis.reconcile import RedisReconcile
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
+from store.redis.roles import RedisRoles
 from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
 from store.redis.universe import RedisUniverse
@@ -60,7 +57,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, RedisReconcile):
+class RedisStore(RedisUniverse, RedisRoles):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -75,6 +72,7 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, 
         timeout_sec: float = 1.0,
         governor_shadow: bool = False,
         reconcile_shadow: bool = False,
+        bridge_shadow: bool = False,
     ) -> None:
         """Take `consumer`, the name in the consumer groups, and `timeout_sec`, the deadline of each call."""
         self._keys = keys
@@ -82,7 +80,7 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, 
         first = RedisLink(url, timeout_sec=reader_sec)
         # At a move the links end in the order in which they were made: reads first, which wait for long.
         self._readers = [first]
-        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(3)]
+        self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(5)]
         self._writes = RedisLink(url, timeout_sec=timeout_sec, beside=first)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
@@ -98,10 +96,10 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, 
             stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
             suspects_alone=False, reads=self._readers[1],
         )  # fmt: skip
-        executor_reads, governor_reads = self._readers[2:]
-        self._open_executions(partial(self._role_group, group, executor_reads), executor_reads)
-        self._open_governor(partial(self._role_group, group, governor_reads), shadow=governor_shadow)
-        self._open_reconcile(shadow=reconcile_shadow)
+        self._open_roles(
+            partial(self._role_group, group), self._readers[2:],
+            governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close all connections."""
@@ -301,14 +299,14 @@ class RedisStore(RedisUniverse, RedisExecutions, RedisGovernor, RedisOperators, 
 
 @asynccontextmanager
 async def open_redis_store(
-    url: str, *, prefix: str, consumer: str, governor_shadow: bool = False, reconcile_shadow: bool = False
+    url: str, *, prefix: str, consumer: str, **shadows: bool
 ) -> AsyncIterator[RedisStore]:
-    """Open a store with an asyncio loop of its own; it connects at the first call, not here."""
+    """Open a store with an asyncio loop of its own; it connects at the first call, not here.
+
+    `shadows`: `governor_shadow` and so on, as `RedisStore` takes them.
+    """
     async with open_bridge():
-        store = RedisStore(
-            url, keys=Keys(prefix), consumer=consumer, governor_shadow=governor_shadow,
-            reconcile_shadow=reconcile_shadow,
-        )  # fmt: skip
+        store = RedisStore(url, keys=Keys(prefix), consumer=consumer, **shadows)
         try:
             yield store
         finally:

@@ -48,6 +48,6 @@ class RedisUniverse:
         names = UniverseNames(self._keys.prefix, shadow=shadow)
         written = await self._scripts.run(
             "publish_universe", self._keys.prefix, fence, names.base, names.events,
-            b"" if rests_on is None else rests_on, _pack(write),
+            b"" if rests_on is None else rests_on, _pack(write), names.audit,
         )  # fmt: skip
         return bool(written)

@@ -1,33 +1,13 @@
 -- Prepended to each script that calls it (`store/redis/scripts.py`).
 -- Reads what judgements of the Governor rest on, in the order of `store/governor_values.py`: false for a
--- missing text, '!' for one of a wrong type.
+-- missing text, '!' for one of a wrong type. Behind `_reading.lua`.
 
 -- The highest score of a window that counts (epoch ms).
 local latest = 999999999999999
 
--- Reads a key: nil for a wrong type, any other error (no right to it) ends the script.
-local function read(...)
-  local reply = redis.pcall(...)
-  if type(reply) ~= 'table' or not reply.err then return reply end
-  if not string.find(reply.err, 'WRONGTYPE', 1, true) then return redis.call(...) end
-  return nil
-end
-
-local function text_of(key)
-  local reply = read('GET', key)
-  if reply == nil then return '!' end
-  return reply
-end
-
 local function add_fields(texts, key, ...)
   local reply = read('HMGET', key, ...)
   for i = 1, select('#', ...) do texts[#texts + 1] = reply == nil and '!' or reply[i] end
-end
-
--- Returns whether a key is missing or of a type.
-local function is_free_for(wanted, key)
-  local kind = redis.call('TYPE', key).ok
-  return kind == wanted or kind == 'none'
 end
 
 local function exists(key) return redis.call('EXISTS', key) == 1 and '1' end

@@ -1,6 +1,6 @@
--- ARGV: prefix, symbol, msgpack of order ids, msgpack of client order ids. Returns the memory of each order, and of the
--- executor's record of each client order id its phase and decision: false where there is none, one word for what has a
--- wrong type.
+-- ARGV: prefix, symbol, msgpack of order ids, msgpack of client order ids, beginning of the engine's own keys. Returns the
+-- memory of each order, and of the executor's record of each client order id its phase and decision: false where there is
+-- none, one word for what has a wrong type. An order of a proposed close without a record is `lost`.
 local prefix, symbol = ARGV[1], ARGV[2]
 local orders = prefix .. ':p33:orders:' .. symbol
 local unreadable, kind = '!unreadable', redis.call('TYPE', orders).ok
@@ -13,14 +13,19 @@ for i, order_id in ipairs(cmsgpack.unpack(ARGV[3])) do
   end
 end
 
+local function proposed(client_id)
+  if redis.call('TYPE', ARGV[5] .. ':close:client:' .. client_id).ok == 'none' then return false end
+  return { 'lost', 'RECONCILE_CLOSE' }
+end
+
 local function record_of(client_id)
   local names = prefix .. ':executor:client:' .. client_id
   local named = redis.call('TYPE', names).ok
-  if named == 'none' then return false end
+  if named == 'none' then return proposed(client_id) end
   if named ~= 'string' then return { unreadable, unreadable } end
   local record = prefix .. ':executor:order:' .. redis.call('GET', names)
   local recorded = redis.call('TYPE', record).ok
-  if recorded == 'none' then return false end
+  if recorded == 'none' then return proposed(client_id) end
   if recorded ~= 'hash' then return { unreadable, unreadable } end
   local found = redis.call('HMGET', record, 'state', 'decision')
   return { found[1] or unreadable, found[2] or '' }

@@ -91,16 +91,6 @@ end
 local refusal = #judgements > 0 and refused(needed())
 if refusal then return refusal end
 
--- Joins texts from one place to another, so that equal texts alone are equal.
-local function joined(texts, from, to)
-  local parts = {}
-  for i = from, to do
-    local text = texts[i]
-    parts[#parts + 1] = text and (#text .. ':' .. text) or '-'
-  end
-  return table.concat(parts)
-end
-
 local own = own_texts(prefix, base, date)
 local live = counts_grants and redis.call('HLEN', reserved) or -1
 -- By symbol: its texts, those of its counts and statistics joined, unless they were changed since, and those of

@@ -3,14 +3,15 @@
 -- unpacked below. Returns 1; or 0, with nothing written, where the ledger, the memory of an order or the hold's owner has
 -- changed.
 -- The memory comes before the ledger: on Redis 6.2, which does not show a script its rights, a fill that is left out is
--- found again, while one without a memory is booked a second time by its result. The hold ends last.
+-- found again, while one without a memory is booked a second time by its result. The hold ends, or has its next owner,
+-- last.
 local prefix, fence, base, events, acts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
   return redis.error_reply('FENCED the lease is not ' .. fence)
 end
 local r = cmsgpack.unpack(ARGV[6])
 local symbol, before, version, ledger_fields, ledger_ttl = unpack(r, 1, 5)
-local booked, sig, fields, event, next_sig = unpack(r, 6, 10)
+local booked, fields, entries, sig, next_sig, reason, ttl = unpack(r, 6, 12)
 local ledger = prefix .. ':position:ledger:' .. symbol
 local orders = prefix .. ':p33:orders:' .. symbol
 local order_times = prefix .. ':p33:order_times:' .. symbol
@@ -25,9 +26,10 @@ for _, pair in ipairs({ { ledger, 'hash' }, { orders, 'hash' }, { order_times, '
     return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' is a ' .. kind .. ', not a ' .. pair[2])
   end
 end
-local needed = { { 'HSET', state, 'f', '' }, { 'PEXPIRE', state, 1 }, { 'XADD', events, '*', 'f', '' },
-  { 'SET', sig_key, '' } }
-for _, key in ipairs({ hold_key, reason_key, sig_key }) do needed[#needed + 1] = { 'DEL', key } end
+local needed = { { 'HSET', state, 'f', '' }, { 'PEXPIRE', state, 1 }, { 'XADD', events, '*', 'f', '' } }
+for _, key in ipairs({ hold_key, reason_key, sig_key }) do
+  needed[#needed + 1] = next_sig == '' and { 'DEL', key } or { 'SET', key, '' }
+end
 if acts then
   needed[#needed + 1] = { 'HSET', ledger, 'f', '' }
   needed[#needed + 1] = { 'PEXPIRE', ledger, 1 }
@@ -60,9 +62,13 @@ if #fields > 0 then
   redis.call('HSET', state, unpack(fields))
   redis.call('PEXPIRE', state, 86400000)
 end
-if #event > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end
+for _, entry in ipairs(entries) do
+  redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(entry))
+end
 if next_sig ~= '' then
-  redis.call('SET', sig_key, next_sig, 'XX', 'KEEPTTL')
+  redis.call('SET', sig_key, next_sig, 'PX', ttl)
+  redis.call('SET', reason_key, reason, 'PX', ttl)
+  redis.call('SET', hold_key, '1', 'PX', ttl)
 else
   redis.call('DEL', sig_key)
   redis.call('DEL', reason_key)

@@ -1,4 +1,4 @@
--- Writes the record of an order that was found without one, with its event. ARGV: prefix, fence, msgpack of
+-- Writes the record of an order that was found without one, with its event, if any. ARGV: prefix, fence, msgpack of
 -- what is unpacked below. Returns 1, or 0 where there is a record.
 local prefix, fence = ARGV[1], ARGV[2]
 if redis.call('GET', prefix .. ':p33:lease') ~= fence then
@@ -26,5 +26,5 @@ end
 redis.call('HSET', record, unpack(fields))
 redis.call('PEXPIRE', record, ttl)
 redis.call('SET', names, plan_id, 'PX', ttl)
-redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event))
+if #event > 0 then redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', unpack(event)) end
 return 1

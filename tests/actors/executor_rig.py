@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from actors.executor.rules import ExecutorRules
+from brain.execution.draft_record import draft_again
 from brain.execution.orders import (
     OrderState,
     client_order_id,
@@ -226,3 +227,16 @@ async def running_executor(
     async with background((making or rig.making).executor().run, heartbeat):
         await trio.testing.wait_all_tasks_blocked()
         yield heartbeat
+    assert_drafts_replay(rig)
+
+
+def assert_drafts_replay(rig: ExecutorWorld) -> None:
+    """Check that each recorded draft is made identically again."""
+    for stream in (rig.own.audit, rig.own.dry_run):
+        if rig.redis.kind(stream) != "stream":
+            continue
+        for _, fields in rig.redis.xrange(stream):
+            if b"record" in fields:
+                assert draft_again(fields[b"record"]).identical, fields
+            else:
+                assert fields.get(b"step") != b"begin", fields

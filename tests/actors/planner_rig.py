@@ -12,7 +12,7 @@ import trio
 
 from actors.candidate_planner.actor import CandidatePlanner
 from brain.symbols.symbol_rules import SymbolRules
-from channels import Channels, SetGauge
+from channels import Channels, SetGauge, UniverseState
 from clock import Clock, TrioClock
 from clocks.clocks import Clocks
 from exchange.protocol import SymbolsRead
@@ -85,6 +85,7 @@ def planner_of(
         weight_per_read=lambda: WEIGHT_PER_READ,
         rules=planner_rules(settings),
         log=structlog.get_logger(),
+        universe=channels.universe_channels,
     )
 
 
@@ -104,8 +105,9 @@ class CountedStore(MemoryStore):
 class PlannerRig(Channels):
     """A planner over the store's twin; the universe is what the test writes."""
 
-    def __init__(self, *, env: tuple[str, ...] = ()) -> None:
-        super().__init__(shards=1)
+    def __init__(self, *, env: tuple[str, ...] = (), publishes: bool = False) -> None:
+        """`publishes`: the same process writes the universe."""
+        super().__init__(shards=1, universe=publishes)
         self.clock = TrioClock(EPOCH_MS)
         self.heartbeat = Heartbeat()
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
@@ -131,6 +133,14 @@ class PlannerRig(Channels):
         self.redis.hset(self.keys.universe_meta, {"stale": stale, "count": str(len(symbols))})
         if stale == "0":
             self.redis.set(self.keys.universe_last_ok, listed)
+
+    def published(self, *symbols: str) -> None:
+        """The publisher of this process publishes."""
+        assert self.universe_channels is not None
+        self.universe(*symbols)
+        asof = self.clock.now().wall_ms // 1000
+        state = UniverseState(count=len(symbols), asof_epoch=asof, stale=False, error="")
+        self.universe_channels.state.send(state)
 
     def intend(self, symbol: str) -> None:
         self.redis.xadd(self.keys.intents, {"symbol": symbol})

@@ -18,6 +18,8 @@ from brain.identifiers import FencingToken, OrderId
 from brain.moment import Moment
 from brain.numbers import plain
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from brain.reconciliation.record import weigh_again
+from brain.reconciliation.texts import CaseEvent
 from brain.symbols.symbol_rules import SymbolRules
 from channels import BookEntry, Channels, Lease, OpenCase
 from clock import Clock, TrioClock
@@ -254,6 +256,16 @@ async def running_engine(
         nursery.start_soon((making or rig.making).engine().run, heartbeat)
         await trio.sleep(3.05)
         yield heartbeat
+    assert_weighings_replay(rig)
+
+
+def assert_weighings_replay(rig: ReconcileWorld) -> None:
+    """Check that evidence is weighed identically from each event that has its record."""
+    for each in rig.events():
+        if "record" in each:
+            assert weigh_again(each["record"]).identical, each
+        else:
+            assert each["event"] != CaseEvent.AUTO_REPAIR or len(each["orders"]) > 1_000, each
 
 
 def shown_orders(state: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ _TINY = msgspec.structs.replace(
     events=100,
     events_burst=100,
     gate_permits=5,
+    intents=100,
     refreshes=2,
     idle_sec=1.0,
 )

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import Booking, adopt, book, decode_memory
+from brain.ledger.booking import Booking, adopt, book
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.order_memory import decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal

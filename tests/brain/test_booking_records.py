@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.identifiers import PlanId
-from brain.ledger.booking import (
-    OrderMemory,
-    UnreadableRecordError,
-    decode_memory,
-    decode_open_permit,
-    encode_memory,
-    encode_open_permit,
-)
+from brain.ledger.booking import decode_open_permit, encode_open_permit
+from brain.ledger.order_memory import OrderMemory, UnreadableRecordError, decode_memory, encode_memory
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg
 

@@ -50,7 +50,18 @@ class Recording:
 
     def append(self, stream: str, fields: Mapping[str, str | bytes], entry_id: str = "*") -> str:
         """Return an entry on one of the streams; its id."""
-        return str(self.redis.xadd(f"{self.prefix}:stream:{stream}", dict(fields), id=entry_id))  # type: ignore[arg-type]
+        return self.append_to(f"{self.prefix}:stream:{stream}", fields, entry_id)
+
+    def append_to(self, key: str, fields: Mapping[str, str | bytes], entry_id: str = "*") -> str:
+        """Append an entry to a stream of any name; return its id."""
+        return str(self.redis.xadd(key, dict(fields), id=entry_id))  # type: ignore[arg-type]
+
+    def first(self, stream: str) -> str:
+        """Return the id of the first entry of one of the streams."""
+        entries: list[tuple[str, dict[str, str]]] = self.redis.xrange(
+            f"{self.prefix}:stream:{stream}", count=1
+        )  # type: ignore[assignment]
+        return entries[0][0]
 
     async def read(self) -> list[Entry]:
         """Deliver what was published."""

@@ -17,7 +17,8 @@ import pytest
 
 import commands
 from commands import main
-from commands.cli import SHELLS, completion_script, parser
+from commands.cli import SHELLS, parser
+from commands.completion import completion_script
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "position-state-brain"
@@ -71,7 +72,7 @@ def test_help_fits_80_columns(
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion_knows_every_command_and_option(shell: str) -> None:
-    script = completion_script(shell)
+    script = completion_script(parser(), shell)
     for name in COMMANDS:
         assert name in script
     for option in ("watch", "no-probe", "once", "url", "since", "rest-port"):
@@ -89,7 +90,7 @@ def completed(*words: str) -> list[str]:
     """
     ended = subprocess.run(  # noqa: S603 - our own script
         ["/bin/bash", "--norc", "-c", program],
-        input=completion_script("bash"),
+        input=completion_script(parser(), "bash"),
         capture_output=True,
         text=True,
         check=True,
@@ -191,7 +192,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(
     def interrupted(_: argparse.Namespace) -> int:
         raise raised
 
-    monkeypatch.setattr("commands.cli._check", interrupted)
+    monkeypatch.setattr("commands.calls.check", interrupted)
     assert main(["check"]) == 128 + signal.SIGINT
 
 
@@ -199,7 +200,7 @@ def test_an_error_beside_an_interrupt_is_not_swallowed(monkeypatch: pytest.Monke
     def broken(_: argparse.Namespace) -> int:
         raise BaseExceptionGroup("nursery", [KeyboardInterrupt(), RuntimeError("a fault")])
 
-    monkeypatch.setattr("commands.cli._check", broken)
+    monkeypatch.setattr("commands.calls.check", broken)
     with pytest.raises(BaseExceptionGroup):
         main(["check"])
 

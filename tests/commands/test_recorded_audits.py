@@ -11,7 +11,8 @@ from brain.decisions.replaying import decide_again
 from brain.identifiers import EntryId
 from commands.replay import ReplayOptions, replay
 from commands.replay.records import RecordedEntry, from_file
-from explanation.explaining import State, explain_traces
+from explanation.deciding import State
+from explanation.explaining import explain_traces
 from explanation.traces import PlanTraces, Recorded
 
 #: Exports of `replay --export`, one a release; a new release adds its own and changes none.

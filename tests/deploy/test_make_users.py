@@ -43,7 +43,10 @@ def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_
     with_role = (tmp_path / "secrets/users.acl").read_text()
     begin, rights = first.splitlines()[0], with_role.splitlines()[0]
     assert rights.startswith(f"{begin} (")
-    assert rights.endswith(" ~other:cfg:universe:* ~other:universe:shadow:* ~other:stream:universe.events)")
+    assert rights.endswith(
+        " ~other:cfg:universe:* ~other:universe:shadow:* ~other:stream:universe.events"
+        " ~other:stream:universe.audit)"
+    )
     assert with_role.splitlines()[1:] == first.splitlines()[1:]
     unknown = subprocess.run([*make, "nothing"], capture_output=True, text=True, check=False)  # noqa: S603
     assert (unknown.returncode, unknown.stdout) == (2, "")

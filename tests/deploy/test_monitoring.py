@@ -47,6 +47,7 @@ _METRIC = re.compile(
 )
 #: The roles, whose metrics are exposed only with them.
 ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on", "P33_GOVERNOR": "on", "P33_RECONCILE": "on"}
+JOB = "position-state-brain"
 _BY_PROMETHEUS = {"job", "instance", "le"}
 
 
@@ -163,6 +164,50 @@ def test_the_alerts_fire_when_they_have_to_and_not_before() -> None:
     assert f"{len(rules())} rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
     promtool("check", "config", DEPLOY / "prometheus/scrape.yml")
     promtool("test", "rules", RULE_TESTS)
+
+
+def alerts_of_roles() -> set[str]:
+    """Alerts that a role in its shadow does not raise."""
+    suppressed = {rule["alert"] for rule in rules() if 'mode="shadow"' in rule["expr"]}
+    return suppressed - {"P33LedgerMismatch"}
+
+
+@pytest.mark.parametrize("mode", ["on", "shadow"])
+@pytest.mark.system_tools
+def test_a_role_raises_its_alerts_and_its_shadow_none(mode: str, tmp_path: Path) -> None:
+    """Each case of a role's alert, with the same metrics of an instance whose roles are in that mode."""
+    cases = []
+    asked = yaml.safe_load(RULE_TESTS.read_text())
+    for case in asked["tests"]:
+        looks = [look for look in case["alert_rule_test"] if look["alertname"] in alerts_of_roles()]
+        series = [each["series"] for each in case["input_series"]]
+        if looks and not any("p33_role" in each for each in series):
+            instances = {re.findall(r'instance="[^"]+"', each)[0] for each in series}
+            case["input_series"] += [
+                {
+                    "series": f'p33_role{{job="{JOB}", {instance}, role="{role}", mode="{mode}"}}',
+                    "values": "1x300",
+                }
+                for instance in instances
+                for role in ("governor", "reconcile", "universe")
+            ]
+            shown = looks if mode == "on" else [{**look, "exp_alerts": []} for look in looks]
+            cases.append({**case, "alert_rule_test": shown})
+    assert {look["alertname"] for case in cases for look in case["alert_rule_test"]} == alerts_of_roles()
+    path = tmp_path / "shadow.test.yml"
+    path.write_text(yaml.safe_dump(asked | {"rule_files": [str(RULES)], "tests": cases}))
+    promtool("test", "rules", path)
+
+
+def test_every_alert_of_a_role_with_a_shadow_excludes_it() -> None:
+    """But for the one that shows the operators' key."""
+    of_roles = {
+        rule["alert"]
+        for rule in rules()
+        if re.search(r"\b(?:gov|quantum_govern|p34|universe)_", rule["expr"])
+    }
+    assert of_roles - alerts_of_roles() == {"P33TradingHalted", "P33LedgerMismatch"}
+    assert len(alerts_of_roles()) == 13
 
 
 @pytest.mark.system_tools

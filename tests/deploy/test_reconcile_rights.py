@@ -15,7 +15,17 @@ from store.reconcile_records import Agreement, ExpectedLedger
 from store.redis.store import open_redis_store
 from tests.deploy.guarded_redis import GuardedRedis, guarded_redis
 from tests.deploy.test_redis_rights import refused_by_rights
-from tests.store.reconciled import CLOSING, DRIFTED, LEDGER, NEXT_SIG, OPENING, PROPOSAL, RELEASE, repair
+from tests.store.reconciled import (
+    CLOSING,
+    DRIFTED,
+    HELD_ON,
+    LEDGER,
+    NEXT_SIG,
+    OPENING,
+    PROPOSAL,
+    RELEASE,
+    repair,
+)
 
 pytestmark = pytest.mark.system_tools
 
@@ -48,14 +58,15 @@ async def test_the_engine_takes_each_of_its_steps_with_the_rights_of_its_role(
         taken = msgspec.structs.replace(OPENING.hold, before="exec:p33-1")
         assert await store.change_case(fence, msgspec.structs.replace(OPENING, hold=taken))
         expected = ExpectedLedger(DRIFTED, "0.7", None, None)
-        assert await store.differing_ledgers([expected]) == [DRIFTED]
+        assert (await store.differing_ledgers([expected])).differing == [DRIFTED]
         assert (await store.reconcile_views([DRIFTED]))[DRIFTED].ledger == LEDGER
         assert await store.own_holds([DRIFTED]) == [DRIFTED]
         await store.booked_growth(DRIFTED, [], [])
         for bucket, stream in ((0, engine.plans), (2, engine.closes)):
             close = msgspec.structs.replace(PROPOSAL, bucket=bucket, stream=stream)
             assert await store.propose_close(fence, close)
-        assert await store.repair_ledger(fence, repair(next_sig=NEXT_SIG))
+            admin.delete(engine.close_out(DRIFTED))
+        assert await store.repair_ledger(fence, repair(hold=HELD_ON))
         release = msgspec.structs.replace(RELEASE, before=NEXT_SIG)
         assert await store.change_case(fence, msgspec.structs.replace(CLOSING, hold=release))
         assert await store.own_holds([DRIFTED, Symbol("ETHUSDT")]) == []

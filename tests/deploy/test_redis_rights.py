@@ -206,9 +206,8 @@ def test_with_all_roles_it_may_use_the_commands_that_its_code_names_and_no_other
     # By redis-py itself: scripts, whether the connection lives, which database.
     # BLOCK is no command, HELLO needs no right, SENTINEL is for Sentinels.
     by_itself, without_right = {"EVAL", "EVALSHA", "PING", "SELECT"}, {"BLOCK", "HELLO", "SENTINEL"}
-    with guarded_redis(
-        system_redis, tmp_path, roles=["universe", "executor", "governor", "reconcile"]
-    ) as guarded:
+    roles = ["universe", "executor", "governor", "reconcile", "decision_intelligence"]
+    with guarded_redis(system_redis, tmp_path, roles=roles) as guarded:
         assert commands_of(guarded, "p33") == (called | sent | by_itself) - without_right
 
 

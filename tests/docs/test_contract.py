@@ -21,7 +21,7 @@ from brain.ledger.refusal_words import Proof, proof_of
 from brain.ledger.result import read_result
 from brain.plans.permit import Reason
 from brain.plans.plan_fields import LARGEST_ENTRY, LARGEST_FIELD, read_plan
-from commands import cli
+from commands import calls, cli
 from monitoring.metrics.catalogue import CATALOGUE
 from monitoring.status.document import RolesShown, StatusDocument
 from permit_gate import GOVERNOR
@@ -273,6 +273,7 @@ def test_the_log_has_the_lines_of_the_contract_and_no_other_of_their_kind(both: 
 def test_the_settings_have_the_defaults_and_limits_of_the_contract() -> None:
     listed = documented("Settings")
     derived = {f"by `{name}`" for name in ("BINANCE_TESTNET", "P33_EXECUTOR", "P33_QTY_TOLERANCE_PCT")}
+    derived.add("by `ENABLE_SYMBOL_BREAKDOWN`")
     derived.add("host name and port")
     assert list(listed) == [variable.name for variable in VARIABLES]
     for variable in VARIABLES:
@@ -292,5 +293,5 @@ def test_the_commands_are_those_of_the_command_line() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     wrapper = re.findall(r"exit (\d+) # EX_", (ROOT / "deploy/position-state-brain").read_text())
     ends = (commands.EXIT_CONFIG, commands.EXIT_INTERRUPTED, commands.EXIT_CLOSED_PIPE)
-    named = (0, 1, cli.EXIT_USAGE, commands.EXIT_INCONCLUSIVE, *wrapper, *ends)
+    named = (0, 1, calls.EXIT_USAGE, commands.EXIT_INCONCLUSIVE, *wrapper, *ends)
     assert list(documented("Commands", 1)) == [str(code) for code in named]

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from brain.symbols.publication import Change, Outcome
+from brain.symbols.record import judge_universe_again
 from commands.clients.embedded_redis import private_redis
 from monitoring.metrics.catalogue import UNIVERSE_CATALOGUE
 from simulator import running
@@ -26,7 +27,7 @@ from tests.integration.waiting import until
 pytestmark = pytest.mark.process
 
 UNIVERSE = "The universe"
-KEYS, LIST, META, ERRORS, EVENTS, METRICS, LINES = range(7)
+KEYS, LIST, META, ERRORS, EVENTS, METRICS, LINES, AUDIT = range(8)
 
 
 class Observed(msgspec.Struct):
@@ -37,6 +38,7 @@ class Observed(msgspec.Struct):
     active: dict[str, Any]
     meta: dict[str, str]
     log: list[str]
+    audit: dict[str, str]
     metrics: str
     roles: dict[str, Any]
 
@@ -66,6 +68,7 @@ async def _observe() -> Observed:
                 active=msgspec.json.decode(redis.get(names.active)),
                 meta=redis.hgetall(names.meta),
                 log=daemon.output.splitlines(),
+                audit=redis.xrange(names.audit)[0][1],
                 metrics=metrics,
                 roles=roles,
             )
@@ -92,6 +95,11 @@ def test_a_list_and_its_meta_have_the_members_of_the_contract(observed: Observed
     assert observed.meta["published_by"] == "first"
 
 
+def test_an_entry_of_the_audit_has_the_fields_of_the_contract(observed: Observed) -> None:
+    assert list(observed.audit) == [name for name in documented(AUDIT) if name != "mode"]
+    assert judge_universe_again(observed.audit["record"]).identical
+
+
 def test_errors_and_events_are_those_of_the_code() -> None:
     assert set(documented(ERRORS)) == set(Outcome) - {Outcome.PUBLISHED}
     assert set(documented(EVENTS)) == set(Change)
@@ -103,6 +111,13 @@ def test_the_metrics_of_the_universe_are_those_that_are_exposed(observed: Observ
     assert exposed == {(name, kind) for name, (kind, _) in listed.items()}
     for declared in UNIVERSE_CATALOGUE:
         assert listed[declared.name][1] == set(declared.labels)
+
+
+def test_a_gauge_names_the_roles_that_are_switched_on(observed: Observed) -> None:
+    shown = re.findall(r"^p33_role\{(.*)\} (\S+)$", observed.metrics, flags=re.M)
+    assert [(set(labels.split(",")), value) for labels, value in shown] == [
+        ({'role="universe"', f'mode="{observed.roles["universe"]["mode"]}"'}, "1.0")
+    ]
 
 
 def test_the_log_has_the_lines_of_the_universe(observed: Observed) -> None:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from brain.identifiers import PlanId
-from brain.ledger.booking import decode_memory, decode_open_permit, encode_memory, encode_open_permit
+from brain.ledger.booking import decode_open_permit, encode_open_permit
+from brain.ledger.order_memory import decode_memory, encode_memory
 from brain.ledger.plan_mark import decode_mark, encode_mark
 from brain.ledger.unknown_outcomes import decode_unknown, encode_unknown
 from brain.plans import kinds

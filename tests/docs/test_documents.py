@@ -29,6 +29,8 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SETTING = re.compile(r"\b(?:P33|REDIS|BINANCE)_[A-Z][A-Z0-9_]*\b")
 _METRIC = re.compile(r"\bp33_[a-z0-9_]+\b")
 _MAKE = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)\b")
+#: Words of executors.
+_NO_METRICS = {"p33_permit_denied"}
 #: Of the tests alone.
 _NO_SETTINGS = {
     "P33_TEST_EXECUTOR_KILLS",
@@ -37,6 +39,9 @@ _NO_SETTINGS = {
     "P33_TEST_FAILOVERS",
     "P33_TEST_GOVERNOR_KILLS",
     "P33_TEST_RECONCILE_KILLS",
+    "P33_TEST_BRIDGE_KILLS",
+    "P33_TEST_INTELLIGENCE_KILLS",
+    "P33_TEST_COUNTING_HISTORIES",
     "P33_TESTS_NEED_BROWSER",
     "P33_TESTS_NEED_EVERY_REDIS",
     "P33_TESTS_NEED_SYSTEMD",
@@ -65,7 +70,7 @@ def test_every_setting_and_metric_that_is_named_exists(document: str) -> None:
     prefixes = {name for name in named if any(known.startswith(f"{name}_") for known in settings)}
     assert named - settings - prefixes == set()
     metrics = {each.name for each in CATALOGUE} | exposed_elsewhere()
-    assert set(_METRIC.findall(DOCUMENTS[document])) - metrics == set()
+    assert set(_METRIC.findall(DOCUMENTS[document])) - metrics - _NO_METRICS == set()
 
 
 def exposed_elsewhere() -> set[str]:
@@ -140,7 +145,9 @@ def test_every_reason_not_to_be_ready_is_documented() -> None:
 def test_the_architecture_names_every_actor_and_every_channel() -> None:
     actors = table(section(ARCHITECTURE, "Actors"))
     assert {re.sub(r"_\d$", "_N", name) for name in ACTORS} == set(actors)
-    every = Channels(1, universe=True, executor=True, governor=True, reconcile=True).all()
+    every = Channels(
+        1, universe=True, executor=True, governor=True, reconcile=True, bridge=True, intelligence=True
+    ).all()
     channels = {re.sub(r"_0$", "_N", channel.name) for channel in every}
     names = {name for cell in table(section(ARCHITECTURE, "Channels")) for name in re.findall(r"\w+", cell)}
     assert names == channels

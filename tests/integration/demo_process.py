@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
+from tests.integration.waiting import until
+
 SOURCES = Path(__file__).parents[2]
 PATIENCE_SEC = 90
+#: For its own patience with its children, of which each has 6 s, and a report.
+ENDS_WITHIN_SEC = 25.0
 FOREIGN = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "REDIS_HOST": "192.0.2.1",
@@ -60,11 +64,34 @@ class Demo:
         errors = b"".join([more async for more in self._process.stderr])
         return await self._process.wait(), errors.decode()
 
+    async def stop(self) -> None:
+        """Interrupt a demo that runs still, so that it ends its children; or kill it, and them."""
+        children: dict[int, str] = {}
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            with trio.move_on_after(ENDS_WITHIN_SEC):
+                await self._process.wait()
+            children = self.children()
+            if self._process.poll() is None:
+                self._process.kill()
+        await self._process.wait()
+        # They have sessions of their own, and another parent from now on.
+        for pid in still_running(children):
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: not still_running(children), "the end of the demo's children", ENDS_WITHIN_SEC)
+
     def children(self) -> dict[int, str]:
         """Its child processes: command by pid."""
         return {
             pid: command for pid, (parent, command) in _processes().items() if parent == self._process.pid
         }
+
+
+def still_running(children: Iterable[int]) -> dict[int, str]:
+    """Return those of the processes that run: command by pid."""
+    running = _processes()
+    found = {pid: running[pid][1] for pid in children if pid in running}
+    return {pid: command for pid, command in found.items() if not command.endswith("<defunct>")}
 
 
 def _processes() -> dict[int, tuple[int, str]]:
@@ -81,7 +108,10 @@ async def running_demo(
     program: Sequence[str] = ("-m", "commands"),
     stderr: int = subprocess.STDOUT,
 ) -> AsyncIterator[Demo]:
-    """Yield a running demo whose temporary files are all in `folder`, for the length of a block."""
+    """Yield a running demo whose temporary files are all in `folder`, for the length of a block.
+
+    However the block ends, the demo and its children are gone afterwards.
+    """
     process = await trio.lowlevel.open_process(
         [sys.executable, *program, "demo", *arguments],
         stdin=subprocess.DEVNULL,
@@ -89,14 +119,13 @@ async def running_demo(
         stderr=stderr,
         env={**os.environ, **FOREIGN, "TMPDIR": str(folder), "PYTHONPATH": str(SOURCES)},
     )
+    demo = Demo(process)
     try:
         with trio.fail_after(PATIENCE_SEC):
-            yield Demo(process)
+            yield demo
     finally:
-        if process.poll() is None:
-            process.kill()
         with trio.CancelScope(shield=True):
-            await process.wait()
+            await demo.stop()
 
 
 def assert_empty(folder: Path) -> None:
@@ -105,6 +134,5 @@ def assert_empty(folder: Path) -> None:
 
 def assert_nothing_left(folder: Path, children: dict[int, str]) -> None:
     assert len(children) == 3, children  # Redis, exchange, daemon
-    running = _processes()
-    assert [command for pid, command in children.items() if pid in running] == []
+    assert still_running(children) == {}
     assert_empty(folder)

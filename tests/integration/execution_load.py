@@ -131,11 +131,11 @@ class ExecutionLoad:
         executed = {plan_id for plan_id, rows in results.items() if rows[-1]["executed"] == "true"}
         assert failed <= dead and not dead & executed, (failed - dead, dead & executed)
         return Counter(
-            "executed" if rows[-1]["executed"] == "true" else _word(rows[-1]["error"])
+            "executed" if rows[-1]["executed"] == "true" else without_numbers(rows[-1]["error"])
             for rows in results.values()
         )
 
 
-def _word(error: str) -> str:
+def without_numbers(error: str) -> str:
     """Return an error without its numbers."""
     return _NUMBERS.sub("…", error)

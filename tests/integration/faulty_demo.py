@@ -13,10 +13,12 @@ import pytest
 
 import commands
 from commands.demo import final_check, machine_load, runner, service_executor
+from commands.demo.accounting import Caused
 from commands.demo.exchange_client import ExchangeClient
 from commands.demo.final_check import FinalCheck
 from commands.demo.machine_load import LoadMeter
 from commands.demo.other_services import OtherServices
+from commands.demo.record import Record
 
 _BUSY_FROM = {"busy": 0.0, "calm": float("inf"), "as-it-is": machine_load._TOO_BUSY}
 
@@ -26,11 +28,12 @@ async def _check_after_a_trade_by_hand(
     exchange: ExchangeClient,
     symbols: Sequence[str],
     meter: LoadMeter,
-    executor: service_executor.ServiceExecutor | None,
+    record: Record,
+    caused: Caused,
 ) -> FinalCheck:
     traded = (await exchange.symbols())[-1]
     await exchange.move_position(traded.name, traded.step)
-    return await final_check.check_final_state(services, exchange, symbols, meter, executor)
+    return await final_check.check_final_state(services, exchange, symbols, meter, record, caused)
 
 
 def _give(fault: str, patch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -138,6 +138,31 @@ class PlayedGovernor:
         """Return True if no record is open and no symbol held."""
         held = next(iter(self._redis.scan_iter("quantum:reconcile:hold:*", count=1000)), None)
         return not self._redis.zcard("quantum:executor:open") and held is None
+
+
+class GovernorWithLimits(PlayedGovernor):
+    """Grants so many opens and adds of a symbol an hour, blocks others, and never answers for one symbol.
+
+    Permits and blocks are the predecessor's: no `plan_id`, no `reason` in a permit.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, per_hour: int, silent: str) -> None:
+        super().__init__(pipeline)
+        self._per_hour = per_hour
+        self._silent = silent
+        self._granted: Counter[str] = Counter()
+
+    def judge(self, plan_id: str, fields: Fields) -> str:
+        """Publish a plan with the answer to it; return the plan's entry."""
+        symbol, opens = str(fields["symbol"]), fields["action"] == "ENTRY_PROPOSED"
+        if symbol != self._silent:
+            if opens and self._granted[symbol] >= self._per_hour:
+                block = {"reason": "hourly_limit_exceeded", "timestamp": time.time(), "symbol": symbol}
+                self._redis.set(f"quantum:governor:block:{plan_id}", json.dumps(block), ex=3600)
+            else:
+                self._granted[symbol] += opens
+                self.grant(plan_id, fields)
+        return self.pipeline.publish_plan(plan_id, fields)
 
 
 def is_last(result: Result) -> bool:

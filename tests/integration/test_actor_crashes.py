@@ -22,6 +22,8 @@ SWITCHES = {
     "executor": {"P33_EXECUTOR": "dry_run"},
     "governor": {"P33_GOVERNOR": "shadow"},
     "reconcile_engine": {"P33_RECONCILE": "shadow"},
+    "intent_bridge": {"P33_INTENT_BRIDGE": "shadow"},
+    "decision_intelligence": {"P33_DECISION_INTELLIGENCE": "on"},
 }
 
 

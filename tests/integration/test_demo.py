@@ -14,6 +14,8 @@ from typing import BinaryIO
 import pytest
 import trio
 
+from commands import EXIT_INCONCLUSIVE
+from tests.integration import demo_process
 from tests.integration.demo_process import (
     FOREIGN,
     PATIENCE_SEC,
@@ -21,6 +23,7 @@ from tests.integration.demo_process import (
     assert_empty,
     assert_nothing_left,
     running_demo,
+    still_running,
 )
 
 
@@ -44,26 +47,28 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
     folder.mkdir()
     async with running_demo(folder, "--seconds", "6", "--export", str(recording)) as demo:
         await demo.wrote(
-            "the daemon, with an environment of its own, in the roles universe, governor, executor and "
-            "reconcile"
+            "the daemon, with an environment of its own, in the roles universe, intent_bridge, governor, "
+            "executor, reconcile and decision_intelligence"
         )
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         code = await demo.ended()
     assert code == 0, demo.output
     for word in (
+        "trade ",
+        "exit ",
+        "harvest ",
+        "flat_close ",
+        "symbol_not_in_universe ",
+        "in_flight_permit ",
         "allowed ",
         "open ",
         "close ",
-        "denied ",
-        "symbol_not_in_allowlist",
-        "malformed_plan",
-        "permit latency",
-        "execution ",
         "snapshot ages",
         "request weight",
         "equals the exchange: 569 symbols",
-        "OK: every plan was answered as expected",
+        "open cases      none",
+        "OK: every plan was answered as expected, and everything adds up",
     ):
         assert word in demo.output, demo.output
     assert_nothing_left(folder, children)
@@ -71,7 +76,26 @@ async def test_the_demo_decides_executes_and_books_leaves_nothing_behind_and_rep
         code, shown = await _replayed(recording)
     assert code == 0, shown
     said = re.search(r"Identical: (\d+) decisions", shown)
-    assert said is not None and int(said[1]) > 100, shown
+    assert said is not None and int(said[1]) > 50, shown
+
+
+async def test_everything_on_stage_has_its_consequence_and_adds_up(tmp_path: Path) -> None:
+    async with running_demo(tmp_path, "--seconds", "37") as demo:
+        # Of the thousand plans around the stage one may be late on a busy machine.
+        assert await demo.ended() in (0, EXIT_INCONCLUSIVE), demo.output
+    on_stage = re.findall(r"^ +(\d+)\.\d+s (\w+): ([\w ]+): ([\w ]+) after ", demo.output, re.MULTILINE)
+    followed: dict[tuple[int, str], list[str]] = {}
+    for at_sec, _, title, text in on_stage:
+        followed.setdefault((int(at_sec), title), []).append(text)
+    assert followed == {
+        (1, "trade by hand"): ["close denied", "person called", "closed", "released"],
+        (3, "result lost"): ["result deleted", "held", "repaired", "released"],
+        (8, "delisting"): ["closing list", "add refused", "half closed", "held", "repaired", "settled"],
+        (14, "liquidation"): ["held", "repaired", "released"],
+        (22, "trade by hand"): ["close denied", "person called", "left open"],
+    }
+    (left_open,) = {symbol for at_sec, symbol, *_ in on_stage if at_sec == "22"}
+    assert f"open cases      {left_open} (left open on stage)" in demo.output
 
 
 async def test_the_demo_plays_the_roles_that_the_daemon_has_not(tmp_path: Path) -> None:
@@ -80,7 +104,7 @@ async def test_the_demo_plays_the_roles_that_the_daemon_has_not(tmp_path: Path) 
         await demo.wrote("Ready: 569 symbols")
         children = demo.children()
         assert await demo.ended() == 0, demo.output
-    assert "of them twice" in demo.output
+    assert "results twice" in demo.output
     assert "equals the exchange: 569 symbols" in demo.output
     assert_nothing_left(tmp_path, children)
 
@@ -163,3 +187,27 @@ async def test_a_recording_that_exists_is_not_overwritten(tmp_path: Path) -> Non
         assert await demo.ended() == 1
     assert f"demo: {recording}: File exists" in demo.output
     assert recording.read_text() == "another's"
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_demo_whose_test_fails_leaves_no_process_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """As where it is late. One that does not answer any more is killed, and its children with it."""
+    monkeypatch.setattr(demo_process, "ENDS_WITHIN_SEC", 2.0 if hangs else demo_process.ENDS_WITHIN_SEC)
+    children: dict[int, str] = {}
+
+    async def fails() -> None:
+        async with running_demo(tmp_path) as demo:
+            await demo.wrote("Ready: ")
+            children.update(demo.children())
+            if hangs:
+                demo.interrupt(signal.SIGSTOP)
+            raise trio.TooSlowError
+
+    with pytest.raises(trio.TooSlowError):
+        await fails()
+    assert len(children) == 3
+    assert still_running(children) == {}
+    if not hangs:
+        assert_empty(tmp_path)

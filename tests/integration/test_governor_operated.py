@@ -89,7 +89,7 @@ async def test_an_operator_stops_trading_and_one_symbol_and_starts_both_again(
     assert any(line.startswith("The Governor refuses it: kill_score_entry (z ") for line in lines)
     assert any(line.startswith("P3.3 ") for line in lines)
 
-    assert await run_command(replay, environ, ReplayOptions(governor=True)) == 0
+    assert await run_command(replay, environ, ReplayOptions(role="governor")) == 0
     assert "each the same again" in capsys.readouterr().out
     tried = ReplayOptions(changes=["GOV_Z_ENTRY_BASE=5"])
     assert await run_command(replay, environ, tried) == 0

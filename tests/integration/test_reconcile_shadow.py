@@ -16,7 +16,7 @@ from tests.integration.waiting import until
 SHADOW = ReconcileKeys(Keys("quantum"), shadow=True)
 OURS, THEIRS = "SOLUSDT", "XRPUSDT"
 HISTORY = ("/fapi/v1/userTrades", "/fapi/v1/allOrders", "/fapi/v1/forceOrders", "/fapi/v1/order")
-METRICS = re.compile(r"^(?:# TYPE )?(p34_\w+)", re.MULTILINE)
+METRICS = re.compile(r"^(?:# TYPE )?(p34_\w+|p33_role\{.*?\})", re.MULTILINE)
 
 
 async def writes_of(site: Reconciled, mode: str) -> tuple[set[tuple[str, ...]], set[str], dict[str, Any]]:
@@ -69,6 +69,9 @@ async def test_the_shadow_writes_what_a_daemon_without_it_does_and_keys_of_its_o
     assert more
     assert "reconcile_engine" in names(tree)
     assert "p34_evidence_lookups_total" in metrics
+    assert {each for each in metrics if each.startswith("p33_role")} == {
+        'p33_role{mode="shadow",role="reconcile"}'
+    }
 
     told = {
         symbol: [each["event"] for _, each in site.entries(SHADOW.events) if each["symbol"] == symbol]

@@ -31,9 +31,10 @@ OTHER_CONTRACTS: dict[str, ContractType] = {
 #: As of all roles; the service itself reads `cfg:universe:active`, `meta` and `last_ok`.
 OF_ROLES = (
     "universe:shadow", "universe.events", "universe:volumes", "universe:closing", "p33:players",
-    "quantum:governor", "quantum:executor", "quantum:intent_bridge", "quantum:p35", "xinfo",
-    "intent_executor", "stream:executor", "apply.plan.manual", "quantum:permit:a-plan", "quantum:kill",
-    "quantum:lockdown", "quantum:system", "quantum:manual_lane", "reconcile:hold_", "tracking",
+    "quantum:governor", "quantum:executor", "quantum:intent_bridge", "quantum:p35", "p35_decision_intel",
+    "xinfo", "intent_executor", "stream:executor", "apply.plan.manual", "quantum:permit:a-plan",
+    "quantum:kill", "quantum:lockdown", "quantum:system", "quantum:manual_lane", "reconcile:hold_",
+    "tracking",
 )  # fmt: skip
 
 

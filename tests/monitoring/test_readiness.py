@@ -68,6 +68,7 @@ NOT_IN_THE_WAY: list[dict[str, object]] = [
         "needed_actors": (("permit_evaluator", "running"), ("ledger_writer", "waiting")),
     },
     {"waits": (("brain/user_stream", "Binance's private stream"),)},
+    {"waits": (("brain/roles/decision_intelligence", "Redis at r:6379: WRONGTYPE q:p35:status"),)},
     {"waits": (("brain/snapshot_fetcher_0", "the exchange's positions"),)},
     {"snapshots": 569, "snapshots_fresh": 285},
     {"snapshots": 2, "snapshots_fresh": 1},

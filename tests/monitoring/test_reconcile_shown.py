@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 import settings
+from actors.reconcile_engine.other_engines import another_engine_text
 from brain.identifiers import ClientOrderId, FencingToken, OrderId, Symbol
 from brain.positions.position import Leg
 from brain.reconciliation.drift import Drift, DriftReason, LegAmounts
@@ -80,7 +81,11 @@ def now(*cases: OpenCase, **changes: Any) -> ReconcileNow:
 
 
 def roles(
-    state: ReconcileNow | None, environ: Mapping[str, str] | None = None, *, held: bool = True
+    state: ReconcileNow | None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    held: bool = True,
+    waits: Sequence[tuple[str, str]] = (),
 ) -> RolesShown | msgspec.UnsetType:
     own = settings.load(environ if environ is not None else {"P33_RECONCILE": "on"}).settings
     clocks = Clocks(SetClock())
@@ -89,7 +94,7 @@ def roles(
     if channels.reconcile is not None and state is not None:
         channels.reconcile.send(state)
     registry = MetricRegistry(channels, clocks, structlog.get_logger())
-    return RolesSource(own, channels, clocks, registry).shown(())
+    return RolesSource(own, channels, clocks, registry).shown(waits)
 
 
 def shown(state: ReconcileNow | None, mode: str = "on", *, held: bool = True) -> ReconcileShown:
@@ -123,6 +128,15 @@ def test_it_says_how_many_cases_are_open_and_how_many_need_a_person(
     assert isinstance(found, RolesShown)
     (on_page,) = page_roles(found)
     assert (on_page.name, on_page.mode, on_page.tone, on_page.doing) == ("reconcile", "on", tone, doing)
+
+
+def test_another_engine_that_is_waited_for_is_named() -> None:
+    text = another_engine_text("quantum:reconcile:state:BTCUSDT", 3.2)
+    found = roles(None, waits=[("service/connected/reconcile_engine", text)])
+    assert isinstance(found, RolesShown) and isinstance(found.reconcile, ReconcileShown)
+    assert found.reconcile.waits_for == text
+    (on_page,) = page_roles(found)
+    assert (on_page.tone, on_page.doing) == (Tone.WATCH, f"waits: {text}")
 
 
 def test_a_standby_and_a_shadow_say_so() -> None:

@@ -31,6 +31,8 @@ from page.content import (
     UnknownExecution,
     Weight,
 )
+from page.intents import AnsweredIntent, Intents
+from page.result_windows import ResultCounts, ResultWindows, Stop
 from page.tone import Tone
 from tests.page.case_contents import hostile_reconcile
 
@@ -52,6 +54,22 @@ INVISIBLE = ("BTC\u202eTDSU", "ETH\u200bUSDT", "SOL\x1b[2JUSDT", "XRP\u2066USDT\
 T = TypeVar("T")
 
 NOW_MS = 1_790_000_000_000
+
+
+def result_windows(**changes: Any) -> ResultWindows:
+    """Return decision intelligence with two windows."""
+    usual = ResultWindows(
+        state="4 in 5 min",
+        tone=Tone.GOOD,
+        doing="counts the results of all executors, 4 since the start",
+        windows=(
+            ResultCounts(window="1m", decisions={}),
+            ResultCounts(window="5m", decisions={"EXECUTE": 3, "BLOCKED": 1}),
+        ),
+        stops=(Stop("p33", "p33_permit_denied:no_position", 1),),
+        unknown=(("HOLD", 2),),
+    )
+    return msgspec.structs.replace(usual, **changes)
 
 
 def made(making: Generator[None, None, T]) -> T:
@@ -184,6 +202,34 @@ def content(**changes: Any) -> PageContent:
     return msgspec.structs.replace(usual, **changes)
 
 
+def answered(**changes: Any) -> AnsweredIntent:
+    """Return an intent that became a plan."""
+    usual = AnsweredIntent(
+        at_ms=NOW_MS,
+        stream="trade.intent",
+        symbol="BTCUSDT",
+        outcome="plan",
+        tone=Tone.GOOD,
+        order="BUY 0.5 ENTRY_PROPOSED",
+        plan_id="plan-1",
+        lag_ms=4,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def intents(**changes: Any) -> Intents:
+    """Return an intent bridge that has answered two intents."""
+    refused = answered(outcome="anti_churn", tone=Tone.WATCH, order="ENTRY", plan_id="", lag_ms=None)
+    usual = Intents(
+        state="on",
+        tone=Tone.GOOD,
+        doing="reads trade.intent: 1 plans, 1 intents refused since the start",
+        outcomes=(("anti_churn", 1), ("plan", 1)),
+        recent=(refused, answered()),
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
 def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent:
     """Wherever text from outside can get to on the page, each of these texts is there."""
     usual = content()
@@ -232,6 +278,20 @@ def hostile_content(texts: tuple[str, ...] = HOSTILE + INVISIBLE) -> PageContent
             UnknownExecution(text, text, "2026-09-21T13:00:00.000Z", 61.0) for text in texts
         ),
         reconcile=hostile_reconcile(texts),
+        intelligence=result_windows(
+            state=texts[0],
+            doing=texts[0],
+            windows=tuple(ResultCounts(window=text, decisions={text: 3}) for text in texts),
+            stops=tuple(Stop(text, text, 3) for text in texts),
+            unknown=tuple((text, 3) for text in texts),
+        ),
+        intents=intents(
+            doing=texts[0],
+            outcomes=tuple((text, 2) for text in texts),
+            recent=tuple(
+                answered(symbol=text, stream=text, outcome=text, order=text, plan_id=text) for text in texts
+            ),
+        ),
         governor=governor(
             doing=texts[0],
             figures=tuple((text, text) for text in texts),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Literal
@@ -31,6 +35,9 @@ LARGEST_BYTES = 200_000
 _PLAYS_SEC = 200
 _URL = re.compile(r"http://127\.0\.0\.1:\d+/")
 _COLUMNS = 104
+#: The terminal of the live view, and how long its demo plays: all events are on stage then.
+_FRAME_COLUMNS, _FRAME_ROWS, _STAGE_SEC = 100, 30, 37
+_NEXT_FRAME = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
 _TERMINAL = """<!doctype html><meta charset="utf-8"><style>
   body {{ margin: 0; background: #16181d; color: #e6e6e6; }}
   pre {{ display: inline-block; margin: 0; padding: 22px 26px; }}
@@ -97,8 +104,36 @@ def terminal(window: Browser, url: str) -> None:
         text=True,
         check=True,
     ).stdout
+    draw(window, f"$ position-state-brain status --once\n{shown.rstrip()}", "terminal")
+
+
+def chain(window: Browser) -> None:
+    """Draw the last frame of a demo's live view."""
+    main_side, terminal_side = pty.openpty()
+    fcntl.ioctl(terminal_side, termios.TIOCSWINSZ, struct.pack("HHHH", _FRAME_ROWS, _FRAME_COLUMNS, 0, 0))
+    process = subprocess.Popen(  # noqa: S603 - this program's own command
+        [sys.executable, "-m", "commands", "demo", "--seconds", str(_STAGE_SEC)],
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm-256color"},
+        stdin=subprocess.DEVNULL,
+        stdout=terminal_side,
+    )
+    os.close(terminal_side)
+    written = b""
+    with suppress(OSError):  # The end of a terminal is EIO.
+        while more := os.read(main_side, 65536):
+            written += more
+    os.close(main_side)
+    if process.wait() != 0:
+        raise SystemExit(f"The demo ended: {written.decode()[-2000:]}")
+    frames = _NEXT_FRAME.split(written.decode().replace("\r", ""))
+    draw(window, next(frame for frame in reversed(frames) if "On stage" in frame).rstrip(), "chain")
+
+
+def draw(window: Browser, shown: str, name: str) -> None:
+    """Draw what a terminal shows, with its colours."""
     console = Console(record=True, width=_COLUMNS, file=StringIO(), color_system="truecolor")
-    console.print(Text.from_ansi(f"$ position-state-brain status --once\n{shown.rstrip()}"))
+    console.print(Text.from_ansi(shown))
     code = console.export_html(inline_styles=True, code_format="{code}", theme=SVG_EXPORT_THEME)
     window.look_like(width=1000, height=900, scheme="dark")
     window.open(f"data:text/html;base64,{b64encode(_TERMINAL.format(code=code).encode()).decode()}")
@@ -107,7 +142,7 @@ def terminal(window: Browser, url: str) -> None:
         "return [Math.ceil(box.width), Math.ceil(box.height)]"
     )
     window.look_like(width=max(width, 700), height=height, scheme="dark")
-    keep(window, "terminal")
+    keep(window, name)
 
 
 def wait_until(window: Browser, expression: str) -> None:
@@ -133,6 +168,8 @@ def main() -> None:
     """Play, look, keep."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     try:
+        with browser() as window:
+            chain(window)
         with browser() as window, demo() as url:
             for _ in with_progress(range(_PLAYS_SEC), "The demo plays", _PLAYS_SEC, Console()):
                 time.sleep(1)

@@ -9,21 +9,20 @@ from typing import Any
 import pytest
 
 from settings import Settings, SettingsError, load
-from settings.roles import BUILT
 from settings.rules import hold_rules
 from settings.variables import FIELD_OF
 from tests.settings.refusal import refusal
 from wiring.rules import executor_rules
 
-ROLES = {
-    "P33_INTENT_BRIDGE": "Intent Bridge",
-    "P33_DECISION_INTELLIGENCE": "Decision Intelligence",
-}
+ROLES = (
+    "P33_GOVERNOR", "P33_RECONCILE", "P33_EXECUTOR", "P33_UNIVERSE", "P33_INTENT_BRIDGE",
+    "P33_DECISION_INTELLIGENCE",
+)  # fmt: skip
 
 
 def test_every_role_is_off_unless_it_is_switched_on() -> None:
     settings = load({}).settings
-    for switch_name in (*ROLES, *BUILT):
+    for switch_name in ROLES:
         assert getattr(settings, FIELD_OF[switch_name]) == "off"
     assert settings.executing == "off"
 
@@ -31,13 +30,6 @@ def test_every_role_is_off_unless_it_is_switched_on() -> None:
 @pytest.mark.parametrize("text", ["off", "shadow", "on", "OFF", "Shadow"])
 def test_the_universe_can_be_published_in_the_shadow_and_for_all(text: str) -> None:
     assert load({"P33_UNIVERSE": text}).settings.universe == text.lower()
-
-
-@pytest.mark.parametrize(("variable", "role"), ROLES.items())
-def test_a_role_that_this_version_does_not_have_can_only_be_off(variable: str, role: str) -> None:
-    assert getattr(load({variable: "off"}).settings, FIELD_OF[variable]) == "off"
-    expected = f"{variable}=on is not allowed: off, because this version has no {role}"
-    assert refusal({variable: "on"}) == expected
 
 
 @pytest.mark.parametrize("text", ["off", "dry_run", "on", "OFF", "Dry_Run"])
@@ -201,6 +193,7 @@ def test_the_predecessors_mode_of_the_executor_is_no_reason_to_refuse_the_start_
         ("P34_ANY", None),
         ("INTENT_BRIDGE_ANY", None),
         ("P35_ANY", None),
+        ("P35_REFRESH", "P35_REFRESH_SEC"),
         ("RISK_ANY", None),
     ],
 )

@@ -14,12 +14,14 @@ import time
 
 import msgspec
 
+from tests.simulation.chain_scene import BridgeMode
 from tests.simulation.faults import FAULTY_SEC, ROUND_SEC, draw_faults
 from tests.simulation.scene import Roles
 from tests.simulation.search import rerun_command, search
 from tests.simulation.simulation import ROUNDS_PER_HOUR, Outcome, simulate
 
 _CHOICES = {"on": True, "off": False, "seed": None}
+_MODES: dict[str, BridgeMode | None] = {"on": "on", "off": "off", "shadow": "shadow", "seed": None}
 
 
 def main() -> int:
@@ -99,7 +101,14 @@ def _print_counts(outcomes: list[Outcome]) -> None:
 
 
 def _roles(asked: argparse.Namespace) -> Roles:
-    return Roles(_CHOICES[asked.executor], _CHOICES[asked.governor], _CHOICES[asked.reconcile])
+    return Roles(
+        _CHOICES[asked.executor],
+        _CHOICES[asked.governor],
+        _CHOICES[asked.reconcile],
+        _MODES[asked.intent_bridge],
+        _CHOICES[asked.intelligence],
+        _CHOICES[asked.universe],
+    )
 
 
 def _numbers(text: str) -> list[int]:
@@ -132,6 +141,21 @@ def _arguments() -> argparse.Namespace:
         choices=tuple(_CHOICES),
         default="seed",
         help="on: the service's own reconcile engine repairs, or is in the shadow; off: a played one does",
+    )
+    parser.add_argument(
+        "--intent-bridge",
+        choices=tuple(_MODES),
+        default="seed",
+        help="on: intents become plans by the service's own bridge; off: all plans are published by others",
+    )
+    parser.add_argument(
+        "--intelligence", choices=tuple(_CHOICES), default="seed", help="on: results are counted (P3.5)"
+    )
+    parser.add_argument(
+        "--universe",
+        choices=tuple(_CHOICES),
+        default="seed",
+        help="on: the service's own universe is published, or is in the shadow; off: a played one",
     )
     parser.add_argument("--story", type=int, default=60, help="how many of the last lines to print")
     parser.add_argument("--log", action="store_true", help="print the service's log lines, too")

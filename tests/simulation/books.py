@@ -14,6 +14,7 @@ import msgspec
 from simulator.history import PositionSide
 from simulator.orders import Order
 from tests.simulation.governor_books import GovernorKept
+from tests.simulation.intents import Meant
 from tests.simulation.venue import ZERO, Leg
 
 
@@ -92,6 +93,24 @@ class OrderReport(msgspec.Struct, frozen=True):
     final: bool
 
 
+class Intended(msgspec.Struct, frozen=True):
+    """An intent that was published. `published_ms`: by Redis's clock."""
+
+    meant: Meant
+    fields: dict[str, str]
+    entry_id: str
+    published_ms: int
+
+
+class ChainKept(msgspec.Struct):
+    """What the bridge has answered, by stream and entry: the plan's id, or nothing; and which intent has a
+    plan. `counted`: by entry of a result that P3.5 has counted, its minute."""
+
+    answered: dict[tuple[str, str], str] = {}
+    plans: dict[str, tuple[str, str]] = {}
+    counted: dict[str, str] = {}
+
+
 class Kept(msgspec.Struct):
     """The records that follow from Redis's content, and are rolled back with it.
 
@@ -101,7 +120,8 @@ class Kept(msgspec.Struct):
     was taken in. `dead`: entries that are dead letters. `booked_ms`: by symbol, when an order last moved its
     ledger, by Redis's clock. `finals`: how many last results of a plan the executor published.
     `governor`: what the Governor counts. `corrected`: how many of a leg's changes there were when an operator
-    last set its ledger. `repaired`: orders of which P3.4 has booked a part.
+    last set its ledger. `repaired`: orders of which P3.4 has booked a part. `chain`: what the bridge and P3.5
+    have done.
     """
 
     decided: dict[str, bool] = {}
@@ -117,6 +137,7 @@ class Kept(msgspec.Struct):
     governor: GovernorKept = msgspec.field(default_factory=GovernorKept)
     corrected: dict[Leg, int] = {}
     repaired: set[str] = set()
+    chain: ChainKept = msgspec.field(default_factory=ChainKept)
 
 
 class Books:
@@ -132,6 +153,8 @@ class Books:
         self.manual_ms: dict[str, int] = {}
         #: Entries of the manual lane since the last rest, and their plans.
         self.manual_entries: list[tuple[str, str]] = []
+        #: By stream and entry.
+        self.intents: dict[tuple[str, str], Intended] = {}
         self.grants: dict[str, Grant] = {}
         self.orders: dict[str, OwnOrder] = {}
         self.ever_allowed: set[str] = set()

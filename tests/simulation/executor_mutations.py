@@ -64,9 +64,9 @@ EXECUTOR_MUTATIONS = (
         (
             Edit(
                 "actors/executor/orders.py",
-                "            reply = await self._write_begin(granted, live.stored, fence)\n",
+                "            reply = await self._write_begin(granted, live.stored, drafted, fence)\n",
                 "            await self._exchange.place_order(request_of(record))\n"
-                "            reply = await self._write_begin(granted, live.stored, fence)\n",
+                "            reply = await self._write_begin(granted, live.stored, drafted, fence)\n",
             ),
         ),
         executor=True,
@@ -177,9 +177,9 @@ EXECUTOR_MUTATIONS = (
         ("e5",),
         (
             Edit(
-                "actors/executor/preparation.py",
-                "        if granted.look.hold and plan.decision is not PlanDecision.RECONCILE_CLOSE:\n",
-                "        if granted.look.hold and not plan.decision:\n",
+                "brain/execution/drafting.py",
+                "    if case.held and case.decision is not PlanDecision.RECONCILE_CLOSE:\n",
+                "    if case.held and not case.decision:\n",
             ),
             Edit(
                 "store/memory/executions.py",
@@ -209,9 +209,10 @@ EXECUTOR_MUTATIONS = (
         (
             Edit(
                 "actors/executor/preparation.py",
-                "        permitted = terms.order_quantity(plan.quantity or ZERO)\n",
-                "        permitted = max(\n"
-                "            terms.order_quantity(plan.quantity or ZERO), plan.quantity or ZERO\n        )\n",
+                "            permitted=terms.order_quantity(plan.quantity or ZERO),\n",
+                "            permitted=max(\n"
+                "                terms.order_quantity(plan.quantity or ZERO), plan.quantity or ZERO\n"
+                "            ),\n",
             ),
         ),
         executor=True,

@@ -10,6 +10,7 @@ from random import Random
 
 import msgspec
 
+from tests.simulation.chain_scene import bridge_of, has_intelligence, universe_of
 from tests.simulation.scene import BY_SEED, Roles, governor_of, has_executor, reconcile_of
 
 #: Faults strike in the first part of a round; then all must come right.
@@ -127,10 +128,34 @@ RECONCILE_KINDS: dict[str, tuple[int, float, float]] = {
     "reconcile_point": (6, 0.2, 9.0),
     "reconcile_calls": (4, 0.0, 0.0),
     "reconcile_eviction": (2, 0.0, 0.0),
+    "undone_fill": (4, 2.0, 2.0),
+}
+#: Of seeds in which the service's own intent bridge makes plans, or says which it would make.
+BRIDGE_KINDS: dict[str, tuple[int, float, float]] = {
+    "bridge_point": (8, 0.2, 9.0),
+    "bridge_calls": (6, 0.0, 0.0),
+    "bridge_eviction": (2, 0.0, 0.0),
+    "lockdown": (3, 1.0, 15.0),
+    "intents_again": (4, 0.0, 0.0),
+    "many_intents": (2, 0.0, 0.0),
+    "lost_intent_group": (2, 0.0, 0.0),
+}
+#: Of seeds in which results are counted.
+INTELLIGENCE_KINDS: dict[str, tuple[int, float, float]] = {
+    "intelligence_point": (6, 0.2, 9.0),
+    "intelligence_calls": (5, 0.0, 0.0),
+    "strange_results": (3, 0.0, 0.0),
+    "lost_count_group": (2, 0.0, 0.0),
+}
+#: Of seeds in which the service publishes its own universe.
+UNIVERSE_KINDS: dict[str, tuple[int, float, float]] = {
+    "halted_symbol": (4, 20.0, 80.0),
+    "universe_point": (3, 0.2, 9.0),
 }
 _ORDER_PAUSE_SEC = 12.0
 _GOVERNOR_PAUSE_SEC = 9.0
 _RECONCILE_PAUSE_SEC = 10.0
+_BRIDGE_PAUSE_SEC, _INTELLIGENCE_PAUSE_SEC, _UNIVERSE_PAUSE_SEC = 10.0, 20.0, 40.0
 
 #: How long the service stays away after a second refusal in a row, which the end of the first ban may meet
 #: (seconds): there must be so much left of the faulty part, and before a kind of `KINDS_ALONE`.
@@ -187,6 +212,15 @@ def draw_faults(
     if reconcile_of(seed, roles.reconcile) != "off":
         rng = Random(f"{seed}:reconcile faults")
         found += _faults_beside(rng, rounds, faults, RECONCILE_KINDS, _RECONCILE_PAUSE_SEC)
+    if bridge_of(seed, roles.intent_bridge) != "off":
+        rng = Random(f"{seed}:bridge faults")
+        found += _faults_beside(rng, rounds, faults, BRIDGE_KINDS, _BRIDGE_PAUSE_SEC)
+    if has_intelligence(seed, roles.intelligence):
+        rng = Random(f"{seed}:intelligence faults")
+        found += _faults_beside(rng, rounds, faults, INTELLIGENCE_KINDS, _INTELLIGENCE_PAUSE_SEC)
+    if universe_of(seed, roles.universe) == "on":
+        rng = Random(f"{seed}:universe faults")
+        found += _faults_beside(rng, rounds, faults, UNIVERSE_KINDS, _UNIVERSE_PAUSE_SEC)
     return sorted(found, key=lambda fault: fault.at_sec)
 
 

@@ -30,8 +30,10 @@ HARMLESS = frozenset(
         "used_order_limit", "hidden_orders", "slow_fills", "trading_state", "kill_switch",
         "failing_account", "gain_or_loss", "transfer", "churn", "risk_guard", "budget", "efficiency",
         "unreadable_stats", "lost_results", "trimmed_results", "orphan_orders", "outside_trade", "two_causes",
+        "undone_fill",
         "failing_history", "refused_history", "lagging_history", "hand_correction", "foreign_hold",
-        "released_hold", "reconcile_calls",
+        "released_hold", "reconcile_calls", "lockdown", "intents_again", "intelligence_calls",
+        "halted_symbol",
     }
 )  # fmt: skip
 

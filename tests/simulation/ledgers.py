@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from brain.ledger.adoption import decode_adopted
-from brain.ledger.booking import decode_memory
+from brain.ledger.order_memory import decode_memory
 from brain.positions.position import Leg
 from simulator.history import PositionSide
 from store.keys import Keys

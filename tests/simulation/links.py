@@ -45,6 +45,17 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "permit_traces": ("get", "pttl", "time"),
     "unknown_outcomes": ("hgetall", "time"),
     "executions.create": ("get", "time", "xgroup|create"),
+    "counted_results.create": ("get", "time", "xgroup|create"),
+    "counted_results.read_new": ("xreadgroup",),
+    "intelligence_buckets": ("hgetall",),
+    **dict.fromkeys(
+        ("trade_intents.create", "exit_intents.create", "harvest_intents.create"),
+        ("get", "time", "xgroup|create"),
+    ),
+    **dict.fromkeys(
+        ("trade_intents.read_new", "exit_intents.read_new", "harvest_intents.read_new"), ("xreadgroup",)
+    ),
+    "bridge_state": ("get", "hmget"),
     "dry_runs.create": ("time", "xgroup|create"),
     "manual_plans.create": ("get", "time", "xgroup|create"),
     "executions.read_new": ("xreadgroup",),
@@ -66,6 +77,10 @@ _POOL_OF = {
     "executions.read_new": "executions",
     "dry_runs.read_new": "executions",
     "manual_plans.read_new": "executions",
+    "counted_results.read_new": "intelligence",
+    "trade_intents.read_new": "bridge",
+    "exit_intents.read_new": "bridge",
+    "harvest_intents.read_new": "bridge",
     "permit_changes": "executions",
     "permit_changes.next": "executions",
 }
@@ -76,6 +91,7 @@ _READING = frozenset(
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
+        "intelligence_buckets", "bridge_state", "published_universe",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

@@ -11,10 +11,11 @@ import trio
 from actors.governor.live_entries import LiveEntries
 from actors.governor.settler import EarlyResults
 from actors.governor.state import GovernedState
+from actors.intent_bridge.reports import BridgeReports
 from actors.permit_evaluator.deciding import PlanDecider
 from brain.ledger.fill_memory import FillMemory
 from brain.plans.shared_plans import SharedPlans
-from channels import ResultBook
+from channels import BridgeNow, ResultBook
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
 from store.entry_times import EntryTimes
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
 _DECIDED_WITHIN_SEC = 1.2
 _BOOKED_WITHIN_SEC = 1.0
-_EVIDENCE_WITHIN_SEC = 3.0
-_EXECUTED_WITHIN_SEC = 3.0
+_EVIDENCE_WITHIN_SEC = _EXECUTED_WITHIN_SEC = 3.0
 #: A proof comes within this, and is written within that.
 _PROVEN_WITHIN_SEC = 10.0
 _WRITTEN_WITHIN_SEC = 0.4
@@ -291,7 +291,10 @@ class Liveness:
         lists: list[object] = [
             each
             for each in kept
-            if isinstance(each, RecentDecisions | RecentJudgements | FillMemory | SharedPlans)
+            if isinstance(
+                each,
+                RecentDecisions | RecentJudgements | FillMemory | SharedPlans | BridgeReports | BridgeNow,
+            )
         ]
         lists += [each._allowed for each in kept if isinstance(each, PlanDecider)]
         lists += [each._ended for each in kept if isinstance(each, ResultBook)]
@@ -301,7 +304,8 @@ class Liveness:
         around = (
             world, world.redis, world.redis.keyspace, world.venue, world.streams, world.books, world.trace,
             world.neighbours, world.claims, world.ledgers, world.decisions, world.governing,
-            world.governing.waiting, world.reconciling, self,
+            world.governing.waiting, world.reconciling, world.chain, world.chain.bridge,
+            world.chain.bridge.judge, world.chain.intelligence, world.chain.universe, self,
         )  # fmt: skip
         running = [
             (process.channels, process.tree, process.store)

@@ -9,6 +9,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from actors.executor.live_orders import RecordWriter
+from actors.stream_consumer import StreamConsumer
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -56,13 +57,16 @@ def remembered(roots: Iterable[object], others: Iterable[object], orders: Set[st
 
 
 def left_in_hand(processes: Iterable[Process], objects: Iterable[object]) -> int:
-    """Return how many ids name the orders that were in hand of the standbys when they lost the lease.
+    """Return how many ids name orders and entries that were in hand of standbys as they lost the lease.
 
-    The next holder ends the orders. The copies stay until the next take-over, and no more are added.
+    The next holder ends them. What the standbys know stays until the next take-over, and no more is added.
     """
     leases = [each.channels.lease for each in processes if each.channels and not holds_lease(each)]
+    objects = list(objects)
     writers = [each for each in objects if isinstance(each, RecordWriter) and each._lease in leases]
-    return sum(_IDS_OF_PLAN * len(each._live_orders.all()) for each in writers)
+    consumers = [each for each in objects if isinstance(each, StreamConsumer) and each._lease in leases]
+    orders = sum(_IDS_OF_PLAN * len(each._live_orders.all()) for each in writers)
+    return orders + sum(len(each.failures._failed) for each in consumers)
 
 
 def holds_lease(process: Process) -> bool:

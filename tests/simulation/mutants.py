@@ -68,9 +68,11 @@ def search_mutant(mutation: Mutation, hours: float, workers: int) -> Caught:
         mutation.apply_to(tree)
         command = [sys.executable, "-m", "tests.simulation", "--json", "--quiet"]
         command += ["--hours", str(hours), "--workers", str(workers)]
-        by_seed = mutation.governor or mutation.reconcile
+        by_seed = mutation.governor or mutation.reconcile or mutation.intelligence or mutation.bridge != "off"
         command += ["--executor", "seed" if by_seed else _switch(mutation.executor)]
         command += ["--governor", _switch(mutation.governor), "--reconcile", _switch(mutation.reconcile)]
+        command += ["--intent-bridge", mutation.bridge, "--universe", "off"]
+        command += ["--intelligence", _switch(mutation.intelligence)]
         done = subprocess.run(  # noqa: S603 - our own interpreter, on a tree of our own
             command, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from tests.simulation.chain_scene import BridgeMode
+
 #: A judge's words on an actor that no fault made fail.
 FAILED_BY_ITSELF = "failed by itself"
 
@@ -29,7 +31,8 @@ class Mutation(msgspec.Struct, frozen=True):
     fails; of all others, that would only show that the mutation no longer fits. `executor`: a bug of the
     service's own executor, which sends the orders in the search for it, and in no other. `governor`: one of
     its Governor, which judges in the search for it alone; who sends the orders there, the seed decides.
-    `reconcile`: one of its reconcile engine, alike.
+    `reconcile`: one of its reconcile engine, alike. `bridge`: one of its intent bridge, or of that in the
+    shadow; `intelligence`: of its counts of results.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Mutation(msgspec.Struct, frozen=True):
     executor: bool = False
     governor: bool = False
     reconcile: bool = False
+    bridge: BridgeMode = "off"
+    intelligence: bool = False
 
     def is_seen_in(self, invariant: str | None, violation: str | None) -> bool:
         """Return whether a search that ended so has found this bug, and no other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.simulation.chain_mutations import CHAIN_MUTATIONS
 from tests.simulation.exchange_mutations import EXCHANGE_MUTATIONS
 from tests.simulation.executor_mutations import EXECUTOR_MUTATIONS
 from tests.simulation.governor_mutations import GOVERNOR_MUTATIONS
@@ -208,4 +209,5 @@ MUTATIONS = (
     *EXECUTOR_MUTATIONS,
     *GOVERNOR_MUTATIONS,
     *RECONCILE_MUTATIONS,
+    *CHAIN_MUTATIONS,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import trio
@@ -44,6 +45,8 @@ class Neighbours:
         self.consume = True
         #: Whether the service's own reconcile engine repairs, in the place of the played one.
         self.reconciled = False
+        #: Publishes an intent in the place of a plan; False: the plan is published.
+        self.intends: Callable[[str], bool] = lambda _symbol: False
         self.symbols = list(venue.unannounced)
         self.consumers = Consumers(books, venue, redis, redis_clock, keys, rng, trace)
         self.publisher = Publisher(books, venue, redis, keys, rng, trace)
@@ -132,6 +135,8 @@ class Neighbours:
 
     def _propose(self, symbol: str, hands: trio.Nursery) -> None:
         rng = self._rng
+        if self.intends(symbol):
+            return
         if rng.random() < 0.06 and self._books.published:
             again = rng.choice(list(self._books.published)[-50:])
             self.publisher.publish(self._books.published[again])
@@ -142,7 +147,16 @@ class Neighbours:
         """Publish a plan, and let a consumer execute it."""
         plan = self.publisher.new_plan(symbol, fields, special)
         self.publisher.publish(plan)
+        self.hand_over(plan)
+
+    def hand_over(self, plan: Published) -> None:
+        """Let a consumer execute a plan that is published."""
         if self._hands is not None:
+            self._hand_over(plan, self._hands)
+
+    def adopt(self, plan: Published) -> None:
+        """Let a consumer execute a plan of the service's own bridge."""
+        if self._hands is not None and self.trading:
             self._hand_over(plan, self._hands)
 
     def _follow(self, symbol: str, fields: Fields, special: str, hands: trio.Nursery) -> None:

@@ -23,6 +23,7 @@ from store.errors import StoreError
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from supervision import ChildCrashed, ChildStarted, RestartIntensityExceeded, SupervisionEvent, Tree
+from tests.simulation.bridge_steps import ChainSteps
 from tests.simulation.clocks import HostClock, true_ms
 from tests.simulation.field_watch import Requests
 from tests.simulation.governor_steps import GovernorSteps
@@ -66,6 +67,7 @@ class Process:
         orders: OrderSide,
         governing: GovernorSteps,
         reconciling: ReconcileSteps,
+        chain: ChainSteps,
         history_page: int,
         mark_interval_sec: float | None,
         log: FilteringBoundLogger,
@@ -97,6 +99,7 @@ class Process:
         self._orders = orders
         self._governing = governing
         self._reconciling = reconciling
+        self._chain = chain
         self._history_page = history_page
         self._mark_interval_sec = mark_interval_sec
         self._log = log
@@ -193,8 +196,10 @@ class Process:
             orders=self._orders.judge,
             governing=self._governing,
             reconciling=self._reconciling,
+            chain=self._chain,
             shadow=settings.governor == "shadow",
             reconcile_shadow=settings.reconcile == "shadow",
+            bridge_shadow=settings.intent_bridge == "shadow",
             points=self._orders.points,
             reach=self.reach,
             tripwire=self.tripwires["store"],

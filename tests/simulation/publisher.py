@@ -39,6 +39,10 @@ class Publisher:
         #: What is added to a plan's fields, and who learns of its publication.
         self.adorn: Callable[[str, Fields], Fields] = lambda _symbol, fields: fields
         self.on_publish: list[Callable[[Published], None]] = []
+        #: Who learns of an intent: its entry and fields.
+        self.on_intent: Callable[[str, Fields], None] = lambda _entry_id, _fields: None
+        #: Whether the list of symbols is published from here.
+        self.played = True
 
     def new_plan(self, symbol: str, fields: Fields, special: str = "") -> Published:
         """Return a plan with an id of its own."""
@@ -61,25 +65,42 @@ class Publisher:
             learn(plan)
         fields = as_entry({"plan_id": plan.plan_id} | plan.fields)
         entry_id = self._redis.xadd(self._keys.plans, fields, entry_id=id_ahead(self._redis, ahead_ms))
+        self._note(plan, entry_id)
+        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
+        return entry_id
+
+    def enter(self, plan: Published, entry_id: str) -> None:
+        """Take in a plan that another has put on the stream."""
+        self._books.published[plan.plan_id] = plan
+        for learn in self.on_publish:
+            learn(plan)
+        self._note(plan, entry_id)
+
+    def _note(self, plan: Published, entry_id: str) -> None:
         plan.entry_ids.append(entry_id)
         self._books.published_ms[entry_id] = self._redis.now_ms()
         self._books.truly_published_ms[entry_id] = true_ms()
         self._books.plan_of_entry[entry_id] = plan.plan_id
         for learn in self.on_publish:
             learn(plan)
-        self._trace.note(f"plan {plan.plan_id} {plan.symbol} {plan.fields.get('action')} {entry_id}")
-        return entry_id
 
     def intend(self, symbol: str) -> None:
         """Publish an intent in one of the dialects, now and then an unreadable one."""
         inside = json.dumps({"symbol": symbol, "side": "BUY"})
         fields = self._rng.choice(({"symbol": symbol}, {"payload": inside}, {"data": inside}, {"data": "{"}))
-        self._redis.xadd(self._keys.intents, as_entry(fields))
+        self.publish_intent(fields)
+
+    def publish_intent(self, fields: Fields, *, ahead_ms: int = 0) -> None:
+        """Put it on the stream. With `ahead_ms`, under an id so far ahead of Redis's clock."""
+        entry_id = id_ahead(self._redis, ahead_ms)
+        self.on_intent(self._redis.xadd(self._keys.intents, as_entry(fields), entry_id=entry_id), fields)
 
     # The list of symbols that may be opened.
 
     def publish_universe(self, *, without: str | None = None) -> None:
         """Publish the universe service's list: every symbol, or all but one. Its host agrees with Redis."""
+        if not self.played:
+            return
         symbols = self._symbols - {without}
         asof = self._redis.now_ms() // 1000
         text = json.dumps({"asof_epoch": asof, "symbols": sorted(symbols)})
@@ -99,7 +120,7 @@ class Publisher:
         while True:
             for _ in range(round(_UNLISTED_SEC / _UNIVERSE_SEC) - 1):
                 await trio.sleep(_UNIVERSE_SEC)
-                missing = sorted(self._symbols - self.listed[-1][1])
+                missing = sorted(self._symbols - self.listed[-1][1]) if self.played else []
                 self.publish_universe(without=missing[0] if missing else None)
             await trio.sleep(_UNIVERSE_SEC)
             self.publish_universe()
@@ -110,7 +131,7 @@ class Publisher:
 
     def is_listed(self, symbol: str) -> bool:
         """Return whether it was in the universe all that time."""
-        return all(symbol in symbols for symbols in self._recent_universes())
+        return bool(self.listed) and all(symbol in symbols for symbols in self._recent_universes())
 
     def _recent_universes(self) -> list[frozenset[str]]:
         since_ms = true_ms() - 45_000

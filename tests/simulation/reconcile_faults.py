@@ -85,6 +85,14 @@ class ReconcileFaults:
         await trio.sleep(rng.choice((0.0, 0.0, 0.5, 3.0)))
         self._world.reconciling.orphans.fill(symbol, parts=1 + int(fault.size * 3))
 
+    async def do_undone_fill(self, fault: Fault) -> None:
+        """Trade back from outside what a ledger lacks, at times an order of ours that nobody reports."""
+        side, symbol, rng = self._world.reconciling, self._symbol(fault), Random(fault.which)
+        if rng.random() < 0.5:
+            side.orphans.fill(symbol, parts=1)
+        await trio.sleep(rng.choice((0.0, 0.0, 0.3, 1.5)))
+        side.operator.trade_back(symbol)
+
     def _trade(self, symbol: str, rng: Random) -> None:
         venue = self._world.venue
         leg: PositionSide = rng.choice(venue.legs_of(symbol))

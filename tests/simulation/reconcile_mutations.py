@@ -73,8 +73,13 @@ RECONCILE_MUTATIONS = (
             ),
             Edit(
                 _FOLLOWING,
-                "            if sets and not case.looking:\n",
-                "            if sets and case.looks and not case.looking:\n",
+                "            elif sets:\n",
+                "            elif sets and case.looks:\n",
+            ),
+            Edit(
+                "actors/reconcile_engine/look_requests.py",
+                "        if not case.own_sig:\n            return await self._steps.hold(",
+                "        if not case.own_sig:\n            return True or await self._steps.hold(",
             ),
         ),
         reconcile=True,
@@ -118,6 +123,18 @@ RECONCILE_MUTATIONS = (
                 "()",
             ),
             Edit(_HISTORY, "        if len(found) < self._page:\n", "        if len(found) <= self._page:\n"),
+        ),
+        reconcile=True,
+    ),
+    Mutation(
+        "a close is proposed for all that the exchange holds",
+        ("r7",),
+        (
+            Edit(
+                "brain/reconciliation/closing.py",
+                "min(each.difference.copy_abs(), symbol_rules.market_max)",
+                "min(each.exchange.copy_abs(), symbol_rules.market_max)",
+            ),
         ),
         reconcile=True,
     ),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LOOK_SEC = 3.0
 _ACTS = 0.35
+#: The same where closes are proposed, and at times left to be executed.
+_ACTS_BESIDE_CLOSES = 0.04
 #: The share of what is set right at the exchange, and not in the ledger.
 _TRADES_BACK = 0.4
 
@@ -32,7 +34,8 @@ class ReconcileOperator:
         while True:
             await trio.sleep(_LOOK_SEC)
             for symbol in self._side.world.scene.symbols:
-                if self.trading and self._is_called(symbol) and self._rng.random() < _ACTS:
+                acts = _ACTS_BESIDE_CLOSES if self._side.closes.are_on else _ACTS
+                if self.trading and self._is_called(symbol) and self._rng.random() < acts:
                     self.settle(symbol)
 
     def _is_called(self, symbol: str) -> bool:
@@ -43,11 +46,11 @@ class ReconcileOperator:
     def settle(self, symbol: str) -> None:
         """Set a symbol right: in the ledger, or by a trade at the exchange."""
         self.corrected += 1
-        if self._rng.random() >= _TRADES_BACK or not self._trade_back(symbol):
+        if self._rng.random() >= _TRADES_BACK or not self.trade_back(symbol):
             self._side.world.neighbours.repairs.correct(symbol)
         self._side.truth.look(symbol)
 
-    def _trade_back(self, symbol: str) -> bool:
+    def trade_back(self, symbol: str) -> bool:
         """Trade the position back to the ledger; False where an amount is none that the exchange can have."""
         venue = self._side.venue
         step = venue.symbol(symbol).step_size

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING
 
-from brain.ledger.booking import decode_memory
+from brain.ledger.order_memory import decode_memory
 from simulator.errors import ApiError
 from simulator.history import PositionSide
 from simulator.orders import Order
@@ -49,7 +49,7 @@ class ReconcileRepairs:
             same = self._stored(symbol) == before and not said
             require(same, "r2", f"{writer}: a repair of {symbol} that was not written changed something")
             return written
-        ours = hold is not None and hold.is_ours and (hold.sig or b"").decode() == repair.sig
+        ours = hold is not None and hold.is_ours and (hold.sig or b"").decode() == repair.hold.before
         require(ours, "r1", f"{writer} repairs {symbol}, and its hold is {hold}")
         names = [fields.get("event") for fields in said]
         require("AUTO_REPAIR" in names, "r2", f"{symbol} is repaired, and the events say {names}")
@@ -132,7 +132,7 @@ class ReconcileRepairs:
             if ledger in held:
                 continue
             says = f"{symbol} {leg}: repaired to {ledger}, and the exchange had {sorted(held)}"
-            waits = repair.next_sig or side.timing.is_reserved(symbol)
+            waits = repair.hold.sig or side.timing.is_reserved(symbol)
             require(waits, "r2", f"{says}, and the hold is released")
             foreign = self._foreign_sums(symbol, leg, since_ms)
             fits = any(amount - (ledger or ZERO) in foreign for amount in held)

@@ -59,11 +59,15 @@ class ReconcileRest:
         if side.look.is_foreign(hold) or not side.acts:
             return
         provable = side.truth.is_provable(symbol) and not side.is_clock_stepped()
-        require(not provable, "r5", f"{says}: its own fills explain it")
+        require(not provable, "r5", f"{says}: fills of its own are missing: {side.truth.says(symbol)}")
         self.manual += status == _MANUAL
         if exceeds(exchange, ledger, side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT")):
             held = hold is not None and hold.is_ours
             require(status == _MANUAL and held, "r5", f"{says}: neither mended nor a person's")
+            if symbol not in side.truth.forgotten and not side.is_clock_stepped():
+                found, others = side.look.state(symbol).get("evidence", ""), side.truth.foreign(symbol)
+                unnamed = [each for each in others if f'"{each}"' not in found]
+                require(not unnamed, "r5", f"{says}: {unnamed} are not named in {found}")
         else:
             require(status in (_MANUAL, _DRIFT), "r5", f"{says}: a small drift that no state shows")
 
@@ -98,10 +102,14 @@ class ReconcileRest:
             # More looks, or more pages, than a minute's weight allows for at once.
             within_sec += 3 * scene.history_lag_ms / 1000 + _MINUTE_SEC
         until_sec = trio.current_time() + within_sec
-        while side.truth.differs(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
+        while side.truth.is_provable(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
             await trio.sleep(0.2)
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"
-        require(not side.truth.differs(symbol), "r5", says)
+        require(not side.truth.is_provable(symbol), "r5", says)
         self.mended += 1
+        if side.truth.differs(symbol):
+            # Others' trades that made nothing together with fills of ours, which are booked now.
+            side.world.neighbours.repairs.correct(symbol)
+            await trio.sleep(2 * side.number("P34_LOOP_CADENCE_SEC"))
         await self._is_released(symbol)

@@ -20,10 +20,16 @@ _SETTINGS = {
     ),
     "P34_WEIGHT_PER_MIN": ("30", "60", "60"),
 }  # fmt: skip
+#: The share of seeds with closes, and from the hold to a close (seconds).
+_CLOSES = 0.4
+_CLOSE_AFTER_SEC = ("10", "10", "30")
 #: As the service has them, of what is not drawn.
-DEFAULTS = {name: values[-1] for name, values in _SETTINGS.items()}
+DEFAULTS = {name: values[-1] for name, values in _SETTINGS.items()} | {"P34_CLOSE": "off"}
 
 
 def reconcile_environment(rng: Random) -> dict[str, str]:
     """Draw the settings."""
-    return {name: rng.choice(values) for name, values in _SETTINGS.items()}
+    drawn = {name: rng.choice(values) for name, values in _SETTINGS.items()}
+    if rng.random() < _CLOSES:
+        drawn |= {"P34_CLOSE": "excess", "P34_CLOSE_AFTER_SEC": rng.choice(_CLOSE_AFTER_SEC)}
+    return drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from store.reconcile_records import LedgerRepair
+from store.reconcile_records import CloseProposal, LedgerRepair
 
 T = TypeVar("T")
 
@@ -16,6 +16,8 @@ class ReconcileSteps(Protocol):
     def stepped(self, writer: str, effect: Callable[[], T]) -> T: ...
 
     def repaired(self, writer: str, repair: LedgerRepair, effect: Callable[[], bool]) -> bool: ...
+
+    def proposed(self, writer: str, proposal: CloseProposal, effect: Callable[[], bool]) -> bool: ...
 
     def started(self, writer: str) -> None:
         """Note that the process begins anew."""

@@ -32,5 +32,5 @@ class WatchedReconcile(MemoryStore):
         return await super().repair_ledger(fence, repair)
 
     async def propose_close(self, fence: FencingToken, proposal: CloseProposal) -> bool:
-        self._judged = partial(self._reconciling.stepped, self._name)
+        self._judged = partial(self._reconciling.proposed, self._name, proposal)
         return await super().propose_close(fence, proposal)

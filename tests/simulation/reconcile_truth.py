@@ -1,8 +1,8 @@
-"""What each ledger lacks by the exchange's own account: by order, since both agreed last."""
+"""What each ledger lacks by the exchange's own account: by order, whatever looked like an agreement."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -13,11 +13,13 @@ from simulator.history import PositionSide
 from simulator.orders import Order
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
-from tests.simulation.books import Books
+from tests.simulation.books import Books, OwnOrder
 from tests.simulation.ledgers import Ledgers
-from tests.simulation.venue import ZERO, Leg, Venue
+from tests.simulation.venue import ZERO, Venue
 
 OWN = "own"
+#: Plans of closes that the engine has proposed begin so.
+CLOSE_PLAN = "reconclose:"
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 
 
@@ -49,28 +51,31 @@ class Truth:
         self._keys = keys
         self._ledgers = ledgers
         self._adopted = adopted
-        #: How many changes of each leg there were when it was last seen to agree.
-        self._agreed: dict[Leg, int] = {}
         #: Symbols of which Redis has lost when they agreed last, and no process need know it.
         self.forgotten: set[str] = set()
 
     def differs(self, symbol: str) -> bool:
         """Return whether a leg of the ledger is not the exchange's amount; False without a ledger."""
-        return any(
-            amount is not None and amount != self._venue.amount(symbol, leg)
+        return bool(self.differing(symbol))
+
+    def differing(self, symbol: str) -> list[tuple[PositionSide, Decimal]]:
+        """Return the legs whose ledger is not the exchange's amount, with that of the ledger."""
+        return [
+            (leg, amount)
             for leg, amount in self.amounts(symbol).items()
-        )
+            if amount is not None and amount != self._venue.amount(symbol, leg)
+        ]
 
     def amounts(self, symbol: str) -> dict[PositionSide, Decimal | None]:
         """Return the ledger's amounts by leg."""
         return {leg: self._ledgers.amount(symbol, leg) for leg in self._venue.legs_of(symbol)}
 
     def look(self, symbol: str) -> None:
-        """Note an agreement, where there is one now."""
-        if not self.differs(symbol):
-            self.forgotten.discard(symbol)
-            for leg in self._venue.legs_of(symbol):
-                self._agreed[symbol, leg] = len(self._venue.changes[symbol, leg])
+        """Note an agreement where there is one now: the amounts are equal, and no fill of ours is missing."""
+        if symbol in self.forgotten and not self.differs(symbol):
+            legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
+            if not any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
+                self.forgotten.discard(symbol)
 
     def memories(self, symbol: str) -> dict[bytes, bytes]:
         """Return what is booked of each order."""
@@ -94,13 +99,16 @@ class Truth:
         return cause == OWN or cause in self._adopted
 
     def lacking(self, symbol: str, leg: PositionSide) -> list[Lacking] | None:
-        """Return what the ledger of a leg lacks; None where its fills do not add up to that."""
+        """Return what the ledger of a leg lacks; None where its fills do not add up to that.
+
+        It contains what an adoption or a correction by hand has found, and what was booked. An outside trade
+        that undoes a fill of ours makes the amounts equal, and both are missing.
+        """
         amount = self._ledgers.amount(symbol, leg)
         if amount is None:
             return None
         changes = self._venue.changes[symbol, leg]
-        agreed = self._agreed.get((symbol, leg), 0)
-        memories = self.memories(symbol)
+        agreed, memories = self._contained(symbol, leg), self.memories(symbol)
         found: list[Lacking] = []
         for order_id in dict.fromkeys(change.order_id for change in changes[agreed:]):
             if not order_id:
@@ -120,16 +128,95 @@ class Truth:
         lacks = sum((each.delta for each in found), ZERO)
         return found if amount + lacks == self._venue.amount(symbol, leg) else None
 
+    def held_with_own(
+        self, symbol: str, leg: PositionSide, since_ms: int
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        """Yield the leg's amounts since then (true ms), each with the sum of own fills in it not booked yet.
+
+        Orders of proposed closes are none of our own: they remove what others have added.
+        """
+        changes = self._venue.changes[symbol, leg]
+        ledger, memories = self._ledgers.amount(symbol, leg), self.memories(symbol)
+        # What others have undone since is in no excess.
+        equal = [number for number, change in enumerate(changes, 1) if change.amount == ledger]
+        agreed = max(self._contained(symbol, leg), *equal[-1:], 0)
+        filled: dict[int, Decimal] = {}
+        held = own = ZERO
+        for number, change in enumerate(changes):
+            if change.at_ms >= since_ms:
+                yield held, own
+            held = change.amount
+            before = filled.get(change.order_id, ZERO)
+            filled[change.order_id] = after = before + abs(change.delta)
+            if number < agreed or not change.order_id or not self._is_own(symbol, change.order_id, memories):
+                continue
+            booked = self._books.kept.booked.get(str(change.order_id), ZERO)
+            lacks = max(after - max(before, booked), ZERO)
+            own += lacks if change.delta > 0 else -lacks
+        yield held, own
+
+    def _contained(self, symbol: str, leg: PositionSide) -> int:
+        """Return how many changes of the leg an adoption or a correction by hand has found."""
+        kept = self._books.kept
+        return max(kept.corrected.get((symbol, leg), 0), kept.contained.get((symbol, leg), 0))
+
+    def _is_own(self, symbol: str, order_id: int, memories: Collection[bytes]) -> bool:
+        order, known = (
+            self._venue.orders.find(symbol, order_id=order_id),
+            self._books.orders.get(str(order_id)),
+        )
+        return not (known is not None and _closes(known)) and self.cause(order, memories) == OWN
+
     def is_provable(self, symbol: str) -> bool:
-        """Return whether the symbol differs by fills alone that are booked without a person."""
+        """Return whether a symbol that differs lacks fills that are booked without a person.
+
+        Others' trades beside them wait for one. A leg that is equal is not looked into.
+        """
         if symbol in self.forgotten:
             return False
-        legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
+        legs = [self.lacking(symbol, leg) for leg, _ in self.differing(symbol)]
         if any(leg is None for leg in legs):
             return False
         found = [each for leg in legs for each in leg or ()]
         closes = {plan_id for plan_id, grant in self._books.grants.items() if grant.reconcile}
         own = [self._books.orders.get(str(each.order.order_id)) for each in found]
-        if any(each is not None and each.plan_id in closes for each in own):
+        if any(each is not None and (each.plan_id in closes or _closes(each)) for each in own):
             return False
-        return bool(found) and all(self.is_adopted(each.cause) for each in found)
+        return any(self.is_adopted(each.cause) for each in found)
+
+    def restart(self, symbols: Collection[str]) -> None:
+        """Note that a process begins. What undid a fill of ours before, a booking may hide from it."""
+        for symbol in symbols:
+            legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
+            undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
+            if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
+                self.forgotten.add(symbol)
+            # Nor of a correction that nothing has compared yet.
+            if not self.differs(symbol) and any(
+                self._books.kept.corrected.get((symbol, leg)) == len(self._venue.changes[symbol, leg])
+                for leg in self._venue.legs_of(symbol)
+            ):
+                self.forgotten.add(symbol)
+
+    def says(self, symbol: str) -> str:
+        """Return in words what the legs that differ lack."""
+        lacking = [each for leg, _ in self.differing(symbol) for each in self.lacking(symbol, leg) or []]
+        return ", ".join(f"{each.delta} of {each.order.order_id} ({each.cause})" for each in lacking)
+
+    def foreign(self, symbol: str) -> set[str]:
+        """Return the others' orders that a symbol that differs lacks, less those that make nothing together.
+
+        A look names them all, or where it begins behind some of them, those that make the difference.
+        """
+        orders: set[str] = set()
+        for leg, _ in self.differing(symbol):
+            lacking = self.lacking(symbol, leg) or []
+            others = [each for each in lacking if not self.is_adopted(each.cause)]
+            if len(others) == 1:
+                orders.add(str(others[0].order.order_id))
+        return orders
+
+
+def _closes(order: OwnOrder) -> bool:
+    """Return whether it is an order of a close that the engine has proposed."""
+    return order.plan_id.startswith(CLOSE_PLAN)

@@ -163,9 +163,7 @@ class RedisFaults:
             case 2:
                 neighbours.consumers.report_refusal("nobody", symbol, "order rejected", ahead_ms=ahead_ms)
             case _:
-                world.redis.xadd(
-                    world.keys.intents, {"symbol": symbol}, entry_id=id_ahead(world.redis, ahead_ms)
-                )
+                neighbours.publisher.publish_intent({"symbol": symbol}, ahead_ms=ahead_ms)
         await trio.lowlevel.checkpoint()
 
     async def do_unknown_outcomes(self, fault: Fault) -> None:

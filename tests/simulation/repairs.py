@@ -88,7 +88,10 @@ class Repairs:
         fields = {"last_known_amt": f"{sum(amounts.values(), ZERO):f}"}
         if legs != ["BOTH"]:
             fields |= {"long_amt": f"{amounts['LONG']:f}", "short_amt": f"{amounts['SHORT']:f}"}
-        if not self._redis.hgetall(self._keys.ledger(symbol)):
+        stored = self._redis.hgetall(self._keys.ledger(symbol))
+        as_it_is = {name: Decimal(stored.get(name.encode(), b"NaN").decode()) for name in fields}
+        # What is written as it stands says nothing: the ledger contains no more than before.
+        if not stored or as_it_is == {name: Decimal(text) for name, text in fields.items()}:
             return
         self._redis.hset(self._keys.ledger(symbol), as_entry(fields))
         for leg, amount in amounts.items():

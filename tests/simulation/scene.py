@@ -9,6 +9,16 @@ import msgspec
 
 import settings
 from settings import Loaded
+from tests.simulation.chain_scene import (
+    BridgeMode,
+    UniverseMode,
+    bridge_environment,
+    bridge_of,
+    has_intelligence,
+    intelligence_environment,
+    universe_environment,
+    universe_of,
+)
 from tests.simulation.clocks import EPOCH_MS
 from tests.simulation.governor_scene import begin_ms, governor_environment, wallet_of
 from tests.simulation.reconcile_scene import HISTORY_LAGS_MS, HISTORY_PAGES, reconcile_environment
@@ -32,12 +42,15 @@ _SHADOWS = 0.15
 class Roles(msgspec.Struct, frozen=True):
     """Roles of the service that decide in the place of the seed; None: the seed does.
 
-    See `has_executor`, `governor_of` and `reconcile_of`.
+    See `has_executor`, `governor_of`, `reconcile_of`, and those of `chain_scene`.
     """
 
     executor: bool | None = None
     governor: bool | None = None
     reconcile: bool | None = None
+    intent_bridge: BridgeMode | None = None
+    intelligence: bool | None = None
+    universe: bool | None = None
 
 
 BY_SEED = Roles()
@@ -61,6 +74,9 @@ class Scene(msgspec.Struct, frozen=True):
     dry_run: bool = False
     governor: GovernorMode = "off"
     reconcile: ReconcileMode = "off"
+    bridge: BridgeMode = "off"
+    intelligence: bool = False
+    universe: UniverseMode = "off"
     #: How far the exchange's lists of trades and orders are behind, and how many rows a page of them has.
     history_lag_ms: float = 0.0
     history_page: int = 1000
@@ -131,10 +147,30 @@ def scene_of(seed: str, roles: Roles = BY_SEED) -> Scene:
             history_page=rng.choice(HISTORY_PAGES),
             environment=scene.environment | {"P33_RECONCILE": reconcile} | reconcile_environment(rng),
         )
-    if not scene.executor and scene.governor == "off":
+    scene = _with_chain(scene, roles)
+    if not scene.executor and scene.governor == "off" and scene.bridge == "off":
         return scene
     # The size of an open is judged by the mark price, which rows of flat positions lack.
     return msgspec.structs.replace(scene, mark_interval_sec=scene.mark_interval_sec or 8.0)
+
+
+def _with_chain(scene: Scene, roles: Roles) -> Scene:
+    """Return the scene with those who begin and end the chain, where they are there."""
+    seed, environment = scene.seed, scene.environment
+    bridge, universe = bridge_of(seed, roles.intent_bridge), universe_of(seed, roles.universe)
+    intelligence = has_intelligence(seed, roles.intelligence)
+    if bridge != "off":
+        drawn = bridge_environment(Random(f"{seed}:bridged"), equity=scene.governor == "on")
+        environment = environment | {"P33_INTENT_BRIDGE": bridge} | drawn
+    if intelligence:
+        drawn = intelligence_environment(Random(f"{seed}:counted"))
+        environment = environment | {"P33_DECISION_INTELLIGENCE": "on"} | drawn
+    if universe != "off":
+        drawn = universe_environment(Random(f"{seed}:listed"))
+        environment = environment | {"P33_UNIVERSE": universe} | drawn
+    return msgspec.structs.replace(
+        scene, bridge=bridge, intelligence=intelligence, universe=universe, environment=environment
+    )
 
 
 def _executor_environment(rng: Random) -> dict[str, str]:

@@ -31,6 +31,7 @@ from tests.simulation.verdicts import ViolationError
 from tests.simulation.world import World
 
 _STORY_LINES = 160
+_ROLE_WORDS = {True: "on", False: "off"}
 #: As the Makefile has it.
 PYTHON = ".venv/bin/python"
 ROUNDS_PER_HOUR = 2
@@ -107,7 +108,7 @@ def simulate(
 def command(seed: str, rounds: int, roles: Roles) -> str:
     """Return the command that runs a seed."""
     chosen = "".join(
-        f" --{role} {'on' if wanted else 'off'}"
+        f" --{role.replace('_', '-')} {_ROLE_WORDS.get(wanted, wanted)}"
         for role, wanted in msgspec.structs.asdict(roles).items()
         if wanted is not None
     )
@@ -168,6 +169,7 @@ class _Run:
                     world.calm()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC)
                     await liveness.all_is_well()
+                    await world.chain.bridge.all_is_well()
                     await liveness.flat_rows_change_nothing()
                     await trio.sleep_until(begin_sec + FAULTY_SEC + CALM_SEC + DONE_SEC)
                     if world.scene.executor:
@@ -182,6 +184,7 @@ class _Run:
                         await world.reconciling.rest.all_is_settled()
                     await trio.sleep_until(begin_sec + ROUND_SEC - _AT_REST_SEC)
                     world.governing.all_is_over()
+                    world.chain.all_is_over()
                     if world.scene.executor:
                         world.orders.rest.all_is_over()
                         await liveness.plans_are_executed()
@@ -190,6 +193,7 @@ class _Run:
                             world.orders.dry_run.all_is_over()
                         await liveness.plans_are_allowed()
                         await liveness.unknown_outcomes_end()
+                    await world.chain.bridge.intents_become_plans()
                     await trio.sleep_until(begin_sec + ROUND_SEC)
                 nursery.cancel_scope.cancel()
         finally:

@@ -31,6 +31,7 @@ from store.records import (
     ResultCommit,
     SnapshotWrite,
 )
+from tests.simulation.bridge_steps import CHAIN_FENCED, ChainSteps, WatchedChain
 from tests.simulation.governor_steps import GovernorSteps
 from tests.simulation.links import Links, Servers
 from tests.simulation.network import Reach
@@ -55,6 +56,7 @@ FENCED = frozenset(
         "judged_plans.acknowledge", "judged_plans.dead_letter", "settled_results.recover",
         "settled_results.acknowledge", "settled_results.dead_letter", "judge_plans", "change_grants",
         "write_equity", "note_agreements", "change_case", "repair_ledger", "propose_close",
+        *CHAIN_FENCED,
     }
 )  # fmt: skip
 
@@ -80,7 +82,7 @@ class Judge(Protocol):
     def claimed(self, writer: str, fence: FencingToken, symbols: Sequence[str]) -> None: ...
 
 
-class WatchedStore(WatchedReconcile):
+class WatchedStore(WatchedReconcile, WatchedChain):
     """The twin as one process sees it."""
 
     def __init__(
@@ -95,8 +97,10 @@ class WatchedStore(WatchedReconcile):
         orders: OrderJudge,
         governing: GovernorSteps,
         reconciling: ReconcileSteps,
+        chain: ChainSteps,
         shadow: bool,
         reconcile_shadow: bool,
+        bridge_shadow: bool,
         points: KillPoints,
         reach: Reach,
         tripwire: Tripwire,
@@ -105,13 +109,14 @@ class WatchedStore(WatchedReconcile):
         """`name` is the process's for the judge; `consumer`, its instance's."""
         super().__init__(
             redis, keys=keys, consumer=consumer, crossing=self._cross,
-            governor_shadow=shadow, reconcile_shadow=reconcile_shadow,
+            governor_shadow=shadow, reconcile_shadow=reconcile_shadow, bridge_shadow=bridge_shadow,
         )  # fmt: skip
         self._links = Links(servers)
         self._judge = judge
         self._orders = orders
         self._governing = governing
         self._reconciling = reconciling
+        self._chain = chain
         self._points = points
         self._way = reach
         self._tripwire = tripwire

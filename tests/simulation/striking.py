@@ -9,6 +9,7 @@ import trio
 import trio.lowlevel
 
 from simulator.faults import RestFault
+from tests.simulation.chain_faults import ChainFaults
 from tests.simulation.clock_faults import ClockFaults
 from tests.simulation.faults import Fault
 from tests.simulation.field_faults import FieldFaults
@@ -45,8 +46,10 @@ _NOT_DISTURBING = frozenset(
         "hidden_orders", "slow_fills", "trading_state", "kill_switch", "lost_orders", "wrong_answers",
         "used_order_limit", "failing_account", "gain_or_loss", "transfer", "churn", "risk_guard", "budget",
         "efficiency", "unreadable_stats", "governor_calls", "lost_results", "trimmed_results",
-        "orphan_orders", "outside_trade", "two_causes", "failing_history", "lagging_history",
+        "orphan_orders", "outside_trade", "two_causes", "undone_fill", "failing_history", "lagging_history",
         "hand_correction", "foreign_hold", "released_hold", "reconcile_calls", "reconcile_eviction",
+        "bridge_calls", "bridge_eviction", "lockdown", "intents_again", "many_intents", "intelligence_calls",
+        "strange_results", "halted_symbol", "lost_intent_group", "lost_count_group",
     }
 )  # fmt: skip
 #: So many connections end right after an event that they delivered.
@@ -72,6 +75,7 @@ class Striker:
                 OrderFaults(world, self._may_crash),
                 GovernorFaults(world, self._may_crash),
                 ReconcileFaults(world, self._may_crash),
+                ChainFaults(world, self._may_crash),
             )
             for name in dir(part)
             if name.startswith(("_do_", "do_"))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 import trio
@@ -14,17 +15,20 @@ from tests.simulation import deterministic_trio
 from tests.simulation.scene import Roles
 
 _ROOT = Path(__file__).resolve().parents[2]
+#: Neither bridge nor counts nor a universe of the service's own.
+_WITHOUT_CHAIN: Final = ("off", False, False)
 
 
 # The second has two instances, an account in hedge mode, failovers, clocks apart, ids ahead and rights taken.
 @pytest.mark.parametrize(
     ("seed", "roles"),
     [
-        ("8", Roles(False, False, False)),
-        ("43", Roles(False, True, False)),
-        ("43", Roles(True, True, False)),
-        ("3", Roles(False, False, True)),
-        ("43", Roles(True, True, True)),
+        ("8", Roles(False, False, False, *_WITHOUT_CHAIN)),
+        ("43", Roles(False, True, False, *_WITHOUT_CHAIN)),
+        ("43", Roles(True, True, False, *_WITHOUT_CHAIN)),
+        ("3", Roles(False, False, True, *_WITHOUT_CHAIN)),
+        ("3", Roles(False, False, False, "on", False, False)),
+        ("43", Roles(True, True, True, "on", True, True)),
     ],
 )
 def test_two_runs_of_one_seed_leave_the_same_trace_on_two_hash_seeds(seed: str, roles: Roles) -> None:

@@ -10,11 +10,14 @@ import pytest
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
 from tests.simulation.faults import (
+    BRIDGE_KINDS,
     GOVERNOR_KINDS,
+    INTELLIGENCE_KINDS,
     KINDS,
     KINDS_ALONE,
     ORDER_KINDS,
     RECONCILE_KINDS,
+    UNIVERSE_KINDS,
     draw_faults,
 )
 from tests.simulation.memory import remembered
@@ -33,7 +36,7 @@ _FIRST_SEED = 22
 _ROUNDS_OF_THE_LONG_ONE = 8
 #: The hours pass on the time that tests beside them, which measure waiting, leave over.
 _NICENESS = 10
-_OFF = Roles(governor=False, reconcile=False)
+_OFF = Roles(governor=False, reconcile=False, intent_bridge="off", intelligence=False, universe=False)
 
 
 def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> None:
@@ -65,7 +68,10 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["failure SabotageError"] > 2 * _HOURS
     assert total["failure Stalled"] > 0
     assert total["takeovers"] > 0
-    kinds = (*KINDS, *KINDS_ALONE, *ORDER_KINDS, *GOVERNOR_KINDS, *RECONCILE_KINDS)
+    kinds = (
+        *KINDS, *KINDS_ALONE, *ORDER_KINDS, *GOVERNOR_KINDS, *RECONCILE_KINDS, *BRIDGE_KINDS,
+        *INTELLIGENCE_KINDS, *UNIVERSE_KINDS,
+    )  # fmt: skip
     assert {f"fault {kind}" for kind in kinds} <= total.keys()
     # Half of the seeds have the service's own executor.
     assert total["ordered"] > 10 * _HOURS
@@ -83,6 +89,11 @@ def test_twenty_virtual_hours_over_different_seeds_keep_every_guarantee() -> Non
     assert total["settled by hand"] > _HOURS
     assert total["lost results"] > _HOURS
     assert {"repaired own", "repaired liquidation", "repaired adl", "repaired settlement"} <= total.keys()
+    # Half of the seeds have the service's own bridge, half count results, and half publish their universe.
+    assert total["bridged"] > 50 * _HOURS
+    assert len([name for name in total if name.startswith("bridge ")]) >= 10
+    assert total["counted"] > 50 * _HOURS
+    assert total["universes"] > 20 * _HOURS
 
 
 def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
@@ -96,7 +107,10 @@ def test_a_broken_guarantee_is_found_and_its_needless_faults_are_left_out(
     # It takes no fault at all to see this one.
     needless = shrink(failing)
     assert needless == list(range(len(draw_faults("5", 1, roles=_OFF))))
-    command = ".venv/bin/python -m tests.simulation --seed 5 --rounds 1 --governor off --reconcile off"
+    command = (
+        ".venv/bin/python -m tests.simulation --seed 5 --rounds 1 --governor off --reconcile off "
+        "--intent-bridge off --intelligence off --universe off"
+    )
     assert rerun_command(failing) == command
     assert rerun_command(failing, needless) == f"{command} --faults none"
     assert rerun_command(failing, needless[2:]) == f"{command} --faults 0,1"
@@ -156,6 +170,8 @@ def test_a_mutation_whose_text_is_gone_says_so(tmp_path: Path) -> None:
         "an order without an answer is sent again",
         "a grant is not put into the window",
         "a repair writes no order memory",
+        "a part of a position becomes all of it",
+        "results are counted in the minutes of a local clock",
     ],
 )
 def test_a_mutant_is_caught_in_a_copy_of_the_tree(name: str) -> None:

@@ -14,6 +14,7 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import parse_id
 from store.records import Adoption, CommitReply, DecisionCommit, ResultCommit
 from tests.simulation.books import Books, Grant, Kept
+from tests.simulation.chain_side import ChainSide
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import SteppedClock, true_ms
 from tests.simulation.decisions import Decisions
@@ -90,6 +91,7 @@ class World:
         self.governing = GovernorSide(self)
         self.ledgers = Ledgers(self.books, self.venue, self.redis, self.keys)
         self.reconciling = ReconcileSide(self)
+        self.chain = ChainSide(self)
         names = ("first", "second") if scene.standby else ("first",)
         self.processes = {name: self._process(name, name) for name in names}
         self.claims = Claims(
@@ -133,6 +135,7 @@ class World:
             orders=self.orders.of(name),
             governing=self.governing,
             reconciling=self.reconciling,
+            chain=self.chain,
             history_page=self.scene.history_page,
             mark_interval_sec=self.scene.mark_interval_sec,
             log=self.trace.logger(name, quiet=not self._log_to_trace),
@@ -251,6 +254,7 @@ class World:
         self.decisions.truly_evicted_ms = true_ms()
         self.governing.evicted(keys)
         self.reconciling.evicted(keys)
+        self.chain.evicted(keys)
         for key in keys:
             if key.startswith(mark := self.keys.plan_mark("")):
                 self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()
@@ -285,6 +289,7 @@ class World:
             **self.orders.counts(),
             **self.governing.counts(),
             **self.reconciling.counts(),
+            **self.chain.counts(),
             **{f"failure {name}": count for name, count in sorted(self.failures.counts.items())},
             **{f"fault {name}": count for name, count in sorted(self.struck.items())},
             **{f"reason {name}": count for name, count in sorted(self.books.reasons.items())},

@@ -1,1 +1,1 @@
-"""`make soak`: the daemon for minutes under load and faults, with its memory measured. No test runs it."""
+"""`make soak`: the daemon under load and faults, with its memory measured; a short one is a test."""

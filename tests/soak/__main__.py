@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 
 import trio
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from brain.error_groups import each_error
 from brain.plans.permit import Reason
@@ -19,6 +20,8 @@ from simulator.stream_server import CONNECTIONS_WINDOW_SEC
 from tests.integration.pipeline import PLANS, RESULTS
 from tests.integration.surroundings import is_ready
 from tests.integration.under_fire import Fire, restarts, under_fire
+from tests.soak.chain import FAULT_EVERY_SEC, soak_chain
+from tests.soak.chain_report import ChainReport
 from tests.soak.faults import FAULTS
 from tests.soak.gauges import course_of, oldest_snapshot_sec, open_descriptors, resident_mb
 from tests.soak.report import SoakReport
@@ -56,7 +59,7 @@ class Soak:
         self.slowest_recovery_sec = 0.0
         self.faults = 0
 
-    async def run(self, progress: Progress, task: TaskID) -> None:
+    async def run(self, shown: Callable[[float, str], None]) -> None:
         """Until the time is over."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._strike if self._drop_every_sec is None else self._drop)
@@ -64,8 +67,7 @@ class Soak:
             while (elapsed_sec := trio.current_time() - began_sec) < self._lasts_sec:
                 await self._sample()
                 decided, memory_mb = len(self._fire.load.decided), self.memory_mb[-1]
-                shown = f"{decided} decisions  {self.faults} faults  {memory_mb:.1f} MB"
-                progress.update(task, completed=elapsed_sec, description=shown)
+                shown(elapsed_sec, f"{decided} decisions  {self.faults} faults  {memory_mb:.1f} MB")
                 await trio.sleep(_SAMPLE_SEC)
             nursery.cancel_scope.cancel()
 
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     try:
-        report = trio.run(_soak, options, console)
+        report = trio.run(_RUNS[options.of], options, console)
     except* KeyboardInterrupt:
         code = _INTERRUPTED
     except* AssertionError as group:
@@ -122,26 +124,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 1
     else:
         report.print_to(console)
-        code = 1 if report.failures() else 0
+        code = 1 if report.wrong() else 0
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument(
+        "--of",
+        choices=_RUNS,
+        default="chain",
+        help="intents with every role on, or plans and results of others (default: chain)",
+    )
     parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="default: 10")
-    parser.add_argument("--plans", type=int, default=60, metavar="N", help="a second (default: 60)")
-    parser.add_argument("--results", type=int, default=30, metavar="N", help="a second (default: 30)")
+    parser.add_argument(
+        "--plans", type=int, default=60, metavar="N", help="a second (--of plans; default: 60)"
+    )
+    parser.add_argument(
+        "--results", type=int, default=30, metavar="N", help="a second (--of plans; default: 30)"
+    )
     parser.add_argument(
         "--drop-every",
         type=float,
         metavar="SEC",
-        help="break the private stream every SEC seconds, in place of all other faults",
+        help="break the private stream every SEC seconds, in place of all other faults (--of plans)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the load (default: 1)")
+    parser.add_argument(
+        "--fault-every",
+        type=float,
+        default=FAULT_EVERY_SEC,
+        metavar="SEC",
+        help=f"--of chain; default: {FAULT_EVERY_SEC:g}",
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of load and faults (default: 1)")
     return parser
 
 
-async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
+@contextmanager
+def _shown(console: Console, lasts_sec: float) -> Iterator[Callable[[float, str], None]]:
+    """Yield what shows the progress of a run: the seconds so far, and what was done."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=lasts_sec)
+        yield lambda elapsed_sec, done: progress.update(task, completed=elapsed_sec, description=done)
+
+
+async def _soak_chain(options: argparse.Namespace, console: Console) -> ChainReport:
+    lasts_sec = options.minutes * 60
+    with _shown(console, lasts_sec) as shown:
+        return await soak_chain(options.seed, lasts_sec, shown, options.fault_every)
+
+
+async def _soak_plans(options: argparse.Namespace, console: Console) -> SoakReport:
     lasts_sec = options.minutes * 60
     console.print(f"First {_FILLS_REMEMBERED} orders, until the daemon's memory of fills is full …")
     async with (
@@ -155,15 +194,9 @@ async def _soak(options: argparse.Namespace, console: Console) -> SoakReport:
         ) as fire,
     ):
         soak = Soak(fire, lasts_sec, options.drop_every)
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        ) as progress:
+        with _shown(console, lasts_sec) as shown:
             try:
-                await soak.run(progress, progress.add_task("", total=lasts_sec))
+                await soak.run(shown)
             except* AssertionError:
                 _print_diagnosis(fire, console)
                 raise
@@ -211,6 +244,11 @@ async def _broken(fire: Fire) -> AsyncIterator[str]:
         except AssertionError as broken:
             yield f"{check.__name__}: {str(broken)[:_LONGEST_TEXT]}"
 
+
+_RUNS: Mapping[str, Callable[[argparse.Namespace, Console], Awaitable[ChainReport | SoakReport]]] = {
+    "chain": _soak_chain,
+    "plans": _soak_plans,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression, median
 
 import msgspec
 
@@ -15,6 +15,7 @@ from tests.integration.pipeline import Pipeline
 #: Of the run, at its beginning: caches fill, and everything has happened once.
 WARM_UP_SHARE = 0.2
 _WINDOW_SHARE = 0.1
+_FEW = 10
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -41,6 +42,14 @@ def course_of(samples: Sequence[float]) -> Course:
     return Course(
         median_from(WARM_UP_SHARE), median_from(0.5 - _WINDOW_SHARE / 2), median_from(1 - _WINDOW_SHARE)
     )
+
+
+def slope_per_hour(samples: Sequence[float], every_sec: float) -> float:
+    """Return the growth an hour by the straight line through the samples after the warm-up; 0 for a few."""
+    judged = samples[round(len(samples) * WARM_UP_SHARE) :]
+    if len(judged) < _FEW:
+        return 0.0
+    return linear_regression(range(len(judged)), judged).slope * 3600 / every_sec
 
 
 def resident_mb(pid: int) -> float:

@@ -46,7 +46,7 @@ class SoakReport(msgspec.Struct, kw_only=True, frozen=True):
     drops_alone: bool
     broken: tuple[str, ...]
 
-    def failures(self) -> list[str]:
+    def wrong(self) -> list[str]:
         """Return the failed expectations, a sentence each."""
         found = list(self.broken)
         if not self.allowed:
@@ -98,8 +98,8 @@ class SoakReport(msgspec.Struct, kw_only=True, frozen=True):
         ):
             table.add_row(name, value)
         console.print(table)
-        failures = self.failures()
-        for failure in failures:
+        wrong = self.wrong()
+        for failure in wrong:
             console.print(f"BROKEN: {failure}", markup=False)
-        if not failures:
+        if not wrong:
             console.print("OK: nothing lost, nothing twice, and memory stays where it was")

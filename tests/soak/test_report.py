@@ -41,7 +41,7 @@ def test_a_short_run_has_figures_too(count: int) -> None:
 
 
 def test_a_run_in_which_all_held_is_fine() -> None:
-    assert FINE.failures() == []
+    assert FINE.wrong() == []
     assert "OK:" in printed(FINE)
 
 
@@ -49,7 +49,7 @@ def test_a_run_in_which_all_held_is_fine() -> None:
 def test_a_broken_expectation_is_reported(shown: str) -> None:
     name, value = BROKEN[shown]
     report = msgspec.structs.replace(FINE, **{name: value})
-    (failure,) = report.failures()
+    (failure,) = report.wrong()
     assert shown in failure
     assert f"BROKEN: {failure}" in printed(report)
     assert "OK:" not in printed(report)
@@ -64,8 +64,8 @@ def printed(report: SoakReport) -> str:
 
 def test_a_run_in_which_only_the_stream_breaks_is_held_to_less_growth_and_few_stale_denials() -> None:
     drops = msgspec.structs.replace(FINE, drops_alone=True)
-    assert drops.failures() == []
-    (grown,) = msgspec.structs.replace(drops, memory=Course(70.0, 72.0, 74.1)).failures()
+    assert drops.wrong() == []
+    (grown,) = msgspec.structs.replace(drops, memory=Course(70.0, 72.0, 74.1)).wrong()
     assert "+2.1 MB" in grown
-    (stale,) = msgspec.structs.replace(drops, stale=341).failures()
+    (stale,) = msgspec.structs.replace(drops, stale=341).wrong()
     assert "341 of 34000 plans" in stale

@@ -23,10 +23,12 @@ Text = str | bytes
 KEYS = Keys("q")
 #: A deadline of each call that a busy machine keeps; the deadlines themselves have tests of their own.
 PATIENCE_SEC = 30.0
+#: Of every stream of intents.
+INTENT_GROUPS = ("q:group:intent_bridge", "exit-intent-gateway", "intent_executor_harvest")
 #: Of every stream of plans and results.
 GROUPS = (
     GROUP, "intent_executor", "intent_executor_shadow", "intent_executor_manual", "governor",
-    "governor_shadow", "governor_result_monitor",
+    "governor_shadow", "governor_result_monitor", "p35_decision_intel",
 )  # fmt: skip
 
 
@@ -64,10 +66,8 @@ class Backend(Protocol):
     outside: Outside
     fence: FencingToken
 
-    def another_store(
-        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
-    ) -> ServiceStore:
-        """Return a store of another instance on the same Redis."""
+    def another_store(self, consumer: str, **shadows: bool) -> ServiceStore:
+        """Return a store of another instance on the same Redis; `shadows`: `governor_shadow` and so on."""
         ...
 
     async def take_lease(self) -> FencingToken:
@@ -203,13 +203,9 @@ class MemoryBackend(Backend):
         self.memory_store = MemoryStore(self.redis, keys=KEYS, consumer="first")
         self.store: ServiceStore = self.memory_store
 
-    def another_store(
-        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
-    ) -> ServiceStore:
-        return MemoryStore(
-            self.redis, keys=KEYS, consumer=consumer, governor_shadow=governor_shadow,
-            reconcile_shadow=reconcile_shadow,
-        )  # fmt: skip
+    def another_store(self, consumer: str, **shadows: bool) -> ServiceStore:
+        crossing = trio.lowlevel.checkpoint
+        return MemoryStore(self.redis, keys=KEYS, consumer=consumer, crossing=crossing, **shadows)
 
     async def pass_ms(self, ms: int) -> None:
         self._now_ms += ms
@@ -230,15 +226,9 @@ class RedisBackend(Backend):
         self.store: ServiceStore = self.redis_store
         self._stores = [self.redis_store]
 
-    def another_store(
-        self, consumer: str, *, governor_shadow: bool = False, reconcile_shadow: bool = False
-    ) -> ServiceStore:
-        self._stores.append(
-            RedisStore(
-                self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC,
-                governor_shadow=governor_shadow, reconcile_shadow=reconcile_shadow,
-            )
-        )  # fmt: skip
+    def another_store(self, consumer: str, **shadows: bool) -> ServiceStore:
+        store = RedisStore(self.server.url, keys=KEYS, consumer=consumer, timeout_sec=PATIENCE_SEC, **shadows)
+        self._stores.append(store)
         return self._stores[-1]
 
     async def pass_ms(self, ms: int) -> None:
@@ -285,9 +275,14 @@ def everything(outside: Outside) -> dict[str, object]:
         elif kind == "list":
             dump[key] = outside.lrange(key)
         else:
-            groups = GROUPS if key.startswith((KEYS.plans, KEYS.results)) else GROUPS[:1]
-            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in groups))
+            dump[key] = (outside.xrange(key), *(pending(outside, key, group) for group in _groups(key)))
     return dump
+
+
+def _groups(key: str) -> tuple[str, ...]:
+    if key.endswith(".intent"):
+        return INTENT_GROUPS
+    return GROUPS if key.startswith((KEYS.plans, KEYS.results)) else GROUPS[:1]
 
 
 def pending(outside: Outside, key: str, group: str = GROUP) -> dict[str, tuple[str, int]]:

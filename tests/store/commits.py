@@ -12,6 +12,7 @@ from store.records import Assumed, CommitReply, DecisionCommit, OrderWrite, Resu
 from tests.store.backends import KEYS, Backend, Outside
 from tests.store.executions import prepare_orders
 from tests.store.governor_examples import prepare_grants
+from tests.store.intelligence_examples import prepare_counts
 from tests.store.reconciled import prepare_case
 
 SYMBOL, PLAN, ENTRY, ORDER = Symbol("BTCUSDT"), PlanId("plan-1"), EntryId("1-0"), OrderId("1001")
@@ -111,6 +112,7 @@ async def deliver_results(backend: Backend, count: int = 1) -> list[EntryId]:
 
 async def prepared(backend: Backend) -> FencingToken:
     """Return the lease, with something for every write to write to."""
+    await prepare_counts(backend)
     await deliver_plans(backend, "plan-1")
     await deliver_results(backend)
     backend.outside.hset(KEYS.ledger("ETHUSDT"), {"last_known_amt": "1"})

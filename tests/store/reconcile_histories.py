@@ -123,10 +123,14 @@ class ReconcileHistory:
             ),
             ledger_ttl_ms=86_400_000,
             orders=[OrderWrite(each, booked.memories.get(each), f"{self._written}|1") for each in orders],
-            sig=self._random.choice((SIG, SIG, NEXT_SIG)),
+            hold=HoldChange(
+                before=self._random.choice((SIG, SIG, NEXT_SIG)),
+                sig=self._random.choice(("", "", NEXT_SIG)),
+                reason="rest",
+                ttl_ms=_TTL_MS,
+            ),
             state=("status", "REPAIRED"),
-            event=self._random.choice(((), ("event", "AUTO_REPAIR"))),
-            next_sig=self._random.choice(("", "", NEXT_SIG)),
+            events=(("event", "AUTO_REPAIR"), ("event", "ORPHAN_ORDER"))[: self._random.randint(0, 2)],
         )
         if self._random.random() < 0.2:
             await self._interfere()
@@ -135,6 +139,7 @@ class ReconcileHistory:
     async def _propose(self) -> object:
         proposal = CloseProposal(
             symbol=self._symbol(),
+            plan_id=PlanId("reconclose"),
             stream=self._random.choice((ENGINE.plans, ENGINE.closes)),
             bucket=self._random.randint(1, 3),
             cooldown_sec=120,
@@ -143,12 +148,13 @@ class ReconcileHistory:
             hold_ttl_ms=_TTL_MS,
             plan=("plan_id", "reconclose"),
             event=self._random.choice(((), _EVENT)),
+            client_order_id=client_order_id("q", _PLANS[0]),
         )
         return await self._store.propose_close(self._fence(), proposal)
 
     async def _note(self) -> None:
         self._written += 1
-        noted = [Agreement(symbol, self._written, str(self._written)) for symbol in _SYMBOLS]
+        noted = [Agreement(symbol, self._written, str(self._written), "0|1|-1") for symbol in _SYMBOLS]
         await self._store.note_agreements(self._fence(), noted)
 
     async def _look(self) -> object:
@@ -203,7 +209,7 @@ class ReconcileHistory:
             (
                 KEYS.ledger(symbol), KEYS.order_memory(symbol), KEYS.order_times(symbol),
                 KEYS.open_permits(symbol), engine.state(symbol), engine.hold(symbol), engine.hold_sig(symbol),
-                engine.hold_reason(symbol), engine.events, EXECUTOR.order(plan_id),
+                engine.hold_reason(symbol), engine.close_out(symbol), engine.events, EXECUTOR.order(plan_id),
                 EXECUTOR.plan_of(client_order_id("q", plan_id)), KEYS.plans,
             )
         )  # fmt: skip

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from brain.execution.orders import client_order_id
-from brain.identifiers import OrderId, PlanId, Symbol
+from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.keys import ReconcileKeys
 from store.reconcile_records import CaseChange, CloseProposal, HoldChange, LedgerRepair
+from store.reconcile_values import TOGETHER_MS
 from store.records import OrderWrite
 from tests.store.backends import KEYS, Outside
 from tests.store.executions import EXECUTOR
@@ -30,6 +31,7 @@ VERSION = "3"
 SET_HOLD = HoldChange(before=None, sig=SIG, reason="qty_mismatch", ttl_ms=TTL_MS)
 RENEWAL = msgspec.structs.replace(SET_HOLD, before=SIG)
 RELEASE = HoldChange(before=SIG, sig="")
+HELD_ON = msgspec.structs.replace(RENEWAL, sig=NEXT_SIG, reason="side_mismatch", ttl_ms=TTL_MS // 2)
 OPENING = CaseChange(symbol=DRIFTED, hold=SET_HOLD, state=STATE, event=EVENT)
 CLOSING = CaseChange(
     symbol=DRIFTED, hold=RELEASE, state=("status", "OK"), event=("event", "HOLD_CLEARED", "symbol", DRIFTED)
@@ -41,12 +43,13 @@ REPAIR = LedgerRepair(
     ledger_fields=("last_known_amt", "0.7", "ledger_amt", "0.7", "version", "4", "source", "reconciled"),
     ledger_ttl_ms=86_400_000,
     orders=(OrderWrite(BOOKED, None, "0.2|1760000000000"),),
-    sig=SIG,
+    hold=RELEASE,
     state=("status", "REPAIRED"),
-    event=("event", "AUTO_REPAIR", "symbol", DRIFTED, "order_ids", BOOKED),
+    events=(("event", "AUTO_REPAIR", "symbol", DRIFTED, "order_ids", BOOKED),),
 )
 PROPOSAL = CloseProposal(
     symbol=DRIFTED,
+    plan_id=PlanId(f"reconclose:{DRIFTED}:0123456789ab:1760000000000"),
     stream=ENGINE.plans,
     bucket=14_666_666,
     cooldown_sec=120,
@@ -54,6 +57,7 @@ PROPOSAL = CloseProposal(
     hold_ttl_ms=900_000,
     plan=("plan_id", f"reconclose:{DRIFTED}:0123456789ab:1760000000000", "decision", "RECONCILE_CLOSE"),
     event=("event", "DRIFT", "symbol", DRIFTED),
+    client_order_id=ClientOrderId("p33-closing"),
 )
 
 
@@ -72,11 +76,17 @@ def write_hold(
     outside: Outside, symbol: Symbol, sig: str | None, *, ttl_ms: int | None = TTL_MS, value: str = "1",
     keys: ReconcileKeys = ENGINE,
 ) -> None:  # fmt: skip
-    """Write a hold as its owner does; without an owner as a service that names none."""
-    if sig is not None:
-        outside.set(keys.hold_sig(symbol), sig, ttl_ms=ttl_ms)
-        outside.set(keys.hold_reason(symbol), "drift", ttl_ms=ttl_ms)
-    outside.set(keys.hold(symbol), value, ttl_ms=ttl_ms)
+    """Write a hold as its owner does; without an owner as a service that names none.
+
+    It is written again until owner and hold end together, as those of one step do.
+    """
+    hold, owner, apart_ms = keys.hold(symbol), keys.hold_sig(symbol), TOGETHER_MS
+    while apart_ms >= TOGETHER_MS:
+        if sig is not None:
+            outside.set(keys.hold_reason(symbol), "drift", ttl_ms=ttl_ms)
+            outside.set(owner, sig, ttl_ms=ttl_ms)
+        outside.set(hold, value, ttl_ms=ttl_ms)
+        apart_ms = 0 if sig is None or ttl_ms is None else abs(outside.pttl(hold) - outside.pttl(owner))
 
 
 def write_record(outside: Outside, plan_id: str, phase: str, *, decision: str = "EXECUTE") -> str:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from brain.identifiers import OrderId
 from brain.ledger.ledger import StoredLedger
 from store.errors import StoreRefusedError
 from store.records import BookingState, OrderWrite, ResultCommit
@@ -281,3 +283,35 @@ async def test_the_last_booked_result_passes_none_that_is_still_pending(leased: 
 async def test_a_last_booked_result_that_cannot_be_read_is_replaced(leased: Backend) -> None:
     leased.outside.set(KEYS.last_result_id, b"\xffyesterday-5")
     assert await last_after(leased, "5-0") == "5-0"
+
+
+NAMED = (
+    OrderWrite(OrderId("77"), None, "0|1760000000000"),
+    OrderWrite(OrderId("78"), None, "0|1760000000000"),
+)
+
+
+async def test_a_dead_letter_remembers_orders_that_are_not_known(leased: Backend) -> None:
+    await deliver_results(leased)
+    leased.outside.hset(KEYS.order_memory(SYMBOL), {"77": "0.5|1"})
+    leased.outside.zadd(KEYS.order_times(SYMBOL), {"77": float(await leased.store.redis_now_ms())})
+    letter = msgspec.structs.replace(DEAD_LETTER, symbol=SYMBOL, named=NAMED)
+    assert await book(leased, letter) is not None
+    memory = leased.outside.hgetall(KEYS.order_memory(SYMBOL))
+    assert memory == {b"77": b"0.5|1", b"78": b"0|1760000000000"}
+    assert set(leased.outside.zrange(KEYS.order_times(SYMBOL))) == {b"77", b"78"}
+    assert 604_000_000 < leased.outside.pttl(KEYS.order_memory(SYMBOL)) <= 604_800_000
+
+
+@pytest.mark.parametrize("name", ["order_memory", "order_times", "ledger", "open_permits"])
+async def test_a_dead_letter_is_written_whatever_types_the_keys_of_its_symbol_have(
+    leased: Backend, name: str
+) -> None:
+    await deliver_results(leased)
+    leased.outside.set(getattr(KEYS, name)(SYMBOL), "of a wrong type")
+    letter = msgspec.structs.replace(DEAD_LETTER, symbol=SYMBOL, named=NAMED)
+    assert await book(leased, letter) is not None
+    assert leased.outside.xlen(KEYS.dead_results) == 1
+    remembered = 0 if name.startswith("order") else 2
+    if name != "order_memory":
+        assert len(leased.outside.hgetall(KEYS.order_memory(SYMBOL))) == remembered

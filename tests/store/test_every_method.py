@@ -23,11 +23,16 @@ from store.protocol import ConsumerGroup
 from store.records import Adoption, BookingKeys, MarkWrite
 from store.redis.scripts import ScriptRunner, script_texts
 from tests.store.backends import KEYS, Backend, MemoryBackend, RedisBackend, everything
+from tests.store.bridge_examples import EXAMPLES as BRIDGE_EXAMPLES
+from tests.store.bridge_examples import GROUPS as INTENT_GROUPS
+from tests.store.bridge_examples import prepare_intents
 from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
+from tests.store.intelligence_examples import EXAMPLES as INTELLIGENCE_EXAMPLES
+from tests.store.intelligence_examples import prepare_counts
 from tests.store.reconcile_examples import EXAMPLES as RECONCILE_EXAMPLES
 from tests.store.reconciled import prepare_case
 from tests.store.test_lease import TIMES, TTL_MS
@@ -39,6 +44,7 @@ _OWN = re.compile(r"[0-9a-f]{40}|\d{13}(-\d+)?|\b1\d{9}(\.\d{3})?\b")
 _LIFE_MARGIN_MS = 10_000
 GROUPS = (
     "plans", "results", "executions", "dry_runs", "manual_plans", "judged_plans", "settled_results",
+    "counted_results", *INTENT_GROUPS,
 )  # fmt: skip
 
 Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
@@ -167,9 +173,11 @@ EXAMPLES: dict[str, Example] = {
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2, "executed_true": 1}),
     **GOVERNOR_EXAMPLES,
     **RECONCILE_EXAMPLES,
+    **BRIDGE_EXAMPLES,
+    **INTELLIGENCE_EXAMPLES,
     **{
         f"{name}.{asked}": partial(ask_group, name, asked)
-        for name in ("judged_plans", "settled_results")
+        for name in ("judged_plans", "settled_results", "counted_results", *INTENT_GROUPS)
         for asked in ASKED
     },
 }  # fmt: skip
@@ -178,8 +186,10 @@ EXAMPLES: dict[str, Example] = {
 async def furnished(backend: Backend) -> FencingToken:
     """Something for every method to find; the lease's fence."""
     store = backend.store
+    await prepare_counts(backend)
     for group in (
-        store.executions, store.dry_runs, store.manual_plans, store.judged_plans, store.settled_results
+        store.executions, store.dry_runs, store.manual_plans, store.judged_plans, store.settled_results,
+        store.trade_intents, store.exit_intents, store.harvest_intents,
     ):  # fmt: skip
         await group.create(lost=False)
     await deliver_plans(backend, "plan-1", "plan-2")
@@ -207,6 +217,7 @@ async def furnished(backend: Backend) -> FencingToken:
     prepare_orders(outside)
     prepare_grants(outside)
     prepare_case(outside)
+    prepare_intents(outside)
     return await backend.take_lease()
 
 

@@ -9,9 +9,11 @@ from store.errors import FencedError, StoreRefusedError
 from store.execution_protocol import ServiceStore
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
+from tests.store.bridge_examples import WRITES as BRIDGE_WRITES
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
 from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
+from tests.store.intelligence_examples import WRITES as INTELLIGENCE_WRITES
 from tests.store.reconcile_examples import WRITES as RECONCILE_WRITES
 from tests.store.test_publications import PUBLICATION
 
@@ -244,6 +246,8 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     "write_counts": lambda store, fence: store.write_counts(fence, {"processed": 2}),
     **GOVERNOR_WRITES,
     **RECONCILE_WRITES,
+    **BRIDGE_WRITES,
+    **INTELLIGENCE_WRITES,
 }
 
 

@@ -43,7 +43,14 @@ OWN_KEYS = (
     "q:permit:gov-*", "q:churn:global_freeze", "q:churn:blacklist:*", "q:risk:guard_active:*",
     "q:portfolio:budget:*", "q:allocation:target:*", "q:capital:efficiency:*", "q:capital:heat",
     "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
-    "q:reconcile:state:*", "q:reconcile:close:cooldown:*",
+    "q:stream:universe.audit",
+    "q:reconcile:state:*", "q:reconcile:close:cooldown:*", "q:p35:bucket:*", "q:p35:decision:counts:*",
+    "q:p35:reason:top:*", "q:p35:gate:*", "q:p35:status", "q:p35:unknown_decision:top:5m",
+    "q:p35:last_result_id", "q:p35:counted_ahead",
+    "q:reconcile:close:out:*", "q:intent_bridge:*", "q:stream:intent.audit",
+    "q:stream:trade.intent", "q:stream:trade.intent.dead", "q:stream:exit.intent",
+    "q:stream:exit.intent.dead",
+    "q:reconcile:close:client:*",
 )  # fmt: skip
 #: Each write is tried with each right taken away: in parts that stay within the time of a test.
 _PARTS = 3

@@ -176,6 +176,12 @@ async def test_an_order_without_a_record_becomes_an_orphan_with_an_event_once(le
     assert everything(leased.outside) == before
 
 
+async def test_an_orphan_that_is_booked_already_has_no_event(leased: Backend) -> None:
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, ())
+    assert await leased.store.order_record(ORPHAN.plan_id) == ORPHAN
+    assert leased.outside.xlen(KEYS.events) == 0
+
+
 async def test_the_growth_of_an_orphan_is_written_and_opens_nothing(leased: Backend) -> None:
     await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
     grown = msgspec.structs.replace(ORPHAN, cumulative=Decimal("0.5"), version=2)

@@ -35,6 +35,7 @@ def publication(asof: int) -> UniverseWrite:
         volumes_ttl_ms=LIFE_MS,
         meta=("asof_epoch", str(asof), "count", "1", "stale", "0"),
         events=(("event", "LISTED", "symbol", f"S{asof}USDT", "asof_epoch", str(asof)),),
+        audit=("outcome", "published", "record", f'{{"asof": {asof}}}'),
     )
 
 
@@ -56,6 +57,8 @@ async def test_a_publication_is_found_as_it_was_written(leased: Backend) -> None
     )
     assert outside.get(NAMES.volumes) == PUBLICATION.volumes.encode()
     assert [fields[b"event"] for _, fields in outside.xrange(NAMES.events)] == [b"LISTED"]
+    [(_, audited)] = outside.xrange(NAMES.audit)
+    assert audited == {b"outcome": b"published", b"record": b'{"asof": 1760000000}'}
     for key in (NAMES.active, NAMES.volumes):
         assert LIFE_MS - MARGIN_MS < outside.pttl(key) <= LIFE_MS
     assert {outside.pttl(key) for key in (NAMES.last_ok, NAMES.meta, NAMES.closing, NAMES.events)} == {-1}
@@ -114,13 +117,14 @@ async def test_the_shadow_has_keys_of_its_own_and_touches_no_others(leased: Back
         SHADOW.volumes,
         SHADOW.closing,
         SHADOW.events,
+        SHADOW.audit,
     }
     assert all(key.startswith("q:universe:shadow:") for key in written)
     assert await store.published_universe(shadow=False) == PublishedUniverse(None, None, None, None, None)
     assert (await store.published_universe(shadow=True)).active == PUBLICATION.active.encode()
 
 
-@pytest.mark.parametrize("key", ["active", "last_ok", "meta", "volumes", "closing", "events"])
+@pytest.mark.parametrize("key", ["active", "last_ok", "meta", "volumes", "closing", "events", "audit"])
 async def test_a_key_of_a_wrong_type_refuses_the_whole_publication(leased: Backend, key: str) -> None:
     leased.outside.zadd(getattr(NAMES, key), {"x": 1})
     before = everything(leased.outside)

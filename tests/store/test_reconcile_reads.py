@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from brain.execution.orders import client_order_id
-from brain.identifiers import ClientOrderId, OrderId, PlanId, Symbol
+from brain.identifiers import PlanId, Symbol
 from brain.ledger.ledger import StoredLedger
 from store.operator_records import Hold
-from store.reconcile_records import Agreement, BookedGrowth, ExpectedLedger, ReconcileView, RecordedOrder
+from store.reconcile_records import (
+    Agreement,
+    BookedGrowth,
+    ComparedLedgers,
+    ExpectedLedger,
+    ReconcileView,
+)
 from store.stored_values import UNREADABLE
 from tests.store.backends import KEYS, Backend
-from tests.store.executions import EXECUTOR
 from tests.store.reconciled import (
     DRIFTED,
     ENGINE,
@@ -20,7 +24,6 @@ from tests.store.reconciled import (
     VERSION,
     write_hold,
     write_ledger,
-    write_record,
 )
 
 OTHER = Symbol("SOLUSDT")
@@ -29,8 +32,15 @@ NOTHING = ReconcileView(StoredLedger(), None, {}, None, None, "")
 
 async def differs(backend: Backend, amount: str, long: str | None = None, short: str | None = None) -> bool:
     found = await backend.store.differing_ledgers([ExpectedLedger(DRIFTED, amount, long, short)])
-    assert found in ([], [DRIFTED])
-    return found == [DRIFTED]
+    assert found in (ComparedLedgers([], []), ComparedLedgers([DRIFTED], []))
+    return found.differing == [DRIFTED]
+
+
+async def in_flight(backend: Backend) -> bool:
+    expected = [ExpectedLedger(symbol, "0", None, None) for symbol in (OTHER, DRIFTED)]
+    found = await backend.store.differing_ledgers(expected)
+    assert found in (ComparedLedgers([], []), ComparedLedgers([], [DRIFTED]))
+    return found.in_flight == [DRIFTED]
 
 
 async def view(backend: Backend, symbol: Symbol = DRIFTED) -> ReconcileView:
@@ -83,6 +93,36 @@ async def test_a_ledger_of_a_wrong_type_differs_whatever_is_expected(leased: Bac
     assert await differs(leased, amount)
 
 
+async def test_an_order_may_be_in_flight_until_its_permit_expires(leased: Backend) -> None:
+    assert not await in_flight(leased)
+    soon = await leased.store.redis_now_ms() + 500
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"v": "d1", "p:x": f"BOTH|open|BUY|1|{soon}"})
+    assert await in_flight(leased)
+    await leased.pass_ms(600)
+    assert not await in_flight(leased)
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"p:y": f"BOTH|open|BUY|1|{soon + 500_000}"})
+    assert await in_flight(leased)
+    leased.outside.hdel(KEYS.open_permits(DRIFTED), "p:y")
+    assert not await in_flight(leased)
+
+
+@pytest.mark.parametrize("stored", [b"", b"a lot", b"BOTH|open|BUY|1|", b"1|12345678901234567", b"|5|\n"])
+async def test_a_permit_that_cannot_be_read_may_be_of_an_order_in_flight(
+    leased: Backend, stored: bytes
+) -> None:
+    leased.outside.hset(KEYS.open_permits(DRIFTED), {"v": "d1", "p:x": stored})
+    assert await in_flight(leased)
+    leased.outside.delete(KEYS.open_permits(DRIFTED))
+    leased.outside.set(KEYS.open_permits(DRIFTED), stored)
+    assert await in_flight(leased)
+
+
+async def test_a_symbol_that_the_executor_holds_may_have_an_order_in_flight(leased: Backend) -> None:
+    for owner, flies in (("exec:p33-1", True), (SIG, False), ("operator:ann", False), ("", False)):
+        write_hold(leased.outside, DRIFTED, owner)
+        assert await in_flight(leased) == flies
+
+
 async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backend) -> None:
     symbols = [Symbol(f"S{n}USDT") for n in range(450)]
     for symbol in symbols[::3]:
@@ -91,7 +131,7 @@ async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backe
         write_hold(leased.outside, symbol, SIG)
     expected = [ExpectedLedger(symbol, "1", None, None) for symbol in symbols]
     found = await leased.store.differing_ledgers(expected)
-    assert found == [symbol for n, symbol in enumerate(symbols) if n % 3]
+    assert found.differing == [symbol for n, symbol in enumerate(symbols) if n % 3]
     assert await leased.store.own_holds(symbols) == symbols[::2]
     views = await leased.store.reconcile_views(symbols)
     assert list(views) == symbols
@@ -105,7 +145,8 @@ async def test_more_symbols_than_one_script_takes_are_all_compared(leased: Backe
 
 async def test_nothing_asked_is_nothing_found(leased: Backend) -> None:
     store = leased.store
-    assert await store.differing_ledgers([]) == await store.own_holds([]) == []
+    assert await store.differing_ledgers([]) == ComparedLedgers([], [])
+    assert await store.own_holds([]) == []
     assert await store.reconcile_views([]) == {}
     assert await store.booked_growth(DRIFTED, [], []) == BookedGrowth({}, {})
     await store.note_agreements(leased.fence, [])
@@ -132,6 +173,29 @@ async def test_a_view_has_all_that_is_stored_of_a_symbol(leased: Backend) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("seen_ts", "written_ms", "others_sec"),
+    [
+        ("1760000000", "1760000000250", None),
+        ("1760000003", "1760000000250", 1_760_000_003),
+        ("1760000000", None, 1_760_000_000),
+        ("1760000000", "soon", 1_760_000_000),
+        (None, "1760000000250", None),
+        (None, None, None),
+        ("now", None, None),
+        ("-5", None, None),
+        ("9" * 40, None, None),
+    ],
+)
+async def test_a_view_knows_the_state_of_another_engine(
+    leased: Backend, seen_ts: str | None, written_ms: str | None, others_sec: int | None
+) -> None:
+    times = {"status": "OK", "last_seen_ts": seen_ts, "written_ms": written_ms}
+    stored: dict[str | bytes, str | bytes] = {name: text for name, text in times.items() if text is not None}
+    leased.outside.hset(ENGINE.state(DRIFTED), stored)
+    assert (await view(leased)).others_sec == others_sec
+
+
 async def test_a_hold_in_a_view_has_the_rest_of_its_life(leased: Backend) -> None:
     write_hold(leased.outside, DRIFTED, SIG, ttl_ms=60_000)
     hold = (await view(leased)).hold
@@ -144,6 +208,7 @@ async def test_a_hold_in_a_view_has_the_rest_of_its_life(leased: Backend) -> Non
     ("stored", "agreed"),
     [
         ({"agreed_ms": "5", "agreed_version": ""}, Agreement(DRIFTED, 5, "")),
+        ({"agreed_ms": "5", "agreed_version": "3", "agreed_amts": "2"}, Agreement(DRIFTED, 5, "3", "2")),
         ({"agreed_ms": "5"}, None),
         ({"agreed_version": "3"}, None),
         ({"agreed_ms": "-5", "agreed_version": "3"}, None),
@@ -184,42 +249,18 @@ async def test_open_permits_with_a_field_of_another_are_unreadable(leased: Backe
     assert found.permits == {}
 
 
-async def test_order_memory_and_records_are_read_together(leased: Backend) -> None:
-    out = leased.outside
-    out.hset(KEYS.order_memory(DRIFTED), {"9000": "0.5|1", "8000": "1|1", "7000": b"\xff"})
-    write_record(out, "plan-1", "final")
-    write_record(out, "plan-2", "orphan", decision="RECONCILE_CLOSE")
-    write_record(out, "plan-3", "sending")
-    out.delete(EXECUTOR.order("plan-3"))
-    clients = [client_order_id("q", PlanId(f"plan-{n}")) for n in (1, 2, 3, 4)]
-    found = await leased.store.booked_growth(
-        DRIFTED, [OrderId("9000"), OrderId("9001"), OrderId("7000")], [*clients, ClientOrderId("web_1")]
-    )
-    assert found == BookedGrowth(
-        {OrderId("9000"): "0.5|1", OrderId("7000"): UNREADABLE},
-        {
-            clients[0]: RecordedOrder("final", "EXECUTE"),
-            clients[1]: RecordedOrder("orphan", "RECONCILE_CLOSE"),
-        },
-    )
-
-
-async def test_memory_and_records_of_a_wrong_type_are_unreadable_and_not_missing(leased: Backend) -> None:
-    out = leased.outside
-    out.set(KEYS.order_memory(DRIFTED), "1")
-    for plan_id in ("plan-1", "plan-2", "plan-3"):
-        write_record(out, plan_id, "final")
-    clients = [client_order_id("q", PlanId(f"plan-{n}")) for n in (1, 2, 3)]
-    out.delete(EXECUTOR.plan_of(clients[0]))
-    out.hset(EXECUTOR.plan_of(clients[0]), {"a": "b"})
-    out.delete(EXECUTOR.order("plan-2"))
-    out.set(EXECUTOR.order("plan-2"), "final")
-    out.hdel(EXECUTOR.order("plan-3"), "state")
-    unreadable = RecordedOrder(UNREADABLE, UNREADABLE)
-    assert await leased.store.booked_growth(DRIFTED, [OrderId("9000")], clients) == BookedGrowth(
-        {OrderId("9000"): UNREADABLE},
-        dict(zip(clients, (unreadable, unreadable, RecordedOrder(UNREADABLE, "EXECUTE")), strict=True)),
-    )
+@pytest.mark.parametrize(
+    ("stored", "adopted_ms"),
+    [("BOTH:5", 5), ("LONG:1760000000000,SHORT:7", 1_760_000_000_000), ("", 0), ("soon", 0), (b"\xff", 0)],
+)
+async def test_a_view_has_the_time_until_which_an_adopted_ledger_contains_every_trade(
+    leased: Backend, stored: str, adopted_ms: int
+) -> None:
+    write_ledger(leased.outside)
+    assert (await view(leased)).adopted_ms == 0
+    leased.outside.hset(KEYS.ledger(DRIFTED), {"adopted_exchange_ms": stored})
+    found = await view(leased)
+    assert (found.adopted_ms, found.version) == (adopted_ms, VERSION)
 
 
 async def test_own_holds_are_those_of_the_engine_alone(leased: Backend) -> None:
@@ -235,10 +276,11 @@ async def test_own_holds_are_those_of_the_engine_alone(leased: Backend) -> None:
 async def test_an_agreement_is_noted_and_leaves_the_rest_of_the_state(leased: Backend) -> None:
     leased.outside.hset(ENGINE.state(DRIFTED), {"status": "OK"})
     leased.outside.set(ENGINE.state(OTHER), "of a wrong type")
-    noted = [Agreement(OTHER, 4, "1"), Agreement(DRIFTED, 1_760_000_000_000, "3")]
+    noted = [Agreement(OTHER, 4, "1", "0"), Agreement(DRIFTED, 1_760_000_000_000, "3", "2|5|-3")]
     await leased.store.note_agreements(leased.fence, noted)
     assert leased.outside.hgetall(ENGINE.state(DRIFTED)) == {
         b"status": b"OK", b"agreed_ms": b"1760000000000", b"agreed_version": b"3",
+        b"agreed_amts": b"2|5|-3",
     }  # fmt: skip
     assert 86_000_000 < leased.outside.pttl(ENGINE.state(DRIFTED)) <= 86_400_000
     assert leased.outside.get(ENGINE.state(OTHER)) == b"of a wrong type"

@@ -17,7 +17,9 @@ from tests.store.reconciled import (
     BOOKED,
     DRIFTED,
     ENGINE,
+    HELD_ON,
     NEXT_SIG,
+    RELEASE,
     RENEWAL,
     REPAIR,
     SIG,
@@ -115,23 +117,33 @@ async def test_a_repair_is_made_once(drifted: Backend) -> None:
 
 async def test_a_hold_stays_under_its_next_name_while_a_foreign_part_remains(drifted: Backend) -> None:
     write_hold(drifted.outside, DRIFTED, SIG, ttl_ms=100_000)
-    assert await repaired(drifted, repair(next_sig=NEXT_SIG))
+    assert await repaired(drifted, repair(hold=HELD_ON))
     out = drifted.outside
-    assert [out.get(key) for key in KEYS_OF_A_HOLD] == [b"1", NEXT_SIG.encode(), b"drift"]
-    assert all(90_000 < out.pttl(key) <= 100_000 for key in KEYS_OF_A_HOLD)
+    assert [out.get(key) for key in KEYS_OF_A_HOLD] == [b"1", NEXT_SIG.encode(), b"side_mismatch"]
+    assert all(HELD_ON.ttl_ms - 10_000 < out.pttl(key) <= HELD_ON.ttl_ms for key in KEYS_OF_A_HOLD)
     assert await drifted.store.own_holds([DRIFTED]) == [DRIFTED]
     assert out.hgetall(LEDGER_KEY)[b"last_known_amt"] == b"0.7"
 
 
-async def test_a_hold_of_the_engine_that_lost_its_end_stays_one_of_the_engine(drifted: Backend) -> None:
+async def test_a_hold_of_the_engine_that_lost_its_end_has_one_again(drifted: Backend) -> None:
     write_hold(drifted.outside, DRIFTED, SIG, ttl_ms=None)
-    assert await repaired(drifted, repair(next_sig=NEXT_SIG))
-    assert [drifted.outside.get(key) for key in KEYS_OF_A_HOLD] == [b"1", NEXT_SIG.encode(), b"drift"]
+    assert await repaired(drifted, repair(hold=HELD_ON))
+    assert [drifted.outside.get(key) for key in KEYS_OF_A_HOLD] == [b"1", NEXT_SIG.encode(), b"side_mismatch"]
     assert await drifted.store.own_holds([DRIFTED]) == [DRIFTED]
+    assert all(0 < drifted.outside.pttl(key) <= HELD_ON.ttl_ms for key in KEYS_OF_A_HOLD)
     renewal = msgspec.structs.replace(RENEWAL, before=NEXT_SIG, sig=NEXT_SIG)
     change = CaseChange(symbol=DRIFTED, hold=renewal)
     assert await drifted.store.change_case(drifted.fence, change)
     assert all(0 < drifted.outside.pttl(key) <= renewal.ttl_ms for key in KEYS_OF_A_HOLD)
+
+
+async def test_all_events_of_a_repair_are_written_with_it(drifted: Backend) -> None:
+    orphan = ("event", "ORPHAN_ORDER", "symbol", DRIFTED)
+    assert await repaired(drifted, repair(events=(*REPAIR.events, orphan)))
+    events = [fields[b"event"] for _, fields in drifted.outside.xrange(KEYS.events)]
+    assert events == [b"AUTO_REPAIR", b"ORPHAN_ORDER"]
+    assert not await repaired(drifted, repair(events=(*REPAIR.events, orphan)))
+    assert drifted.outside.xlen(KEYS.events) == 2
 
 
 async def test_several_orders_are_booked_at_once_and_those_that_move_no_ledger_alone(
@@ -139,7 +151,7 @@ async def test_several_orders_are_booked_at_once_and_those_that_move_no_ledger_a
 ) -> None:
     drifted.outside.hset(MEMORY_KEY, {SECOND.order_id: "0.1|1", "8000": "5|1"})
     orders = (*REPAIR.orders, SECOND)
-    assert await repaired(drifted, repair(orders=orders, ledger_fields=(), next_sig=NEXT_SIG))
+    assert await repaired(drifted, repair(orders=orders, ledger_fields=(), hold=HELD_ON))
     assert drifted.outside.hgetall(LEDGER_KEY)[b"last_known_amt"] == b"0.5"
     assert drifted.outside.hgetall(MEMORY_KEY) == {
         b"8000": b"5|1", b"9001": b"0.2|1760000000000", b"9002": b"0.3|1760000000000",
@@ -285,7 +297,15 @@ async def test_the_events_stay_within_their_length(drifted: Backend) -> None:
     assert 10_000 <= drifted.outside.xlen(KEYS.events) <= 10_100
 
 
-@pytest.mark.parametrize("change", [repair(sig="exec:p33-1"), repair(next_sig="operator:ann")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        repair(hold=msgspec.structs.replace(RELEASE, before="exec:p33-1")),
+        repair(hold=msgspec.structs.replace(HELD_ON, sig="operator:ann")),
+        repair(hold=msgspec.structs.replace(HELD_ON, ttl_ms=0)),
+        repair(hold=msgspec.structs.replace(RELEASE, before=None)),
+    ],
+)
 async def test_no_repair_is_tried_under_a_hold_that_is_not_the_engines(
     drifted: Backend, change: LedgerRepair
 ) -> None:

@@ -12,6 +12,8 @@ from trio.testing import MockClock
 
 from channels import RulesWanted
 from exchange.errors import ExchangeUnavailable
+from store.errors import StoreUnavailableError
+from store.universe_records import UniverseKeys
 from tests.actors.dictated_exchange import EPOCH_MS
 from tests.actors.planner_rig import SYMBOLS, PlannerRig
 from tests.background import background
@@ -69,6 +71,55 @@ async def test_without_any_list_nothing_may_be_opened() -> None:
             assert rig.allowed() == {"AAAUSDT"}
     said = lines(logs, "P3.3 allowlist")
     assert said[0] == "P3.3 allowlist source=none stale=1 count=0 asof_epoch=none age_s=none"
+
+
+async def test_a_list_of_the_own_publisher_is_read_at_once() -> None:
+    rig = PlannerRig(publishes=True)
+    async with rig.running():
+        await trio.sleep(1)
+        assert rig.allowed() == set()
+        rig.published("AAAUSDT")
+        await trio.sleep(0.1)
+        assert rig.allowed() == {"AAAUSDT"}
+        rig.published("AAAUSDT", "BBBUSDT")
+        await trio.sleep(0.1)
+        assert rig.allowed() == {"AAAUSDT", "BBBUSDT"}
+
+
+async def test_a_list_that_comes_while_one_is_read_is_read_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = PlannerRig(publishes=True)
+    read, reads = rig.store.universe, 0
+
+    async def read_then_published() -> UniverseKeys:
+        nonlocal reads
+        keys, reads = await read(), reads + 1
+        if reads == 1:
+            rig.published("AAAUSDT")
+        return keys
+
+    monkeypatch.setattr(rig.store, "universe", read_then_published)
+    async with rig.running():
+        await trio.sleep(1)
+        assert rig.allowed() == {"AAAUSDT"}
+        await trio.sleep(30)
+        assert reads == 2
+
+
+async def test_a_list_that_cannot_be_read_is_tried_at_the_usual_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = PlannerRig(publishes=True)
+    reads = 0
+
+    async def away() -> UniverseKeys:
+        nonlocal reads
+        reads += 1
+        raise StoreUnavailableError("away")
+
+    async with rig.running():
+        await trio.sleep(1)
+        monkeypatch.setattr(rig.store, "universe", away)
+        rig.published("AAAUSDT")
+        await trio.sleep(60)
+        assert 0 < reads <= 40
 
 
 async def test_an_active_list_that_is_not_renewed_grows_stale(rig: PlannerRig) -> None:

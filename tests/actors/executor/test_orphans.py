@@ -76,6 +76,29 @@ async def test_an_order_without_a_record_is_an_orphan_that_holds_its_symbol(rig:
     assert rig.published_results() == []
 
 
+@pytest.mark.parametrize(
+    ("memory", "status", "is_held"),
+    [
+        ("0.5|1760000000000", OrderStatus.FILLED, False),
+        ("0.4|1760000000000", OrderStatus.FILLED, True),
+        ("0.5|1760000000000", OrderStatus.PARTIALLY_FILLED, True),
+        ("unreadable", OrderStatus.FILLED, True),
+    ],
+)
+async def test_an_orphan_that_is_booked_already_holds_nothing(
+    rig: ExecutorRig, memory: str, status: OrderStatus, is_held: bool
+) -> None:
+    """As by a repair of the reconcile engine. What may grow, or is not certain, is held."""
+    order = msgspec.structs.replace(foreign(), status=status)
+    rig.redis.hset(rig.keys.order_memory("BTCUSDT"), {order.order_id: memory})
+    async with running_executor(rig):
+        rig.observe(order)
+        await trio.sleep(1)
+        assert rig.record(order.client_order_id)["state"] == "orphan"
+        assert rig.is_held() is is_held
+        assert [each["event"] for each in rig.events()] == ["ORPHAN_ORDER"] * is_held
+
+
 async def test_a_plan_whose_order_is_an_orphan_is_not_executed_again(
     rig: ExecutorRig,
 ) -> None:

@@ -153,7 +153,8 @@ async def test_absence_is_proven_behind_the_settle_time_with_two_answers_five_se
     await trio.sleep(5)
     took_sec = await not_found_after_sec(rig)
     assert took_sec is not None and 33 + 5 <= took_sec <= 51
-    assert rig.exchange.lists == ["BTCUSDT"]
+    # With the first answer behind the settle time, and with the last: the list may be late, too.
+    assert rig.exchange.lists == ["BTCUSDT", "BTCUSDT"]
 
 
 async def test_a_stream_that_began_after_the_request_proves_nothing(
@@ -191,23 +192,6 @@ async def test_a_position_that_the_ledger_does_not_explain_keeps_the_hold(
     rig.ledger("BTCUSDT", "0")
     nursery.start_soon(read_positions)
     assert await not_found_after_sec(rig) is None
-
-
-async def test_an_order_that_only_the_list_of_all_orders_shows_is_found(
-    rig: ExecutorRig, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nursery.start_soon(rig.prove_stream)
-    await trio.sleep(5)
-    rig.exchange.answer = rig.exchange.always(UNKNOWN)
-
-    async def listed(symbol: Symbol, since_ms: int) -> tuple[OrderState, ...]:
-        return (rig.exchange.state(rig.exchange.requests[0]),)
-
-    monkeypatch.setattr(rig.exchange, "orders_since", listed)
-    async with running_executor(rig):
-        rig.open("p1")
-        await trio.sleep(60)
-    assert rig.result("p1")["executed"] == "true"
 
 
 async def test_an_exchange_that_does_not_answer_proves_nothing(

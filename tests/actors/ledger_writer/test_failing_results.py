@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from brain.identifiers import FencingToken
+from brain.ledger.order_memory import decode_memory
 from exchange.errors import ExchangeUnavailable
 from store.errors import StoreRefusedError
 from store.records import ResultCommit
@@ -125,3 +126,26 @@ async def test_a_missing_ledger_waits_for_the_exchange_rather_than_guessing(rig:
     rig.exchange.failure = None
     await trio.sleep(3)
     assert rig.amount("ETHUSDT") == "-1.5"
+
+
+async def test_a_dead_result_says_that_its_order_is_ours(
+    adopted: LedgerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is booked: the reconcile engine books what the exchange's trades prove."""
+    fail_planning_of("poison", monkeypatch)
+    await trio.sleep(NO_LATE_RESULTS_SEC)
+    adopted.publish_result("BTCUSDT", "2", "BUY", "1", plan_id="poison")
+    await count_crashes(partial(running_writer, adopted), runs=4, for_sec=3)
+    assert len(adopted.dead()) == 1
+    stored = adopted.redis.hgetall(adopted.keys.order_memory("BTCUSDT"))
+    memory = decode_memory(stored[b"2"].decode())
+    assert not memory.cumulative and not memory.closes
+    assert adopted.amount("BTCUSDT") == "0"
+
+
+async def test_that_of_a_close_that_was_proposed_says_so(rig: LedgerRig) -> None:
+    rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "a lot"})
+    rig.publish_result("BTCUSDT", "1", "BUY", "1", plan_id="reconclose:BTCUSDT:0123456789ab:1760000000000")
+    await trio.sleep(3)
+    assert len(rig.dead()) == 1
+    assert rig.redis.hgetall(rig.keys.order_memory("BTCUSDT"))[b"1"].endswith(b"|close")

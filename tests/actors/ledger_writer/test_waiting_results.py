@@ -106,3 +106,18 @@ async def test_a_waiting_result_survives_the_loss_of_its_group() -> None:
         rig.redis.hset(rig.keys.ledger(SYMBOL), {"long_amt": "4", "short_amt": "-2"})
         await trio.sleep(5)
         assert (rig.amount(SYMBOL), rig.amount("ETHUSDT"), rig.pending()) == ("1", "1", 0)
+
+
+async def test_the_position_of_a_waiting_result_is_known_to_be_current() -> None:
+    """The reconcile engine can say what is wrong: the legs, and not that the position is old."""
+    rig = hedged_rig(long="4", short="-2")
+    async with running_writer(rig):
+        await only_the_sum(rig, "2")
+        rig.exchange.fill(SYMBOL, "9", "SELL", "1", Leg.LONG)
+        rig.publish_result(SYMBOL, "9", "SELL", "1")
+        for _ in range(200):
+            await trio.sleep(0.1)
+            rig.observe(SYMBOL)
+            snapshot = rig.book.get(SYMBOL)
+            assert snapshot is not None and rig.results.all_in(snapshot)
+        assert rig.pending() == 1

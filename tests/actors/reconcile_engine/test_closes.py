@@ -9,7 +9,9 @@ from itertools import pairwise
 import pytest
 import trio
 
-from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine
+from brain.execution.orders import client_order_id
+from brain.identifiers import PlanId
+from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine, shown_orders
 from tests.virtual_time import virtual_time
 
 pytestmark = virtual_time
@@ -47,6 +49,22 @@ async def test_it_is_proposed_once_in_120_s_for_as_long_as_it_lasts(rig: Reconci
         times_ms = [int(plan["ts"]) for plan in rig.plans()]
         assert 3 <= len(times_ms) <= 5
         assert all(later - earlier >= 120_000 for earlier, later in pairwise(times_ms))
+
+
+async def test_no_second_close_is_proposed_while_the_first_may_yet_be_executed(rig: ReconcileRig) -> None:
+    """Both together would close more than the excess. Another drift has another signature."""
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
+        await trio.sleep(65)
+        assert [plan["qty"] for plan in rig.plans()] == ["0.5"]
+        rig.trade("BTCUSDT", "BUY", "0.25", client_order_id="web_2")
+        await trio.sleep(110)
+        assert len(rig.plans()) == 1
+        await trio.sleep(75)
+        first, second = rig.plans()
+        assert second["qty"] == "0.75"
+        assert second["signature"] != first["signature"]
+        assert int(second["ts"]) - int(first["ts"]) >= 120_000
 
 
 async def test_trades_of_an_order_that_is_not_shown_are_never_closed(
@@ -98,3 +116,18 @@ async def test_a_close_that_worked_ends_the_case(rig: ReconcileRig) -> None:
         assert rig.held_by("BTCUSDT") == ""
         assert rig.amount("BTCUSDT") == "0"
         assert rig.status("BTCUSDT") == "OK"
+
+
+async def test_a_proposed_close_whose_record_is_lost_moves_no_ledger(rig: ReconcileRig) -> None:
+    """The executor's record is gone with Redis's last second, or was evicted; its result never came."""
+    rig.agree("BTCUSDT", "1")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_1")
+        await trio.sleep(75)
+        (plan,) = rig.plans()
+        name = client_order_id("quantum", PlanId(plan["plan_id"]))
+        rig.trade("BTCUSDT", "SELL", "0.2", client_order_id=name)
+        await trio.sleep(10)
+        assert rig.amount("BTCUSDT") == "1"
+        causes = [each["cause"] for each in shown_orders(rig.state("BTCUSDT"))]
+        assert causes == ["manual", "reconcile_close"]

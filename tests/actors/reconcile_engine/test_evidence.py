@@ -10,12 +10,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from brain.identifiers import OrderId, Symbol
+from brain.identifiers import OrderId
 from brain.positions.symbol_state import StreamProof
 from channels import BookEntry
 from exchange.errors import ExchangeRejected, ExchangeUnavailable, RateLimited
 from store.memory.store import MemoryStore
-from store.reconcile_records import ExpectedLedger
+from store.reconcile_records import ComparedLedgers, ExpectedLedger
 from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine
 from tests.virtual_time import virtual_time
 
@@ -191,7 +191,7 @@ class _BusyStore(MemoryStore):
 
     happens: Callable[[], object] | None = None
 
-    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> list[Symbol]:
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
         found = await super().differing_ledgers(expected)
         happens, self.happens = self.happens, None
         if happens is not None:
@@ -256,3 +256,12 @@ async def test_a_position_that_moves_during_the_look_is_compared_anew(rig: Recon
         rig.history.on_request = move
         await trio.sleep(6)
         assert Decimal(rig.amount("BTCUSDT")) == 3
+
+
+async def test_a_fill_of_the_very_millisecond_of_the_agreement_is_evidence(rig: ReconcileRig) -> None:
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        agreed_ms = int(rig.state("BTCUSDT")["agreed_ms"])
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-a", time_ms=agreed_ms)
+        await trio.sleep(5)
+        assert rig.amount("BTCUSDT") == "1"

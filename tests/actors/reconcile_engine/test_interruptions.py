@@ -240,8 +240,11 @@ async def test_the_agreement_that_ends_the_first_case_of_a_flat_symbol_is_noted(
     async with running_engine(rig):
         rig.trade("BTCUSDT", "BUY", "3", client_order_id="web_1")
         await trio.sleep(10)
+        back = rig.trade("BTCUSDT", "SELL", "3", client_order_id="p33-b")
+        rig.redis.hset(rig.keys.order_memory("BTCUSDT"), {back: "3|1760000000000"})
+        rig.ledger("BTCUSDT", "-3", version="2")
+        await trio.sleep(2)
         rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "0"})
-        rig.move("BTCUSDT", "-3")
         await trio.sleep(10)
         assert rig.status("BTCUSDT") == "OK"
     rig.own_order("p33-a")

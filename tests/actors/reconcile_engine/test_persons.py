@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import trio
 
@@ -64,13 +66,25 @@ async def test_a_drift_without_any_trade_needs_a_person_once_the_exchanges_lists
         assert rig.told("BTCUSDT") == ["HOLD_SET", "MANUAL_REQUIRED"]
 
 
-async def test_a_case_that_waits_is_looked_at_once_a_minute_and_said_once(rig: ReconcileRig) -> None:
+async def test_a_case_that_nothing_explains_is_looked_at_once_a_minute_and_said_once(
+    rig: ReconcileRig,
+) -> None:
     async with running_engine(rig):
-        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
-        await trio.sleep(5)
+        rig.move("BTCUSDT", "1")
+        await trio.sleep(20)
         looks = rig.history.count("trades")
         await trio.sleep(600)
         assert 9 <= rig.history.count("trades") - looks <= 11
+        assert rig.told("BTCUSDT") == ["HOLD_SET", "MANUAL_REQUIRED"]
+
+
+async def test_a_case_that_others_trades_explain_is_looked_at_less_and_less(rig: ReconcileRig) -> None:
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(4000)
+        looked_sec = [each.at_sec for each in rig.history.requests if each.method == "trades"]
+        pauses = [later - earlier for earlier, later in pairwise(looked_sec)]
+        assert [round(each, -1) for each in pauses[:5]] == [60, 120, 240, 480, 600]
         assert rig.told("BTCUSDT") == ["HOLD_SET", "MANUAL_REQUIRED"]
 
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from brain.positions.position import Leg
+from tests.actors.dictated_history import HistoryRequest
 from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine, shown_orders
 from tests.virtual_time import virtual_time
 
@@ -69,6 +70,20 @@ async def test_an_order_of_ours_without_a_record_is_booked_with_an_event_of_its_
         assert rig.events("BTCUSDT")[-1]["order_id"] == order_id
 
 
+async def test_the_event_of_an_order_without_a_record_is_written_with_its_repair(rig: ReconcileRig) -> None:
+    """Whatever happens after the repair, the event is there, as its trades are found no more."""
+
+    def fail_what_follows(request: HistoryRequest) -> None:
+        if request.method == "order":
+            rig.store.faults.fail_next("before", method="change_case")
+
+    rig.history.on_request = fail_what_follows
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-lost")
+        await trio.sleep(10)
+        assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR", "ORPHAN_ORDER"]
+
+
 async def test_an_orphan_that_the_executor_has_reported_is_booked_without_another_event(
     rig: ReconcileRig,
 ) -> None:
@@ -128,6 +143,36 @@ async def test_of_two_causes_at_once_the_own_one_is_booked_and_the_other_waits(r
         assert [each.exchange - each.ledger for each in case.drift.drifted] == [Decimal("0.4")]
 
 
+async def test_the_hold_for_what_is_left_has_its_own_reason_and_its_whole_life(rig: ReconcileRig) -> None:
+    rig.agree("BTCUSDT", "1")
+    rig.own_order("p33-a")
+    rig.history.latency_sec = 20.0
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "SELL", "3", client_order_id="p33-a")
+        rig.trade("BTCUSDT", "SELL", "0.4", client_order_id="web_abc")
+        await trio.sleep(30)
+        assert rig.text(rig.own.hold_reason("BTCUSDT")) == "side_mismatch"
+        await trio.sleep(35)
+        assert rig.amount("BTCUSDT") == "-2"
+        assert rig.text(rig.own.hold_reason("BTCUSDT")) == "qty_mismatch"
+        assert rig.redis.pttl(rig.own.hold("BTCUSDT")) > 290_000
+
+
+async def test_a_rest_within_the_tolerance_is_not_held_and_needs_no_person(rig: ReconcileRig) -> None:
+    rig.agree("BTCUSDT", "100")
+    rig.own_order("p33-a")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "BUY", "2", client_order_id="p33-a")
+        manual = rig.trade("BTCUSDT", "BUY", "0.5", client_order_id="web_abc")
+        for _ in range(80):
+            await trio.sleep(0.1)
+            assert rig.status("BTCUSDT") != "MANUAL_REQUIRED"
+        assert rig.amount("BTCUSDT") == "102"
+        assert (rig.status("BTCUSDT"), rig.held_by("BTCUSDT")) == ("DRIFT", "")
+        assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR", "DRIFT"]
+        assert [each["order_id"] for each in shown_orders(rig.state("BTCUSDT"))] == [manual]
+
+
 async def test_each_leg_is_booked_by_the_trades_of_that_leg() -> None:
     rig = ReconcileRig()
     rig.hedge_mode.send(True)
@@ -144,6 +189,21 @@ async def test_each_leg_is_booked_by_the_trades_of_that_leg() -> None:
         stored = rig.stored("BTCUSDT")
         assert (stored["last_known_amt"], stored["long_amt"], stored["short_amt"]) == ("0", "1", "-1")
         assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
+
+
+async def test_a_fill_is_booked_on_a_ledger_that_was_summed_by_floats(rig: ReconcileRig) -> None:
+    """It agreed until the fill, which is found however long ago that was."""
+    rig.agree("BTCUSDT", "0.3")
+    rig.ledger("BTCUSDT", "0.30000000000000004")
+    async with running_engine(rig):
+        await trio.sleep(10)
+        assert rig.events() == []
+    rig.own_order("p33-a")
+    rig.trade("BTCUSDT", "BUY", "0.1", client_order_id="p33-a")
+    await trio.sleep(1000)
+    async with running_engine(rig):
+        await trio.sleep(5)
+        assert (rig.amount("BTCUSDT"), rig.status("BTCUSDT")) == ("0.4", "REPAIRED")
 
 
 async def test_a_fill_within_the_tolerance_is_booked_under_a_hold_that_ends_with_it(

@@ -78,6 +78,31 @@ async def test_the_metrics_count_drifts_repairs_and_holds(rig: ReconcileRig) -> 
     assert {name: len(labels) for name, labels in values}.items() <= declared.items()
 
 
+async def test_symbols_that_share_a_label_show_the_worst_of_them(rig: ReconcileRig) -> None:
+    """Those that the exchange lists no more."""
+    async with running_engine(rig):
+        rig.move("XRPUSDT", "-7")
+        await trio.sleep(20)
+        rig.trade("SOLUSDT", "BUY", "1", client_order_id="web_1")
+        await trio.sleep(10)
+        rules = dict(rig.symbol_rules.value or {})
+        del rules["XRPUSDT"], rules["SOLUSDT"]
+        rig.symbol_rules.send(rules)
+        rig.ledger("BTCUSDT", "x")
+        await sent(rig)
+        await trio.sleep(5)
+        values = await sent(rig)
+        assert values["p34_manual_required", ("other",)] == 1
+        assert values["p34_reconcile_diff_amt", ("other",)] == -7
+        assert values["p34_hold_seconds", ("other",)] > 30
+        # The older one is over, the other is not.
+        rig.ledger("XRPUSDT", "-7")
+        await trio.sleep(6)
+        values = await sent(rig)
+        assert values["p34_reconcile_hold_active", ("other",)] == 1
+        assert values["p34_reconcile_diff_amt", ("other",)] == 1
+
+
 async def test_the_state_shows_the_open_cases_oldest_first(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     async with running_engine(rig):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import trio
 
+from brain.identifiers import EntryId, Symbol
+from brain.positions.position import Leg
 from brain.symbols.symbol_rules import SymbolRules
 from tests.actors.reconcile_rig import STEP, SYMBOLS, ReconcileRig, running_engine
 from tests.virtual_time import virtual_time
@@ -123,11 +127,35 @@ async def test_the_case_of_a_symbol_that_is_delisted_gives_its_hold_back(rig: Re
         assert rig.amount("BTCUSDT") == "1"
 
 
-async def test_flat_symbols_need_nothing(rig: ReconcileRig) -> None:
+async def test_flat_symbols_need_nothing_but_their_agreement_noted(rig: ReconcileRig) -> None:
     async with running_engine(rig):
         await trio.sleep(60)
-        names = list(rig.redis.keys())
-        assert not any(name.startswith(f"{rig.own.base}:") for name in names)
+        names = {name for name in list(rig.redis.keys()) if name.startswith(f"{rig.own.base}:")}
+        assert names == {rig.own.state(symbol) for symbol in SYMBOLS}
+        assert rig.state("BTCUSDT").keys() == {"agreed_ms", "agreed_version", "agreed_amts"}
+        assert rig.history.requests == []
         rig.unproven.update(SYMBOLS)
         await trio.sleep(60)
         assert rig.events() == []
+
+
+async def test_a_ledger_whose_legs_are_not_known_is_named_while_its_result_waits_for_them(
+    rig: ReconcileRig,
+) -> None:
+    rig.hedge_mode.send(True)
+    for symbol in rig.symbols:
+        rig.amounts[symbol] = {Leg.LONG: Decimal(0), Leg.SHORT: Decimal(0)}
+        rig.ledger(symbol, "0", long_amt="0", short_amt="0")
+    rig.amounts["BTCUSDT"] = {Leg.LONG: Decimal(3), Leg.SHORT: Decimal(-2)}
+    rig.redis.delete(rig.keys.ledger("BTCUSDT"))
+    rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "2"})
+    rig.prove()
+    async with running_engine(rig):
+        # As the ledger writer delivers it again and again.
+        for _ in range(20):
+            rig.results.arrive(Symbol("BTCUSDT"), EntryId("1-0"), rig.clock.now())
+            rig.results.finish(Symbol("BTCUSDT"), EntryId("1-0"))
+            await trio.sleep(1)
+        assert rig.state("BTCUSDT")["reason"] == "missing_ledger"
+        assert "legs are not known" in rig.state("BTCUSDT")["why"]
+        assert "long_amt 3 short_amt -2" in rig.state("BTCUSDT")["advice"]

@@ -69,6 +69,26 @@ async def test_cases_that_wait_for_a_person_leave_the_weight_to_new_ones() -> No
     assert heaviest_minute(rig) <= 60
 
 
+async def test_an_own_fill_does_not_wait_for_cases_that_a_person_has() -> None:
+    """Twelve cases wait for a person, some of which nothing explains, and others change all the time."""
+    rig = ReconcileRig(symbols=MANY)
+    async with running_engine(rig):
+        for symbol in MANY[:4]:
+            rig.trade(symbol, "BUY", "1", client_order_id=f"web_{symbol}")
+        for symbol in MANY[4:12]:
+            rig.move(symbol, "1")
+        await trio.sleep(600)
+        assert all(rig.status(symbol) == "MANUAL_REQUIRED" for symbol in MANY[:12])
+        for number, symbol in enumerate(MANY[12:]):
+            rig.trade(MANY[number % 4], "BUY", "1", client_order_id="web_x")
+            rig.own_order(f"p33-{symbol}")
+            rig.trade(symbol, "BUY", "1", client_order_id=f"p33-{symbol}")
+            await trio.sleep(5)
+            assert rig.amount(symbol) == "1", f"number {number}"
+            await trio.sleep(12)
+    assert heaviest_minute(rig) <= 60
+
+
 async def test_the_weight_that_was_used_counts_after_a_restart_of_the_engine() -> None:
     rig = ReconcileRig(reconcile_rules({"P34_WEIGHT_PER_MIN": "30"}), symbols=MANY)
     for symbol in MANY:

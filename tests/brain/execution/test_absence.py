@@ -15,7 +15,7 @@ SETTLED = settled_ms(RECORD, SETTLE_SEC)
 PROVEN = AbsenceEvidence(
     now_ms=SETTLED + 6_000,
     not_found_ms=(SETTLED + 1, SETTLED + 5_001),
-    not_listed_ms=SETTLED + 1,
+    not_listed_ms=SETTLED + 5_001,
     unchanged_ms=None,
     stream_since_ms=RECORD.timestamp_ms - 1,
 )
@@ -49,6 +49,7 @@ def test_a_position_that_is_explained_stands_for_the_stream() -> None:
         {"not_found_ms": (RECORD.timestamp_ms, SETTLED + 1)},
         {"not_listed_ms": None},
         {"not_listed_ms": SETTLED},
+        {"not_listed_ms": SETTLED + 5_000},
         {"stream_since_ms": None},
         {"stream_since_ms": RECORD.timestamp_ms},
         {"stream_since_ms": None, "unchanged_ms": SETTLED},

@@ -7,16 +7,9 @@ from decimal import Decimal
 import pytest
 
 from brain.identifiers import OrderId, PlanId
-from brain.ledger.booking import (
-    Booking,
-    NeedsAdoption,
-    OrderMemory,
-    Waiting,
-    adopt,
-    book,
-    next_version,
-)
+from brain.ledger.booking import Booking, NeedsAdoption, Waiting, adopt, book, next_version
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.order_memory import OrderMemory, decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import DeadResult, FilledOrder
 from brain.numbers import ZERO
@@ -140,7 +133,8 @@ def test_an_order_that_does_not_move_the_ledger_is_remembered_and_shrinks_its_pe
     stored = amount("5")
     booking = booked(order("0.3", final=False), stored, moves_ledger=False, permit=PERMIT)
     assert (booking.ledger, booking.fields) == (stored, None)
-    assert booking.memory == "0.3|1760000000123"
+    assert booking.memory == "0.3|1760000000123|close"
+    assert decode_memory(booking.memory) == OrderMemory(Decimal("0.3"), 1760000000123, closes=True)
     assert booking.permit is not None and booking.permit.remaining == Decimal("0.7")
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from random import Random
 
 from msgspec.structs import replace
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import Booking, OrderMemory, adopt, book, decode_memory
+from brain.ledger.booking import Booking, adopt, book
 from brain.ledger.ledger import StoredLedger
+from brain.ledger.order_memory import OrderMemory, decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.numbers import ZERO, parse_decimal, plain
-from brain.positions.position import Leg
-from brain.reconciliation.comparing import compare
+from brain.positions.position import Leg, LegPosition
+from brain.reconciliation.agreeing import Agreed, Agreements, amounts_text
+from brain.reconciliation.comparing import Comparison, compare
 from brain.reconciliation.drift import Drift
 from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap
 from brain.reconciliation.repairing import Repaired, repair
@@ -23,14 +26,18 @@ from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.weighing import weigh
 from tests.brain.cases import NOW_MS
 from tests.brain.reconciliation.cases import BTC
+from tests.brain.reconciliation.judging import judge_repair
 from tests.brain.reconciliation.venue import STEP, Order, Venue
 
+SETTLE_SEC, PERMIT_MS = 2.0, 5_000
 _OURS = {DriftCause.OWN_UNBOOKED, DriftCause.OWN_ORPHAN}
 
 
 class Account:
     """Ledger and order memories; adopted when made.
 
+    `undone`: what a leg lacked was traded back from outside, so that it may agree with fills unbooked.
+    `blind`: a repair has passed them by then, since no agreement was known.
     `absorbed`: by order, fills that the ledger contains without their being booked. `base`: by leg, all that
     the ledger contains besides remembered orders. `named`: orders that a result has named.
     """
@@ -42,7 +49,7 @@ class Account:
         self.contained = {order.order_id: order.cumulative(len(venue.fills)) for order in venue.orders}
         self.absorbed = dict(self.contained)
         self.named: set[OrderId] = set()
-        self.corrected = False
+        self.corrected = self.undone = self.blind = False
         self._rng = rng
         self._seen = seen
         fields = adopt(venue.position(len(venue.fills)), now_sec=Decimal(1))
@@ -53,8 +60,8 @@ class Account:
         )
         self.version = "1"
         self.base = {leg: self.amount(leg) for leg in venue.legs}
-        self._since_ms: int | None = None
-        self._agreed_view = 0
+        self._agreements = Agreements(SETTLE_SEC)
+        self._drifted: set[Leg] = set()
         self._gap: Gap | None = None
         self._forgotten: set[OrderId] = set()
 
@@ -93,13 +100,16 @@ class Account:
                 # It was contained, and is remembered now.
                 self.base[order.leg] -= order.signed(memory.cumulative - self.booked(order))
             self.memories[order.order_id] = booking.memory
-            self.absorbed[order.order_id] = ZERO
+            if order.cause is not DriftCause.RECONCILE_CLOSE:
+                self.absorbed[order.order_id] = ZERO
             self.named.add(order.order_id)
 
     def correct(self) -> None:
         """Set the ledger to the exchange's amounts by hand, as an operator does."""
         view = len(self.venue.fills)
         amounts = {leg: self.venue.amount(leg, view) for leg in self.venue.legs}
+        if all(amount == self.amount(leg) for leg, amount in amounts.items()):
+            return
         hedged = Leg.LONG in amounts
         self.ledger = replace(
             self.ledger,
@@ -109,13 +119,15 @@ class Account:
         )
         self.corrected = True
         for order in self.venue.orders:
-            self.absorbed[order.order_id] = max(ZERO, order.cumulative(view) - self.booked(order))
+            moved = ZERO if order.cause is DriftCause.RECONCILE_CLOSE else self.booked(order)
+            self.absorbed[order.order_id] = max(ZERO, order.cumulative(view) - moved)
         for leg, amount in amounts.items():
             self.base[leg] = amount - self._remembered(leg)
 
     def forget(self, order: Order) -> None:
         """Drop the memory of an order from before the last agreement, as an old one's is."""
-        old = self._since_ms is not None and all(fill.place < self._agreed_view for fill in order.fills)
+        agreed_ms = self._agreed_ms()
+        old = bool(agreed_ms) and all(fill.time_ms < agreed_ms for fill in order.fills)
         if old and order.order_id in self.memories and order.cause is not DriftCause.RECONCILE_CLOSE:
             self.base[order.leg] += order.signed(self.booked(order))
             self.absorbed[order.order_id] = self.booked(order) + self.absorbed.get(order.order_id, ZERO)
@@ -126,20 +138,15 @@ class Account:
         """Compare, look for evidence, weigh it and repair; everything that is read may lag behind."""
         venue, rng = self.venue, self._rng
         view = venue.view(3)
-        rows, verified_ms = venue.position(view), venue.verified_ms(view)
-        compared = compare(
-            BTC, rows, self.ledger, self.version, (), now_ms=NOW_MS, step=STEP, tolerance_pct=Decimal(1)
-        )
-        if compared.agrees:
-            self._since_ms = max([verified_ms, *(row.update_time_ms for row in rows)])
-            self._agreed_view = view
-            self._seen["agreed"] += 1
-        found = compared.drift
+        verified_ms = venue.verified_ms(view)
+        found = self.compare(view, verified_ms)
+        self._drifted = set() if found is None else {each.leg for each in found.drifted}
         if found is None:
             return
-        since_ms = venue.now_ms - window_ms
-        if self._since_ms is not None and not restarted:
-            since_ms = max(since_ms, self._since_ms)
+        since_ms, agreed_ms = venue.now_ms - window_ms, self._agreed_ms()
+        if restarted:
+            agreed_ms = 0
+        since_ms = agreed_ms or since_ms
         looked = self._evidence(since_ms, verified_ms)
         finding = weigh(found, looked, self.adopted)
         self._count(finding)
@@ -155,8 +162,44 @@ class Account:
         if unchanged and all(
             self.memories.get(name) == looked.memories.get(name) for name in repaired.memories
         ):
-            self._store(repaired, finding, view)
-            self._judge(found, since_ms, view)
+            self._store(repaired, finding, view, known=bool(agreed_ms))
+            self.blind = self.blind or (self.undone and not agreed_ms)
+            if agreed_ms and not self.blind and not (self.corrected and self.undone):
+                judge_repair(self, found, looked, view)
+
+    def compare(self, view: int, verified_ms: int) -> Drift | None:
+        """Compare the position of a view with the ledger, and record the agreement, or that there is none."""
+        rows = self.venue.position(view)
+        compared = compare(
+            BTC, rows, self.ledger, self.version, (), now_ms=NOW_MS, step=STEP, tolerance_pct=Decimal(1)
+        )
+        self._record(compared, rows, verified_ms)
+        return compared.drift
+
+    def _record(self, compared: Comparison, rows: Iterable[LegPosition], verified_ms: int) -> None:
+        self._agreements.view(BTC, self.ledger, self.version, None)
+        if not compared.agrees:
+            legs = {row.leg: plain(row.amount) for row in rows}
+            total = plain(sum((row.amount for row in rows), ZERO))
+            exchange = amounts_text(total, legs.get(Leg.LONG), legs.get(Leg.SHORT))
+            self._agreements.differ(BTC, self.ledger, self.version, exchange)
+            return
+        if self.is_in_flight():
+            self._agreements.interrupt(BTC)
+            return
+        at_ms = max([verified_ms, *(row.update_time_ms for row in rows)])
+        ledger = self.ledger
+        amounts = amounts_text(ledger.last_known_amt or "", ledger.long_amt, ledger.short_amt)
+        self._agreements.agree(BTC, Agreed(at_ms, amounts, self.version), self.venue.now_ms / 1000)
+        self._seen["agreed"] += 1
+
+    def _agreed_ms(self) -> int:
+        return self._agreements.latest_ms(BTC, self.ledger, self.version, None)
+
+    def is_in_flight(self) -> bool:
+        """Return True while an own order's permit covers fills that no result has booked."""
+        recent = [each for each in self.venue.orders if self.venue.now_ms < each.placed_ms + PERMIT_MS]
+        return any(each.cause in _OURS and self.lacks(each) for each in recent)
 
     def _report_just_now(self) -> None:
         """Book a result between the reading of evidence and the repair."""
@@ -187,7 +230,7 @@ class Account:
             verified_ms=verified_ms,
         )
 
-    def _store(self, repaired: Repaired, finding: Explained, view: int) -> None:
+    def _store(self, repaired: Repaired, finding: Explained, view: int, *, known: bool) -> None:
         orders = {order.order_id: order for order in self.venue.orders}
         for growth in finding.adopted:
             order = orders[growth.order_id]
@@ -195,35 +238,17 @@ class Account:
             self.memories[growth.order_id] = repaired.memories[growth.order_id]
             # What is remembered beyond the growth was in the ledger before.
             contained = self.booked(order) - before - growth.quantity
-            assert 0 <= contained <= self.absorbed.get(order.order_id, ZERO), "a fill would be lost"
+            # Without an agreement, what outside trades have undone before the window is not looked for.
+            limit = (
+                self.booked(order) if self.undone and not known else self.absorbed.get(order.order_id, ZERO)
+            )
+            assert 0 <= contained <= limit, "a fill would be lost"
             self.absorbed[order.order_id] = ZERO
             if order.cause in _OURS:
                 assert self.booked(order) == order.cumulative(view), "not remembered as booked"
             self.base[order.leg] -= order.signed(contained)
         self.ledger, self.version = repaired.ledger, repaired.version
         self._seen["repaired"] += 1
-
-    def _judge(self, found: Drift, since_ms: int, view: int) -> None:
-        """Compare a repaired ledger with the true fills of the compared position."""
-        venue = self.venue
-        for each in found.drifted:
-            foreign = ours = ZERO
-            for order in venue.orders:
-                if order.leg is not each.leg:
-                    continue
-                cumulative = order.cumulative(view)
-                if self.is_ours(order):
-                    contained = self.contained.get(order.order_id, ZERO)
-                    ours += order.signed(max(cumulative, self.booked(order)) - contained)
-                else:
-                    later = (
-                        fill.quantity for fill in order.fills if fill.place < view and fill.time_ms > since_ms
-                    )
-                    foreign += order.signed(sum(later, ZERO))
-            ledger = self.amount(each.leg)
-            assert ledger == venue.amount(each.leg, view) - foreign, "not the trades since the agreement"
-            if not self.corrected:
-                assert ledger == self.adopted_amount(each.leg) + ours, "not the trades since the adoption"
 
     def is_ours(self, order: Order) -> bool:
         if order.cause is DriftCause.RECONCILE_CLOSE:
@@ -248,16 +273,10 @@ class Account:
         Of fills in the very millisecond of the last agreement it cannot be known whether they were in it, nor
         of those in one millisecond whether an order from before the agreement shows all of them.
         """
-        fills = self.venue.fills[self._agreed_view :]
-        if (
-            self.corrected
-            or self._gap is Gap.ORDER_BEHIND
-            or self._since_ms is None
-            or any(each.time_ms <= self._since_ms for each in fills)
-        ):
+        if self.corrected or self.blind or self._gap is Gap.ORDER_BEHIND or not self._agreed_ms():
             return
         self._seen["settled"] += 1
-        for leg in self.venue.legs:
+        for leg in self._drifted if self.undone else self.venue.legs:
             ours = [order for order in self.venue.orders if order.leg is leg and self.is_ours(order)]
             filled = sum((order.signed(order.cumulative(len(self.venue.fills))) for order in ours), ZERO)
             contained = (

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.ledger.ledger import StoredLedger
-from brain.numbers import plain
+from brain.numbers import plain, without_residue
 from brain.plans.permit import Kind, OpenPermit
 from brain.positions.position import Leg, LegPosition
 from brain.reconciliation.comparing import LEGS_UNKNOWN, unseen
@@ -51,6 +51,36 @@ def test_equal_values_agree_in_any_form(text: str) -> None:
 def test_less_than_a_step_is_no_drift_and_no_agreement() -> None:
     assert comparison(one_way("0.028"), stored("0.0285")) == (False, None)
     assert comparison(one_way("0.028"), stored("0.029")).drift is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["0.30000000000000004", "0.29999999999999998", "0.3000009", "3.0000000000000004e-1"]
+)
+def test_the_residue_of_a_float_is_no_difference(text: str) -> None:
+    assert comparison(one_way("0.3"), stored(text)) == (True, None)
+    assert comparison(one_way("-0.3"), stored(f"-{text}")) == (True, None)
+    assert drift_of(one_way("0.4"), stored(text)).drifted == (
+        LegAmounts(Leg.BOTH, Decimal("0.4"), Decimal("0.3")),
+    )
+
+
+def test_a_possible_fill_of_a_finer_step_is_no_residue() -> None:
+    assert comparison(one_way("0.3"), stored("0.30001")) == (False, None)
+    assert drift_of(one_way("0.4"), stored("0.30001")).legs[0].ledger == Decimal("0.30001")
+
+
+def test_legs_of_floats_add_up_to_their_sum() -> None:
+    floats = stored(str(0.1 + 0.2 - 1.1), str(0.1 + 0.2), str(-1.1))
+    assert comparison(hedged("0.3", "-1.1"), floats).agrees
+
+
+@given(st.lists(st.integers(-9999, 9999), min_size=1, max_size=50), st.sampled_from(["0.001", "0.1", "1"]))
+def test_the_float_sum_of_any_fills_is_their_exact_sum(steps: list[int], step: str) -> None:
+    sized = [Decimal(each) * Decimal(step) for each in steps]
+    summed = 0.0
+    for each in sized:
+        summed += float(each)
+    assert without_residue(Decimal(summed), Decimal(step)) == sum(sized)
 
 
 def test_without_a_known_step_any_difference_counts() -> None:

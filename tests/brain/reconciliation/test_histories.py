@@ -1,7 +1,8 @@
 """Random histories: no repair books a fill twice, for another, or that is not proven.
 
-Own orders with lost, late, doubled and partial results; outside orders of every cause; positions and lists
-that lag; pages that were not read; memories that are gone; operators that correct the ledger.
+Own orders with lost, late, doubled and partial results; outside orders of every cause, and outside trades
+that undo just what is not booked; positions and lists that lag; pages that were not read; memories that are
+gone; operators that correct the ledger.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from random import Random
 
 import pytest
 
+from brain.identifiers import Symbol
+from brain.reconciliation.agreeing import Agreed, Agreements
 from brain.reconciliation.evidence import Gap
 from brain.reconciliation.rules import ADOPTABLE_CAUSES, DriftCause
 from tests.brain.reconciliation.account import Account
@@ -25,6 +28,7 @@ class History:
     """One history, played to its end when made."""
 
     def __init__(self, seed: int, seen: Counter[str]) -> None:
+        self._seen = seen
         self._rng = rng = Random(seed)  # noqa: S311 - a search, no secret
         self._venue = Venue(rng, hedge_mode=rng.random() < 0.4)
         for _ in range(rng.randint(0, 2)):
@@ -38,12 +42,22 @@ class History:
 
     def play(self) -> None:
         rng, venue, account = self._rng, self._venue, self._account
+        venue.current = True
         account.look(window_ms=300_000, restarted=False)
+        venue.current = False
         while not venue.exhausted:
             venue.now_ms += rng.choice([0, 1, 50, 400, 3000])
             rng.choices(
-                [self._fill_an_order, self._report, self._look, self._close, self._correct, self._forget],
-                [8, 5, 12, 1, self._corrects, 1],
+                [
+                    self._fill_an_order,
+                    self._report,
+                    self._look,
+                    self._close,
+                    self._correct,
+                    self._forget,
+                    self._undo,
+                ],
+                [8, 5, 12, 1, self._corrects, 1, 2],
             )[0]()
             account.check()
         for _ in range(3):
@@ -89,6 +103,21 @@ class History:
         window_ms = self._rng.choice([300_000, 300_000, 2000])
         self._account.look(window_ms=window_ms, restarted=self._rng.random() < 0.1)
 
+    def _undo(self) -> None:
+        """Trade back from outside just what the ledger lacks, of whatever sender.
+
+        The engine compares whatever moves: it has seen the difference.
+        """
+        venue = self._venue
+        self._account.compare(len(venue.fills), venue.now_ms)
+        leg = self._rng.choice(venue.legs)
+        lacks = venue.amount(leg, len(venue.fills)) - self._account.amount(leg)
+        if lacks:
+            order = venue.place(DriftCause.MANUAL, "SELL" if lacks > 0 else "BUY", leg)
+            venue.fill(order, abs(lacks))
+            self._account.undone = True
+            self._seen["undone"] += 1
+
     def _correct(self) -> None:
         self._account.correct()
 
@@ -112,10 +141,28 @@ def play(seeds: range) -> Counter[str]:
 
 def test_no_history_books_a_fill_twice_or_for_another() -> None:
     seen = play(range(300))
-    needed = {*DriftCause, *Gap, "agreed", "explained", "repaired", "settled", "two causes", "no sum"}
+    needed = {*DriftCause, *Gap, "agreed", "explained", "repaired", "settled"}
+    needed |= {"two causes", "no sum", "undone"}
     # Rows that contradict each other are examples of their own; unattributed is no true cause.
     needed -= {DriftCause.NONE, Gap.CONTRADICTION, Gap.MEMORY_UNREADABLE}
     assert {name for name in needed if not seen[name]} == set()
+
+
+@pytest.mark.parametrize("broken", ["agree", "differ"])
+def test_the_histories_find_equal_amounts_that_are_taken_for_an_agreement(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every equality counts; or one counts that the exchange alone has brought about."""
+
+    def agree(self: Agreements, symbol: Symbol, seen: Agreed, now_sec: float) -> None:
+        self._take(symbol, seen)
+
+    def differ(self: Agreements, symbol: Symbol, *_: object) -> None:
+        self.interrupt(symbol)
+
+    monkeypatch.setattr(Agreements, broken, {"agree": agree, "differ": differ}[broken])
+    with pytest.raises(AssertionError, match=r"left out|not booked|would be lost|the adoption"):
+        play(range(300))
 
 
 @pytest.mark.simulation

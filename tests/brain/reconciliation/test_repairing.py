@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from brain.identifiers import OrderId
-from brain.ledger.booking import Booking, OrderMemory, book, decode_memory
+from brain.ledger.booking import Booking, book
+from brain.ledger.order_memory import OrderMemory, decode_memory
 from brain.ledger.plan_mark import Joined
 from brain.ledger.result import FilledOrder
 from brain.positions.position import Leg
@@ -43,6 +44,14 @@ def test_a_repair_writes_the_ledger_as_a_booking_does() -> None:
     assert found.memories == {OrderId("1"): f"1|{NOW_MS}"}
     assert comparison(one_way("1"), found.ledger).agrees
     assert found.version == "8"
+
+
+def test_a_repair_books_on_the_ledger_without_what_a_sum_of_floats_has_missed() -> None:
+    ledger, legs = stored("0.30000000000000004"), one_way("0.4")
+    found = repaired(
+        repair(drift_of(legs, ledger), ledger, [growth(OWN_UNBOOKED, "BUY", "0.1")], now_ms=NOW_MS)
+    )
+    assert found.ledger.last_known_amt == "0.4"
 
 
 @pytest.mark.parametrize(("reported", "ledger"), [("0.4", "1"), ("1", "1"), ("1.5", "1.5")])

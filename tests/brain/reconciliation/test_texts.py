@@ -18,6 +18,7 @@ from brain.reconciliation.texts import (
     growth_details,
     growths_json,
     in_words,
+    left_out_state,
     orphan_event,
 )
 from tests.brain.cases import NOW_MS
@@ -49,6 +50,17 @@ def named(flat_fields: tuple[str, ...]) -> dict[str, str]:
     return dict(zip(flat_fields[::2], flat_fields[1::2], strict=True))
 
 
+def test_the_state_of_a_symbol_that_is_left_out_has_every_field() -> None:
+    left_out = named(left_out_state(now_ms=NOW_MS))
+    assert left_out.keys() == named(agreed_state(CaseStatus.OK, Decimal(1), now_ms=NOW_MS)).keys()
+    assert {name: text for name, text in left_out.items() if text not in ("", "[]")} == {
+        "status": "OK",
+        "last_seen_ts": str(NOW_MS // 1000),
+        "written_ms": str(NOW_MS),
+        "why": "P34_ALLOWLIST does not name the symbol",
+    }
+
+
 def test_the_state_of_a_case_has_every_field() -> None:
     state = named(
         drift_state(
@@ -72,6 +84,7 @@ def test_the_state_of_a_case_has_every_field() -> None:
         "diff_pct": "83.3333",
         "legs": "",
         "last_seen_ts": str(NOW_MS // 1000),
+        "written_ms": str(NOW_MS),
         "cause": "manual",
         "hold_sig": "p34:abc",
         "since_ms": str(NOW_MS - 2000),

@@ -47,6 +47,8 @@ def unexplained(finding: Explained | Unexplained) -> Unexplained:
         (OWN, {}, {}, DriftCause.OWN_UNBOOKED),
         ("p33-ffffffffffffffffffffffffffffffff", {}, {}, DriftCause.OWN_ORPHAN),
         ("x-harvest-1", {}, {"1": "0.4"}, DriftCause.OWN_UNBOOKED),
+        # A dead result has named it, and nothing was booked of it.
+        ("x-harvest-1", {}, {"1": "0"}, DriftCause.OWN_UNBOOKED),
         ("autoclose-1690000000000", {}, {}, DriftCause.LIQUIDATION),
         ("adl_autoclose", {}, {}, DriftCause.ADL),
         ("settlement_autoclose-1690000000000", {}, {}, DriftCause.SETTLEMENT),
@@ -142,7 +144,7 @@ def test_a_booked_part_does_not_count_again() -> None:
 
 
 def test_an_order_from_before_the_agreement_counts_with_its_later_trades() -> None:
-    filled = order("1", "BUY", "5", placed_ms=SINCE_MS)
+    filled = order("1", "BUY", "5", placed_ms=SINCE_MS - 1)
     trades = (trade(1, 999, "2"), trade(2, 1000, "1"), trade(3, 1001, "2"))
     looked = evidence(filled, trades=trades)
     found = explained(weigh(drift("5", "3"), looked, ADOPTED)).adopted[0]
@@ -173,6 +175,17 @@ def test_a_reconcile_close_moves_the_exchange_and_no_ledger() -> None:
     for memories in ({}, {"2": "1"}):
         looked = evidence(outside, closing, memories=memories, closing=frozenset({OWN}))
         found = explained(weigh(drift("1", "0"), looked, ADOPTED | {DriftCause.RECONCILE_CLOSE}))
+        assert found.adopted == ()
+        assert causes_of(found.foreign) == (DriftCause.MANUAL, DriftCause.RECONCILE_CLOSE)
+
+
+@pytest.mark.parametrize("client_order_id", ["p33-ffffffffffffffffffffffffffffffff", "apply_7"])
+def test_a_close_without_a_record_is_one_by_its_result(client_order_id: str) -> None:
+    """The executor's record is lost, or the executor was another; its result was booked, or is dead."""
+    outside, closing = order("1", "BUY", "2", PERSON), order("2", "SELL", "1", client_order_id)
+    for stored_memory in ("1|1|close", "0|1|close"):
+        looked = msgspec.structs.replace(evidence(outside, closing), memories={OrderId("2"): stored_memory})
+        found = explained(weigh(drift("1", "0"), looked, ADOPTED))
         assert found.adopted == ()
         assert causes_of(found.foreign) == (DriftCause.MANUAL, DriftCause.RECONCILE_CLOSE)
 
@@ -261,3 +274,46 @@ def test_a_cumulative_ahead_of_the_trades_is_not_booked_beyond_them() -> None:
     """The second fill, of 2, is in the order and not yet in the trades: the position must not have it."""
     looked = evidence(order("1", "BUY", "3", placed_ms=SINCE_MS), trades=(trade(1, TRADED_MS, "1"),))
     assert unexplained(weigh(drift("3", "0"), looked, ADOPTED)).gap is None
+
+
+def at_the_agreement(*others: Trade) -> tuple[Trade, ...]:
+    """A BUY of 1 by order 1 in the very millisecond of the agreement, and other trades."""
+    return (Trade(1, OrderId("1"), "BUY", Leg.BOTH, Decimal(1), SINCE_MS), *others)
+
+
+def test_a_fill_of_the_agreements_own_millisecond_is_booked_where_the_ledger_lacks_it() -> None:
+    looked = evidence(order("1", "BUY", "1", placed_ms=SINCE_MS, updated_ms=SINCE_MS))
+    looked = msgspec.structs.replace(looked, trades=at_the_agreement())
+    (found,) = explained(weigh(drift("1", "0"), looked, ADOPTED)).adopted
+    one = Decimal(1)
+    assert (found.cause, found.quantity, found.cumulative) == (DriftCause.OWN_UNBOOKED, one, one)
+
+
+@pytest.mark.parametrize("client_order_id", [OWN, PERSON])
+def test_one_that_the_ledger_contains_is_not_booked_again(client_order_id: str) -> None:
+    """A person has accepted it, or the ledger was adopted with it: nothing remembers the order."""
+    first = order("1", "BUY", "1", client_order_id, placed_ms=SINCE_MS, updated_ms=SINCE_MS)
+    looked = evidence(first, order("2", "BUY", "0.5"))
+    later = Trade(2, OrderId("2"), "BUY", Leg.BOTH, Decimal("0.5"), TRADED_MS)
+    looked = msgspec.structs.replace(looked, trades=at_the_agreement(later))
+    (found,) = explained(weigh(drift("1.5", "1"), looked, ADOPTED)).adopted
+    assert (found.order_id, found.quantity) == ("2", Decimal("0.5"))
+
+
+def test_one_that_was_booked_is_not_booked_again() -> None:
+    looked = evidence(
+        order("1", "BUY", "1", placed_ms=SINCE_MS, updated_ms=SINCE_MS), order("2", "BUY", "1"),
+        memories={"1": "1"},
+    )  # fmt: skip
+    later = Trade(2, OrderId("2"), "BUY", Leg.BOTH, Decimal(1), TRADED_MS)
+    looked = msgspec.structs.replace(looked, trades=at_the_agreement(later))
+    (found,) = explained(weigh(drift("2", "1"), looked, ADOPTED)).adopted
+    assert found.order_id == "2"
+
+
+def test_an_order_of_that_millisecond_that_is_not_shown_proves_nothing() -> None:
+    looked = evidence(order("2", "BUY", "0.5"))
+    later = Trade(2, OrderId("2"), "BUY", Leg.BOTH, Decimal("0.5"), TRADED_MS)
+    looked = msgspec.structs.replace(looked, trades=at_the_agreement(later))
+    assert unexplained(weigh(drift("1.5", "0"), looked, ADOPTED)).gap is Gap.ORDER_NOT_SHOWN
+    assert unexplained(weigh(drift("1.5", "1"), looked, ADOPTED)).gap is Gap.ORDER_NOT_SHOWN

@@ -28,7 +28,8 @@ def of_another(age_sec: float = 0) -> dict[str, str]:
 
 
 def ours(**changes: str) -> dict[str, str]:
-    return {**of_another(), "since_ms": "", **changes}
+    state = of_another()
+    return {**state, "written_ms": f"{state['last_seen_ts']}250", **changes}
 
 
 def engine(url: str, **changes: str) -> list[Finding]:
@@ -51,6 +52,7 @@ async def test_without_keys_or_with_our_own_all_is_well(redis_server: str) -> No
         ({}, 60, Verdict.OK),
         ({"P33_TAKE_OVER": "true"}, 0, Verdict.WARNING),
         ({"P33_RECONCILE": "shadow"}, 0, Verdict.OK),
+        ({}, -60, Verdict.OK),
     ],
 )
 async def test_another_engine_that_writes_now_is_named(
@@ -61,6 +63,12 @@ async def test_another_engine_that_writes_now_is_named(
     assert only.verdict is verdict
     if verdict is not Verdict.OK:
         assert f"another reconcile engine has written `{STATE}`" in only.detail
+
+
+async def test_another_engine_that_writes_over_our_states_is_named(redis_server: str) -> None:
+    write(redis_server, state={**ours(), **of_another(20), "written_ms": "1760000000000"})
+    (only,) = engine(redis_server)
+    assert only.verdict is Verdict.FAILED
 
 
 async def test_holds_of_others_are_named_with_their_owner(redis_server: str) -> None:

@@ -10,6 +10,7 @@ from commands.demo.outcome import (
     allowed,
     denied,
     depends_on_time,
+    no_plan,
     outcome_of_result,
     refused,
 )
@@ -36,6 +37,9 @@ _TIMEOUT = refused("permit_timeout (missing: P3.3, Governor)")
         (_COOLING, _CLOSE),
         (_COOLING, denied("no_position")),
         (denied("in_flight_permit"), denied("no_position")),
+        (_CLOSE, no_plan("intent_expired")),
+        (no_plan("flat_close"), denied("no_position")),
+        (no_plan("flat_close"), denied("stale_exchange_state")),
     ],
 )
 def test_late_answers_and_bookings_depend_on_time(expected: Outcome, actual: Outcome) -> None:
@@ -52,6 +56,10 @@ def test_late_answers_and_bookings_depend_on_time(expected: Outcome, actual: Out
         (_CLOSE, _SMALLER),
         (_CLOSE, denied("malformed_plan")),
         (denied("plan_expired"), denied("no_position")),
+        (_CLOSE, no_plan("flat_close")),
+        (no_plan("flat_close"), _CLOSE),
+        (no_plan("duplicate_intent"), _CLOSE),
+        (no_plan("duplicate_intent"), denied("no_position")),
         (UNANSWERED, _CLOSE),
         (UNANSWERED, denied("stale_exchange_state")),
         (_CLOSE, refused("permit_already_consumed (P3.3: demo)")),

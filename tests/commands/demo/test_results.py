@@ -10,7 +10,8 @@ import pytest
 from brain.ledger.result import ExecutedResult, RefusedResult, read_result
 from brain.plans.intent import read_intent_symbol
 from commands.demo.exchange_client import OrderAnswer, TradedSymbol
-from commands.demo.plans import Fields, entry, harvest_exit, intent, reconcile_close
+from commands.demo.intents import trade_intent
+from commands.demo.plans import Fields, entry, harvest_exit, reconcile_close
 from commands.demo.results import DIALECTS, executed, not_executed
 
 _SYMBOL = TradedSymbol("BTCUSDT", Decimal("0.001"), Decimal("0.001"), Decimal(65000))
@@ -63,6 +64,6 @@ def test_a_plan_that_is_not_executed_is_read_as_refused() -> None:
 
 def test_the_symbol_of_an_intent_is_found_in_each_dialect() -> None:
     plan = _plans()[0]
-    intents = [intent(plan, _random(seed)) for seed in range(20)]
+    intents = [trade_intent(plan, _random(seed)).fields for seed in range(20)]
     assert {tuple(one) for one in intents} >= {("payload",), ("data",)}
     assert {read_intent_symbol(_bytes(one)) for one in intents} == {"BTCUSDT"}

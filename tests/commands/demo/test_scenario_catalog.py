@@ -18,16 +18,24 @@ from brain.governor.judging import judge
 from brain.governor.kill_score import KillStats
 from brain.governor.plan_inputs import planned_order, read_kill_score, read_leverage
 from brain.governor.reasons import GovernorReason
+from brain.identifiers import EntryId, PlanId
+from brain.intents.answer import Answer
+from brain.intents.case import BridgeRules, IntentCase, Steps
+from brain.intents.deciding import decide as decide_intent
+from brain.intents.deciding import refuse, refuse_malformed
+from brain.intents.intent import Lane, MalformedIntent
+from brain.intents.reading import read_intent
+from brain.intents.reasons import IntentReason
 from brain.plans.permit import Decision
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan
 from brain.plans.plan_fields import read_plan
 from brain.symbols.symbol_rules import SymbolRules
 from commands.demo.exchange_client import TradedSymbol
-from commands.demo.outcome import Outcome, Verdict, allowed, denied, refused_by_governor
+from commands.demo.outcome import Outcome, Verdict, allowed, denied, no_plan, refused_by_governor
 from commands.demo.plans import Fields
 from commands.demo.roles import ALL_ROLES, switches_of
 from commands.demo.scenario_catalog import CASES, choose
-from commands.demo.scenarios import Cooling, Governor, Scenario, SymbolState, share_of
+from commands.demo.scenarios import Cooling, Governor, Intent, Scenario, SymbolState, share_of
 from tests.brain.cases import NOW_MS, case, ledger, open_permit, snapshot
 from tests.brain.governor.cases import opening
 from wiring.rules import governor_rules
@@ -37,7 +45,16 @@ _SYMBOLS = (
     TradedSymbol("BTCUSDT", Decimal("0.001"), Decimal("0.001"), Decimal(65000)),
     TradedSymbol("DOGEUSDT", Decimal(1), Decimal(1), Decimal("0.2")),
 )
-_GOVERNOR_RULES = governor_rules(settings.load(switches_of(ALL_ROLES, outside_universe=())).settings)
+_SETTINGS = settings.load(switches_of(ALL_ROLES, outside_universe=())).settings
+_GOVERNOR_RULES = governor_rules(_SETTINGS)
+_BRIDGE_RULES = BridgeRules(
+    max_age_sec=_SETTINGS.intent_max_age_sec,
+    exit_max_age_sec=60,
+    skip_flat_sell=_SETTINGS.skip_flat_sell,
+    min_hold_sec=_SETTINGS.min_hold_sec,
+    max_notional=_SETTINGS.max_intent_notional,
+    taker_fee_rate=_SETTINGS.taker_fee_rate,
+)
 
 
 def _states() -> Iterator[SymbolState]:
@@ -50,11 +67,13 @@ def _states() -> Iterator[SymbolState]:
             yield SymbolState(symbol, Decimal(0), cooling, listed=False)
 
 
-def _scenarios(*, own_governor: bool = False) -> Iterator[tuple[SymbolState, Scenario]]:
+def _scenarios(
+    times: int = 150, *, own_governor: bool = False, own_bridge: bool = False
+) -> Iterator[tuple[SymbolState, Scenario]]:
     rng = Random(7)  # noqa: S311 - reproducible
     for state in _states():
-        for _ in range(300):
-            yield state, choose(state, rng, _NOW_SEC, own_governor=own_governor)
+        for _ in range(times):
+            yield state, choose(state, rng, _NOW_SEC, own_governor=own_governor, own_bridge=own_bridge)
 
 
 def _decided(
@@ -109,13 +128,75 @@ def test_the_service_decides_as_each_scenario_expects() -> None:
             found = allowed(decision.reason, decision.quantity) if decision.allow else denied(decision.reason)
             assert found == plan.expected, (scenario, state)
             before.append(decision)
-    assert min(tried[verdict] for verdict in Verdict) > 50
+    assert min(tried[verdict] for verdict in Verdict if verdict is not Verdict.NO_PLAN) > 50
+
+
+def _answered(state: SymbolState, intent: Intent, entry_id: EntryId, made: set[PlanId]) -> Answer:
+    """Return what the daemon's bridge makes of an intent in this state, by the settings of the demo."""
+    fields = {name.encode(): text.encode() for name, text in intent.fields.items()}
+    read = read_intent(Lane(intent.stream.rpartition(":")[2]), entry_id, fields)
+    if isinstance(read, MalformedIntent):
+        return refuse_malformed(read)
+    symbol = state.symbol
+    answer = decide_intent(
+        IntentCase(
+            intent=read,
+            published_ms=NOW_MS,
+            now_ms=NOW_MS,
+            mark_price=symbol.price if state.listed else None,
+            position=state.amount if state.listed else None,
+            hedge_mode=False,
+            steps=Steps(symbol.step, symbol.smallest) if state.listed else None,
+            in_universe=state.in_universe,
+            lockdown=False,
+            last_close_ms=None,
+            rules=_BRIDGE_RULES,
+        )
+    )
+    if answer.plan and answer.plan_id in made:
+        return refuse(read, IntentReason.DUPLICATE_INTENT, {})
+    made.add(answer.plan_id)
+    return answer
+
+
+def test_the_bridge_answers_and_the_service_decides_as_each_scenario_expects() -> None:
+    refused: Counter[str] = Counter()
+    lanes: Counter[str] = Counter()
+    for state, scenario in _scenarios(own_bridge=True):
+        before: list[Decision] = []
+        made: set[PlanId] = set()
+        for number, one in enumerate(scenario.plans):
+            fields = one.fields
+            if one.intent is not None:
+                answer = _answered(state, one.intent, EntryId(f"{NOW_MS}-{number}"), made)
+                lanes[one.intent.stream.rpartition(":")[2]] += 1
+                if not answer.plan:
+                    assert one.expects(no_plan(answer.reason)), (scenario, state)
+                    refused[answer.reason] += 1
+                    continue
+                fields = answer.plan
+            decision = _decided(state, scenario, fields, before)
+            if decision is None:
+                assert one.intent is None
+                continue
+            if one.governor is not Governor.GRANTS:
+                assert decision.allow, scenario.name
+                continue
+            found = allowed(decision.reason, decision.quantity) if decision.allow else denied(decision.reason)
+            assert one.expects(found), (scenario, state, found)
+            before.append(decision)
+    assert min(lanes.values()) > 500 and len(lanes) == 3
+    assert set(refused) == {
+        "malformed_intent", "duplicate_intent", "flat_close", "symbol_not_in_universe", "below_min_qty",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_every_case_of_the_catalog_is_chosen_with_its_governor(own: bool) -> None:
-    chosen = {scenario.name for _, scenario in _scenarios(own_governor=own)}
-    assert chosen == {one.name for one in CASES if one.played in (None, not own)}
+@pytest.mark.parametrize("bridged", [False, True])
+def test_every_case_of_the_catalog_is_chosen_with_its_roles(own: bool, bridged: bool) -> None:
+    chosen = {scenario.name for _, scenario in _scenarios(60, own_governor=own, own_bridge=bridged)}
+    fitting = [one for one in CASES if one.played in (None, not own) and (bridged or not one.bridged)]
+    assert chosen == {one.name for one in fitting}
 
 
 def _judged(state: SymbolState, plan: Plan, fields: Fields) -> Judgement:
@@ -142,24 +223,30 @@ def _judged(state: SymbolState, plan: Plan, fields: Fields) -> Judgement:
     )
 
 
-def test_the_governor_refuses_what_a_scenario_says_that_it_may_and_nothing_else() -> None:
+@pytest.mark.parametrize("bridged", [False, True])
+def test_the_governor_refuses_what_a_scenario_says_that_it_may_and_nothing_else(bridged: bool) -> None:
     refused = Counter[str]()
-    for state, scenario in _scenarios(own_governor=True):
-        for one in scenario.plans:
-            plan = read_plan({name.encode(): text.encode() for name, text in one.fields.items()})
+    for state, scenario in _scenarios(own_governor=True, own_bridge=bridged):
+        made: set[PlanId] = set()
+        for number, one in enumerate(scenario.plans):
+            fields = one.fields
+            if one.intent is not None:
+                fields = _answered(state, one.intent, EntryId(f"{NOW_MS}-{number}"), made).plan
+            plan = read_plan({name.encode(): text.encode() for name, text in fields.items()})
             # No trader has more than that.
             large = abs(state.amount) * state.symbol.price > 4000
             if not isinstance(plan, Plan) or plan.decision != "EXECUTE" or large:
                 continue
-            judgement = _judged(state, plan, one.fields)
+            judgement = _judged(state, plan, fields)
             if judgement.granted:
                 assert "critical" not in scenario.name
                 continue
             assert one.expects(refused_by_governor(GovernorReason(judgement.reason))), (scenario, state)
             refused[judgement.reason] += 1
-    assert set(refused) == {
-        "malformed_plan", "plan_expired", "eval_type_mismatch", "no_portfolio_state",
-        "kill_score_critical_open", "kill_score_entry",
+    # The bridge says of each plan what it is, and makes none of a symbol without a price.
+    of_publishers = set() if bridged else {"eval_type_mismatch", "no_portfolio_state"}
+    assert set(refused) == of_publishers | {
+        "malformed_plan", "plan_expired", "kill_score_critical_open", "kill_score_entry",
     }  # fmt: skip
 
 

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from commands.demo.chain import steps
 from commands.demo.exchange_client import RequestCost
 from commands.demo.final_check import FinalCheck
 from commands.demo.machine_load import Load
-from commands.demo.outcome import Outcome, allowed, denied, refused
+from commands.demo.outcome import Outcome, allowed, denied, no_plan, refused
+from commands.demo.record import Record, Step
+from commands.demo.stage import Shown
 from commands.demo.summary import Conclusion, Summary, summarise
 from commands.demo.tally import Decided, Spread, Tally, spread
 from commands.demo.view import Screen, live_view, plain_line
@@ -19,22 +22,34 @@ _GOOD = FinalCheck(symbols=569, open_positions=3, differences=(), unacknowledged
 _CLOSED = allowed("sanity_checks_passed", Decimal("0.028"))
 
 
-def _decide(tally: Tally, outcome: Outcome, expected: Outcome | None = None, latency_ms: float = 5) -> None:
+def _decide(
+    tally: Tally, outcome: Outcome, expected: Outcome | None = None, *, of_intent: bool = False
+) -> None:
     kind = "close" if outcome.quantity is not None else None
     as_expected = expected is None or expected == outcome
-    decided = Decided(1_760_000_000, "BTCUSDT", "full close", outcome, latency_ms, as_expected)
-    tally.decided(decided, expected or outcome, kind=kind)
+    decided = Decided(1_760_000_000, "BTCUSDT", "full close", outcome, 5, as_expected)
+    tally.decided(decided, expected or outcome, kind=kind, of_intent=of_intent)
 
 
 def _tally() -> Tally:
     tally = Tally()
-    _decide(tally, _CLOSED, latency_ms=4)
-    _decide(tally, denied("no_position"), latency_ms=6)
-    _decide(tally, denied("no_position"), latency_ms=8)
-    _decide(tally, refused("permit_timeout (missing: Governor)"), latency_ms=1200)
+    _decide(tally, _CLOSED, of_intent=True)
+    _decide(tally, denied("no_position"))
+    _decide(tally, denied("no_position"), of_intent=True)
+    _decide(tally, refused("permit_timeout (missing: Governor)"), of_intent=True)
+    _decide(tally, refused("harvest_target"))
+    _decide(tally, no_plan("flat_close"), of_intent=True)
+    tally.orders = tally.booked = 1
     tally.oldest_snapshot_sec.extend((1.0, 1.5))
     tally.median_snapshot_sec.extend((0.5, 0.7))
     return tally
+
+
+def _record() -> Record:
+    record = Record()
+    for took_ms in (4.0, 6.0, 8.0):
+        record.step(Step.P33, took_ms)
+    return record
 
 
 def _summary(tally: Tally | None = None, final_check: FinalCheck = _GOOD, **changes: Any) -> Summary:
@@ -44,7 +59,7 @@ def _summary(tally: Tally | None = None, final_check: FinalCheck = _GOOD, **chan
         RequestCost(2, "/fapi/v2/positionRisk", 5),
         RequestCost(3, "/fapi/v1/order", 0),
     ]
-    return summarise(tally or _tally(), final_check, costs, **reported)
+    return summarise(tally or _tally(), _record(), final_check, costs, **reported)
 
 
 def _shown(summary: Summary) -> str:
@@ -53,16 +68,29 @@ def _shown(summary: Summary) -> str:
     return out.getvalue()
 
 
-def test_the_summary_counts_plans_by_what_became_of_them() -> None:
+def test_the_summary_counts_intents_and_plans_by_what_became_of_them() -> None:
     shown = _shown(_summary())
-    assert "plans           4 in 20.0 s" in shown
+    assert "plans           5 in 20.0 s, 4 intents" in shown
     assert "allowed         1: close 1" in shown
-    assert "denied          2: no_position 2" in shown
-    assert "no permit       1: permit_timeout (missing: Governor) 1" in shown
+    rows = [" ".join(line.split()) for line in shown.splitlines()]
+    begun = rows.index("accounts 4 intents: 3 plans, 1 refusals")
+    assert rows[begun + 1 : begun + 3] == ["5 plans: 1 orders, 4 without one", "1 orders booked"]
+    assert rows[1:7] == [
+        "intents 4",
+        "plans 5 1 flat_close 1",
+        "Governor 4 1 permit_timeout (missing: Governor) 1",
+        "P3.3 2 2 6 ms 8 ms no_position 2",
+        "orders 1 1 harvest_target 1",
+        "booked 1",
+    ]
 
 
-def test_waiting_for_others_is_no_permit_latency() -> None:
-    assert spread(_tally().permit_ms) == Spread(count=3, median=6, p99=8, maximum=8)
+def test_a_step_that_stops_nothing_and_orders_nothing_adds_up() -> None:
+    tally = Tally()
+    _decide(tally, allowed("no_quantity_change", Decimal(0)))
+    rows = {row.step: row for row in steps(tally, Record())}
+    assert rows[Step.ORDERS].stopped == [("nothing to order", 1)]
+    assert (rows[Step.P33].through, rows[Step.ORDERS].through) == (1, 0)
 
 
 def test_the_request_weight_is_that_of_all_requests() -> None:
@@ -87,10 +115,12 @@ def test_an_outcome_that_was_not_expected_fails_the_demo_and_is_shown() -> None:
     [
         (
             {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
-            "1 differences from the exchange",
+            "1 things do not add up",
         ),
-        ({"final_check": FinalCheck(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
-        ({"final_check": FinalCheck(569, 3, (), 0, ("ab", "cd"))}, "decided more than once: ab, cd"),
+        (
+            {"final_check": FinalCheck(569, 3, (), 2)},
+            "2 entries of intents, plans and results not acknowledged",
+        ),
         ({"daemon_exit_code": -11}, "the daemon ended with -11"),
         ({"daemon_exit_code": -9}, "the daemon did not stop in time"),
         ({"dead_letters": 1}, "1 dead letters of 0 unusable entries"),
@@ -137,10 +167,13 @@ def test_a_machine_that_became_busy_afterwards_excuses_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"final_check": FinalCheck(569, 3, (), 2)}, "2 entries of plans and results not acknowledged"),
+        (
+            {"final_check": FinalCheck(569, 3, (), 2)},
+            "2 entries of intents, plans and results not acknowledged",
+        ),
         (
             {"final_check": FinalCheck(569, 3, (), 2), "dead_letters": -1},
-            "2 entries of plans and results not acknowledged; -1 dead letters of 0 unusable entries",
+            "2 entries of intents, plans and results not acknowledged; -1 dead letters of 0 unusable entries",
         ),
         ({"daemon_exit_code": -9}, "the daemon did not stop in time"),
         ({"tally": Tally()}, "no plan was decided"),
@@ -159,7 +192,6 @@ def test_an_end_that_is_behind_on_a_busy_machine_is_inconclusive(
     [
         {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 0)},
         {"final_check": FinalCheck(569, 3, ("BTCUSDT: exchange 1, ledger 0",), 2)},
-        {"final_check": FinalCheck(569, 3, (), 2, ("ab",))},
         {"daemon_exit_code": 1},
         {"dead_letters": 1},
     ],
@@ -178,32 +210,45 @@ def test_a_busy_machine_excuses_no_second_allow_of_the_same_close() -> None:
 
 def test_a_summary_in_which_all_agrees_says_so_without_colours_off_a_terminal() -> None:
     shown = _shown(_summary())
-    assert "permit latency  p50 6.0 ms, p99 8.0 ms, max 8.0 ms" in shown
     assert "snapshot ages   max 1.50 s, median 0.60 s" in shown
     assert "ledger          equals the exchange: 569 symbols, 3 with a position" in shown
+    assert "open cases      none" in shown
     assert "OK: " in shown and "FAILED" not in shown
     assert "\x1b" not in shown
 
 
+def test_cases_that_were_left_open_or_cut_off_are_named() -> None:
+    check = FinalCheck(569, 3, (), 0, False, ("LTCUSDT",), ("ETHUSDT", "LTCUSDT"))
+    shown = _shown(_summary(final_check=check))
+    assert "open cases      LTCUSDT (left open on stage), ETHUSDT (cut off, not judged)" in shown
+
+
 def test_the_line_for_a_log_has_the_numbers() -> None:
-    assert plain_line(_tally(), 12.34).split()[:5] == [
+    assert plain_line(_tally(), _record(), 12.34).split()[:8] == [
         "12.3s",
-        "plans=4",
-        "allowed=1",
-        "denied=2",
-        "refused=1",
+        "intents=4",
+        "plans=5",
+        "governor=4",
+        "p3.3=2",
+        "orders=1",
+        "booked=1",
+        "permit_p50=6.0",
     ]
 
 
-def test_the_live_view_fits_its_terminal_and_shows_the_latest_plans() -> None:
+def test_the_live_view_fits_its_terminal_and_shows_chain_stage_and_the_latest_plans() -> None:
+    tally = _tally()
+    for _ in range(50):
+        _decide(tally, denied("no_position"))
+    events = [Shown(3.0, "ETHUSDT", "result lost", ["filled, result deleted 0.4 s"]) for _ in range(5)]
     out = StringIO()
-    console = Console(file=out, width=120, height=30, force_terminal=True)
-    console.print(live_view(_tally(), 3.0, feed_rows=2))
+    console = Console(file=out, width=100, height=30, force_terminal=True, color_system=None)
+    console.print(live_view(tally, _record(), events, "The chain", 30))
     shown = out.getvalue()
-    assert "permit_timeout (missing: Governor)" in shown
-    assert "no_position" in shown
-    assert "sanity_checks_passed" not in shown  # two rows only, and not the latest
-    assert shown.count("\n") <= 30
+    assert shown.count("\n") <= 29
+    assert shown.count("filled, result deleted 0.4 s") == 5
+    assert shown.count("full close") >= 4
+    assert "denied (no_position)" in shown and "no_position 52" in shown
 
 
 def test_a_spread_of_nothing_knows_nothing() -> None:

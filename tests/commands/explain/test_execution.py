@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from commands.explain import explain
 from tests.brain.cases import case
 from tests.commands.recording import Recording
@@ -164,16 +162,32 @@ async def test_on_a_terminal_the_execution_is_a_section_and_the_governors_permit
     assert f"Governor's permit {GOVERNOR} record now state sending, symbol BTCUSDT" in section
 
 
-@pytest.mark.parametrize("source", ["apply_layer", "intent_executor"])
-async def test_a_plan_that_another_executor_executed_is_explained_as_before(
-    service: Recording, source: str
+async def test_a_plan_that_another_executor_executed_shows_its_result_and_whose_it_is(
+    service: Recording,
 ) -> None:
     await service.decide(PLAN_ID, case())
-    result(service, source=source)
+    service.append(
+        "apply.result",
+        {
+            "plan_id": PLAN_ID, "symbol": "BTCUSDT", "decision": "EXECUTE", "executed": "True",
+            "source": "apply_layer",
+            "steps_results": '[{"order_id": 17, "executed_qty": "0.028", "status": "FILLED"}]',
+        },
+    )  # fmt: skip
     service.redis.set(f"quantum:governor:block:{PLAN_ID}", "{}")
-    assert "execution" not in json_of(service)
-    assert explain(service.environ, PLAN_ID, as_json=False) == 0
-    assert "Time line" not in service.capsys.readouterr().out
+    shown = json_of(service)
+    lines = [each["what"] for each in shown["execution"]["timeline"]]
+    assert lines[-1] == "Result: order 17 FILLED, 0.028 filled."
+    assert shown["execution"]["record"] == {}
+    parts = {each["name"]: (each["state"], each["text"]) for each in shown["chain"]}
+    assert parts["executor"] == (
+        "elsewhere",
+        "another one (apply_layer): Result: order 17 FILLED, 0.028 filled.",
+    )
+    assert parts["ledger"][0] == "not yet"
+    service.redis.hset("quantum:p33:orders:BTCUSDT", "17", "0.028|1760000000123")
+    parts = {each["name"]: (each["state"], each["text"]) for each in json_of(service)["chain"]}
+    assert parts["ledger"] == ("here", "0.028 of order 17")
 
 
 async def test_keys_of_a_wrong_type_leave_the_rest_of_the_explanation(service: Recording) -> None:

@@ -235,7 +235,7 @@ async def test_a_plan_without_a_trace_is_one_clear_line(service: Recording) -> N
     await service.decide("plan-1", case())
     line = refused(service, "plan\x1b-9")
     assert line.startswith(
-        "position-state-brain: no trace of plan plan\\x1b-9 in quantum:stream:permit.audit"
+        "position-state-brain: no trace of plan\\x1b-9, as a plan, an order, an intent or a symbol, in"
     )
 
 
@@ -282,7 +282,7 @@ async def test_another_prefix_is_another_account(redis_server: str, capsys: Capt
         await service.decide("plan-1", case())
         assert output_of(service, "plan-1").startswith("Plan plan-1 BTCUSDT ALLOW")
         service.environ["P33_KEY_PREFIX"] = "quantum"
-        assert "no trace of plan plan-1" in refused(service, "plan-1")
+        assert "no trace of plan-1, as a plan" in refused(service, "plan-1")
 
 
 def test_a_redis_that_is_away_is_one_clear_line(capsys: Capture) -> None:

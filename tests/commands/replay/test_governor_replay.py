@@ -25,7 +25,7 @@ from wiring.rules import governor_rules
 async def test_recorded_judgements_come_out_identical_again(service: Recording) -> None:
     for number, case in enumerate((opening(), closing(), scored(0.1), scored(0.7), scored(0.95))):
         service.judge(f"plan-{number}", case)
-    text = output_of(service, governor=True)
+    text = output_of(service, role="governor")
     assert text.startswith("Identical: 5 judgements, each the same again.")
     assert "5 records of quantum:stream:governor.audit of Redis" in text
 
@@ -34,12 +34,12 @@ async def test_a_z_that_differs_by_one_bit_fails_the_replay(service: Recording) 
     judged = judge(scored(0.31))
     assert judged.z is not None
     service.judge("plan-1", scored(0.31), msgspec.structs.replace(judged, z=judged.z * (1 + 2**-52)))
-    text = output_of(service, exit_code=1, governor=True)
+    text = output_of(service, exit_code=1, role="governor")
     assert text.startswith("NOT IDENTICAL: 1 of 1 judgements differ.")
     assert "plan-1 BTCUSDT" in text and "z: " in text
 
 
-@pytest.mark.parametrize("options", [{}, {"governor": True}])
+@pytest.mark.parametrize("options", [{}, {"role": "governor"}])
 async def test_a_setting_of_the_governor_is_tried_out_on_its_judgements(
     service: Recording, options: dict[str, Any]
 ) -> None:
@@ -55,7 +55,7 @@ async def test_a_setting_of_the_governor_is_tried_out_on_its_judgements(
 
 async def test_settings_shared_with_p33_can_be_tried_out_on_judgements(service: Recording) -> None:
     service.judge("plan-1", opening())
-    text = output_of(service, changes=["P33_PLAN_MAX_AGE_SEC=0.5"], governor=True)
+    text = output_of(service, changes=["P33_PLAN_MAX_AGE_SEC=0.5"], role="governor")
     assert "of 1 judgements" in text
 
 
@@ -63,7 +63,7 @@ async def test_outcomes_without_a_case_and_unreadable_records_are_counted(servic
     service.judge("plan-1", opening())
     service.judge("plan-2", None, evaluation_failed(3, "exit", None))
     audit_id = service.append("governor.audit", {"plan_id": "x", "record": "{}"})
-    text = output_of(service, exit_code=1, governor=True)
+    text = output_of(service, exit_code=1, role="governor")
     assert "1 not decided on a case, so not replayed: evaluation_failed" in text
     assert f"1 could not be read, first {audit_id}: not an audit record of the Governor" in text
 
@@ -79,11 +79,11 @@ async def test_an_exported_file_of_judgements_replays_like_the_stream(
 ) -> None:
     service.judge("plan-1", scored(0.7))
     file = tmp_path / "judgements.jsonl"
-    output_of(service, governor=True, export=file)
+    output_of(service, role="governor", export=file)
     [line] = [json.loads(text) for text in file.read_text().splitlines()]
     assert line["record"]["plan_id"] == "plan-1" and line["record"]["v"] == 1
     service.redis.flushall()
-    assert output_of(service, governor=True, file=file).startswith("Identical: 1 judgements")
+    assert output_of(service, role="governor", file=file).startswith("Identical: 1 judgements")
 
 
 def test_each_rule_of_a_judgement_has_a_setting_to_try_out() -> None:

@@ -1,0 +1,1 @@
+"""Intent bridge: makes plans of intents."""

@@ -1,0 +1,1 @@
+"""Decision intelligence: results by decision, reason and gate, counted over windows of time."""

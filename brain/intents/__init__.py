@@ -1,0 +1,1 @@
+"""Intents: their reading, sizing and the plans that are made of them."""

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.actors.bridge_rig import BridgeRig
+
+
+@pytest.fixture
+async def rig() -> BridgeRig:
+    return BridgeRig()
