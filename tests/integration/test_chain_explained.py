@@ -51,7 +51,7 @@ async def test_an_intents_way_is_explained_by_every_name_and_replayed_by_every_r
             "intent_id": "exit-77-long", "symbol": "SOLUSDT", "action": "FULL_CLOSE", "side": "LONG",
             "qty_fraction": "1.0", "quantity": row["qty"],
         }  # fmt: skip
-        closing = await intents.answer(intents.publish(EXITS, exit_fields))
+        closing = await intents.answer(intents.publish(EXITS, exit_fields), EXITS)
         await site.ledger_reaches("SOLUSDT", "0")
         await until(lambda: site.redis.xlen("quantum:universe:shadow:audit"), "a refresh of the universe", 10)
         assert daemon.alive and "Actor failed" not in daemon.output, daemon.output[-2000:]

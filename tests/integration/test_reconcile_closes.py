@@ -122,7 +122,12 @@ async def test_without_an_executor_a_close_is_proposed_once_whatever_becomes_of_
             looked_twice, "a look at the time of a proposal", PROPOSED_WITHIN_SEC + PATIENCE_SEC
         )
         assert proposals(site) == [first]
-        marks = list(site.redis.scan_iter("quantum:reconcile:close:*"))
+        marks = [
+            mark
+            for kind in ("cooldown", "out")
+            for mark in site.redis.scan_iter(f"quantum:reconcile:close:{kind}:*")
+        ]
+        assert len(marks) == 2
         assert all(0 < site.redis.pttl(mark) <= CLOSE_COOLDOWN_SEC * 1000 for mark in marks)
         # Once their time is over, the next look proposes what is there then.
         site.redis.delete(*marks)
