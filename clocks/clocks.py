@@ -88,6 +88,11 @@ class Clocks:
         """Return the exchange's clock at `at` (epoch ms, best estimate); this host's while it is unknown."""
         return at.wall_ms if self._exchange_time is None else self._exchange_time.exchange_ms(at)
 
+    def exchange_ms_at_least(self, at: Moment) -> int:
+        """Return the least that the exchange's clock can show at `at` (epoch ms); unknown: this host's."""
+        lead_ms = self.exchange.at_least_ms(at)
+        return self.exchange_ms(at) if lead_ms is None else at.wall_ms + lead_ms
+
     def redis_now_ms(self) -> int:
         """Return Redis's clock now (epoch ms), or up to one round trip less. LookupError until known."""
         return self.redis.now_ms(self.now())

@@ -16,7 +16,6 @@ from brain.identifiers import FencingToken, Symbol
 from brain.ledger.adoption import adopted_state, encode_adopted
 from brain.ledger.booking import adopt
 from brain.ledger.ledger import LEDGER_TTL_MS
-from brain.moment import Moment
 from brain.numbers import NotANumberError, parse_decimal
 from brain.positions.position import LegPosition
 from brain.symbols.symbol_rules import SymbolRules
@@ -181,11 +180,6 @@ class LedgerAdoption:
         """Note the ledger's amount after a booking."""
         self._note({symbol: amount})
 
-    def _exchange_ms_at_least(self, at: Moment) -> int:
-        """Return the least that the exchange's clock can have shown: a fill after it is not contained."""
-        lead_ms = self._clocks.exchange.at_least_ms(at)
-        return self._clocks.exchange_ms(at) if lead_ms is None else at.wall_ms + lead_ms
-
     async def _create(self, seen: Mapping[str, SeenLegs], fence: FencingToken) -> list[str]:
         """Create the missing ledgers, and return their symbols; one with a position is an event."""
         created: list[str] = []
@@ -196,7 +190,9 @@ class LedgerAdoption:
         if missing:
             now_ms = await self._clocks.ask_redis(self._store)
             adoptions = [
-                _adoption(symbol, seen[symbol].legs, now_ms, self._exchange_ms_at_least(seen[symbol].at))
+                _adoption(
+                    symbol, seen[symbol].legs, now_ms, self._clocks.exchange_ms_at_least(seen[symbol].at)
+                )
                 for symbol in missing
             ]
             created = await self._store.adopt_ledgers(fence, adoptions, LEDGER_TTL_MS)

@@ -84,7 +84,8 @@ class ContainedFills:
         if changed_ms <= 0:
             return None
         age_ms = self._clocks.redis_now_ms() - int(adopted_at)
-        return Contained(changed_ms, self._clocks.exchange_ms(self._clocks.now()) - age_ms)
+        # At least: a fill after it is not contained.
+        return Contained(changed_ms, self._clocks.exchange_ms_at_least(self._clocks.now()) - age_ms)
 
     def _candidates(
         self, entry: Entry, result: Result, state: BookingState

@@ -25,9 +25,9 @@ class AdoptedState(msgspec.Struct, frozen=True):
 class Contained(msgspec.Struct, frozen=True):
     """The fills of a leg that an adopted ledger contains, by the exchange's times (ms) of the fills.
 
-    `changed_ms` is the adopted row's date. `clock_ms` is the adoption on the exchange's clock as it runs now.
-    A date ahead of that comes from the row's own change, or the clock has been set back since: then a fill
-    is contained if it is dated before `clock_ms`, or exactly `changed_ms`.
+    `changed_ms` is the adopted row's date. `clock_ms` is the least that the exchange's clock, as it runs now,
+    can have shown at the adoption. A date ahead of that comes from the row's own change, or the clock has
+    been set back since: then a fill is contained if it is dated before `clock_ms`, or exactly `changed_ms`.
     """
 
     changed_ms: int

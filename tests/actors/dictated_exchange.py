@@ -57,6 +57,8 @@ class DictatedExchange(SilentExchange):
         self.clock = clock
         #: How far its clock is ahead of the host's.
         self.ahead_ms = 0
+        #: By how much the estimate of its clock is too large, within its bounds.
+        self.misjudged_ms = 0
         self.rows: dict[str, tuple[Decimal, int]] = {}
         self.latency_sec = 0.3
         self.mark_price = Decimal(101)
@@ -94,7 +96,13 @@ class DictatedExchange(SilentExchange):
         return PositionsRead(rows, sent, self.clock.now())
 
     def exchange_ms(self, at: Moment) -> int:
-        return at.wall_ms + self.ahead_ms
+        return at.wall_ms + self.ahead_ms + self.misjudged_ms
+
+    def exchange_ms_at_least(self, at: Moment) -> int | None:
+        return self.exchange_ms(at) - abs(self.misjudged_ms)
+
+    def exchange_ms_at_most(self, at: Moment) -> int | None:
+        return self.exchange_ms(at) + abs(self.misjudged_ms)
 
 
 class ExchangeWithOrders(DictatedExchange):

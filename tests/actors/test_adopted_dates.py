@@ -141,6 +141,24 @@ async def test_a_row_that_was_ordered_by_another_date_contains_its_own_change(
         assert (rig.amount(SYMBOL), rig.pending()) == ("5", 0)
 
 
+async def test_a_fill_soon_after_an_adopted_row_dated_ahead_counts_with_a_clock_known_roughly() -> None:
+    rig = DatedRig()
+    rig.exchange.misjudged_ms = 900
+    async with running_writer(rig):
+        await trio.sleep(1)
+        rig.exchange.ahead_ms += HOUR_MS
+        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
+        rig.exchange.ahead_ms -= HOUR_MS
+        rig.read()
+        await adopt_again(rig)
+        await trio.sleep(0.3)
+        rig.exchange.fill(SYMBOL, "2", "SELL", "2")
+        rig.push_fill(SYMBOL, "2", "SELL")
+        rig.publish_result(SYMBOL, "2", "SELL", "2")
+        await trio.sleep(5)
+        assert (rig.amount(SYMBOL), rig.pending()) == ("3", 0)
+
+
 async def test_an_unknown_outcome_is_booked_though_the_exchanges_clock_was_set_back() -> None:
     rig = DatedRig()
     async with running_writer(rig):
