@@ -36,8 +36,8 @@ class BridgeBasis(NamedTuple):
 class IntentCommit(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one intent with all that it writes.
 
-    `mark`: that of the entry; where it exists, the intent was answered. `plan_mark`: that of the plan of an
-    intent with an id of its publisher, empty for none; where it exists, there is a plan of this intent.
+    `mark`: that of the entry; where it exists, the intent was answered. `plan_mark`: that of the plan of a
+    close, empty for any other; where it exists, there is a plan of this id.
     `basis` is None where the answer rests on no state. `deadline_ms` (Redis's clock): the last moment for a
     plan, 0 for a refusal. `plan`, `audit` and `dead_fields` are flat names and values, empty for none.
     `closed_ms`: time of a plan that reduces a position, 0 for none; it lives for `close_ttl_ms`.

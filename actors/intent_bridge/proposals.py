@@ -84,13 +84,14 @@ class IntentAnswers:
             closed_ms = now_ms
             closes[read.symbol] = str(now_ms).encode()
         plan = answer.plan
-        publishers = isinstance(read, Intent) and read.publisher_id != ""
+        # Only closes can have the id of another's plan: by its publisher, or by entries of one millisecond.
+        may_repeat = isinstance(read, Intent) and read.closes
         fields = entry.fields or {}
         commit = IntentCommit(
             entry_id=entry.id,
             symbol=read.symbol,
             mark=entry_mark(self._lane, entry.id),
-            plan_mark=answer.plan_id if publishers else "",
+            plan_mark=answer.plan_id if may_repeat else "",
             mark_ttl_ms=self._mark_ttl_ms,
             basis=basis,
             deadline_ms=deadline_ms(case) if plan and case is not None else 0,
@@ -124,7 +125,8 @@ class IntentAnswers:
         if isinstance(read, MalformedIntent):
             return refuse_malformed(read), None
         if pending.duplicate:
-            return refuse(read, IntentReason.DUPLICATE_INTENT, {"intent_id": read.publisher_id}), None
+            named = read.publisher_id or read.entry_id
+            return refuse(read, IntentReason.DUPLICATE_INTENT, {"intent_id": named}), None
         if pending.attempts >= MOST_ATTEMPTS:
             return refuse(read, IntentReason.STATE_CONTENDED, {"attempts": pending.attempts}), None
         case = self._cases.case(read, pending.entry.published_ms, state, now, now_ms)

@@ -46,7 +46,7 @@ class BridgeJudge:
 
     def __init__(self, side: BridgeSide, limits: BridgeLimits) -> None:
         self.reasons: dict[str, int] = {}
-        self.plans = self.collisions = 0
+        self.plans = 0
         self._side = side
         self._limits = limits
 
@@ -126,7 +126,7 @@ class BridgeJudge:
             require(side.world.governing.is_disturbed(), "b2", f"{says}: nothing is in its way")
         elif reason == "duplicate_intent":
             known = audit["plan_id"] in side.kept.plans or side.is_marked(audit["plan_id"])
-            require(intended.meant.publisher_id and known, "b2", f"{says}: there is no plan of it")
+            require(intended.meant.closes and known, "b2", f"{says}: there is no plan of it")
         else:
             right = reason == "malformed_intent" and intended.meant.malformed
             require(right, "b2", f"{says}: it is {intended.fields}")
@@ -270,10 +270,7 @@ class BridgeJudge:
         side, plan_id = self._side, plan["plan_id"]
         lane = intended.meant.lane
         earlier = side.kept.plans.get(plan_id)
-        if earlier is not None and earlier != (lane, entry_id) and earlier[1] == entry_id:
-            # Two streams have given one id, to closes of one symbol: they have one id of a plan, too.
-            self.collisions += 1
-        elif earlier != (lane, entry_id):
+        if earlier != (lane, entry_id):
             again = earlier is not None and side.names.seen(plan_id) not in side.unmarked
             require(not again, "b1", f"{says}: there is a plan of {earlier} already")
         side.kept.plans[plan_id] = lane, entry_id

@@ -226,6 +226,5 @@ class BridgeSide:
         return {
             "intents": self.published,
             "bridged": self.judge.plans,
-            "ids of two intents": self.judge.collisions,
             **{f"bridge {name}": count for name, count in sorted(self.judge.reasons.items())},
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pytest
 import trio
 
 from brain.identifiers import EntryId
@@ -69,6 +70,25 @@ async def test_no_permit_and_no_other_key_is_written(rig: BridgeRig) -> None:
         rig.keys.intents, rig.keys.plans, rig.names.audit, rig.names.seen(entry_id),
         rig.names.trade_intents.last_id,
     } - before  # fmt: skip
+
+
+@pytest.mark.parametrize("second", [Lane.HARVEST, Lane.TRADE])
+async def test_closes_of_one_symbol_whose_entries_have_one_id_become_one_plan(
+    rig: BridgeRig, second: Lane
+) -> None:
+    rig.position("BTCUSDT", "2")
+    first = Lane.TRADE if second is Lane.HARVEST else Lane.HARVEST
+    fields = {Lane.TRADE: {"side": "CLOSE", "quantity": ""}, Lane.HARVEST: {"percentage": "50"}}
+    async with running_bridge(rig):
+        ids = {rig.publish(lane=first, **fields[first])}
+        await trio.testing.wait_all_tasks_blocked()
+        ids.add(rig.publish(lane=second, **fields[second]))
+        await answered()
+        assert len(ids) == 1
+        assert rig.outcomes == ["plan", "duplicate_intent"]
+        assert [plan["plan_id"] for plan in rig.plans] == [rig.audit[1]["plan_id"]]
+        assert rig.details() == {"intent_id": ids.pop()}
+        assert rig.pending(first) == rig.pending(second) == []
 
 
 async def test_an_intent_of_before_the_group_is_none_of_ours(rig: BridgeRig) -> None:
