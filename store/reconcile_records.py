@@ -53,7 +53,8 @@ class ReconcileView(NamedTuple):
     a field of the open permits is no plan id. `permits`: open permits as stored, by plan, expired ones
     included. `hold`: of any owner; without one where another service has written over it, so that its value
     is not `1` or it does not end with its owner. In the shadow a real hold stands before the shadow's own.
-    `adopted_ms`: the adopted ledger contains every trade until then (the exchange's clock), 0 for unknown.
+    `adopted_ms`: the adopted ledger contains every trade until then (the exchange's clock), `adopted_at_ms`:
+    when it was adopted (Redis's clock); 0 for unknown.
     `agreed`: as noted last. `status`: of `reconcile:state`, empty for none. `others_sec`: when another
     reconcile engine wrote that state (epoch s, by its clock), None where this service did.
     """
@@ -66,6 +67,7 @@ class ReconcileView(NamedTuple):
     status: str
     unreadable: str | None = None
     adopted_ms: int = 0
+    adopted_at_ms: int = 0
     others_sec: int | None = None
 
 

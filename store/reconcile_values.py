@@ -25,7 +25,9 @@ LOST = "lost"
 _LONGEST_SEC = 12
 #: Value of a hold that its owner has set, and the most by which hold and owner may end apart (ms).
 HELD, TOGETHER_MS = b"1", 10
-LEDGER_FIELDS = (*StoredLedger.__struct_fields__, "version", "adopted_exchange_ms")
+#: Of a ledger's adoption, behind those of the ledger itself.
+_ADOPTION = ("version", "adopted_exchange_ms", "adopted_at_ms")
+LEDGER_FIELDS = (*StoredLedger.__struct_fields__, *_ADOPTION)
 #: Fields of a state: the agreement with version and amounts, the status, and its times.
 NOTED_FIELDS = ("agreed_ms", "agreed_version", "agreed_amts", "status", "last_seen_ts", "written_ms")
 
@@ -51,14 +53,16 @@ def read_view(symbol: Symbol, reply: ViewReply) -> ReconcileView:
     if unreadable is None and reply.permits and permits is None:
         unreadable = f"open permits of {symbol}: a field is no plan id"
     *agreed, status, seen_ts, written_ms = reply.noted or (None,) * len(NOTED_FIELDS)
+    *_, version, adopted_ms, adopted_at_ms = reply.ledger or (None,) * len(LEDGER_FIELDS)
     return ReconcileView(
-        ledger=read_ledger(reply.ledger and reply.ledger[:-2]),
-        version=read_text(reply.ledger and reply.ledger[-2]),
+        ledger=read_ledger(reply.ledger and reply.ledger[: -len(_ADOPTION)]),
+        version=read_text(version),
         permits={} if permits is None else dict(permits.permits),
         hold=reply.hold,
         agreed=_agreement(symbol, *agreed),
         status=read_text(status) or "",
-        adopted_ms=_adopted_ms(reply.ledger[-1] if reply.ledger else None),
+        adopted_ms=_adopted_ms(adopted_ms),
+        adopted_at_ms=read_moment(adopted_at_ms) or 0,
         others_sec=others_time_sec(seen_ts, written_ms),
         unreadable=unreadable,
     )
@@ -123,5 +127,5 @@ def check_owner(sig: str) -> None:
 
 
 def fields_of(ledger: StoredLedger) -> tuple[str | None, ...]:
-    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less the last two."""
+    """Return the fields of a ledger, in the order of `LEDGER_FIELDS`, less those of its adoption."""
     return tuple(getattr(ledger, name) for name in StoredLedger.__struct_fields__)

@@ -128,12 +128,25 @@ class PositionComparison:
         `first_seen_ms`, the first sight of the drift.
         """
         view = compared.view
-        # A leg's last change may be dated ahead of the exchange's clock.
-        adopted_ms = view.adopted_ms if view.adopted_ms < first_seen_ms else 0
-        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), adopted_ms)
+        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), self._behind_adoption_ms(view))
         if agreed_ms:
             return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
         return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
+
+    def _behind_adoption_ms(self, view: ReconcileView) -> int:
+        """Return the moment from which on an adopted ledger contains no trade; 0 for unknown.
+
+        The last change of a leg may be dated ahead of the exchange's clock. Then the clock of the adoption
+        counts, at least, as for results (`brain.ledger.adoption.Contained`).
+        """
+        if not view.adopted_ms:
+            return 0
+        now = self._clocks.now()
+        age_ms = self._clocks.redis_now_ms() - view.adopted_at_ms if view.adopted_at_ms else 0
+        latest_ms = self._clocks.exchange.latest_date_ms(now)
+        if latest_ms is None or view.adopted_ms <= latest_ms - age_ms:
+            return view.adopted_ms + 1
+        return self._clocks.exchange_ms_at_least(now) - age_ms if view.adopted_at_ms else 0
 
     async def compare_all(self, besides: Collection[Symbol]) -> list[Compared]:
         """Compare all symbols; return those that differ, those in `besides`, and some others in turn."""

@@ -16,7 +16,7 @@ for i = 3, #ARGV do
   local stored, permits, noted = false, false, false
   if is('hash', ledger) then
     stored = redis.call('HMGET', ledger, 'last_known_amt', 'last_order_id', 'last_order_time_epoch', 'long_amt',
-      'short_amt', 'version', 'adopted_exchange_ms')
+      'short_amt', 'version', 'adopted_exchange_ms', 'adopted_at_ms')
   end
   is('hash', prefix .. ':p33:orders:' .. symbol)
   is('zset', prefix .. ':p33:order_times:' .. symbol)

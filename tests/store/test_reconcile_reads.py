@@ -258,9 +258,10 @@ async def test_a_view_has_the_time_until_which_an_adopted_ledger_contains_every_
 ) -> None:
     write_ledger(leased.outside)
     assert (await view(leased)).adopted_ms == 0
-    leased.outside.hset(KEYS.ledger(DRIFTED), {"adopted_exchange_ms": stored})
+    leased.outside.hset(KEYS.ledger(DRIFTED), {"adopted_exchange_ms": stored, "adopted_at_ms": stored[-1:]})
     found = await view(leased)
     assert (found.adopted_ms, found.version) == (adopted_ms, VERSION)
+    assert found.adopted_at_ms == {"5": 5, "7": 7}.get(str(stored)[-1:], 0)
 
 
 async def test_own_holds_are_those_of_the_engine_alone(leased: Backend) -> None:

@@ -201,6 +201,26 @@ async def test_trades_before_an_adoption_are_no_evidence(rig: ReconcileRig) -> N
         assert rig.amount("BTCUSDT") == "8"
 
 
+@pytest.mark.parametrize("ahead_ms", [0, 5_000, 3_600_000])
+async def test_trades_before_an_adoption_as_the_ledger_was_before_are_no_evidence(
+    rig: ReconcileRig, ahead_ms: int
+) -> None:
+    """A date ahead of the exchange's clock says nothing: then the moment of the adoption does."""
+    rig.own_order("p33-a")
+    rig.own_order("p33-b")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "SELL", "4", client_order_id="web_1")
+        await trio.sleep(8)
+        rig.trade("BTCUSDT", "BUY", "4", client_order_id="p33-a")
+        adopted_ms = rig.changed_ms["BTCUSDT"] + ahead_ms
+        at_ms = str(rig.redis.now_ms())
+        rig.ledger("BTCUSDT", "0", adopted_exchange_ms=f"BOTH:{adopted_ms}", adopted_at_ms=at_ms)
+        await trio.sleep(1)
+        rig.trade("BTCUSDT", "BUY", "5", client_order_id="p33-b")
+        await trio.sleep(8)
+        assert rig.amount("BTCUSDT") == "5"
+
+
 async def test_an_adoption_that_is_dated_ahead_says_nothing(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     ahead_ms = rig.clock.now().wall_ms + 3_600_000
