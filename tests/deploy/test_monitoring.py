@@ -15,9 +15,11 @@ import trio
 import yaml
 
 from monitoring.metrics.catalogue import (
+    BRIDGE_CATALOGUE,
     CATALOGUE,
     EXECUTOR_CATALOGUE,
     GOVERNOR_CATALOGUE,
+    INTELLIGENCE_CATALOGUE,
     RECONCILE_CATALOGUE,
     UNIVERSE_CATALOGUE,
 )
@@ -43,10 +45,17 @@ NAMED_BY_CONTRACT = dict.fromkeys(
     "metric names should not contain abbreviated units",
 ) | {"exec_order_count": 'non-histogram and non-summary metrics should not have "_count" suffix'}
 _METRIC = re.compile(
-    r"\b(?:(?:p33|p34|p32|gov|universe|exec|apply|governor|permit|quantum|reconcile)_\w+|up)\b(?:\{([^}]*)\})?"
+    r"\b(?:(?:p33|p34|p35|p32|gov|bridge|universe|exec|apply|governor|permit|quantum|reconcile)_\w+|up)\b(?:\{([^}]*)\})?"
 )
 #: The roles, whose metrics are exposed only with them.
-ROLES = {"P33_UNIVERSE": "on", "P33_EXECUTOR": "on", "P33_GOVERNOR": "on", "P33_RECONCILE": "on"}
+ROLES = {
+    "P33_UNIVERSE": "on",
+    "P33_EXECUTOR": "on",
+    "P33_GOVERNOR": "on",
+    "P33_RECONCILE": "on",
+    "P33_INTENT_BRIDGE": "on",
+    "P33_DECISION_INTELLIGENCE": "on",
+}
 JOB = "position-state-brain"
 _BY_PROMETHEUS = {"job", "instance", "le"}
 
@@ -92,6 +101,8 @@ def labels_by_series(text: str) -> Mapping[str, set[str]]:
         *EXECUTOR_CATALOGUE,
         *GOVERNOR_CATALOGUE,
         *RECONCILE_CATALOGUE,
+        *BRIDGE_CATALOGUE,
+        *INTELLIGENCE_CATALOGUE,
     )
     labels = {each.name: set(each.labels) for each in declared}
     known: dict[str, set[str]] = {"up": set()}
@@ -189,7 +200,7 @@ def test_a_role_raises_its_alerts_and_its_shadow_none(mode: str, tmp_path: Path)
                     "values": "1x300",
                 }
                 for instance in instances
-                for role in ("governor", "reconcile", "universe")
+                for role in ("governor", "reconcile", "universe", "intent_bridge")
             ]
             shown = looks if mode == "on" else [{**look, "exp_alerts": []} for look in looks]
             cases.append({**case, "alert_rule_test": shown})
@@ -204,10 +215,10 @@ def test_every_alert_of_a_role_with_a_shadow_excludes_it() -> None:
     of_roles = {
         rule["alert"]
         for rule in rules()
-        if re.search(r"\b(?:gov|quantum_govern|p34|universe)_", rule["expr"])
+        if re.search(r"\b(?:gov|quantum_govern|p34|universe|bridge)_", rule["expr"])
     }
     assert of_roles - alerts_of_roles() == {"P33TradingHalted", "P33LedgerMismatch"}
-    assert len(alerts_of_roles()) == 13
+    assert len(alerts_of_roles()) == 15
 
 
 @pytest.mark.system_tools
