@@ -64,6 +64,7 @@ class BridgeSide:
         self._rng = Random(f"{scene.seed}:intents")
         self._maker = IntentMaker(world.venue, self._rng, self.lanes)
         self._recent: list[Intent] = []
+        self._footprints: dict[str, Footprint] = {}
         if self.there:
             world.neighbours.intends = self.intends
             world.neighbours.publisher.on_intent = self._noted
@@ -90,11 +91,14 @@ class BridgeSide:
         return self.redis.kind(self.names.seen(mark)) != "none"
 
     def footprint(self, lane: str) -> Footprint:
-        """Return what a batch of answers may touch."""
-        names, stream = self.names, self.stream(lane)
-        appends = {names.audit, stream.dead} | ({self.world.keys.plans} if self.acts else set())
-        own = (names.seen(""), names.last_close(""), stream.last_id)
-        return Footprint(self.redis, "b3", own=own, appends=appends, groups=((stream.key, stream.group),))
+        """Return what a batch of a lane's answers may touch."""
+        if lane not in self._footprints:
+            names, stream = self.names, self.stream(lane)
+            appends = {names.audit, stream.dead} | ({self.world.keys.plans} if self.acts else set())
+            own = (names.seen(""), names.last_close(""), stream.last_id)
+            groups = ((stream.key, stream.group),)
+            self._footprints[lane] = Footprint(self.redis, "b3", own=own, appends=appends, groups=groups)
+        return self._footprints[lane]
 
     def has_group(self, stream: PlanStream) -> bool:
         """Return whether the bridge has a group of a stream."""

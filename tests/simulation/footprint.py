@@ -11,10 +11,12 @@ from tests.simulation.verdicts import require
 
 T = TypeVar("T")
 Mark = object
+#: One step in so many is looked at, the first among them: each costs a copy of all keys.
+_LOOKED_AT = 4
 
 
 class Footprint:
-    """Compares all keys before and after a step."""
+    """Compares all keys before and after some of the steps."""
 
     def __init__(
         self,
@@ -32,9 +34,13 @@ class Footprint:
         self._own = own
         self._appends = frozenset(appends)
         self._groups = frozenset(groups)
+        self._steps = 0
 
     def around(self, writer: str, effect: Callable[[], T]) -> T:
-        """Call `effect`. Raises ViolationError where it has changed anything else."""
+        """Call `effect`. Raises ViolationError where it was looked at, and has changed anything else."""
+        self._steps += 1
+        if self._steps % _LOOKED_AT != 1:
+            return effect()
         before = self._marks()
         answer = effect()
         after = self._marks()
