@@ -166,8 +166,8 @@ them by itself:
 
 --role replays another role's decisions: the bridge's answers to intents, the
 orders that the executor drafted of granted plans, the refreshes of the
-universe, and the evidence that the reconcile engine weighed. --shadow reads the records
-of a role that runs in shadow, or of the executor's dry run:
+universe, and the evidence that the reconcile engine weighed. --shadow reads
+the records of a role that runs in shadow, or of the executor's dry run:
 
   position-state-brain replay --role executor --last 1000
   position-state-brain replay --set EXEC_MAX_NOTIONAL_USDT=250

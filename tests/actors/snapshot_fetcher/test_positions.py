@@ -8,7 +8,7 @@ from actors.snapshot_fetcher.positions import ShardPositions
 from brain.moment import Moment
 from channels import PositionObserved, StreamConnected, StreamLost, StreamProven
 from exchange.protocol import PositionsRead
-from tests.actors.dictated_exchange import SilentExchange
+from tests.actors.dictated_exchange import DictatedExchange
 from tests.actors.fetcher_rig import FetcherRig
 from tests.virtual_time import virtual_time
 
@@ -161,7 +161,7 @@ async def test_a_session_that_began_before_another_shard_ended_the_trust_proves_
 async def test_a_push_bounds_the_exchanges_clock_by_which_later_pushes_are_dated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(SilentExchange, "exchange_ms_at_most", lambda self, at: self.exchange_ms(at) + 100)
+    monkeypatch.setattr(DictatedExchange, "exchange_ms_at_most", lambda self, at: self.exchange_ms(at) + 100)
     shard = Shard()
     for symbol in ("BTCUSDT", "ETHUSDT"):
         shard.set(symbol, "1", -9_000)
