@@ -44,9 +44,9 @@ class SeenAgreements:
         """Take in that both sides differ, or that an order is in flight."""
         self._agreements.interrupt(symbol)
 
-    def differ(self, expected: ExpectedLedger, view: ReconcileView) -> None:
-        """Take in a ledger that differs from the expected one."""
-        self._agreements.differ(expected.symbol, view.ledger, view.version, _amounts(expected))
+    def differ(self, expected: ExpectedLedger, at_ms: int, view: ReconcileView) -> None:
+        """Take in a ledger that differs from the expected one, which contains every trade until `at_ms`."""
+        self._agreements.differ(expected.symbol, view.ledger, view.version, _amounts(expected), at_ms)
 
     def apart(self) -> Collection[Symbol]:
         """Return the symbols that differed last: the version of one that does no more has to be read."""

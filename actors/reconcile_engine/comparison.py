@@ -232,12 +232,13 @@ class PositionComparison:
                 unseen_sec=trio.current_time() - believed_sec,
             )
         comparison = self.comparison_of(symbol, snapshot.legs, view)
+        expected, at_ms = self._ledger_of(symbol, snapshot.legs), self._agreed_ms(snapshot)
         if not comparison.agrees:
-            self.agreements.differ(self._ledger_of(symbol, snapshot.legs), view)
+            self.agreements.differ(expected, at_ms, view)
         else:
             in_flight = may_be_in_flight(view, self._clocks.redis_now_ms())
             read = self.agreements.read_in_flight if in_flight else self.agreements.read
-            read(self._ledger_of(symbol, snapshot.legs), self._agreed_ms(snapshot), view.version)
+            read(expected, at_ms, view.version)
         return Compared(
             symbol=symbol,
             view=view,

@@ -8,7 +8,8 @@
    What came back so, or part of the way, may hide an own fill: for an hour bookings do not end that
    agreement, since each is remembered with its order. A correction by hand does, and another ledger.
 4. A ledger that was set to the exchange's amounts since it differed, by a person or by an adoption, agrees
-   at once, whatever is in flight: it contains what was traded until then.
+   at once, whatever is in flight: it contains what was traded until then. One that a person has set to the
+   amounts that were compared last, while the exchange moved on, agreed then.
 5. Where the ledger has moved else, both have to be equal for `settle_sec` without a break, and no order of
    the symbol may be in flight: what one of its results books breaks the equality within that time.
 """
@@ -46,12 +47,14 @@ class _Candidate(NamedTuple):
 class _Apart(NamedTuple):
     """A ledger that differs, and the exchange's amounts as a ledger that agrees would have them.
 
-    `moved`: the ledger has moved since.
+    `at_ms`: until then the exchange's amounts contain every trade (its clock). `moved`: the ledger has moved
+    since.
     """
 
     stored: StoredLedger
     version: str | None
     exchange: str
+    at_ms: int
     moved: bool = False
 
 
@@ -127,10 +130,19 @@ class Agreements:
         """Take in that they differ, or that an order is in flight: what follows is another agreement."""
         self._candidates.pop(symbol, None)
 
-    def differ(self, symbol: Symbol, stored: StoredLedger, version: str | None, exchange: str) -> None:
-        """Take in a ledger that differs, as stored. `exchange`: the amounts of one that would agree."""
+    def differ(
+        self, symbol: Symbol, stored: StoredLedger, version: str | None, exchange: str, at_ms: int
+    ) -> None:
+        """Take in a ledger that differs, as stored.
+
+        `exchange`: the amounts of one that would agree, which contain every trade until `at_ms`.
+        """
         self._candidates.pop(symbol, None)
-        before, self._apart[symbol] = self._apart.get(symbol), _Apart(stored, version, exchange)
+        before = self._apart.get(symbol)
+        if before is not None and _was_corrected(before, stored, version):
+            self._take(symbol, Agreed(before.at_ms, before.exchange, version))
+            before = None
+        self._apart[symbol] = _Apart(stored, version, exchange, at_ms)
         if before is not None and _came_nearer(before.stored, before.exchange, exchange):
             self._came_back.add(symbol)
 
@@ -238,6 +250,13 @@ def _ends(known: Agreed, seen: Agreed) -> bool:
     if seen.version is None or known.version is None:
         return False
     return seen.version == known.version or is_before(seen.version, known.version)
+
+
+def _was_corrected(before: _Apart, stored: StoredLedger, version: str | None) -> bool:
+    """Return True for a ledger that was set by hand to the exchange's amounts as they were compared last."""
+    if version is None or version != before.version or _texts(stored) == _texts(before.stored):
+        return False
+    return _has_amounts(stored, before.exchange) and not _has_amounts(before.stored, before.exchange)
 
 
 def _came_nearer(stored: StoredLedger, before: str, exchange: str) -> bool:

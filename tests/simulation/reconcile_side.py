@@ -159,6 +159,10 @@ class ReconcileSide:
         self.truth.restart(self.world.scene.symbols)
         self.weight.started(writer)
 
+    def moved(self, symbol: str) -> None:
+        """Note that a result's booking has moved a ledger."""
+        self.truth.moved(symbol)
+
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""
         self.asked_for += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -20,6 +20,10 @@ from tests.simulation.venue import ZERO, Venue
 OWN = "own"
 #: Plans of closes that the engine has proposed begin so.
 CLOSE_PLAN = "reconclose:"
+#: `P34_EXCHANGE_FRESHNESS_SEC`: an older position is not compared.
+_UNSEEN_MS = 10_000
+#: Of so many trades beside ours each part is summed.
+_MOST_BESIDE = 8
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 
 
@@ -198,6 +202,25 @@ class Truth:
             ):
                 self.forgotten.add(symbol)
 
+    def moved(self, symbol: str) -> None:
+        """Note that a booking moves a ledger: it may end the agreement before a pair that nothing has seen.
+
+        A fill of ours and an outside trade that make nothing may come between two comparisons, of which each
+        rests on a position that is not older than 10 s.
+        """
+        for leg in self._venue.legs_of(symbol):
+            lacking = self.lacking(symbol, leg) or []
+            own = [each for each in lacking if self.is_adopted(each.cause)]
+            beside = [
+                each.delta
+                for each in lacking
+                if not self.is_adopted(each.cause)
+                and all(abs(each.since_ms - other.since_ms) <= _UNSEEN_MS for other in own)
+            ]
+            lacks = sum((each.delta for each in own), ZERO)
+            if own and not self.differs(symbol) and -lacks in _sums(beside[-_MOST_BESIDE:]):
+                self.forgotten.add(symbol)
+
     def says(self, symbol: str) -> str:
         """Return in words what the legs that differ lack."""
         lacking = [each for leg, _ in self.differing(symbol) for each in self.lacking(symbol, leg) or []]
@@ -215,6 +238,14 @@ class Truth:
             if len(others) == 1:
                 orders.add(str(others[0].order.order_id))
         return orders
+
+
+def _sums(deltas: Sequence[Decimal]) -> set[Decimal]:
+    """Return the sum of each part of `deltas`, none of them included."""
+    sums = {ZERO}
+    for delta in deltas:
+        sums |= {each + delta for each in sums}
+    return sums
 
 
 def _closes(order: OwnOrder) -> bool:

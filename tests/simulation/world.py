@@ -217,6 +217,8 @@ class World:
     def booked(self, writer: str, commit: ResultCommit, booked_ms: int | None) -> None:
         """Judge a booking that was offered."""
         self.ledgers.booked(commit, booked_ms)
+        if booked_ms is not None and commit.ledger_fields:
+            self.reconciling.moved(commit.symbol)
 
     def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None:
         """Ledgers were offered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
@@ -60,6 +61,17 @@ async def test_many_commands_at_once_share_few_connections_and_all_are_answered(
             assert sorted(map(int, answers)) == list(range(140))
             most = max(most, connected(server))
         assert 1 <= most <= 16
+
+
+async def test_a_unix_socket_takes_the_commit_of_a_batch_at_once(server: RedisServer) -> None:
+    async with linked(server.url) as link:
+        await link.command("PING")
+        (idle,) = link._pool._idle
+        connected_by = idle.connection._writer.get_extra_info("socket")
+        assert connected_by.family == socket.AF_UNIX
+        # Linux counts its own overhead, too: twice what is asked for, which is no more than this.
+        most = int(await trio.Path("/proc/sys/net/core/wmem_max").read_text())
+        assert connected_by.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * min(1_048_576, most)
 
 
 async def test_a_command_waits_for_a_free_connection_no_longer_than_its_deadline(server: RedisServer) -> None:

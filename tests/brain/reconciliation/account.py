@@ -182,7 +182,7 @@ class Account:
             legs = {row.leg: plain(row.amount) for row in rows}
             total = plain(sum((row.amount for row in rows), ZERO))
             exchange = amounts_text(total, legs.get(Leg.LONG), legs.get(Leg.SHORT))
-            self._agreements.differ(BTC, self.ledger, self.version, exchange)
+            self._agreements.differ(BTC, self.ledger, self.version, exchange, verified_ms)
             return
         if self.is_in_flight():
             self._agreements.interrupt(BTC)

@@ -77,7 +77,7 @@ def test_a_ledger_that_is_stored_with_other_amounts_has_moved(agreements: Agreem
 
 def test_a_ledger_that_differed_does_not_agree_by_the_exchanges_move(agreements: Agreements) -> None:
     """It was moved by a booking to 2 while the exchange had 3; then the exchange comes to 2."""
-    agreements.differ(BTC, stored("2"), "4", "3")
+    agreements.differ(BTC, stored("2"), "4", "3", 4000)
     for second in (10.0, 13.0, 100.0):
         agreements.agree(BTC, Agreed(5000, "2", "4"), second)
     assert BTC in agreements.apart()
@@ -85,7 +85,7 @@ def test_a_ledger_that_differed_does_not_agree_by_the_exchanges_move(agreements:
 
 
 def test_it_agrees_once_the_ledger_has_moved(agreements: Agreements) -> None:
-    agreements.differ(BTC, stored("0"), "3", "2")
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
     agreements.agree(BTC, Agreed(5000, "2", "4"), 10.0)
     agreements.agree(BTC, Agreed(8000, "2", "4"), 12.0)
     assert agreed_ms(agreements, "4", "2") == 5000
@@ -97,16 +97,16 @@ def test_bookings_do_not_end_an_agreement_behind_which_the_exchange_has_come_bac
     agreements: Agreements, nearer: str
 ) -> None:
     """Of 2 that the ledger lacks the exchange takes some back; then the rest is booked."""
-    agreements.differ(BTC, stored("0"), "3", "2")
-    agreements.differ(BTC, stored("0"), "3", nearer)
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
+    agreements.differ(BTC, stored("0"), "3", nearer, 4000)
     for second in (10.0, 12.0):
         agreements.agree(BTC, Agreed(5000, "7", "4"), second)
     assert agreements.get(BTC) == Agreed(1000, "7", "4")
 
 
 def test_a_correction_by_hand_ends_it(agreements: Agreements) -> None:
-    agreements.differ(BTC, stored("0"), "3", "2")
-    agreements.differ(BTC, stored("0"), "3", "1")
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
+    agreements.differ(BTC, stored("0"), "3", "1", 4000)
     for second in (10.0, 12.0):
         agreements.agree(BTC, Agreed(5000, "1", "3"), second)
     assert agreements.get(BTC) == Agreed(5000, "1", "3")
@@ -123,7 +123,7 @@ def test_a_correction_by_hand_ends_it(agreements: Agreements) -> None:
 def test_a_ledger_that_was_set_agrees_at_once_and_in_flight_too(
     agreements: Agreements, ledger: str | None, version: str | None, then: str
 ) -> None:
-    agreements.differ(BTC, StoredLedger(last_known_amt=ledger), version, "2")
+    agreements.differ(BTC, StoredLedger(last_known_amt=ledger), version, "2", 4000)
     seen = Agreed(5000, "2", then)
     assert agreements.was_set(BTC, seen)
     agreements.agree(BTC, seen, 10.0)
@@ -131,11 +131,29 @@ def test_a_ledger_that_was_set_agrees_at_once_and_in_flight_too(
     assert not agreements.was_set(BTC, seen)
 
 
+def test_a_ledger_that_was_corrected_before_the_exchange_moved_on_agreed_when_it_was_compared(
+    agreements: Agreements,
+) -> None:
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
+    agreements.differ(BTC, stored("2"), "3", "5", 6000)
+    assert agreements.get(BTC) == Agreed(4000, "2", "3")
+    assert BTC in agreements.apart()
+
+
+@pytest.mark.parametrize(("amount", "version"), [("2", "4"), ("1", "3"), ("0", "3"), ("2", None)])
+def test_a_ledger_that_was_booked_or_set_to_another_amount_agreed_at_no_time(
+    agreements: Agreements, amount: str, version: str | None
+) -> None:
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
+    agreements.differ(BTC, stored(amount), version, "5", 6000)
+    assert agreed_ms(agreements, "4", amount) == 1000
+
+
 @pytest.mark.parametrize(("amount", "then"), [("2", "4"), ("0", "3"), ("2", None)])
 def test_a_ledger_that_was_booked_or_is_as_it_was_was_not_set(
     agreements: Agreements, amount: str, then: str | None
 ) -> None:
-    agreements.differ(BTC, stored("0"), "3", "2")
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
     assert not agreements.was_set(BTC, Agreed(5000, amount, then))
 
 
@@ -143,8 +161,8 @@ def test_a_ledger_that_was_booked_or_is_as_it_was_was_not_set(
 def test_parts_of_fills_that_follow_each_other_are_no_way_back(
     agreements: Agreements, before: str, then: str
 ) -> None:
-    agreements.differ(BTC, stored("0"), "3", before)
-    agreements.differ(BTC, stored("0"), "3", then)
+    agreements.differ(BTC, stored("0"), "3", before, 4000)
+    agreements.differ(BTC, stored("0"), "3", then, 4000)
     for second in (10.0, 12.0):
         agreements.agree(BTC, Agreed(5000, then, "4"), second)
     assert agreed_ms(agreements, "4", then) == 5000
@@ -153,8 +171,8 @@ def test_parts_of_fills_that_follow_each_other_are_no_way_back(
 def test_a_leg_alone_can_come_back() -> None:
     agreements = Agreements(SETTLE_SEC)
     agreements.agree(BTC, Agreed(1000, "0|0|0", "3"), 0.0)
-    agreements.differ(BTC, stored("0", "0", "0"), "3", "1|2|-1")
-    agreements.differ(BTC, stored("0", "0", "0"), "3", "2|1|1")
+    agreements.differ(BTC, stored("0", "0", "0"), "3", "1|2|-1", 4000)
+    agreements.differ(BTC, stored("0", "0", "0"), "3", "2|1|1", 4000)
     for second in (10.0, 12.0):
         agreements.agree(BTC, Agreed(5000, "2|1|1", "4"), second)
     assert agreed_ms(agreements, "4") == 1000
@@ -194,8 +212,8 @@ def test_a_noted_agreement_is_where_another_process_goes_on() -> None:
     agreements.view(BTC, stored("0"), "3", noted)
     agreements.agree(BTC, Agreed(9000, "0", "3"), 0.0)
     assert agreements.get(BTC) == noted
-    agreements.differ(BTC, stored("0"), "3", "2")
-    agreements.differ(BTC, stored("0"), "3", "1")
+    agreements.differ(BTC, stored("0"), "3", "2", 4000)
+    agreements.differ(BTC, stored("0"), "3", "1", 4000)
     for second in (10.0, 12.0):
         agreements.agree(BTC, Agreed(9000, "5", "4"), second)
     assert agreed_ms(agreements, "4") == 400
