@@ -34,6 +34,9 @@ class Keys:
         self.evictions = f"{prefix}:p33:evictions"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
+        #: HASH: `<stream>|<entry id>` → the mark of a dead letter that was published again.
+        self.republished = f"{prefix}:p33:republished"
+        self.own_events = f"{prefix}:stream:p33.events"
         #: HASH: consumer name → the lease under which it last began; written by roles alone.
         self.players = f"{prefix}:p33:players"
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from brain.identifiers import Symbol
-from store.operator_records import Hold, OperatorView
+from brain.identifiers import EntryId, Symbol
+from store.operator_records import DeadStream, Hold, LetterView, OperatorView, Republication
 
 
 class OperatorStore(Protocol):
-    """Store of `trading-state`, `hold` and `release`. Events are flat names and values."""
+    """Store of `trading-state`, `hold`, `release` and `republish`. Events are flat names and values."""
 
     async def operator_view(self, symbol: Symbol | None) -> OperatorView:
         """Read the switches, today's auto-disarm, and the hold of `symbol`."""
@@ -31,3 +31,12 @@ class OperatorStore(Protocol):
 
     async def lift_hold(self, symbol: Symbol, before: Hold, event: Sequence[str]) -> bool:
         """Delete a hold with its owner and reason; False where it is not `before`."""
+
+    async def letter_view(self, stream: DeadStream, letter_id: EntryId) -> LetterView | None:
+        """Read a dead letter of a stream by its own id; None where there is none."""
+
+    async def republish(self, wanted: Republication) -> EntryId | None:
+        """Publish a dead letter's original once; return its new id, None where the state is another."""
+
+    async def note_act(self, event: Sequence[str]) -> None:
+        """Append to `p33.events`."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
+from brain.identifiers import EntryId, OrderId, PlanId, Symbol
 from store.execution_records import Switches
+
+#: Streams of which dead letters can be published again.
+DeadStream = Literal["apply.plan", "apply.result"]
 
 
 class Hold(NamedTuple):
@@ -23,3 +28,28 @@ class OperatorView(NamedTuple):
     switches: Switches
     disarmed: bytes | None
     hold: Hold | None
+
+
+class LetterView(NamedTuple):
+    """A dead letter, and the mark where its original was published again. `now_ms`: Redis's clock."""
+
+    now_ms: int
+    fields: Mapping[bytes, bytes]
+    republished: bytes | None
+
+
+class Republication(NamedTuple):
+    """An original to publish again, with what must still be so.
+
+    `latest_ms` by Redis's clock; `undecided`: the plan that must have no mark; `orders`: order memory of
+    `symbol` as it was read. `mark` is stored, and keeps the original from being published a third time.
+    """
+
+    stream: DeadStream
+    entry_id: EntryId
+    fields: tuple[str, ...]
+    mark: str
+    latest_ms: int | None = None
+    undecided: PlanId | None = None
+    symbol: Symbol = Symbol("")
+    orders: tuple[tuple[OrderId, str], ...] = ()

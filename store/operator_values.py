@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from store.operator_records import Hold
+from collections.abc import Mapping
+
+from store.keys import Keys
+from store.operator_records import DeadStream, Hold
 
 
 def assumed(text: bytes | None) -> bytes:
@@ -18,3 +21,13 @@ def hold_texts(hold: Hold | None) -> tuple[bytes | None, bytes | None, bytes | N
 def read_hold(value: bytes | None, reason: bytes | None, sig: bytes | None, ttl_ms: int) -> Hold | None:
     """Return the hold of these texts, None where there is none; `ttl_ms` as PTTL returns it."""
     return None if value is None else Hold(value, reason, sig, ttl_ms if ttl_ms >= 0 else None)
+
+
+def dead_stream(keys: Keys, stream: DeadStream) -> str:
+    """Return the key of a stream's dead letters."""
+    return keys.dead_plans if stream == "apply.plan" else keys.dead_results
+
+
+def republished_field(stream: DeadStream, letter: Mapping[bytes, bytes]) -> bytes:
+    """Return the field of a letter's original in `p33:republished`."""
+    return f"{stream}|".encode() + letter.get(b"entry_id", b"")

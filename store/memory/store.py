@@ -21,6 +21,7 @@ from store.memory.fencing import hold_lease, release_lease
 from store.memory.governor import MemoryGovernor
 from store.memory.intelligence import MemoryIntelligence
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
+from store.memory.letters import MemoryLetters
 from store.memory.memory_redis import MemoryRedis
 from store.memory.operators import MemoryOperators
 from store.memory.reconcile import MemoryReconcile
@@ -49,7 +50,13 @@ from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrit
 
 
 class MemoryStore(
-    MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryReconcile, MemoryBridge, MemoryIntelligence
+    MemoryExecutions,
+    MemoryGovernor,
+    MemoryOperators,
+    MemoryLetters,
+    MemoryReconcile,
+    MemoryBridge,
+    MemoryIntelligence,
 ):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 

@@ -17,7 +17,7 @@ _PRELUDES = {
     "_acknowledge": (b" acknowledge(", b"note_acknowledged("),
     "_reading": (b"text_of(", b"is_free_for(", b"joined("),
     "_governor": (b"date_of(", b"list_executions("),
-    "_booking": (b"remember_orders(",),
+    "_booking": (b"remember_orders(", b"found = text("),
     "_reconcile": (b"standing_hold(", b"string_at("),
 }
 

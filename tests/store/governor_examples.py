@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from store.execution_protocol import ServiceStore
 from store.governor_records import GovernorReply
-from store.operator_records import Hold
+from store.operator_records import Hold, Republication
 from tests.store.backends import KEYS, Outside
 from tests.store.executions import EXECUTOR
 from tests.store.governed import DISARM, GOVERNOR, SYMBOL, ended, free, granted, reservation
@@ -68,6 +68,10 @@ CHANGES: dict[str, Call] = {
         SYMBOL, None, "drill", "operator:ann", ("event", "HOLD_SET", "symbol", SYMBOL)
     ),
     "lift_hold": lambda store, _: store.lift_hold(SYMBOL_HELD, _HELD, ("event", "HOLD_CLEARED")),
+    "republish": lambda store, _: store.republish(
+        Republication("apply.result", EntryId("1-0"), ("plan_id", "gov-9"), "by ann")
+    ),
+    "note_act": lambda store, _: store.note_act(("event", "OPERATOR_ACT")),
 }
 
 EXAMPLES: dict[str, Call] = {
@@ -78,5 +82,6 @@ EXAMPLES: dict[str, Call] = {
     "stored_equity": lambda store, _: store.stored_equity(),
     "write_equity": WRITES["write_equity"],
     "operator_view": lambda store, _: store.operator_view(SYMBOL_HELD),
+    "letter_view": lambda store, _: store.letter_view("apply.result", EntryId("1-0")),
     **CHANGES,
 }
