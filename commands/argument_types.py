@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from brain.identifiers import is_symbol
 from settings.error import quoted
 
 _LONGEST_REASON = 200
+_ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}", re.ASCII)
 
 
 def reason(text: str) -> str:
@@ -25,6 +27,13 @@ def symbol(text: str) -> str:
     if not is_symbol(name):
         raise argparse.ArgumentTypeError(f"a symbol such as BTCUSDT is expected, not {quoted(text)}")
     return name
+
+
+def entry_id(text: str) -> str:
+    """Return the id of a stream's entry."""
+    if not _ENTRY_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"an id such as 1760000000000-0 is expected, not {quoted(text)}")
+    return text
 
 
 def count(text: str) -> int:

@@ -130,6 +130,13 @@ def release(options: argparse.Namespace) -> int:
     return release(os.environ, options.symbol, _order_of(options), force=options.force)
 
 
+def republish(options: argparse.Namespace) -> int:
+    """Publish a dead letter again."""
+    from commands.switches import republish
+
+    return republish(os.environ, options.stream, options.letter, _order_of(options))
+
+
 def _order_of(options: argparse.Namespace) -> Any:
     from commands.console.questions import ask_at_terminal
     from commands.switches.changes import Order

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import calls, help_texts
-from commands.argument_types import count, reason, seconds, symbol
+from commands.argument_types import count, entry_id, reason, seconds, symbol
 
 SHELLS = ("bash", "zsh", "fish")
 #: Deciders that `replay` knows, and roles that `compare` knows.
@@ -160,6 +160,15 @@ def parser() -> argparse.ArgumentParser:
     release.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
     release.add_argument("--force", action="store_true", help="also a hold that no operator has set")
     _order(release)
+
+    republish = add(
+        "republish", calls.republish, "publishes a dead letter's original again", help_texts.REPUBLISH
+    )
+    republish.add_argument(
+        "stream", choices=("apply.plan", "apply.result"), metavar="STREAM", help="apply.plan or apply.result"
+    )
+    republish.add_argument("letter", type=entry_id, metavar="ENTRY_ID", help="the dead letter's own id")
+    _order(republish)
 
     simulate = add(
         "simulate-exchange",

@@ -232,6 +232,20 @@ HOLD_CLEARED on reconcile.events.
 
 Exit code 1: nothing was changed, and one line says why."""
 
+REPUBLISH = """\
+Publishes the original of a dead letter on its stream again, once: the letter is
+named by its own id on apply.plan.dead or apply.result.dead. Shows it and asks,
+unless --yes is given. Refused where the plan is decided or the result booked,
+where that is no longer known, where the letter kept less than the whole
+original, and where it would be a dead letter again. Leaves an event
+OPERATOR_ACT on p33.events.
+
+  redis-cli XREVRANGE quantum:stream:apply.result.dead + - COUNT 10
+  position-state-brain republish apply.result 1760000000000-0 \\
+    --reason "ledger repaired"
+
+Exit code 1: nothing was published, and one line says why."""
+
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The
 first printed line has its addresses.

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from brain.identifiers import EntryId, Symbol
+from brain.identifiers import EntryId, OrderId, PlanId, Symbol
 from store.operator_records import DeadStream, Hold, LetterView, OperatorView, Republication
+from store.records import BookingState
 
 
 class OperatorStore(Protocol):
@@ -37,6 +38,11 @@ class OperatorStore(Protocol):
 
     async def republish(self, wanted: Republication) -> EntryId | None:
         """Publish a dead letter's original once; return its new id, None where the state is another."""
+
+    async def booking_state(
+        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
+    ) -> BookingState:
+        """As `ResultStore.booking_state`."""
 
     async def note_act(self, event: Sequence[str]) -> None:
         """Append to `p33.events`."""

@@ -1,4 +1,4 @@
-"""`trading-state`, `hold`, `release`: the switches that an operator sets by hand.
+"""`trading-state`, `hold`, `release`, `republish`: the changes that an operator makes by hand.
 
 Each shows the present state and the change, asks, and writes only where the state is still the shown one.
 """
@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 
 import settings
 from brain.execution.switches import TradingState
-from brain.identifiers import Symbol
+from brain.identifiers import EntryId, Symbol
 from commands.switches.changes import NotChangedError, Operator, Order
-from commands.switches.symbol_holds import release_symbol, set_hold
-from commands.switches.trading_states import set_trading_state, show_trading_state
+from monitoring.acts import letters, switches
+from monitoring.acts.events import act_event
+from monitoring.acts.wording import state_lines
 from store.errors import StoreError
+from store.operator_protocol import OperatorStore
+from store.operator_records import DeadStream
 
 _EXIT_FAILURE = 1
 
@@ -22,13 +25,26 @@ _EXIT_FAILURE = 1
 def trading_state(environ: Mapping[str, str], wanted: TradingState | None, order: Order) -> int:
     """Show the trading state, or set it. Exit code 1: nothing was changed. Raises SettingsError."""
     if wanted is None:
-        return _ended(environ, show_trading_state)
-    return _ended(environ, lambda operator: set_trading_state(operator, wanted, order))
+        return _ended(environ, _show_trading_state)
+
+    def change(operator: Operator) -> None:
+        operator.perform(
+            order,
+            lambda store: switches.set_trading_state(
+                store, wanted, order.reason, operator.sig, operator.keys, _notes(operator)
+            ),
+        )
+
+    return _ended(environ, change)
 
 
 def hold(environ: Mapping[str, str], symbol: Symbol, order: Order) -> int:
     """Hold a symbol until it is released. Exit code 1: nothing was changed. Raises SettingsError."""
-    return _ended(environ, lambda operator: set_hold(operator, symbol, order))
+
+    def change(operator: Operator) -> None:
+        operator.perform(order, lambda store: switches.hold(store, symbol, order.reason, operator.sig))
+
+    return _ended(environ, change)
 
 
 def release(environ: Mapping[str, str], symbol: Symbol, order: Order, *, force: bool) -> int:
@@ -36,7 +52,50 @@ def release(environ: Mapping[str, str], symbol: Symbol, order: Order, *, force: 
 
     Exit code 1: nothing was changed. Raises SettingsError.
     """
-    return _ended(environ, lambda operator: release_symbol(operator, symbol, order, force=force))
+
+    def change(operator: Operator) -> None:
+        operator.perform(
+            order, lambda store: switches.release(store, symbol, order.reason, operator.sig, force=force)
+        )
+
+    return _ended(environ, change)
+
+
+def republish(environ: Mapping[str, str], stream: DeadStream, letter_id: EntryId, order: Order) -> int:
+    """Publish a dead letter's original again. Exit code 1: nothing was published. Raises SettingsError."""
+
+    def change(operator: Operator) -> None:
+        ttl_ms = round(operator.settings.decision_ttl_sec * 1000)
+        operator.perform(
+            order,
+            lambda store: letters.republish(
+                store, stream, letter_id, order.reason, operator.sig, decision_ttl_ms=ttl_ms
+            ),
+        )
+
+        async def note(store: OperatorStore) -> None:
+            now_ms = (await store.operator_view(None)).now_ms
+            arguments = {"stream": stream, "letter": letter_id, "reason": order.reason}
+            await store.note_act(
+                act_event("republish", arguments, by=operator.sig, outcome="done", address="", now_ms=now_ms)
+            )
+
+        operator.run(note)
+
+    return _ended(environ, change)
+
+
+def _show_trading_state(operator: Operator) -> None:
+    view = operator.run(lambda store: store.operator_view(None))
+    for line in (*state_lines(view.switches, view.disarmed, operator.keys), *_notes(operator)):
+        print(line)
+
+
+def _notes(operator: Operator) -> tuple[str, ...]:
+    own = operator.settings
+    if own.governor == "off" and own.executing == "off":
+        return ("By these settings neither Governor nor executor runs here: other services alone obey it.",)
+    return ()
 
 
 def _ended(environ: Mapping[str, str], command: Callable[[Operator], None]) -> int:

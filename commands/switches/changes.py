@@ -9,14 +9,13 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from brain.identifiers import Symbol
 from commands.console.questions import Ask, is_yes
-from commands.switches.wording import OPERATOR
+from monitoring.acts.act import Act, RefusedActError
+from monitoring.acts.wording import OPERATOR
 from settings import Settings
 from store.errors import StoreError
 from store.keys import ExecutorKeys, Keys
 from store.operator_protocol import OperatorStore
-from store.operator_records import OperatorView
 from store.redis.store import open_redis_store
 
 T = TypeVar("T")
@@ -44,32 +43,42 @@ class Operator:
         #: The owner of this operator's holds, as it is stored.
         self.sig = f"{OPERATOR}{environ.get('SUDO_USER') or getpass.getuser()}"
 
-    def look(self, symbol: Symbol | None = None) -> OperatorView:
-        """Return the switches, and the hold of `symbol`. Raises StoreError."""
-        return self._run(lambda store: store.operator_view(symbol))
-
-    def change(self, order: Order, question: str, write: Callable[[OperatorStore], Awaitable[bool]]) -> None:
-        """Ask, and write. Raises StoreError, and NotChangedError where nothing was written."""
+    def perform(self, order: Order, prepare: Callable[[OperatorStore], Awaitable[Act]]) -> None:
+        """Show an act, ask, and write. Raises StoreError, and NotChangedError where nothing was written."""
+        try:
+            act = self.run(prepare)
+        except RefusedActError as refused:
+            for line in refused.present:
+                print(line)
+            raise NotChangedError(str(refused)) from refused
+        for line in (*act.present, *act.change):
+            print(line)
+        if act.write is None:
+            return
         if not order.yes:
             if order.ask is None:
                 raise NotChangedError("there is no terminal to ask at: --yes agrees; nothing was changed")
-            if not is_yes(order.ask(f"{question} [y/N]")):
+            if not is_yes(order.ask(f"{act.question} [y/N]")):
                 raise NotChangedError("nothing was changed")
-        if not self._run(write):
+        done = self.run(act.write)
+        if done is None:
             raise NotChangedError("the state is another than shown above by now: nothing was changed")
+        print(done)
 
-    def _run(self, call: Callable[[OperatorStore], Awaitable[T]]) -> T:
-        async def run() -> T | StoreError:
+    def run(self, call: Callable[[OperatorStore], Awaitable[T]]) -> T:
+        """Return the answer of a call of the store. Raises StoreError, RefusedActError."""
+
+        async def run() -> T | StoreError | RefusedActError:
             own = self.settings
             async with open_redis_store(
                 own.redis.url(), prefix=own.key_prefix, consumer=own.instance
             ) as store:
                 try:
                     return await call(store)
-                except StoreError as error:  # raised here it would come out in a group
+                except (StoreError, RefusedActError) as error:  # raised here it would come out in a group
                     return error
 
         answer = trio.run(run)
-        if isinstance(answer, StoreError):
+        if isinstance(answer, StoreError | RefusedActError):
             raise answer
         return answer

@@ -2,7 +2,7 @@
 # Makes passwords for the Redis users of users.acl: `make-users.sh FOLDER [KEY_PREFIX [ROLE…]]` writes
 # FOLDER/users.acl for Redis, and FOLDER/<user>.password for whoever logs in as that user. Each ROLE (universe, executor,
 # governor, reconcile, decision_intelligence) gives the service's user what that role needs, and governor the operator's user the trading state
-# and holds.
+# and holds. The role page gives the service's user what is done on the page, and the operator's user `republish`.
 # Passwords that are there are kept: running it again changes none.
 set -euo pipefail
 umask 077

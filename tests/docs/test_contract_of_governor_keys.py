@@ -98,7 +98,7 @@ def test_a_live_grant_has_the_members_of_the_table() -> None:
 def test_events_are_those_that_the_code_names() -> None:
     code = "".join(
         path.read_text()
-        for folder in ("actors/governor", "commands/switches", "store/scripts")
+        for folder in ("actors/governor", "monitoring/acts", "store/scripts")
         for path in sorted(Path(ROOT, folder).iterdir())
         if path.is_file()
     )

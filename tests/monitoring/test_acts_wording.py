@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brain.identifiers import Symbol
-from commands.switches.wording import hold_line, is_operators, state_lines
+from monitoring.acts.wording import hold_line, is_operators, state_lines
 from store.execution_records import Switches
 from store.keys import ExecutorKeys, Keys
 from store.operator_records import Hold

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from brain.execution.switches import TradingState
@@ -31,4 +33,19 @@ def hold_event(event: str, symbol: Symbol, *, reason: str, sig: str, by: str, no
         *("reason", reason),
         *("hold_sig", sig),
         *("by", by),
+    )
+
+
+def act_event(
+    act: str, arguments: Mapping[str, str], *, by: str, outcome: str, address: str, now_ms: int
+) -> tuple[str, ...]:
+    """Return the event of an act, for `p33.events`; `address` is empty for the terminal."""
+    return (
+        *("event", "OPERATOR_ACT"),
+        *("act", act),
+        *("by", by),
+        *("arguments", msgspec.json.encode(arguments).decode()),
+        *("outcome", outcome),
+        *("address", address),
+        *("timestamp", f"{now_ms / 1000:.3f}"),
     )

@@ -1,4 +1,4 @@
-"""Sentences of the operators' commands: the present state, and a change before it is made."""
+"""Sentences of operators' acts: the present state, and a change before it is made."""
 
 from __future__ import annotations
 
