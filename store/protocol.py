@@ -14,6 +14,7 @@ from brain.durability import Durability
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from clocks.clocks import ShowsRedisTime
 from store.consumers import GroupConsumer
+from store.desk_protocol import DeskStore
 from store.records import (
     Adoption,
     BookingKeys,
@@ -241,7 +242,7 @@ class BanStore(AddressedStore, ShowsRedisTime, Protocol):
         """Return the end of the stored ban (Redis's clock, ms), None if there is none."""
 
 
-class DiagnosticsStore(Protocol):
+class DiagnosticsStore(DeskStore, Protocol):
     """Store of the status page and of explanations, read on demand."""
 
     async def holds_and_cooldowns(self, symbols: Sequence[str], booked: Sequence[str]) -> HoldsAndCooldowns:

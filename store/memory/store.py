@@ -16,6 +16,7 @@ from store.memory.bridge import MemoryBridge
 from store.memory.commit_decisions import commit_decisions
 from store.memory.commit_result import commit_result
 from store.memory.consumer_group import MemoryConsumerGroup
+from store.memory.desk import MemoryDesk
 from store.memory.execution import MemoryExecutions
 from store.memory.fencing import hold_lease, release_lease
 from store.memory.governor import MemoryGovernor
@@ -57,6 +58,7 @@ class MemoryStore(
     MemoryReconcile,
     MemoryBridge,
     MemoryIntelligence,
+    MemoryDesk,
 ):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 

@@ -37,6 +37,7 @@ from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
 from store.redis.client import Command, RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
+from store.redis.desk import RedisDesk
 from store.redis.replies import read_booking_state, read_commit_reply, read_time
 from store.redis.roles import RedisRoles
 from store.redis.runs import ComparedRun, unrefused
@@ -57,7 +58,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisRoles):
+class RedisStore(RedisUniverse, RedisRoles, RedisDesk):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
