@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -10,10 +11,12 @@ from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
+from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.metrics.universe import universe_gauges
+from monitoring.page_view.act import PageActs
 from monitoring.page_view.cache import PageCache
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
@@ -22,7 +25,12 @@ from monitoring.status.roles import RolesSource
 from monitoring.status.source import RunningTree, StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
+from store.operator_protocol import OperatorStore
 from store.protocol import DiagnosticsStore
+
+
+class MonitorStore(DiagnosticsStore, OperatorStore, Protocol):
+    """What is read for those who look, and done by those who act."""
 
 
 class Monitor:
@@ -32,7 +40,7 @@ class Monitor:
         self,
         loaded: Loaded,
         channels: Channels,
-        store: DiagnosticsStore,
+        store: MonitorStore,
         *,
         tree: Callable[[], RunningTree],
         clocks: Clocks,
@@ -74,7 +82,11 @@ class Monitor:
             judgements=self.judgements,
             comparison=comparison,
         )
-        self.page = PageCache(page_source, clocks)
+        token = loaded.settings.page_token
+        #: None where nobody may act on the page.
+        self.sessions = None if token is None else Sessions(token, clocks)
+        self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
+        self.page = PageCache(page_source, clocks, acting=token is not None)
         for gauge in service_gauges(
             channels,
             clocks,

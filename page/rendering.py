@@ -13,6 +13,7 @@ from markupsafe import Markup
 from explanation.printable import printable
 from explanation.sections import Sections
 from page import words
+from page.act_content import ActContent
 from page.content import PageContent
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
 from page.heat_map import heat_map
@@ -56,7 +57,8 @@ _PLAN_ID_SHOWN = 8
 class Page:
     """The templates, read and compiled when this is made, which takes tens of milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, acting: bool = False) -> None:
+        """`acting`: bar and foot lead to the page on which an operator acts."""
         environment = Environment(
             loader=FunctionLoader(lambda name: files("page").joinpath("templates", name).read_text("utf-8")),
             autoescape=True,
@@ -74,6 +76,8 @@ class Page:
             link=_link,
             short=_short,
         )
+        environment.globals["acting"] = acting
+        self._act = environment.get_template("act.html")
         self._head, self._foot = environment.get_template("head.html"), environment.get_template("foot.html")
         self._sections: list[Template] = [environment.get_template(f"{name}.html") for name in _SECTIONS]
         self._explanation = environment.get_template("explanation.html")
@@ -100,6 +104,10 @@ class Page:
         for section in self._sections:
             yield section.render(shown)
         yield self._foot.render()
+
+    def act(self, content: ActContent) -> str:
+        """Render the page on which an operator acts."""
+        return self._act.render(content=content, here="/act")
 
     def explanation(self, explained: Sections) -> str:
         """Render the explanation of a decision as a document of its own."""

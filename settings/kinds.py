@@ -21,6 +21,7 @@ Word = TypeVar("Word", bound=str)
 # No signs, exponents, underscores, infinities or digits of other scripts, all of which Python would accept.
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _SIGNED_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
+_SHORTEST_TOKEN = 16
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 _TRUE = ("true", "1", "yes", "on")
 _EXTRA_PERMIT = re.compile(r"[A-Za-z0-9_.-]{1,32}=[A-Za-z0-9_:-]{1,200}\{plan_id\}[A-Za-z0-9_:-]{0,200}")
@@ -248,6 +249,14 @@ def api_secret() -> Kind[Secret]:
 def password() -> Kind[Secret]:
     """Return the kind of a password."""
     return _secret("1 to 512 printable characters", str.isprintable)
+
+
+def token() -> Kind[Secret]:
+    """Return the kind of a secret that a person types, long enough not to be guessed."""
+    return _secret(
+        "16 to 512 printable ASCII characters, no spaces",
+        lambda text: len(text) >= _SHORTEST_TOKEN and all("!" <= each <= "~" for each in text),
+    )
 
 
 def password_but(public: str) -> Kind[Secret]:

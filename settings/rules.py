@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from settings.bridge_limits import risky_intents
 from settings.error import SettingsError
 from settings.governor_limits import contradictions
-from settings.hosts import is_loopback, venue_of
+from settings.hosts import is_loopback, is_loopback_host, venue_of
 from settings.reconcile_limits import without_effect
 from settings.show import shown
 from settings.universe import universe_mode
@@ -138,6 +138,11 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
         )
     if settings.allowlist_source == "env" and not settings.allowlist:
         yield "P33_ALLOWLIST is empty and P33_ALLOWLIST_SOURCE=env: nothing will be opened"
+    if settings.page_token is not None and not is_loopback_host(settings.bind):
+        yield (
+            f"P33_PAGE_TOKEN with P33_BIND={settings.bind}: the token crosses the network as plain text; "
+            "bind to loopback, and put TLS before it"
+        )
     yield from contradictions(settings)
     yield from without_effect(settings)
     yield from risky_intents(settings)

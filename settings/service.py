@@ -209,6 +209,9 @@ class ServiceSettings:
         "P33_METRICS_PORT", kinds.whole(0, 65535), "8045", "port of the HTTP side; 0: any free one"
     )
     bind: str = setting("P33_BIND", kinds.host(), "127.0.0.1", "address of the HTTP side")
+    page_token: Secret | None = optional(
+        "P33_PAGE_TOKEN", kinds.token(), "when set, who types it on the page can act there"
+    )
     instance: str = derived(
         "P33_INSTANCE",
         kinds.matching(r"[!-~]{1,300}", "1 to 300 printable ASCII characters, no spaces"),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from store.keys import Keys
 from store.operator_records import DeadStream, Hold
+
+_ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}", re.ASCII)
+
+
+def is_entry_id(text: str) -> bool:
+    """Return whether a text is the id of a stream's entry."""
+    return _ENTRY_ID.fullmatch(text) is not None
 
 
 def assumed(text: bytes | None) -> bytes:

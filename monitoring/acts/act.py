@@ -13,11 +13,15 @@ Write = Callable[[OperatorStore], Awaitable[str | None]]
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
-    """`present` and `change` are sentences. `write` is None where there is nothing to change."""
+    """`present` and `change` are sentences. `write` is None where there is nothing to change.
+
+    `seen` is equal for two acts that were prepared on the same state.
+    """
 
     present: tuple[str, ...]
     change: tuple[str, ...] = ()
     question: str = ""
+    seen: str = ""
     write: Write | None = None
 
 

@@ -63,6 +63,7 @@ async def republish(
         ),
         change=(f"It goes to {stream} once more, for all who read that stream.",),
         question=f"Publish {original.entry_id} of {stream} again ({reason})?",
+        seen=repr(wanted.orders),
         write=write,
     )
 

@@ -18,6 +18,7 @@ from monitoring.acts.wording import (
 )
 from store.keys import ExecutorKeys
 from store.operator_protocol import OperatorStore
+from store.operator_values import hold_texts
 
 
 async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str) -> Act:
@@ -33,6 +34,7 @@ async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str) -> Ac
         present=(hold_line(symbol, view.hold),),
         change=tuple(hold_change(symbol, view.hold)),
         question=f"Hold {symbol} ({reason})?",
+        seen=repr(hold_texts(view.hold)),
         write=write,
     )
 
@@ -58,6 +60,7 @@ async def release(store: OperatorStore, symbol: Symbol, reason: str, by: str, *,
         present=present,
         change=() if is_operators(held) else ("Its owner may set it again, as long as it sees the cause.",),
         question=f"Release {symbol} ({reason})?",
+        seen=repr(hold_texts(held)),
         write=write,
     )
 
@@ -87,5 +90,6 @@ async def set_trading_state(
         present=present,
         change=(state_change(wanted),),
         question=f"Set the trading state to {wanted} ({reason})?",
+        seen=repr(stored),
         write=write,
     )

@@ -1,4 +1,4 @@
-"""The HTTP routes. All of them only read."""
+"""The HTTP routes. All of them only read, but for the forms of `/act`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
 from brain.identifiers import PlanId
+from monitoring.http.act_routes import act_routes
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
@@ -30,7 +31,7 @@ _HOST = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::\d+)?")
 def application(
     monitor: Monitor, limiter: RateLimiter, *, loopback: bool, log: FilteringBoundLogger
 ) -> Starlette:
-    """Return the ASGI application: GET and HEAD, no request body, no cached answer.
+    """Return the ASGI application: no cached answer; but for `/act` GET and HEAD without a body.
 
     `/metrics`, `/healthz` and `/readyz` are always answered, the other routes within `limiter`. Bound to a
     `loopback` address, the other routes answer to `localhost` and addresses alone: a web site that is open in
@@ -95,6 +96,7 @@ def application(
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/status", status_document),
+            *act_routes(monitor, admit, _html),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},

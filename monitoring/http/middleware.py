@@ -23,8 +23,14 @@ _HEADERS = {
 _NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'"
 
 
+#: Of a form of `/act`; no other request may have a body.
+LARGEST_BODY = 4096
+_FORMS = "/act"
+_LONGEST_LENGTH = 4
+
+
 class SecurityHeaders:
-    """Refuses requests with a body; forbids browsers to store or embed answers."""
+    """Refuses requests with a body, but for forms of `/act`; forbids browsers to store or embed answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,11 +39,12 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
                 headers.setdefault("content-security-policy", _NOTHING_ALLOWED)
             await send(message)
 
-        if scope["type"] == "http" and _has_body(Headers(scope=scope)):
+        if scope["type"] == "http" and _has_body(scope, Headers(scope=scope)):
             refusal = Response(
                 msgspec.json.encode({"error": "no request body is taken"}),
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -49,8 +56,15 @@ class SecurityHeaders:
             await self._app(scope, receive, send_with_headers)
 
 
-def _has_body(headers: Headers) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+def _has_body(scope: Scope, headers: Headers) -> bool:
+    """Return whether a request has a body that is not taken."""
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers:
+        return True
+    path: str = scope["path"]
+    if scope["method"] == "POST" and (path == _FORMS or path.startswith(f"{_FORMS}/")):
+        return not length.isdecimal() or len(length) > _LONGEST_LENGTH or int(length) > LARGEST_BODY
+    return length != "0"
 
 
 class RateLimiter:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from brain.identifiers import PlanId
 from clock import Clock
 from explanation.sections import sections_of
 from monitoring.page_view.source import PageSource
+from page.act_content import ActContent
 from page.rendering import Page
 
 _YOUNG_SEC = 0.9
@@ -16,7 +19,9 @@ _YOUNG_SEC = 0.9
 class PageCache:
     """Caches the page for 0.9 s. Compiles its templates at the first request."""
 
-    def __init__(self, source: PageSource, clock: Clock) -> None:
+    def __init__(self, source: PageSource, clock: Clock, *, acting: bool = False) -> None:
+        """`acting`: the page has forms, and says where."""
+        self._acting = acting
         self._source = source
         self._clock = clock
         self._page: Page | None = None
@@ -46,9 +51,13 @@ class PageCache:
             return False, (await self._compiled()).unexplained(plan_id).encode()
         return True, (await self._compiled()).explanation(sections_of(explained)).encode()
 
+    async def act(self, content: ActContent) -> bytes:
+        """Return the page on which an operator acts."""
+        return (await self._compiled()).act(content).encode()
+
     async def _compiled(self) -> Page:
         async with self._compiling:
             if self._page is None:
                 # Some 40 ms of computing, which must not be at the cost of decisions.
-                self._page = await trio.to_thread.run_sync(Page)
+                self._page = await trio.to_thread.run_sync(partial(Page, acting=self._acting))
         return self._page

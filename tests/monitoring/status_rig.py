@@ -98,7 +98,9 @@ NEEDED = tuple(map(node, ("permit_evaluator", "ledger_writer", "candidate_planne
 class StatusRig:
     """Ready to decide, with one snapshot; each test takes away what it is about."""
 
-    def __init__(self, *, port: int = 0, snapshot: bool = True, universe: str = "off") -> None:
+    def __init__(
+        self, *, port: int = 0, snapshot: bool = True, universe: str = "off", token: str = ""
+    ) -> None:
         self.clock = SetClock()
         self.logged = CapturingLogger()
         self.log: FilteringBoundLogger = structlog.wrap_logger(self.logged, processors=[])
@@ -115,7 +117,7 @@ class StatusRig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
         self.monitor = Monitor(
-            settings.load({**ENVIRONMENT, "P33_UNIVERSE": universe}),
+            settings.load({**ENVIRONMENT, "P33_UNIVERSE": universe, "P33_PAGE_TOKEN": token}),
             self.channels,
             self.store,
             tree=lambda: StandingTree(self.tree, self.waits),

@@ -85,12 +85,16 @@ def test_a_password_in_a_base_address_is_refused_and_not_printed(name: str, tail
     assert f"{name}=*** is not allowed" in printed
 
 
+#: Enough for each kind of secret.
+LONG = "of-16-characters"
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_may_come_from_a_file_without_its_final_newline(name: str, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(f"{MARK}+/=\n")
+    (tmp_path / "secret").write_text(f"{MARK}{LONG}+/=\n")
     loaded = load({f"{name}_FILE": str(tmp_path / "secret")})
     assert loaded.origins[name] == "file"
-    assert Secret(f"{MARK}+/=") in vars_of(loaded.settings)
+    assert Secret(f"{MARK}{LONG}+/=") in vars_of(loaded.settings)
     assert f"{name}=*** (file)" in describe(loaded)
 
 

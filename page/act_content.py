@@ -1,0 +1,36 @@
+"""The page on which an operator acts, as plain records."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ActDone(msgspec.Struct, frozen=True):
+    """The outcome of an act, as a sentence; `good` where it was done."""
+
+    good: bool
+    text: str
+
+
+class Question(msgspec.Struct, frozen=True):
+    """An act that waits for consent: `fields` are sent again with it."""
+
+    act: str
+    present: tuple[str, ...]
+    change: tuple[str, ...]
+    text: str
+    fields: tuple[tuple[str, str], ...]
+
+
+class ActContent(msgspec.Struct, frozen=True, kw_only=True):
+    """The page: without `name` there is no session, without `enabled` nobody can open one.
+
+    `state`: sentences on the trading state. `question` takes the place of the forms.
+    """
+
+    enabled: bool
+    name: str = ""
+    csrf: str = ""
+    state: tuple[str, ...] = ()
+    done: ActDone | None = None
+    question: Question | None = None

@@ -1,0 +1,28 @@
+"""The token of the page: what it may be, and a warning where it crosses a network."""
+
+from __future__ import annotations
+
+import pytest
+
+from settings import SettingsError, load
+
+TOKEN = "sixteen-letters-"
+
+
+@pytest.mark.parametrize(("bind", "warned"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])  # noqa: S104
+def test_a_token_beyond_loopback_is_a_warning(bind: str, warned: bool) -> None:
+    warnings = load({"P33_PAGE_TOKEN": TOKEN, "P33_BIND": bind}).warnings
+    assert any("as plain text" in each for each in warnings) is warned
+    assert load({"P33_BIND": bind}).warnings == ()
+    assert TOKEN not in " ".join(warnings)
+
+
+@pytest.mark.parametrize(
+    "token", ["fifteen-letters", "sixteen letters ..", "sixteen-letters-\u00fc", "x" * 513]
+)
+def test_a_token_that_is_short_or_hard_to_type_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"P33_PAGE_TOKEN": token})
+    assert str(refused.value) == (
+        "P33_PAGE_TOKEN=*** is not allowed: 16 to 512 printable ASCII characters, no spaces"
+    )
