@@ -1,0 +1,146 @@
+"""Acts on the page in a real browser: by keyboard alone, on a phone, light and dark, and of another site."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Literal
+from urllib.parse import quote
+
+import pytest
+import trio
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys as Key
+
+from supervision import Heartbeat
+from tests.background import background
+from tests.monitoring.acting_desk import STATE, TOKEN
+from tests.monitoring.status_rig import StatusRig
+from tests.page.browser import Browser
+from tests.page.window import Window
+
+pytestmark = pytest.mark.browser
+
+
+class Keyboard:
+    """A person without a pointer: tabs to what has the focus next, and types."""
+
+    def __init__(self, browser: Browser, window: Window) -> None:
+        self._browser = browser
+        self._window = window
+
+    async def reach(self, selector: str) -> None:
+        """Press Tab until an element has the focus."""
+        for _ in range(60):
+            await self.press(Key.TAB)
+            if await self._window.run(
+                "return document.activeElement.matches(arguments[0]) && "
+                "getComputedStyle(document.activeElement).outlineStyle !== 'none'",
+                selector,
+            ):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    async def fill(self, selector: str, text: str) -> None:
+        await self.reach(selector)
+        await self.press(text)
+
+    async def press(self, keys: str) -> None:
+        await trio.to_thread.run_sync(partial(self._press, keys))
+
+    def _press(self, keys: str) -> None:
+        ActionChains(self._browser.driver).send_keys(keys).perform()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[StatusRig, str]]:
+    rig = StatusRig(token=TOKEN)
+    async with background(rig.metrics.run, Heartbeat()):
+        yield rig, await rig.channels.http_address.changed()
+
+
+@pytest.fixture
+def window(chromium: Browser) -> Window:
+    chromium.open("about:blank")
+    chromium.driver.delete_all_cookies()
+    chromium.complaints()
+    return Window(chromium)
+
+
+async def log_in(window: Window, keyboard: Keyboard) -> None:
+    await keyboard.fill("#name", "ann")
+    await keyboard.fill("#token", TOKEN)
+    await keyboard.press(Key.ENTER)
+    await window.shows("You act as ann")
+
+
+async def test_the_trading_state_is_set_by_keyboard_alone(
+    served: tuple[StatusRig, str], window: Window, chromium: Browser
+) -> None:
+    (rig, url), keyboard = served, Keyboard(chromium, window)
+    await window.open(f"{url}/act")
+    await log_in(window, keyboard)
+    assert await window.run("return document.cookie") == ""
+    await keyboard.reach("#state-active")
+    await keyboard.press(Key.ARROW_DOWN)
+    await keyboard.fill("#state-reason", "figures")
+    await keyboard.press(Key.ENTER)
+    await window.shows("Set the trading state to REDUCING (figures)?", "The trading state is ACTIVE.")
+    assert rig.redis.get(STATE) is None
+    await keyboard.reach("main button")
+    await keyboard.press(Key.ENTER)
+    await window.shows("✓ done", "The trading state is REDUCING.", selector="#done")
+    assert rig.redis.get(STATE) == b"REDUCING"
+    assert await window.run("return document.scripts.length") == 0
+    assert await window.complaints() == []
+    assert {each for each in await window.requested() if not each.startswith(f"{url}/")} <= {"data:,"}
+
+
+async def test_the_refusal_of_a_wrong_token_is_shown(
+    served: tuple[StatusRig, str], window: Window, chromium: Browser
+) -> None:
+    (_, url), keyboard = served, Keyboard(chromium, window)
+    await window.open(f"{url}/act")
+    await keyboard.fill("#name", "ann")
+    await keyboard.fill("#token", "another-token-of-the-desk")
+    await keyboard.press(Key.ENTER)
+    await window.shows("The token is another.", "Open a session")
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")]
+)
+async def test_every_form_can_be_read_and_has_names_on_any_screen(
+    served: tuple[StatusRig, str],
+    window: Window,
+    chromium: Browser,
+    width: int,
+    scheme: Literal["light", "dark"],
+) -> None:
+    _, url = served
+    await window.open(f"{url}/act", width=width, scheme=scheme)
+    await log_in(window, Keyboard(chromium, window))
+    assert await window.pale_texts() == []
+    assert await window.run("return document.documentElement.scrollWidth <= innerWidth")
+    unnamed = await window.run(
+        "return [...document.querySelectorAll('main input:not([type=hidden]), main select')]"
+        ".filter(each => each.labels.length === 0).map(each => each.outerHTML)"
+    )
+    assert unnamed == []
+
+
+async def test_a_form_of_another_site_changes_nothing_in_an_open_session(
+    served: tuple[StatusRig, str], window: Window, chromium: Browser
+) -> None:
+    rig, url = served
+    await window.open(f"{url}/act")
+    await log_in(window, Keyboard(chromium, window))
+    csrf = await window.run("return document.querySelector('[name=csrf]').value")
+    form = (
+        f"<form method=post action={url}/act/hold><input name=csrf value={csrf}>"
+        "<input name=symbol value=BTCUSDT><input name=reason value=x><button>go</button></form>"
+    )
+    await window.open(f"data:text/html,{quote(form)}")
+    await window.click("button")
+    await window.shows("the form is of another site")
+    assert rig.redis.keys() == []
