@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
@@ -75,6 +76,7 @@ class Monitor:
             comparison=comparison,
         )
         self.page = PageCache(page_source, clocks)
+        self.find = FindPages(loaded.settings, channels, store, clocks)
         for gauge in service_gauges(
             channels,
             clocks,
