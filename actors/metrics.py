@@ -26,7 +26,7 @@ _LOOK_SEC = 1.0
 class Metrics:
     """Drains the metric events into the registry; serves the page, `/metrics`, `/status` and the probes.
 
-    Each second it logs the symbols that became unreadable or readable again.
+    Each second it logs the symbols that became unreadable or readable again, and lets the desk's pages look.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Metrics:
         with heartbeat.task() as task:
             while True:
                 self._monitor.unreadable.log_changes(self._log)
+                self._monitor.find.look()
                 with task.idle():
                     await trio.sleep(_LOOK_SEC)
 

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
 from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
@@ -87,6 +88,7 @@ class Monitor:
         self.sessions = None if token is None else Sessions(token, clocks)
         self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
         self.page = PageCache(page_source, clocks, acting=token is not None)
+        self.find = FindPages(loaded.settings, channels, store, clocks)
         for gauge in service_gauges(
             channels,
             clocks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from importlib.resources import files
+from itertools import islice
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -13,7 +14,6 @@ from markupsafe import Markup
 from explanation.printable import printable
 from explanation.sections import Sections
 from page import words
-from page.act_content import ActContent
 from page.content import PageContent
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
 from page.heat_map import heat_map
@@ -50,6 +50,10 @@ _SECTIONS = (
     "holds_and_cooldowns",
     "settings",
 )
+#: Pages of their own.
+_DOCUMENTS = ("find_decisions.html", "find_candidates.html", "find_plan.html", "find_symbol.html", "act.html")
+#: Pieces of a template that are put out between two pauses.
+_PIECES = 200
 #: As much as the log lines show.
 _PLAN_ID_SHOWN = 8
 
@@ -74,14 +78,18 @@ class Page:
             moment=words.moment,
             iso_moment=words.iso_moment,
             link=_link,
+            iso_utc=words.machine_moment,
+            moment_ms=words.moment_ms,
+            plan_link=lambda plan_id: f"/plans/{quote(plan_id, safe='')}",
+            symbol_link=lambda symbol: f"/symbols/{quote(symbol, safe='')}",
             short=_short,
         )
         environment.globals["acting"] = acting
-        self._act = environment.get_template("act.html")
         self._head, self._foot = environment.get_template("head.html"), environment.get_template("foot.html")
         self._sections: list[Template] = [environment.get_template(f"{name}.html") for name in _SECTIONS]
         self._explanation = environment.get_template("explanation.html")
         self._unexplained = environment.get_template("unexplained.html")
+        self._documents = {name: environment.get_template(name) for name in _DOCUMENTS}
 
     def document(self, content: PageContent) -> Iterator[str]:
         """Render the page in parts, the longest of which takes about a millisecond."""
@@ -105,9 +113,11 @@ class Page:
             yield section.render(shown)
         yield self._foot.render()
 
-    def act(self, content: ActContent) -> str:
-        """Render the page on which an operator acts."""
-        return self._act.render(content=content, here="/act")
+    def document_of(self, name: str, content: object) -> Iterator[str]:
+        """Render one of the further pages in parts of some 200 pieces."""
+        pieces = self._documents[name].generate(content=content)
+        while part := "".join(islice(pieces, _PIECES)):
+            yield part
 
     def explanation(self, explained: Sections) -> str:
         """Render the explanation of a decision as a document of its own."""

@@ -37,6 +37,22 @@ def moment(epoch_ms: int) -> str:
     return f"{_at(epoch_ms):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def moment_ms(epoch_ms: int) -> str:
+    """Format as `2026-11-21 12:04:31.250`, UTC; a dash for a time that no calendar has."""
+    try:
+        return f"{_at(epoch_ms):%Y-%m-%d} {time_of_day(epoch_ms)}"
+    except (ValueError, OverflowError, OSError):
+        return "–"
+
+
+def machine_moment(epoch_ms: int) -> str:
+    """Format as `2026-11-21T12:04:31Z`; empty for a time that no calendar has."""
+    try:
+        return f"{_at(epoch_ms):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
 def iso_moment(text: str | None) -> str:
     """Format an ISO 8601 moment in UTC as `moment` does."""
     return "–" if text is None else f"{text[:10]} {text[11:19]} UTC"

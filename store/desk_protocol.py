@@ -9,7 +9,7 @@ from brain.identifiers import EntryId
 from store.records import Entry
 
 #: Entries that one script reads: Redis serves no other client in that time, about 1 ms.
-SLICE = 200
+SLICE = 100
 
 
 class AuditRow(NamedTuple):
@@ -39,9 +39,9 @@ class ReadKeys(NamedTuple):
     """
 
     now_ms: int
-    strings: list[bytes | None]
-    lives_ms: list[int | None]
-    hashes: list[Mapping[bytes, bytes] | None]
+    strings: Sequence[bytes | None]
+    lives_ms: Sequence[int | None]
+    hashes: Sequence[Mapping[bytes, bytes] | None]
 
 
 class DeskStore(Protocol):

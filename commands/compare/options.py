@@ -9,7 +9,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from commands.clients.redis_reading import RedisReading, text_of
-from commands.explain.execution_lookup import texts_of
+from explanation.entry_texts import texts_of
 from explanation.timeline import Dated, entry_ms
 
 

@@ -8,9 +8,10 @@ from redis.exceptions import ResponseError
 
 from brain.identifiers import PlanId, Symbol, is_symbol
 from commands.clients.redis_reading import Fields, RedisReading
-from commands.explain.execution_lookup import booked_of, hash_of, string_of, texts_of
+from commands.explain.execution_lookup import booked_of, hash_of, string_of
 from explanation.case import CaseTraces, HoldNow
 from explanation.case_events import NamedOrder, named_orders
+from explanation.entry_texts import texts_of
 from explanation.execution import Booked
 from explanation.timeline import Dated
 from store.keys import ExecutorKeys, ReconcileKeys

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ResponseError
 
 from brain.identifiers import PlanId
-from brain.ledger.result import ExecutedResult, read_result
 from commands.clients.redis_reading import Fields, RedisReading, text_of
 from explanation.case_events import named_orders
+from explanation.entry_texts import orders_of, texts_of
 from explanation.execution import Booked, ExecutionTraces
 from explanation.timeline import Dated
 from store.keys import ExecutorKeys
@@ -47,12 +47,6 @@ def look_for_execution(
         dead_results=entries_of(redis, redis.keys.dead_results, of_plan, published_ms),
         events=_events_of(redis, plan_id, orders - {""}, client_order_id, published_ms),
     )
-
-
-def orders_of(fields: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the ids of the orders that a result names, in any dialect."""
-    read = read_result({name.encode(): value.encode() for name, value in fields.items()})
-    return tuple(each.order_id for each in read.orders) if isinstance(read, ExecutedResult) else ()
 
 
 def _events_of(
@@ -120,11 +114,3 @@ def string_of(redis: RedisReading, key: str) -> str | None:
     except ResponseError:
         return None
     return None if stored is None else stored.decode(errors="backslashreplace")
-
-
-def texts_of(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Return fields as text, each in full."""
-    return {
-        name.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
-        for name, value in fields.items()
-    }

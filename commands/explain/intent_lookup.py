@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from brain.identifiers import EntryId, PlanId
 from brain.plans.intent import read_intent_symbol
 from commands.clients.redis_reading import Fields, RedisReading, text_of
-from commands.explain.execution_lookup import texts_of
+from explanation.entry_texts import texts_of
 from explanation.intents import BRIDGE, IntentTraces
 from explanation.timeline import Dated, entry_ms
 from store.keys import BridgeNames

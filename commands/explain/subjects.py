@@ -12,10 +12,11 @@ from brain.execution.orders import OWN_PREFIX
 from brain.identifiers import PlanId, Symbol
 from commands.clients.redis_reading import Fields, RedisReading, text_of
 from commands.explain.case_lookup import symbol_of_case
-from commands.explain.execution_lookup import orders_of, string_of, texts_of
+from commands.explain.execution_lookup import string_of
 from commands.explain.intent_lookup import intent_named, intents_beginning
 from commands.explain.lookup import look_for
 from explanation.case_events import named_orders
+from explanation.entry_texts import orders_of, texts_of
 from explanation.intents import IntentTraces
 from explanation.printable import printable
 from explanation.traces import PlanTraces

@@ -43,7 +43,7 @@ def act_routes(monitor: Monitor, admit: _Admit, html: _Html) -> list[Route]:
     """Return the routes; without a token a page that says so, and 405 for each form."""
 
     async def shown(content: ActContent, status: int) -> Response:
-        answer = html(await monitor.page.act(content), status)
+        answer = html(await monitor.page.document_of("act.html", content), status)
         # Without a referrer a browser names no origin with a form either.
         answer.headers["referrer-policy"] = "same-origin"
         return answer

@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from brain.identifiers import PlanId
 from monitoring.http.act_routes import act_routes
+from monitoring.http.find_routes import find_routes
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
@@ -97,6 +98,7 @@ def application(
             Route("/readyz", readyz),
             Route("/status", status_document),
             *act_routes(monitor, admit, _html),
+            *find_routes(monitor, admit),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},

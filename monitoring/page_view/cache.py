@@ -10,7 +10,6 @@ from brain.identifiers import PlanId
 from clock import Clock
 from explanation.sections import sections_of
 from monitoring.page_view.source import PageSource
-from page.act_content import ActContent
 from page.rendering import Page
 
 _YOUNG_SEC = 0.9
@@ -44,16 +43,20 @@ class PageCache:
                 self._made, self._made_at_sec = "".join(parts).encode(), now_sec
             return self._made
 
+    async def document_of(self, template: str, content: object) -> bytes:
+        """Render a page of its own in parts."""
+        parts: list[str] = []
+        for part in (await self._compiled()).document_of(template, content):
+            parts.append(part)
+            await trio.lowlevel.checkpoint()
+        return "".join(parts).encode()
+
     async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:
         """Return whether the plan's decision is remembered, and the document that explains it or says so."""
         explained = await self._source.explanation(plan_id)
         if explained is None:
             return False, (await self._compiled()).unexplained(plan_id).encode()
         return True, (await self._compiled()).explanation(sections_of(explained)).encode()
-
-    async def act(self, content: ActContent) -> bytes:
-        """Return the page on which an operator acts."""
-        return (await self._compiled()).act(content).encode()
 
     async def _compiled(self) -> Page:
         async with self._compiling:

@@ -89,7 +89,8 @@ _POOL_OF = {
 _READING = frozenset(
     {
         "redis_now_ms", "redis_run", "booking_state", "booking_states", "ledger_amounts", "universe",
-        "audit_rows", "entries_naming", "read_keys", "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
+        "audit_rows", "entries_naming", "read_keys",
+        "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
         "intelligence_buckets", "bridge_state", "published_universe",

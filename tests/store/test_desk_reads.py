@@ -6,11 +6,11 @@ import pytest
 
 from brain.decisions.decision import decide
 from brain.decisions.permit_text import audit_record
-from brain.identifiers import PlanId, Symbol
+from brain.identifiers import EntryId, PlanId, Symbol
 from store.desk_protocol import AuditRow
 from store.errors import StoreRefusedError
 from tests.brain.cases import case, plan
-from tests.store.backends import KEYS, Backend
+from tests.store.backends import KEYS, Backend, Text
 
 HOSTILE = '"},"fields":{"source":"forged","x":{'
 
@@ -23,8 +23,13 @@ def record(source: str = "harvest", plan_id: str = "plan-1") -> bytes:
     )  # fmt: skip
 
 
-def add(backend: Backend, number: int, **fields: str | bytes) -> str:
-    return backend.outside.xadd(KEYS.audit, fields, entry_id=f"{1_760_000_000_000 + number}-{number}")
+def add(backend: Backend, number: int, **fields: str | bytes) -> EntryId:
+    flat: dict[Text, Text] = dict(fields.items())
+    return backend.outside.xadd(KEYS.audit, flat, entry_id=f"{1_760_000_000_000 + number}-{number}")
+
+
+def add_result(backend: Backend, number: int, *, order_id: str) -> EntryId:
+    return backend.outside.xadd(KEYS.results, {"order_id": order_id, "note": "%d"}, entry_id=f"{number}-0")
 
 
 async def test_rows_have_the_fields_of_a_decision_without_its_record(backend: Backend) -> None:
@@ -72,7 +77,9 @@ async def test_a_source_is_read_from_the_plan_and_cannot_be_forged(backend: Back
 
 
 async def test_entries_with_a_text_are_found_from_either_end(backend: Backend) -> None:
-    entries = [{"order_id": str(number % 3), "note": "%d"} for number in range(9)]
+    entries: list[dict[str | bytes, str | bytes]] = [
+        {"order_id": str(number % 3), "note": "%d"} for number in range(9)
+    ]
     ids = [
         backend.outside.xadd(KEYS.results, fields, entry_id=f"{number}-0")
         for number, fields in enumerate(entries, 1)

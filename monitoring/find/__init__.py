@@ -1,0 +1,1 @@
+"""Finds decisions, plans and symbols for the desk's pages."""

@@ -1,0 +1,194 @@
+"""The page of a symbol: position, ledger, what restricts it, open permits, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import trio
+
+from brain.identifiers import PlanId, Symbol, is_symbol
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
+from brain.moment import iso_utc
+from brain.numbers import plain
+from brain.positions.position import Snapshot
+from channels import SnapshotBook
+from clock import Clock
+from explanation.entry_texts import texts_of
+from explanation.printable import printable
+from explanation.sections import Row
+from monitoring.find.age_history import AgeHistory
+from monitoring.find.audit_index import AuditIndex
+from monitoring.find.decisions import listed
+from monitoring.find.query import Query, matching
+from monitoring.find.stream_search import PATIENCE_SEC
+from page.find_content import ListedDecision, SymbolPage
+from page.words import duration
+from store.desk_protocol import DeskStore, ReadKeys
+from store.errors import StoreError
+from store.keys import ExecutorKeys, Keys, ReconcileKeys
+
+_DECISIONS_SHOWN, _PERMITS_SHOWN = 20, 50
+_INDEX_READS_SEC = 0.3
+
+
+class SymbolView:
+    """Answers `/symbols/<symbol>`."""
+
+    def __init__(
+        self,
+        store: DeskStore,
+        keys: Keys,
+        clock: Clock,
+        index: AuditIndex,
+        book: SnapshotBook,
+        ages: AgeHistory,
+        symbols: Callable[[], frozenset[str]],
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._index = index
+        self._book = book
+        self._ages = ages
+        self._symbols = symbols
+
+    async def page(self, name: str) -> SymbolPage | None:
+        """Return the page; None for a text that names no symbol in capital letters that is known."""
+        if not is_symbol(name) or name not in self._symbols():
+            return None
+        notes: list[str] = []
+        read = await self._read(name, notes)
+        return SymbolPage(
+            symbol=name,
+            position=tuple(self._position(name)),
+            ledger=() if read is None else tuple(_ledger(read)),
+            restrictions=() if read is None else tuple(_restrictions(read)),
+            permits=() if read is None else tuple(_permits(read)),
+            ages=self._ages.ages(name),
+            decisions=await self._decisions(name, notes),
+            all_decisions=Query(symbol=name).link(),
+            notes=tuple(notes),
+        )
+
+    async def _read(self, symbol: Symbol, notes: list[str]) -> ReadKeys | None:
+        executor, reconcile = ExecutorKeys(self._keys), ReconcileKeys(self._keys, shadow=False)
+        strings = [
+            self._keys.hold(symbol), executor.hold_reason(symbol), executor.hold_sig(symbol),
+            self._keys.cooldown(symbol),
+        ]  # fmt: skip
+        hashes = [self._keys.ledger(symbol), self._keys.open_permits(symbol), reconcile.state(symbol)]
+        with trio.move_on_after(PATIENCE_SEC):
+            try:
+                return await self._store.read_keys(strings, hashes)
+            except StoreError as error:
+                notes.append(f"Redis cannot be read: {error}")
+                return None
+        notes.append("Redis did not answer within 0.5 s: ledger, permits and holds are not shown.")
+        return None
+
+    def _position(self, symbol: Symbol) -> Iterator[Row]:
+        snapshot = self._book.get(symbol)
+        if snapshot is None:
+            yield "snapshot", "none yet"
+            return
+        age_sec = snapshot.verified_at.age_sec(self._clock.now())
+        trusted = "" if self._book.is_trusted(snapshot) else ", not trusted"
+        yield from _legs(snapshot)
+        yield "mark price", "not known" if snapshot.mark_price is None else plain(snapshot.mark_price)
+        if snapshot.mark_price is not None:
+            yield "notional", plain(abs(snapshot.amount) * snapshot.mark_price)
+        profit = snapshot.unrealized_pnl
+        yield "unrealised P&L", "not known" if profit is None else plain(profit)
+        yield "leverage", "not known" if snapshot.leverage is None else plain(snapshot.leverage)
+        yield "snapshot", f"{duration(age_sec)} old, by {snapshot.verified_by}{trusted}"
+
+    async def _decisions(self, symbol: Symbol, notes: list[str]) -> tuple[ListedDecision, ...]:
+        try:
+            held = await self._index.follow("p33", _INDEX_READS_SEC)
+        except StoreError as error:
+            notes.append(f"The audit cannot be read: {error}")
+            return ()
+        columns = held.columns
+        number = columns.names.symbols.number_of(symbol)
+        if number is None:
+            return ()
+        places = await matching(columns, Query(symbol=symbol))
+        own = [place for place in places if columns.symbol[place] == number]
+        return tuple(listed(columns, own[:_DECISIONS_SHOWN]))
+
+
+def _legs(snapshot: Snapshot) -> Iterator[Row]:
+    for leg in snapshot.legs:
+        if leg.amount:
+            entry = "not known" if leg.entry_price is None else plain(leg.entry_price)
+            yield f"position {leg.leg}", f"{plain(leg.amount)}, entry {entry}"
+        else:
+            yield f"position {leg.leg}", "flat"
+
+
+def _ledger(read: ReadKeys) -> Iterator[Row]:
+    stored = read.hashes[0]
+    if stored is None:
+        yield "ledger", "cannot be read: no right, or a key of another type"
+    elif not stored:
+        yield "ledger", "none"
+    else:
+        for name, value in _in_order(texts_of(stored)):
+            yield name, printable(value)
+
+
+def _in_order(fields: Mapping[str, str]) -> list[tuple[str, str]]:
+    first = ("last_known_amt", "long_amt", "short_amt", "version")
+    named = [(name, fields[name]) for name in first if name in fields]
+    return [*named, *sorted((name, value[:200]) for name, value in fields.items() if name not in first)][:40]
+
+
+def _restrictions(read: ReadKeys) -> Iterator[Row]:
+    hold, reason, owner, cooldown = (
+        None if each is None else printable(each.decode(errors="backslashreplace")[:300])
+        for each in read.strings
+    )
+    if hold is None:
+        yield "hold", "none"
+    else:
+        life_ms = read.lives_ms[0]
+        ends = "does not end by itself" if life_ms is None else f"ends in {duration(life_ms / 1000)}"
+        yield "hold", f"{hold}, {ends}"
+        yield "hold of", owner or "not known"
+        yield "hold reason", reason or "not given"
+    yield "cooldown key", cooldown or "none"
+    state = read.hashes[2]
+    if state:
+        case = texts_of(state)
+        yield "case", printable(case.get("status", "without a status"))
+        for name in ("reason", "cause", "diff_amt", "diff_pct", "last_seen_ts"):
+            if case.get(name):
+                yield f"case {name}", printable(case[name][:300])
+    else:
+        yield "case", "not readable, or none" if state is None else "none"
+
+
+def _permits(read: ReadKeys) -> Iterator[Row]:
+    stored = read.hashes[1] or {}
+    shown = 0
+    for name, text in texts_of(stored).items():
+        if not name.startswith("p:"):
+            continue
+        shown += 1
+        if shown > _PERMITS_SHOWN:
+            continue
+        plan_id = PlanId(name[2:])
+        try:
+            permit = decode_open_permit(plan_id, text)
+        except UnreadableRecordError:
+            yield plan_id, f"cannot be read: {printable(text[:100])}"
+            continue
+        if permit.expires_ms > read.now_ms:
+            yield (
+                plan_id,
+                f"{permit.kind} {permit.order_side} {plain(permit.remaining)} on {permit.leg}, until "
+                f"{iso_utc(permit.expires_ms)}",
+            )
+    if shown > _PERMITS_SHOWN:
+        yield "", f"and {shown - _PERMITS_SHOWN} more"

@@ -1,0 +1,92 @@
+"""Content of the pages that find decisions, plans and symbols. Moments are epoch milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from explanation.sections import Row, Sections
+
+
+class ListedDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of an audit stream. `answer` is `allow`, `deny` or empty; `latency_ms` None: not known."""
+
+    audit_id: str
+    at_ms: int
+    plan_id: str
+    symbol: str
+    answer: str
+    reason: str
+    latency_ms: int | None
+    source: str
+
+
+class SortLink(msgspec.Struct, frozen=True):
+    """A column that the list can be sorted by; `direction` is empty for another column than the present."""
+
+    label: str
+    link: str
+    direction: str
+
+
+class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of decisions. `form` has the filter as texts, `problem` why there is none.
+
+    `back_to_ms` is how far back the list reaches while older entries are still being read; None at their end.
+    """
+
+    form: Mapping[str, str]
+    roles: tuple[str, ...]
+    problem: str = ""
+    total: int = 0
+    held: int = 0
+    back_to_ms: int | None = None
+    page: int = 1
+    pages: int = 1
+    rows: tuple[ListedDecision, ...] = ()
+    sorts: tuple[SortLink, ...] = ()
+    previous: str = ""
+    next: str = ""
+    csv: str = ""
+    json: str = ""
+    again: str = ""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """Something that a text may name: its kind, its name, its page."""
+
+    kind: str
+    name: str
+    link: str
+
+
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    """What a text may name; `notes` say what could not be looked at."""
+
+    text: str
+    found: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class PlanPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The page of a plan; `explained` is None where there is no trace of it, or Redis could not be read."""
+
+    plan_id: str
+    unread: bool = False
+    explained: Sections | None = None
+    notes: tuple[str, ...] = ()
+
+
+class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The page of a symbol, in sections of rows; `ages` are seconds by minute, oldest first."""
+
+    symbol: str
+    position: tuple[Row, ...]
+    ledger: tuple[Row, ...]
+    restrictions: tuple[Row, ...]
+    permits: tuple[Row, ...]
+    ages: tuple[float | None, ...]
+    decisions: tuple[ListedDecision, ...]
+    all_decisions: str
+    notes: tuple[str, ...] = ()

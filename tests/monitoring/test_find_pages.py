@@ -1,0 +1,159 @@
+"""Finding, and the pages of plans and symbols, by the real actor over a real socket."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.monitoring.find_rig import asked, audited, plans, some
+from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
+from tests.page.contents import HOSTILE
+from tests.page.test_rendering import read
+
+PARAMETERS = ("symbol", "reason", "source", "since", "until", "role", "page", "answer", "sort", "order")
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        (" plan-000002 ", "/plans/plan-000002"),
+        ("'plan-0000\n02'", "/plans/plan-000002"),
+        ("btcusdt", "/symbols/BTCUSDT"),
+        (f"{NOON_MS - 60_009}-0", "/plans/plan-000002"),
+        ("87654321", "/plans/plan-000003"),
+        ("by-us-1", "/plans/plan-000003"),
+    ],
+)
+async def test_a_text_leads_to_what_it_names(rig: StatusRig, text: str, link: str) -> None:
+    some(rig)
+    rig.redis.xadd(
+        rig.keys.results,
+        {"plan_id": "plan-000003", "executed": "true", "order_id": "87654321", "client_order_id": "by-us-1"},
+    )
+    async with serving(rig) as client:
+        answer = await client.get("/find", params={"q": text})
+    assert (answer.status_code, answer.headers.get("location")) == (303, link)
+
+
+async def test_a_beginning_of_several_lists_them(rig: StatusRig) -> None:
+    some(rig)
+    async with serving(rig) as client:
+        reading = await asked(client, "/find?q=plan-0")
+        assert plans(reading) == ["plan-000003", "plan-000002", "plan-000001"]
+        nothing = await asked(client, "/find?q=unknown-plan", 404)
+        assert "No plan, order, intent or symbol" in nothing.text
+        assert (await client.get("/find?q=%20")).status_code == 400
+        assert (await client.get("/find", params={"q": "x" * 257})).status_code == 400
+
+
+async def test_a_plan_that_is_not_among_the_latest_is_explained_with_its_time_line(rig: StatusRig) -> None:
+    audited(rig, "plan-000001", back_ms=60_000)
+    rig.redis.xadd(
+        rig.keys.results,
+        {"plan_id": "plan-000001", "symbol": "BTCUSDT", "executed": "true", "order_id": "876", "side": "SELL",
+         "filled_qty": "0.028"},
+        entry_id=f"{NOON_MS - 59_000}-0",
+    )  # fmt: skip
+    rig.redis.set(rig.keys.permit("plan-000001"), '{"allow":true}', ttl_ms=60_000)
+    async with serving(rig) as client:
+        reading = await asked(client, "/plans/plan-000001")
+    assert "✓ ALLOW sanity_checks_passed SELL 0.028" in reading.text
+    assert "Time line" in reading.text and "The plan was published." in reading.text
+    assert "Along the chain" in reading.text
+    assert "expires in 60.0 s" in reading.text
+
+
+async def test_a_plan_without_a_decision_shows_what_was_published(rig: StatusRig) -> None:
+    rig.redis.xadd(rig.keys.plans, {"plan_id": "waiting-1", "symbol": "BTCUSDT", "decision": "EXECUTE"})
+    async with serving(rig) as client:
+        reading = await asked(client, "/plans/waiting-1")
+        assert "symbol BTCUSDT" in reading.text
+        assert "No trace of this plan" in (await asked(client, "/plans/nothing-1", 404)).text
+
+
+async def test_a_symbol_is_shown_with_all_that_is_known_of_it(rig: StatusRig) -> None:
+    some(rig)
+    rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "-0.038", "version": "12"})
+    rig.redis.set(rig.keys.hold("BTCUSDT"), "1", ttl_ms=300_000)
+    rig.redis.set("quantum:reconcile:hold_reason:BTCUSDT", "drift")
+    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {"status": "DRIFT", "cause": "unknown_fill"})
+    rig.redis.hset(
+        rig.keys.open_permits("BTCUSDT"),
+        {"v": "1", "p:plan-000003": f"BOTH|close|SELL|0.028|{NOON_MS + 90_000}"},
+    )
+    async with serving(rig) as client:
+        rig.monitor.find.look()
+        text = (await asked(client, "/symbols/BTCUSDT")).text
+    for shown in (
+        "position BOTH -0.038, entry 60000",
+        "mark price 61000",
+        "notional 2318",
+        "unrealised P&L -38",
+        "last_known_amt -0.038 version 12",
+        "hold 1, ends in 5 min",
+        "hold reason drift",
+        "case DRIFT",
+        "case cause unknown_fill",
+        "SELL 0.028 on BOTH",
+        "plan-000",
+    ):
+        assert shown in text, shown
+
+
+async def test_an_unknown_symbol_is_looked_for(rig: StatusRig) -> None:
+    async with serving(rig) as client:
+        answer = await client.get("/symbols/btcusdt")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/find?q=btcusdt")
+        assert (await client.get("/symbols/" + "x" * 300)).status_code == 404
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "x" * 256, "ÜUSDT", "../../x", "%", "\u202e", "a/b"])
+async def test_hostile_names_stay_text_on_every_page(rig: StatusRig, hostile: str) -> None:
+    rig.publish(hostile, "1", age_sec=1.0)
+    audited(rig, hostile, symbol=hostile, source=hostile)
+    name = quote(hostile, safe="")
+    async with serving(rig) as client:
+        for path in (
+            "/decisions",
+            *(
+                f"/decisions?{each}={name}"
+                for each in ("symbol", "reason", "source", "since", "role", "page", "answer")
+            ),
+            f"/plans/{name}",
+            f"/symbols/{name}",
+            f"/find?q={name}",
+        ):
+            answer = await client.get(path)
+            assert answer.status_code in (200, 303, 400, 404), path
+            reading = read(answer.text)
+            assert reading.unbalanced == []
+            assert not {tag for tag, _ in reading.elements} & {
+                "iframe",
+                "object",
+                "embed",
+                "script",
+                "img",
+            } - {"img"}
+            names = {attribute for _, attributes in reading.elements for attribute in attributes}
+            assert not any(attribute.startswith("on") for attribute in names)
+            if answer.is_redirect:
+                location = answer.headers["location"]
+                assert location.startswith(("/plans/", "/symbols/", "/find?q="))
+        assert (await client.get("/decisions.csv")).status_code == 200
+        listed = (await client.get("/decisions.json")).json()["decisions"]
+        assert listed[0]["plan_id"] == hostile.encode()[:256].decode(errors="backslashreplace")
+
+
+async def test_without_redis_each_page_says_so(rig: StatusRig) -> None:
+    some(rig)
+    async with serving(rig) as client:
+        with rig.redis.faults.outage():
+            for path, status in (
+                ("/decisions", 503),
+                ("/plans/plan-000001", 503),
+                ("/symbols/BTCUSDT", 200),
+                ("/find?q=plan-000001", 404),
+            ):
+                assert "Redis cannot be read" in (await asked(client, path, status)).text, path
+            assert (await client.get("/decisions.csv")).status_code == 503
