@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from commands.console.questions import Ask, is_yes
-from monitoring.acts.act import Act, RefusedActError
+from monitoring.acts.act import Act, ForceNeededError, RefusedActError
 from monitoring.acts.wording import OPERATOR
 from settings import Settings
 from store.errors import StoreError
@@ -50,7 +50,8 @@ class Operator:
         except RefusedActError as refused:
             for line in refused.present:
                 print(line)
-            raise NotChangedError(str(refused)) from refused
+            advice = "; --force does so all the same" if isinstance(refused, ForceNeededError) else ""
+            raise NotChangedError(f"{refused}{advice}") from refused
         for line in (*act.present, *act.change):
             print(line)
         if act.write is None:

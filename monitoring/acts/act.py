@@ -31,3 +31,7 @@ class RefusedActError(Exception):
     def __init__(self, message: str, present: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.present = present
+
+
+class ForceNeededError(RefusedActError):
+    """The hold is another's, and `force` was not given."""

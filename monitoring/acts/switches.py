@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from brain.execution.switches import TradingState, read_trading_state
 from brain.identifiers import Symbol
-from monitoring.acts.act import Act, RefusedActError
+from monitoring.acts.act import Act, ForceNeededError
 from monitoring.acts.events import hold_event, state_event
 from monitoring.acts.wording import (
     hold_change,
@@ -40,16 +40,14 @@ async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str) -> Ac
 
 
 async def release(store: OperatorStore, symbol: Symbol, reason: str, by: str, *, force: bool) -> Act:
-    """Prepare to release a symbol; another's hold only by `force`. Raises StoreError, RefusedActError."""
+    """Prepare to release a symbol; another's hold only by `force`. Raises StoreError, ForceNeededError."""
     view = await store.operator_view(symbol)
     held = view.hold
     present = (hold_line(symbol, held),)
     if held is None:
         return Act(present=present)
     if not is_operators(held) and not force:
-        raise RefusedActError(
-            f"no operator holds {symbol}: the hold's owner releases it; --force does so all the same", present
-        )
+        raise ForceNeededError(f"no operator holds {symbol}: the hold's owner releases it", present)
     sig = text_of(held.sig)
     event = hold_event("HOLD_CLEARED", symbol, reason=reason, sig=sig, by=by, now_ms=view.now_ms)
 

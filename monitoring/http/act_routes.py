@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import trio
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -172,14 +172,7 @@ class _Forms:
         _refuse_other_sites(request)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {_FORM}")
-        body = b""
-        with trio.move_on_after(_BODY_SEC) as waiting:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if waiting.cancelled_caught:
-            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT)
+        body = await _body(request)
         try:
             pairs = parse_qsl(
                 body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
@@ -190,6 +183,22 @@ class _Forms:
         if len(form) < len(pairs):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "a field is there twice")
         return form
+
+
+async def _body(request: Request) -> bytes:
+    """Return a body of at most 4096 bytes that comes within 5 s. Raises HTTPException for any other."""
+    body = b""
+    with trio.move_on_after(_BODY_SEC) as waiting:
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        except ClientDisconnect:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "the form is not complete") from None
+    if waiting.cancelled_caught:
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT)
+    return body
 
 
 def _refuse_other_sites(request: Request) -> None:

@@ -17,7 +17,7 @@ from monitoring.acts.events import act_event
 from monitoring.acts.wording import OPERATOR, state_lines
 from page.act_content import ActDone, Question
 from settings import Settings
-from store.errors import StoreError
+from store.errors import StoreError, StoreRefusedError
 from store.keys import ExecutorKeys, Keys
 from store.operator_protocol import OperatorStore
 from store.operator_records import DeadStream
@@ -84,6 +84,8 @@ class PageActs:
             done = ActDone(good=text is not None, text=text or _CHANGED)
         except RefusedActError as refused:
             done = ActDone(good=False, text=" ".join((*refused.present, f"Refused: {refused}.")))
+        except StoreRefusedError as error:
+            done = ActDone(good=False, text=f"Redis refuses it, and nothing was changed: {error}")
         except StoreError as error:
             text = f"Redis: {error}. It may have been done: look before you repeat it."
             done = ActDone(good=False, text=text)

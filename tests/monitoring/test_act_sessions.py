@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+import trio
+import trio.testing
 
 from tests.monitoring.acting_desk import DRILL, TOKEN, Desk
 from tests.monitoring.status_rig import StatusRig, serving
@@ -133,3 +135,33 @@ async def test_the_forms_can_name_their_origin_and_load_nothing_from_elsewhere(d
     assert headers["referrer-policy"] == "same-origin"
     assert "form-action 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
+
+
+def incomplete(desk: Desk) -> bytes:
+    """Return a form of which the last byte is missing."""
+    host = desk.client.base_url.netloc.decode()
+    return (
+        f"POST /act/hold HTTP/1.1\r\nhost: {host}\r\norigin: {desk.origin}\r\n"
+        "content-type: application/x-www-form-urlencoded\r\ncontent-length: 4\r\n\r\na=1"
+    ).encode()
+
+
+async def test_a_form_that_does_not_come_to_its_end_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.http.act_routes._BODY_SEC", 0.05)
+    url = desk.client.base_url
+    async with await trio.open_tcp_stream(url.host, url.port or 80) as stream:
+        await stream.send_all(incomplete(desk))
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_client_that_leaves_within_a_form_is_no_error_of_the_service(desk: Desk) -> None:
+    url = desk.client.base_url
+    stream = await trio.open_tcp_stream(url.host, url.port or 80)
+    await stream.send_all(incomplete(desk))
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    await stream.aclose()
+    for _ in range(5):
+        assert (await desk.client.get("/act")).status_code == 200
+    assert {method for method, _ in desk.rig.log_lines} <= {"info", "debug"}

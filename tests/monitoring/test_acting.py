@@ -155,3 +155,11 @@ async def test_a_redis_that_does_not_answer_is_named_and_the_page_still_shown(de
     assert [line["event"] for method, line in desk.rig.log_lines if method == "error"] == [
         "Act on the page is not in p33.events"
     ]
+
+
+async def test_a_key_of_a_wrong_type_is_named_and_nothing_changed(desk: Desk) -> None:
+    await desk.log_in()
+    desk.rig.redis.set("quantum:stream:governor.events", "x")
+    text = await desk.consent("trading-state", await desk.ask("trading-state", DRILL))
+    assert "✕ not done Redis refuses it, and nothing was changed: WRONGTYPE" in text
+    assert desk.rig.redis.get(STATE) is None
