@@ -130,6 +130,15 @@ def release(options: argparse.Namespace) -> int:
     return release(os.environ, options.symbol, _order_of(options), force=options.force)
 
 
+def acknowledge(options: argparse.Namespace) -> int:
+    """Mark a notice as seen."""
+    from commands.switches import acknowledge
+    from commands.switches.seen_notices import Acknowledgement
+
+    seen = Acknowledgement(options.kind, options.subject, options.by or "", options.for_sec)
+    return acknowledge(os.environ, seen)
+
+
 def _order_of(options: argparse.Namespace) -> Any:
     from commands.console.questions import ask_at_terminal
     from commands.switches.changes import Order

@@ -34,6 +34,10 @@ class Keys:
         self.evictions = f"{prefix}:p33:evictions"
         self.last_result_id = f"{prefix}:p33:last_result_id"
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
+        #: HASH: `kind|subject` of a notice → JSON of the person who has seen it, and until when.
+        self.seen = f"{prefix}:p33:seen"
+        #: Acts of operators that concern this service alone.
+        self.own_events = f"{prefix}:stream:p33.events"
         #: HASH: consumer name → the lease under which it last began; written by roles alone.
         self.players = f"{prefix}:p33:players"
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from brain.identifiers import Symbol
+from store.notice_records import SeenMark
 from store.operator_records import Hold, OperatorView
 
 
 class OperatorStore(Protocol):
-    """Store of `trading-state`, `hold` and `release`. Events are flat names and values."""
+    """Store of `trading-state`, `hold`, `release` and `acknowledge`. Events are flat names and values."""
 
     async def operator_view(self, symbol: Symbol | None) -> OperatorView:
         """Read the switches, today's auto-disarm, and the hold of `symbol`."""
@@ -31,3 +32,11 @@ class OperatorStore(Protocol):
 
     async def lift_hold(self, symbol: Symbol, before: Hold, event: Sequence[str]) -> bool:
         """Delete a hold with its owner and reason; False where it is not `before`."""
+
+    async def mark_seen(
+        self, kind: str, subject: str, mark: SeenMark, now_ms: int, event: Sequence[str]
+    ) -> bool:
+        """Note that a person has seen a notice, with its event; False where 1000 others are marked.
+
+        `now_ms`: Redis's clock. Marks that are over are removed.
+        """

@@ -1,6 +1,7 @@
-"""`trading-state`, `hold`, `release`: the switches that an operator sets by hand.
+"""`trading-state`, `hold`, `release`, `acknowledge`: what an operator sets by hand.
 
-Each shows the present state and the change, asks, and writes only where the state is still the shown one.
+Each of the first three shows the present state and the change, asks, and writes only where the state is still
+the shown one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import settings
 from brain.execution.switches import TradingState
 from brain.identifiers import Symbol
 from commands.switches.changes import NotChangedError, Operator, Order
+from commands.switches.seen_notices import Acknowledgement, mark_seen
 from commands.switches.symbol_holds import release_symbol, set_hold
 from commands.switches.trading_states import set_trading_state, show_trading_state
 from store.errors import StoreError
@@ -37,6 +39,11 @@ def release(environ: Mapping[str, str], symbol: Symbol, order: Order, *, force: 
     Exit code 1: nothing was changed. Raises SettingsError.
     """
     return _ended(environ, lambda operator: release_symbol(operator, symbol, order, force=force))
+
+
+def acknowledge(environ: Mapping[str, str], seen: Acknowledgement) -> int:
+    """Mark a notice as seen. Exit code 1: nothing was changed. Raises SettingsError."""
+    return _ended(environ, lambda operator: mark_seen(operator, seen))
 
 
 def _ended(environ: Mapping[str, str], command: Callable[[Operator], None]) -> int:

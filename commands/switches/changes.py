@@ -41,8 +41,9 @@ class Operator:
         """Take the environment for the person's name behind sudo."""
         self.settings = settings
         self.keys = ExecutorKeys(Keys(settings.key_prefix))
-        #: The owner of this operator's holds, as it is stored.
-        self.sig = f"{OPERATOR}{environ.get('SUDO_USER') or getpass.getuser()}"
+        #: The person; and the owner of the person's holds, as it is stored.
+        self.name = environ.get("SUDO_USER") or getpass.getuser()
+        self.sig = f"{OPERATOR}{self.name}"
 
     def look(self, symbol: Symbol | None = None) -> OperatorView:
         """Return the switches, and the hold of `symbol`. Raises StoreError."""
@@ -55,8 +56,12 @@ class Operator:
                 raise NotChangedError("there is no terminal to ask at: --yes agrees; nothing was changed")
             if not is_yes(order.ask(f"{question} [y/N]")):
                 raise NotChangedError("nothing was changed")
-        if not self._run(write):
+        if not self.write(write):
             raise NotChangedError("the state is another than shown above by now: nothing was changed")
+
+    def write(self, call: Callable[[OperatorStore], Awaitable[bool]]) -> bool:
+        """Write without a question. Raises StoreError."""
+        return self._run(call)
 
     def _run(self, call: Callable[[OperatorStore], Awaitable[T]]) -> T:
         async def run() -> T | StoreError:
