@@ -14,7 +14,9 @@ from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.metrics.universe import universe_gauges
+from monitoring.notices import Notices
 from monitoring.page_view.cache import PageCache
+from monitoring.page_view.notices import NoticesPage
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
@@ -62,6 +64,7 @@ class Monitor:
             unreadable=self.unreadable,
             roles=roles,
         )
+        self.notices = Notices(loaded.settings, self.status, store, clocks)
         page_source = PageSource(
             loaded.settings,
             channels.book,
@@ -75,6 +78,7 @@ class Monitor:
             comparison=comparison,
         )
         self.page = PageCache(page_source, clocks)
+        self.notices_page = NoticesPage(self.notices, self.page.document_of, clocks)
         for gauge in service_gauges(
             channels,
             clocks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from importlib.resources import files
+from itertools import islice
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -49,6 +50,10 @@ _SECTIONS = (
     "holds_and_cooldowns",
     "settings",
 )
+#: Pages of their own.
+_DOCUMENTS = ("notices.html",)
+#: Pieces of a template that are put out between two pauses.
+_PIECES = 200
 #: As much as the log lines show.
 _PLAN_ID_SHOWN = 8
 
@@ -78,6 +83,7 @@ class Page:
         self._sections: list[Template] = [environment.get_template(f"{name}.html") for name in _SECTIONS]
         self._explanation = environment.get_template("explanation.html")
         self._unexplained = environment.get_template("unexplained.html")
+        self._documents = {name: environment.get_template(name) for name in _DOCUMENTS}
 
     def document(self, content: PageContent) -> Iterator[str]:
         """Render the page in parts, the longest of which takes about a millisecond."""
@@ -100,6 +106,12 @@ class Page:
         for section in self._sections:
             yield section.render(shown)
         yield self._foot.render()
+
+    def document_of(self, name: str, content: object) -> Iterator[str]:
+        """Render one of the further pages in parts of some 200 pieces."""
+        pieces = self._documents[name].generate(content=content)
+        while part := "".join(islice(pieces, _PIECES)):
+            yield part
 
     def explanation(self, explained: Sections) -> str:
         """Render the explanation of a decision as a document of its own."""

@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from brain.identifiers import PlanId
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.http.notices_routes import notices_routes
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
 
@@ -65,7 +66,7 @@ def application(
 
     async def status_document(request: Request) -> Response:
         admit(request)
-        return _json(monitor.status.status())
+        return _json(monitor.notices.status_document())
 
     async def root(request: Request) -> Response:
         admit(request)
@@ -95,6 +96,7 @@ def application(
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/status", status_document),
+            *notices_routes(monitor.notices_page, admit, _html),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},

@@ -39,6 +39,14 @@ class PageCache:
                 self._made, self._made_at_sec = "".join(parts).encode(), now_sec
             return self._made
 
+    async def document_of(self, template: str, content: object) -> bytes:
+        """Render a page of its own in parts."""
+        parts: list[str] = []
+        for part in (await self._compiled()).document_of(template, content):
+            parts.append(part)
+            await trio.lowlevel.checkpoint()
+        return "".join(parts).encode()
+
     async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:
         """Return whether the plan's decision is remembered, and the document that explains it or says so."""
         explained = await self._source.explanation(plan_id)

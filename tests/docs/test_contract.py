@@ -95,6 +95,8 @@ def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_oth
         GOVERNOR.key("quantum", "<plan_id>"),
         "quantum:stream:trade.intent",
         Keys("quantum").players,  # of roles, which are off
+        Keys("quantum").seen,
+        Keys("quantum").own_events,
     }
     assert listed.keys() - seen.keys() == others
 

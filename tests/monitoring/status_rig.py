@@ -98,8 +98,11 @@ NEEDED = tuple(map(node, ("permit_evaluator", "ledger_writer", "candidate_planne
 class StatusRig:
     """Ready to decide, with one snapshot; each test takes away what it is about."""
 
-    def __init__(self, *, port: int = 0, snapshot: bool = True, universe: str = "off") -> None:
-        self.clock = SetClock()
+    def __init__(
+        self, *, port: int = 0, snapshot: bool = True, universe: str = "off",
+        clock: SetClock | None = None, environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.clock = clock or SetClock()
         self.logged = CapturingLogger()
         self.log: FilteringBoundLogger = structlog.wrap_logger(self.logged, processors=[])
         self.clocks = Clocks(self.clock)
@@ -115,7 +118,7 @@ class StatusRig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
         self.monitor = Monitor(
-            settings.load({**ENVIRONMENT, "P33_UNIVERSE": universe}),
+            settings.load({**ENVIRONMENT, "P33_UNIVERSE": universe, **(environment or {})}),
             self.channels,
             self.store,
             tree=lambda: StandingTree(self.tree, self.waits),
