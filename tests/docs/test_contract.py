@@ -233,7 +233,8 @@ def test_a_dead_letter_has_the_fields_of_the_contract(one_way: Observed) -> None
 
 
 def test_the_paths_over_http_are_those_that_are_served() -> None:
-    routes = re.findall(r'Route\("(.+?)"', (ROOT / "monitoring/http/app.py").read_text())
+    texts = [file.read_text() for file in (ROOT / "monitoring/http").glob("*.py")]
+    routes = re.findall(r'Route\("(.+?)"', "\n".join(texts))
     assert documented("HTTP").keys() == set(routes)
 
 
