@@ -137,6 +137,15 @@ def republish(options: argparse.Namespace) -> int:
     return republish(os.environ, options.stream, options.letter, _order_of(options))
 
 
+def acknowledge(options: argparse.Namespace) -> int:
+    """Mark a notice as seen."""
+    from commands.switches import acknowledge
+    from commands.switches.seen_notices import Acknowledgement
+
+    seen = Acknowledgement(options.kind, options.subject, options.by or "", options.for_sec)
+    return acknowledge(os.environ, seen)
+
+
 def _order_of(options: argparse.Namespace) -> Any:
     from commands.console.questions import ask_at_terminal
     from commands.switches.changes import Order

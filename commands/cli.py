@@ -8,12 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from commands import calls, help_texts
-from commands.argument_types import count, entry_id, reason, seconds, symbol
+from commands.argument_types import (
+    count,
+    entry_id,
+    lasting,
+    person,
+    reason,
+    seconds,
+    subject,
+    symbol,
+)
 
 SHELLS = ("bash", "zsh", "fish")
 #: Deciders that `replay` knows, and roles that `compare` knows.
 REPLAYED_ROLES = ("p33", "governor", "executor", "universe", "reconcile", "bridge")
 COMPARED_ROLES = ("governor", "executor", "reconcile", "bridge", "universe")
+#: Those of `monitoring.firing`, which this parser does not import.
+NOTICE_KINDS = (
+    "not_ready", "ban", "restart_limit", "disarm", "unknown_execution", "case", "divergence", "all_denied",
+)  # fmt: skip
 _Command = Callable[[argparse.Namespace], int]
 
 
@@ -169,6 +182,26 @@ def parser() -> argparse.ArgumentParser:
     )
     republish.add_argument("letter", type=entry_id, metavar="ENTRY_ID", help="the dead letter's own id")
     _order(republish)
+
+    seen = add("acknowledge", calls.acknowledge, "marks a notice as seen by a person", help_texts.ACKNOWLEDGE)
+    seen.add_argument("kind", choices=NOTICE_KINDS, metavar="KIND", help=f"one of {', '.join(NOTICE_KINDS)}")
+    seen.add_argument(
+        "subject",
+        nargs="?",
+        default="",
+        type=subject,
+        metavar="SUBJECT",
+        help="symbol, plan or group, if any",
+    )
+    seen.add_argument("--by", type=person, metavar="NAME", help="the person (default: the login)")
+    seen.add_argument(
+        "--for",
+        dest="for_sec",
+        default=3600.0,
+        type=lasting,
+        metavar="TIME",
+        help="how long, such as 30m, 2h or 1d; 7d at most (default: 1h)",
+    )
 
     simulate = add(
         "simulate-exchange",

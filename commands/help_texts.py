@@ -246,6 +246,17 @@ OPERATOR_ACT on p33.events.
 
 Exit code 1: nothing was published, and one line says why."""
 
+ACKNOWLEDGE = """\
+Marks a notice as seen: the page of notices and /status show by whom and until
+when, and it is not sent again in that time. Its end is sent all the same. It
+changes nothing else, and asks nothing. Leaves an event NOTICE_SEEN on
+p33.events.
+
+  position-state-brain acknowledge not_ready --by Ann --for 30m
+  position-state-brain acknowledge case BTCUSDT --by Ann --for 2h
+
+Exit code 1: nothing was changed, and one line says why."""
+
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The
 first printed line has its addresses.

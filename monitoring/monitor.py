@@ -17,8 +17,10 @@ from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.metrics.universe import universe_gauges
+from monitoring.notices import Notices
 from monitoring.page_view.act import PageActs
 from monitoring.page_view.cache import PageCache
+from monitoring.page_view.notices import NoticesPage
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
@@ -71,6 +73,7 @@ class Monitor:
             unreadable=self.unreadable,
             roles=roles,
         )
+        self.notices = Notices(loaded.settings, self.status, store, clocks)
         page_source = PageSource(
             loaded.settings,
             channels.book,
@@ -89,6 +92,7 @@ class Monitor:
         self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)
+        self.notices_page = NoticesPage(self.notices, self.page.document_of, clocks)
         for gauge in service_gauges(
             channels,
             clocks,

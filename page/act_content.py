@@ -32,5 +32,7 @@ class ActContent(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     csrf: str = ""
     state: tuple[str, ...] = ()
+    #: Kinds of notices.
+    kinds: tuple[str, ...] = ()
     done: ActDone | None = None
     question: Question | None = None

@@ -51,7 +51,14 @@ _SECTIONS = (
     "settings",
 )
 #: Pages of their own.
-_DOCUMENTS = ("find_decisions.html", "find_candidates.html", "find_plan.html", "find_symbol.html", "act.html")
+_DOCUMENTS = (
+    "find_decisions.html",
+    "find_candidates.html",
+    "find_plan.html",
+    "find_symbol.html",
+    "notices.html",
+    "act.html",
+)
 #: Pieces of a template that are put out between two pauses.
 _PIECES = 200
 #: As much as the log lines show.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from settings.notices import NoticeAddresses
 from settings.variables import FIELD_OF, Settings
 
 
@@ -16,6 +17,8 @@ def shown(settings: Settings, variable: str) -> str:
         return str(value).lower()
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, NoticeAddresses):
+        return str(value)
     if isinstance(value, tuple):
         return ",".join(value)
     return str(value)

@@ -10,6 +10,7 @@ from settings.executor import REFUSED_IN_ANY_CASE, ExecutorSettings
 from settings.governor import GovernorSettings
 from settings.intelligence import IntelligenceSettings
 from settings.intent_bridge import IntentBridgeSettings
+from settings.notices import NoticeSettings
 from settings.reconcile import ReconcileSettings
 from settings.roles import ExecutorMode, RoleSettings
 from settings.service import Credentials, ServiceSettings
@@ -29,6 +30,7 @@ class Settings(
     ExecutorSettings,
     UniverseSettings,
     RoleSettings,
+    NoticeSettings,
     ServiceSettings,
 ):
     """All settings, parsed. Durations are seconds.

@@ -36,6 +36,9 @@ class Keys:
         self.ban = f"{prefix}:p33:exchange_ban_until_ms"
         #: HASH: `<stream>|<entry id>` → the mark of a dead letter that was published again.
         self.republished = f"{prefix}:p33:republished"
+        #: HASH: `kind|subject` of a notice → JSON of the person who has seen it, and until when.
+        self.seen = f"{prefix}:p33:seen"
+        #: Acts of operators that concern this service alone.
         self.own_events = f"{prefix}:stream:p33.events"
         #: HASH: consumer name → the lease under which it last began; written by roles alone.
         self.players = f"{prefix}:p33:players"

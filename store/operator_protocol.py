@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from brain.identifiers import EntryId, OrderId, PlanId, Symbol
+from store.notice_records import SeenMark
 from store.operator_records import DeadStream, Hold, LetterView, OperatorView, Republication
 from store.records import BookingState
 
 
 class OperatorStore(Protocol):
-    """Store of `trading-state`, `hold`, `release` and `republish`. Events are flat names and values."""
+    """Store of `trading-state`, `hold`, `release`, `republish` and `acknowledge`.
+
+    Events are flat names and values.
+    """
 
     async def operator_view(self, symbol: Symbol | None) -> OperatorView:
         """Read the switches, today's auto-disarm, and the hold of `symbol`."""
@@ -46,3 +50,11 @@ class OperatorStore(Protocol):
 
     async def note_act(self, event: Sequence[str]) -> None:
         """Append to `p33.events`."""
+
+    async def mark_seen(
+        self, kind: str, subject: str, mark: SeenMark, now_ms: int, event: Sequence[str]
+    ) -> bool:
+        """Note that a person has seen a notice, with its event; False where 1000 others are marked.
+
+        `now_ms`: Redis's clock. Marks that are over are removed.
+        """

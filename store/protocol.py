@@ -15,6 +15,7 @@ from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from clocks.clocks import ShowsRedisTime
 from store.consumers import GroupConsumer
 from store.desk_protocol import DeskStore
+from store.notice_records import SeenMark
 from store.records import (
     Adoption,
     BookingKeys,
@@ -250,6 +251,9 @@ class DiagnosticsStore(DeskStore, Protocol):
 
     async def durability(self) -> Durability:
         """Return Redis's persistence settings: at-most-once permits need acknowledged writes to be kept."""
+
+    async def seen_notices(self) -> dict[str, SeenMark]:
+        """Return the marks of seen notices that are not over, by `kind|subject`; 1000 at most."""
 
     async def permit_traces(self, plan_id: PlanId, symbol: Symbol | None) -> PermitTraces:
         """Return permit, consumption and reservation of a plan."""

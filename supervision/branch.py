@@ -1,5 +1,6 @@
 """Running supervisor: starts its children in order, restarts them by its rules, stops them in reverse."""
 
+import sys
 from collections.abc import Sequence
 from random import Random
 
@@ -74,6 +75,7 @@ class Branch(Node):
         await over.wait()
 
     def status(self, now_sec: float) -> NodeStatus:
+        restarts = self._spec.intensity.restarts
         return NodeStatus(
             name=self.name,
             state=self._state,
@@ -82,6 +84,8 @@ class Branch(Node):
             last_reason=self._last_reason,
             since_sec=None if self._since_sec is None else now_sec - self._since_sec,
             children=tuple(node.status(now_sec) for node in self._nodes),
+            recent_failures=self._window.count(now_sec),
+            failures_allowed=None if restarts == sys.maxsize else restarts,
         )
 
     def stalled(self, now_sec: float) -> list[str]:

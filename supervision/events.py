@@ -82,7 +82,9 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     A child is `starting` until it first uses its heartbeat. `waiting_for` names its dependencies.
     `last_reason`: its last failure, or "ended with NAME" where that of another ended it.
     `since_sec`: running and starting, the age of this incarnation; in every other state, how long it has been
-    in that state, monotonic; `None` before the first start.
+    in that state, monotonic; `None` before the first start. `recent_failures`: failures of a supervisor's
+    children within its window; with one more than `failures_allowed` it fails itself. That is `None` for a
+    child, and for a supervisor without a limit.
     """
 
     name: str
@@ -92,3 +94,5 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_reason: str | None
     since_sec: float | None
     children: "tuple[NodeStatus, ...]"
+    recent_failures: int = 0
+    failures_allowed: int | None = None

@@ -28,9 +28,13 @@ class RestartWindow:
 
     def admits(self, now_sec: float) -> bool:
         """Return True, and count the restart, if one more at `now_sec` is within the limit."""
-        while self._times_sec and now_sec - self._times_sec[0] >= self._intensity.within_sec:
-            self._times_sec.popleft()
-        if len(self._times_sec) >= self._intensity.restarts:
+        if self.count(now_sec) >= self._intensity.restarts:
             return False
         self._times_sec.append(now_sec)
         return True
+
+    def count(self, now_sec: float) -> int:
+        """Return the number of restarts in the window that ends at `now_sec`."""
+        while self._times_sec and now_sec - self._times_sec[0] >= self._intensity.within_sec:
+            self._times_sec.popleft()
+        return len(self._times_sec)

@@ -30,7 +30,7 @@ from wiring.roles import channels_of
 
 pytestmark = virtual_time
 
-#: Every role is switched on, so that the tests that run over all actors find it.
+#: Every role and the notifier are switched on, so that the tests that run over all actors find it.
 ROLES = {
     "P33_UNIVERSE": "on",
     "P33_EXECUTOR": "on",
@@ -38,6 +38,7 @@ ROLES = {
     "P33_RECONCILE": "on",
     "P33_INTENT_BRIDGE": "on",
     "P33_DECISION_INTELLIGENCE": "on",
+    "P33_NOTICE_URL": "json+http://localhost/",
 }
 
 
@@ -63,7 +64,7 @@ def groups(tree: SupervisorSpec) -> list[SupervisorSpec]:
 
 GROUPS = {group.name: tuple(child.name for child in group.children) for group in groups(the_tree())}
 ACTORS = [actor for actors in GROUPS.values() for actor in actors]
-GUARD = [actor for actor in ACTORS if actor not in GROUPS["roles"]]
+GUARD = [actor for actor in ACTORS if actor not in (*GROUPS["roles"], *GROUPS["notices"])]
 
 
 def restarts(node: NodeStatus) -> dict[str, int]:
@@ -84,7 +85,7 @@ async def ends(tree: Tree) -> tuple[RestartIntensityExceeded, float]:
 
 def test_the_groups_and_their_order_are_these() -> None:
     tree = the_tree()
-    assert list(GROUPS) == ["presence", "exchange", "snapshots", "decisions", "roles"]
+    assert list(GROUPS) == ["presence", "exchange", "snapshots", "decisions", "notices", "roles"]
     assert GROUPS["presence"] == ("metrics", "lease_holder")
     assert GROUPS["decisions"][:2] == ("ledger_writer", "permit_evaluator")
     assert {group.name for group in groups(tree) if group.strategy == "rest_for_one"} == {"presence"}
@@ -95,7 +96,7 @@ def test_roles_that_are_off_are_no_part_of_the_tree() -> None:
     spec = spec_of({})
     assert [group.name for group in groups(spec)] == ["presence", "exchange", "snapshots", "decisions"]
     names = {child.name for group in groups(spec) for child in group.children}
-    assert names == set(ACTORS) - set(GROUPS["roles"])
+    assert names == set(GUARD)
 
 
 def test_every_actor_is_watched_for_stalls() -> None:

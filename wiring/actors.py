@@ -38,6 +38,7 @@ from settings import Settings
 from supervision import Backoff, Intensity, SupervisorSpec
 from wiring.edges import Edges
 from wiring.groups import BACKOFF, GROUP_RESTARTS, UNLIMITED, actor, group
+from wiring.notices import notice_children
 from wiring.roles import role_children
 from wiring.rules import decision_rules, planner_rules
 from wiring.snapshots import SnapshotMaking
@@ -141,6 +142,7 @@ class ServiceActors:
             self._settings, channels, self._edges, self._monitor, self._clocks, log,
             before_requests=ban_known, shared_plans=self._shared_plans,
         )  # fmt: skip
+        notices = notice_children(self._settings, channels, self._monitor, self._clocks, log)
         return SupervisorSpec(
             name="position-state-brain",
             strategy="one_for_one",
@@ -151,6 +153,7 @@ class ServiceActors:
                 exchange,
                 snapshots,
                 decisions,
+                *([group("notices", *notices, restarts=UNLIMITED)] if notices else []),
                 *([group("roles", *roles, restarts=UNLIMITED)] if roles else []),
             ),
         )

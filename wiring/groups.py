@@ -3,8 +3,8 @@
 An actor that fails is restarted alone (in `presence`: with those after it), after 20 ms, twice as long each
 time, 5 s at most (`presence`: 1 s). A group fails at the 11th failure of its actors, added up, within 10
 minutes (`snapshots`: at the third more than there are shards, if that is more); its actors are restarted
-together. The group `roles` never fails: the guard lives on beside a role that cannot work. The process ends
-at the third failure of groups, added up, within 30 minutes; systemd starts it again after 1 s.
+together. The groups `roles` and `notices` never fail: the guard lives on beside what cannot work. The process
+ends at the third failure of groups, added up, within 30 minutes; systemd starts it again after 1 s.
 """
 
 from __future__ import annotations

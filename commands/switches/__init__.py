@@ -1,6 +1,7 @@
-"""`trading-state`, `hold`, `release`, `republish`: the changes that an operator makes by hand.
+"""`trading-state`, `hold`, `release`, `republish`, `acknowledge`: what an operator does by hand.
 
-Each shows the present state and the change, asks, and writes only where the state is still the shown one.
+Each of the first three shows the present state and the change, asks, and writes only where the state is still
+the shown one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import settings
 from brain.execution.switches import TradingState
 from brain.identifiers import EntryId, Symbol
 from commands.switches.changes import NotChangedError, Operator, Order
+from commands.switches.seen_notices import Acknowledgement, mark_seen
 from monitoring.acts import letters, switches
 from monitoring.acts.events import act_event
 from monitoring.acts.wording import state_lines
@@ -96,6 +98,11 @@ def _notes(operator: Operator) -> tuple[str, ...]:
     if own.governor == "off" and own.executing == "off":
         return ("By these settings neither Governor nor executor runs here: other services alone obey it.",)
     return ()
+
+
+def acknowledge(environ: Mapping[str, str], seen: Acknowledgement) -> int:
+    """Mark a notice as seen. Exit code 1: nothing was changed. Raises SettingsError."""
+    return _ended(environ, lambda operator: mark_seen(operator, seen))
 
 
 def _ended(environ: Mapping[str, str], command: Callable[[Operator], None]) -> int:

@@ -40,8 +40,9 @@ class Operator:
         """Take the environment for the person's name behind sudo."""
         self.settings = settings
         self.keys = ExecutorKeys(Keys(settings.key_prefix))
-        #: The owner of this operator's holds, as it is stored.
-        self.sig = f"{OPERATOR}{environ.get('SUDO_USER') or getpass.getuser()}"
+        #: The person; and the owner of the person's holds, as it is stored.
+        self.name = environ.get("SUDO_USER") or getpass.getuser()
+        self.sig = f"{OPERATOR}{self.name}"
 
     def perform(self, order: Order, prepare: Callable[[OperatorStore], Awaitable[Act]]) -> None:
         """Show an act, ask, and write. Raises StoreError, and NotChangedError where nothing was written."""
@@ -61,7 +62,10 @@ class Operator:
                 raise NotChangedError("there is no terminal to ask at: --yes agrees; nothing was changed")
             if not is_yes(order.ask(f"{act.question} [y/N]")):
                 raise NotChangedError("nothing was changed")
-        done = self.run(act.write)
+        try:
+            done = self.run(act.write)
+        except RefusedActError as refused:
+            raise NotChangedError(str(refused)) from refused
         if done is None:
             raise NotChangedError("the state is another than shown above by now: nothing was changed")
         print(done)

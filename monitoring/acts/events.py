@@ -8,6 +8,7 @@ import msgspec
 
 from brain.execution.switches import TradingState
 from brain.identifiers import Symbol
+from store.notice_records import SeenMark
 
 
 def state_event(
@@ -21,6 +22,18 @@ def state_event(
         *("context", msgspec.json.encode(context).decode()),
         *("timestamp", f"{now_ms / 1000:.3f}"),
         *("action_taken", f"trading_state={wanted}"),
+    )
+
+
+def seen_event(kind: str, subject: str, mark: SeenMark, *, now_ms: int) -> tuple[str, ...]:
+    """Return the event of a notice that a person has seen, for `p33.events`."""
+    return (
+        *("event", "NOTICE_SEEN"),
+        *("kind", kind),
+        *("subject", subject),
+        *("by", mark.by),
+        *("until_ms", str(mark.until_ms)),
+        *("timestamp", f"{now_ms / 1000:.3f}"),
     )
 
 

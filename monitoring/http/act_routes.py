@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from monitoring.firing import NoticeKind
 from monitoring.http.middleware import LARGEST_BODY
 from monitoring.http.sessions import (
     SESSION_SEC,
@@ -149,6 +150,7 @@ class _Forms:
             name=session.name,
             csrf=session.csrf,
             state=state,
+            kinds=tuple(NoticeKind),
             done=session.done,
             question=question,
         )

@@ -20,6 +20,7 @@ from brain.identifiers import PlanId
 from monitoring.http.act_routes import act_routes
 from monitoring.http.find_routes import find_routes
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.http.notices_routes import notices_routes
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
 
@@ -67,7 +68,7 @@ def application(
 
     async def status_document(request: Request) -> Response:
         admit(request)
-        return _json(monitor.status.status())
+        return _json(monitor.notices.status_document())
 
     async def root(request: Request) -> Response:
         admit(request)
@@ -99,6 +100,7 @@ def application(
             Route("/status", status_document),
             *act_routes(monitor, admit, _html),
             *find_routes(monitor, admit),
+            *notices_routes(monitor.notices_page, admit, _html),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},

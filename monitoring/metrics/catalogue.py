@@ -55,6 +55,7 @@ CATALOGUE = (
     Declared("counter", "p33_stream_events_total", "Events of the private stream", ("event",)),
     Declared("counter", "p33_stream_divergence_total", "Reads that contradicted the private stream"),
     Declared("counter", "p33_rest_requests_total", "Requests to the exchange", ("endpoint", "status")),
+    Declared("counter", "p33_notices_total", "Notices, by whether they arrived", ("kind", "outcome")),
     Declared("counter", REFUSED_EVENTS, "Metric events that fit no metric", ("why",)),
     Declared("gauge", "p33_ledger_amt", "Signed amount of the ledger (contracts)", ("symbol",)),
     Declared("gauge", "p33_snapshot_candidates", "Symbols that are kept warm"),

@@ -11,10 +11,11 @@ from brain.execution.switches import TradingState
 from brain.identifiers import EntryId, Symbol, is_symbol
 from clock import Clock
 from explanation.printable import printable
-from monitoring.acts import letters, switches
+from monitoring.acts import letters, notices, switches
 from monitoring.acts.act import Act, RefusedActError
 from monitoring.acts.events import act_event
 from monitoring.acts.wording import OPERATOR, state_lines
+from monitoring.firing import NoticeKind
 from page.act_content import ActDone, Question
 from settings import Settings
 from store.errors import StoreError, StoreRefusedError
@@ -23,7 +24,8 @@ from store.operator_protocol import OperatorStore
 from store.operator_records import DeadStream
 from store.operator_values import is_entry_id
 
-_LONGEST_REASON = 200
+_LONGEST_REASON, _LONGEST_SUBJECT = 200, 256
+_MOST_HOURS = 168
 _CHANGED = "The state is another than shown by now: nothing was changed."
 _STREAMS: tuple[DeadStream, ...] = ("apply.plan", "apply.result")
 #: By act, the fields of its form that say what is done.
@@ -32,6 +34,7 @@ ACTS: Mapping[str, tuple[str, ...]] = {
     "hold": ("symbol", "reason"),
     "release": ("symbol", "reason", "force"),
     "republish": ("stream", "letter", "reason"),
+    "acknowledge": ("kind", "subject", "hours"),
 }
 _Prepare = Callable[[OperatorStore, str], Awaitable[Act]]
 
@@ -92,6 +95,8 @@ class PageActs:
         return await self._audited(act, arguments, done, by=by, address=address)
 
     def _read(self, act: str, form: Mapping[str, str]) -> _Prepare:
+        if act == "acknowledge":
+            return _acknowledge(form)
         reason = form.get("reason", "").strip()
         if not reason or not reason.isprintable() or len(reason) > _LONGEST_REASON:
             raise UnusableFormError(f"reason: 1 to {_LONGEST_REASON} printable characters on one line")
@@ -141,3 +146,19 @@ class PageActs:
             self._log.error("Act on the page is not in p33.events", act=act, by=by, why=str(error))
             return ActDone(good=done.good, text=f"{done.text} It is in the log, not in p33.events: {error}")
         return done
+
+
+def _acknowledge(form: Mapping[str, str]) -> _Prepare:
+    kind = next((each for each in NoticeKind if each == form.get("kind")), None)
+    if kind is None:
+        raise UnusableFormError(f"kind: one of {', '.join(NoticeKind)}")
+    subject = form.get("subject", "").strip()
+    if not subject.isprintable() or len(subject) > _LONGEST_SUBJECT:
+        raise UnusableFormError(f"subject: up to {_LONGEST_SUBJECT} printable characters")
+    hours = form.get("hours", "")
+    if not hours.isascii() or not hours.isdecimal() or len(hours) > 3 or not 1 <= int(hours) <= _MOST_HOURS:
+        raise UnusableFormError(f"hours: a whole number from 1 to {_MOST_HOURS}")
+    for_sec = int(hours) * 3600.0
+    return lambda store, by: notices.acknowledge(
+        store, kind, subject, by.removeprefix(OPERATOR), for_sec=for_sec
+    )

@@ -14,6 +14,7 @@ from monitoring.status.governor import GovernorShown
 from monitoring.status.intelligence import IntelligenceShown
 from monitoring.status.reconcile import ReconcileShown
 from page.content import Queue, Setting, Weight
+from page.notices_content import NoticeShown
 from supervision import NodeStatus
 
 
@@ -288,6 +289,8 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Queue]
     settings: tuple[Setting, ...]
     unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()
+    #: What fires now, the most urgent first.
+    notices: list[NoticeShown] = []
     #: No member where all roles are off.
     roles: RolesShown | msgspec.UnsetType = msgspec.UNSET
     #: Of our own executor; no member without one.

@@ -10,6 +10,7 @@ from store.memory.connection import MemoryConnection
 from store.memory.execution_reads import string_at, switches_at
 from store.memory.governor_steps import LONGEST_EVENTS
 from store.memory.keyspace import Keyspace, paired
+from store.notice_records import MOST_MARKS, SeenMark, encode_mark, read_marks, seen_field
 from store.operator_records import Hold, OperatorView
 from store.operator_values import hold_texts, read_hold
 from store.stored_values import utc_date
@@ -38,6 +39,35 @@ class MemoryOperators(MemoryConnection):
         return await self._call(
             "lift_hold", lambda: change_hold(self._keyspace, self._keys, symbol, before, "", "", event)
         )
+
+    async def mark_seen(
+        self, kind: str, subject: str, mark: SeenMark, now_ms: int, event: Sequence[str]
+    ) -> bool:
+        return await self._run(mark_seen, kind, subject, mark, now_ms, event)
+
+    async def seen_notices(self) -> dict[str, SeenMark]:
+        return await self._call(
+            "seen_notices",
+            lambda: read_marks(self._keyspace.hash(self._keys.seen), self._keyspace.now_ms()),
+        )
+
+
+def mark_seen(
+    redis: Keyspace, keys: Keys, kind: str, subject: str, mark: SeenMark, now_ms: int, event: Sequence[str]
+) -> bool:
+    """As `mark_seen.lua`. Raises WrongTypeError."""
+    redis.stream(keys.own_events)
+    notice = seen_field(kind, subject).encode()
+    others = {field: text for field, text in redis.hash(keys.seen).items() if field != notice}
+    standing = read_marks(others, now_ms)
+    if len(standing) >= MOST_MARKS:
+        return False
+    redis.xadd(keys.own_events, paired(event), max_len=LONGEST_EVENTS)
+    redis.hdel(keys.seen, [field for field in others if field.decode(errors="replace") not in standing])
+    redis.hset(keys.seen, [notice, encode_mark(mark)])
+    latest_ms = max(mark.until_ms, *(each.until_ms for each in standing.values()), 0)
+    redis.expire(keys.seen, max(latest_ms - now_ms, 1))
+    return True
 
 
 def operator_view(redis: Keyspace, keys: Keys, symbol: Symbol | None) -> OperatorView:

@@ -9,10 +9,12 @@ import msgspec
 from brain.identifiers import Symbol
 from store.execution_records import Switches
 from store.keys import ExecutorKeys, GovernorKeys, Keys
+from store.notice_records import SeenMark, encode_mark, read_marks, seen_field
 from store.operator_records import Hold, OperatorView
 from store.operator_values import assumed, hold_texts, read_hold
 from store.redis.client import Command, RedisLink
 from store.redis.replies import read_time, value_of
+from store.redis.runs import unrefused
 from store.redis.scripts import ScriptRunner
 from store.stored_values import utc_date
 
@@ -60,6 +62,20 @@ class RedisOperators:
 
     async def lift_hold(self, symbol: Symbol, before: Hold, event: Sequence[str]) -> bool:
         return await self._change_hold(symbol, before, "", "", event)
+
+    async def mark_seen(
+        self, kind: str, subject: str, mark: SeenMark, now_ms: int, event: Sequence[str]
+    ) -> bool:
+        marked = await self._scripts.run(
+            "mark_seen", self._keys.prefix, seen_field(kind, subject), encode_mark(mark), mark.until_ms,
+            now_ms, _pack(event),
+        )  # fmt: skip
+        return bool(marked)
+
+    async def seen_notices(self) -> dict[str, SeenMark]:
+        commands: list[Command] = [("TIME",), ("HGETALL", self._keys.seen)]
+        now, stored = unrefused(["TIME", self._keys.seen], await self._writes.pipeline(commands))
+        return read_marks(stored, read_time(now))
 
     async def _change_hold(
         self, symbol: Symbol, before: Hold | None, reason: str, sig: str, event: Sequence[str]

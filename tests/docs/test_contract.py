@@ -96,6 +96,7 @@ def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_oth
         "quantum:stream:trade.intent",
         Keys("quantum").players,  # of roles, which are off
         Keys("quantum").republished,  # of operators
+        Keys("quantum").seen,
         Keys("quantum").own_events,
     }
     assert listed.keys() - seen.keys() == others

@@ -99,9 +99,10 @@ class StatusRig:
     """Ready to decide, with one snapshot; each test takes away what it is about."""
 
     def __init__(
-        self, *, port: int = 0, snapshot: bool = True, universe: str = "off", token: str = ""
-    ) -> None:
-        self.clock = SetClock()
+        self, *, port: int = 0, snapshot: bool = True, universe: str = "off", token: str = "",
+        clock: SetClock | None = None, environment: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.clock = clock or SetClock()
         self.logged = CapturingLogger()
         self.log: FilteringBoundLogger = structlog.wrap_logger(self.logged, processors=[])
         self.clocks = Clocks(self.clock)
@@ -117,7 +118,9 @@ class StatusRig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
         self.monitor = Monitor(
-            settings.load({**ENVIRONMENT, "P33_UNIVERSE": universe, "P33_PAGE_TOKEN": token}),
+            settings.load(
+                {**ENVIRONMENT, "P33_UNIVERSE": universe, "P33_PAGE_TOKEN": token, **(environment or {})}
+            ),
             self.channels,
             self.store,
             tree=lambda: StandingTree(self.tree, self.waits),

@@ -93,6 +93,18 @@ async def test_a_dead_letter_is_published_again(desk: Desk) -> None:
     assert desk.events("apply.result") == [fields]
 
 
+async def test_a_notice_is_marked_as_seen_by_the_person(desk: Desk) -> None:
+    await desk.log_in()
+    question = await desk.ask("acknowledge", {"kind": "case", "subject": "BTCUSDT", "hours": "2"})
+    assert "Mark case of BTCUSDT as seen by ann until" in read(question.text).text
+    assert "case of BTCUSDT: seen by ann until" in await desk.consent("acknowledge", question)
+    marks = await desk.rig.store.seen_notices()
+    assert {field: (mark.by, mark.until_ms) for field, mark in marks.items()} == {
+        "case|BTCUSDT": ("ann", NOON_MS + 7_200_000)
+    }
+    assert [each[b"event"] for each in desk.events("p33.events")] == [b"NOTICE_SEEN", b"OPERATOR_ACT"]
+
+
 async def test_a_state_that_changes_between_question_and_answer_is_left_alone(desk: Desk) -> None:
     await desk.log_in()
     question = await desk.ask("trading-state", DRILL)
@@ -120,6 +132,10 @@ async def test_a_state_that_is_set_already_needs_no_answer(desk: Desk) -> None:
         ("hold", {"symbol": "BTC USDT", "reason": "x"}, "symbol: one such as"),
         ("hold", {"reason": "x"}, "symbol: one such as"),
         ("republish", {"stream": "trade.intent", "letter": "1-0", "reason": "x"}, "stream: apply.plan or"),
+        ("acknowledge", {"kind": "fire", "hours": "1"}, "kind: one of not_ready"),
+        ("acknowledge", {"kind": "case", "hours": "0"}, "hours: a whole number from 1 to 168"),
+        ("acknowledge", {"kind": "case", "hours": "169"}, "hours: a whole number"),
+        ("acknowledge", {"kind": "case", "hours": "1", "subject": "a\nb"}, "subject: up to 256"),
         ("republish", {"stream": "apply.plan", "letter": "1", "reason": "x"}, "letter: an id such as"),
     ],
 )

@@ -41,6 +41,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "remembered_ban": ("get",),
     "holds_and_cooldowns": ("get", "pttl", "time"),
     "durability": ("info",),
+    "seen_notices": ("hgetall", "time"),
     "open_permits": ("hgetall",),
     "permit_traces": ("get", "pttl", "time"),
     "read_keys": ("get", "pttl", "hgetall", "time"),
@@ -93,7 +94,7 @@ _READING = frozenset(
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
-        "intelligence_buckets", "bridge_state", "published_universe",
+        "intelligence_buckets", "bridge_state", "published_universe", "seen_notices",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

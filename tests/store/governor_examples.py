@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from store.execution_protocol import ServiceStore
 from store.governor_records import GovernorReply
+from store.notice_records import SeenMark
 from store.operator_records import Hold, Republication
 from tests.store.backends import KEYS, Outside
 from tests.store.executions import EXECUTOR
@@ -67,6 +68,9 @@ CHANGES: dict[str, Call] = {
     "set_hold": lambda store, _: store.set_hold(
         SYMBOL, None, "drill", "operator:ann", ("event", "HOLD_SET", "symbol", SYMBOL)
     ),
+    "mark_seen": lambda store, _: store.mark_seen(
+        "case", SYMBOL, SeenMark("ann", 4_000_000_000_000), 1_790_000_000_000, ("event", "NOTICE_SEEN")
+    ),
     "lift_hold": lambda store, _: store.lift_hold(SYMBOL_HELD, _HELD, ("event", "HOLD_CLEARED")),
     "republish": lambda store, _: store.republish(
         Republication("apply.result", EntryId("1-0"), ("plan_id", "gov-9"), "by ann")
@@ -83,5 +87,6 @@ EXAMPLES: dict[str, Call] = {
     "write_equity": WRITES["write_equity"],
     "operator_view": lambda store, _: store.operator_view(SYMBOL_HELD),
     "letter_view": lambda store, _: store.letter_view("apply.result", EntryId("1-0")),
+    "seen_notices": lambda store, _: store.seen_notices(),
     **CHANGES,
 }

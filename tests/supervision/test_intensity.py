@@ -45,3 +45,10 @@ def test_no_window_holds_more_restarts_than_allowed(
 def test_an_intensity_that_makes_no_sense_is_refused(restarts: int, within_sec: float) -> None:
     with pytest.raises(ValueError, match="intensity"):
         Intensity(restarts=restarts, within_sec=within_sec)
+
+
+def test_the_window_counts_what_is_not_too_old_without_adding_to_it() -> None:
+    window = RestartWindow(Intensity(restarts=2, within_sec=10.0))
+    assert window.admits(0.0)
+    assert window.admits(4.0)
+    assert [window.count(at_sec) for at_sec in (9.9, 9.9, 10.0, 14.0)] == [2, 2, 1, 0]

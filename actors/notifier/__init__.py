@@ -1,0 +1,1 @@
+"""Sends notices of what fires to the addresses of P33_NOTICE_URL."""

@@ -1,0 +1,124 @@
+"""What fires, since when, seen by whom, and what each address is to be sent of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import trio
+
+from brain.moment import Moment, iso_utc
+from clocks.clocks import Clocks
+from monitoring.firing import Firing, firing
+from monitoring.outbox import Alarm, Key, Outbox, Role
+from monitoring.seen_notices import SeenNotices
+from monitoring.status.document import StatusDocument
+from monitoring.status.source import StatusSource
+from page.notices_content import AddressShown, NoticesContent, NoticeShown
+from settings import Settings
+from settings.notices import NoticeAddress
+from store.notice_records import SeenMark, seen_field
+from store.protocol import DiagnosticsStore
+
+
+class Delivery:
+    """An address with its outbox, and how sending to it went. Made once; outlives the actor that sends."""
+
+    def __init__(self, address: NoticeAddress, outbox: Outbox) -> None:
+        self.address = address
+        self.outbox = outbox
+        self.sent = 0
+        self.last_sent: Moment | None = None
+        #: Why the latest attempt failed; None once one succeeds.
+        self.trouble: str | None = None
+
+    def shown(self) -> AddressShown:
+        """Return the address as the page shows it."""
+        return AddressShown(
+            address=str(self.address),
+            sent=self.sent,
+            last_sent=None if self.last_sent is None else iso_utc(self.last_sent.wall_ms),
+            waiting=self.trouble is not None,
+            trouble=self.trouble,
+        )
+
+
+class Notices:
+    """Keeps since when each condition fires. Made once: a restarted notifier goes on with it."""
+
+    def __init__(
+        self, settings: Settings, status: StatusSource, store: DiagnosticsStore, clocks: Clocks
+    ) -> None:
+        self._instance = settings.instance
+        self._status = status
+        self._clocks = clocks
+        self._seen = SeenNotices(store, clocks)
+        self._since: dict[Key, Moment] = {}
+        self.deliveries = tuple(
+            Delivery(address, Outbox(repeat_sec=settings.notice_repeat_sec))
+            for address in settings.notice_addresses or ()
+        )
+
+    async def look(self) -> None:
+        """Show all addresses what fires now. Reads Redis only while something fires."""
+        status = self._status.status()
+        await trio.lowlevel.checkpoint()
+        found = self._noted(firing(status))
+        if found:
+            await self._seen.refresh()
+        alarms = {
+            each.key: Alarm(each, self._since[each.key].wall_ms, self._mark_of(each) is not None)
+            for each in found
+        }
+        for delivery in self.deliveries:
+            delivery.outbox.look(alarms, _role(status))
+
+    def status_document(self) -> StatusDocument:
+        """Return the answer of `/status`, with what fires; marks are those that were read last."""
+        status = self._status.status()
+        return msgspec.structs.replace(status, notices=list(self._shown(self._noted(firing(status)))))
+
+    async def content(self) -> NoticesContent:
+        """Return what the page of notices shows, as of now."""
+        found = self._noted(firing(self._status.status()))
+        await self._seen.refresh()
+        return NoticesContent(
+            as_of_ms=self._clocks.now().wall_ms,
+            instance=self._instance,
+            notices=tuple(self._shown(found)),
+            addresses=tuple(each.shown() for each in self.deliveries),
+            unread=self._seen.unread,
+        )
+
+    def _noted(self, found: list[Firing]) -> list[Firing]:
+        """Remember since when each fires; forget what is over."""
+        now = self._clocks.now()
+        self._since = {each.key: self._since.get(each.key, now) for each in found}
+        return found
+
+    def _shown(self, found: Iterable[Firing]) -> Iterable[NoticeShown]:
+        now = self._clocks.now()
+        for each in found:
+            since, mark = self._since[each.key], self._mark_of(each)
+            yield NoticeShown(
+                kind=each.kind,
+                subject=each.subject,
+                text=each.text,
+                since=iso_utc(since.wall_ms),
+                for_sec=since.age_sec(now),
+                seen_by=None if mark is None else mark.by,
+                seen_until=None if mark is None else iso_utc(mark.until_ms),
+            )
+
+    def _mark_of(self, fired: Firing) -> SeenMark | None:
+        marks: Mapping[str, SeenMark] = self._seen.marks
+        mark = marks.get(seen_field(fired.kind, fired.subject))
+        now, redis = self._clocks.now(), self._clocks.redis
+        now_ms = redis.now_ms(now) if redis.known else now.wall_ms
+        return None if mark is None or mark.until_ms <= now_ms else mark
+
+
+def _role(status: StatusDocument) -> Role:
+    if status.lease.held:
+        return Role.HOLDER
+    return Role.UNKNOWN if status.lease.holder is None else Role.STANDBY

@@ -1,0 +1,40 @@
+"""Caches the marks of seen notices: one read per 3 s at most, 0.5 s timeout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+
+from clock import Clock
+from store.errors import StoreError
+from store.notice_records import SeenMark
+from store.protocol import DiagnosticsStore
+
+_PATIENCE_SEC = 0.5
+_EVERY_SEC = 3.0
+
+
+class SeenNotices:
+    """Marks as read last. `unread`: why the latest read failed, None where it did not."""
+
+    def __init__(self, store: DiagnosticsStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._at_sec = float("-inf")
+        self.marks: Mapping[str, SeenMark] = {}
+        self.unread: str | None = None
+
+    async def refresh(self) -> None:
+        """Read Redis, if the latest read is older than 3 s. What was read before stays where that fails."""
+        now_sec = self._clock.now().monotonic_sec
+        if now_sec - self._at_sec < _EVERY_SEC:
+            return
+        self._at_sec = now_sec
+        self.unread = f"Redis did not answer within {_PATIENCE_SEC:g} s"
+        with trio.move_on_after(_PATIENCE_SEC):
+            try:
+                self.marks = await self._store.seen_notices()
+                self.unread = None
+            except StoreError as error:
+                self.unread = f"Redis: {error}"
