@@ -39,3 +39,8 @@ def iso_utc(epoch_ms: int) -> str:
     """Return a time as ISO 8601 in UTC, with milliseconds."""
     text = datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def iso_or_none(moment: Moment | None) -> str | None:
+    """Return the wall clock of a moment in ISO 8601, UTC; None for none."""
+    return None if moment is None else iso_utc(moment.wall_ms)

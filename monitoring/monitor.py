@@ -25,7 +25,8 @@ from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
 from monitoring.status.roles import RolesSource
-from monitoring.status.source import RunningTree, StatusSource
+from monitoring.status.running_tree import RunningTree
+from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
 from store.operator_protocol import OperatorStore

@@ -61,7 +61,7 @@ class Notices:
 
     async def look(self) -> None:
         """Show all addresses what fires now. Reads Redis only while something fires."""
-        status = self._status.status()
+        status = await self._status.status_in_parts()
         await trio.lowlevel.checkpoint()
         found = self._noted(firing(status))
         if found:
@@ -80,8 +80,8 @@ class Notices:
 
     async def content(self) -> NoticesContent:
         """Return what the page of notices shows, as of now."""
-        found = self._noted(firing(self._status.status()))
         await self._seen.refresh()
+        found = self._noted(firing(await self._status.status_in_parts()))
         return NoticesContent(
             as_of_ms=self._clocks.now().wall_ms,
             instance=self._instance,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from itertools import islice
 from statistics import median
-from typing import Protocol
 
-from brain.moment import Moment, iso_utc
+import trio
+
+from brain.moment import Moment, iso_or_none, iso_utc
 from brain.positions.position import Snapshot
 from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
@@ -41,6 +42,7 @@ from monitoring.status.document import (
 from monitoring.status.executions import open_executions_shown, undecided_sentences
 from monitoring.status.readiness import ReadinessFacts, unready
 from monitoring.status.roles import RolesSource
+from monitoring.status.running_tree import RunningTree, nodes_of
 from monitoring.unreadable_symbols import UnreadableSymbols
 from page.content import Queue, Setting, Weight
 from settings import Loaded
@@ -50,16 +52,9 @@ from supervision import NodeStatus
 #: Names shown of a list that may be long.
 _MOST_NAMES = 20
 _MOST_UNREADABLE = 50
+_AT_A_TIME = 200
 #: Children of the tree without which no plan is decided.
 _NEEDED_ACTORS = ("permit_evaluator", "ledger_writer", "candidate_planner")
-
-
-class RunningTree(Protocol):
-    """The supervision tree as `/status` sees it (`supervision.Tree`)."""
-
-    def status(self) -> NodeStatus: ...
-
-    def waiting(self) -> list[tuple[str, str]]: ...
 
 
 class StatusSource:
@@ -102,14 +97,29 @@ class StatusSource:
     def readiness(self) -> Readiness:
         """Return the answer of `/readyz`, as of now."""
         tree = self._tree().status()
-        reasons = self._unready(tree, self._snapshots(self._clocks.now()))
+        reasons = self._unready(tree, self._snapshots(self._clocks.now(), self._known_snapshots()))
         return Readiness(not reasons, reasons, undecided_sentences(self._channels), self._roles.unreadable())
 
     def status(self) -> StatusDocument:
         """Return the answer of `/status`, as of now."""
         now = self._clocks.now()
+        known = self._known_snapshots()
+        return self._document(now, self._snapshots(now, known), self._ledgers(now, known))
+
+    async def status_in_parts(self) -> StatusDocument:
+        """Return the same; other tasks run between its parts, 200 snapshots or some ms of counting."""
+        now, known = self._clocks.now(), list[Snapshot]()
+        for number, symbol in enumerate(self._channels.book.symbols(), 1):
+            if (snapshot := self._channels.book.get(symbol)) is not None:
+                known.append(snapshot)
+            if number % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+        snapshots = self._snapshots(now, known)
+        await trio.lowlevel.checkpoint()
+        return self._document(now, snapshots, self._ledgers(now, known))
+
+    def _document(self, now: Moment, snapshots: SnapshotsShown, ledgers: LedgersShown) -> StatusDocument:
         tree = self._tree().status()
-        snapshots = self._snapshots(now)
         reasons = self._unready(tree, snapshots)
         lease, rules = self._channels.lease.value, self._channels.symbol_rules.value
         weight = self._registry.value("p33_request_weight_used")
@@ -135,7 +145,7 @@ class StatusSource:
             ledgers_adopted=bool(self._channels.ledgers_adopted.value),
             request_weight_used=None if weight is None else round(weight),
             weight=self._weight(now),
-            ledgers=self._ledgers(now),
+            ledgers=ledgers,
             append_only=None if durability is None else durability.append_only,
             eviction=None
             if durability is None
@@ -152,7 +162,7 @@ class StatusSource:
         )
 
     def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
-        states = {node.name: node.state for node in _nodes(tree)}
+        states = {node.name: node.state for node in nodes_of(tree)}
         rules = self._channels.symbol_rules.value
         return unready(
             ReadinessFacts(
@@ -181,8 +191,7 @@ class StatusSource:
             troubles=list(self._clocks.troubles().values()),
         )
 
-    def _snapshots(self, now: Moment) -> SnapshotsShown:
-        snapshots = self._known_snapshots()
+    def _snapshots(self, now: Moment, snapshots: Sequence[Snapshot]) -> SnapshotsShown:
         ages_sec = [snapshot.verified_at.age_sec(now) for snapshot in snapshots]
         trusted = [self._channels.book.is_trusted(snapshot) for snapshot in snapshots]
         fresh = sum(
@@ -223,14 +232,14 @@ class StatusSource:
         stream = self._channels.stream_status.value or StreamStatus()
         return StreamShown(
             trusted=stream.trusted,
-            trust_lost_at=_iso_or_none(self._channels.book.trust_lost_at),
-            connected_since=_iso_or_none(stream.connected_since),
+            trust_lost_at=iso_or_none(self._channels.book.trust_lost_at),
+            connected_since=iso_or_none(stream.connected_since),
             proven_age_sec=None if stream.proven_as_of is None else stream.proven_as_of.age_sec(now),
             push_allowance_sec=stream.allowance_sec if stream.trusted else None,
             periods=stream.epoch,
             losses=stream.losses,
             last_loss=stream.last_loss,
-            last_lost_at=_iso_or_none(stream.last_lost_at),
+            last_lost_at=iso_or_none(stream.last_lost_at),
         )
 
     def _weight(self, now: Moment) -> Weight:
@@ -244,9 +253,9 @@ class StatusSource:
             ban_left_sec=left_sec,
         )
 
-    def _ledgers(self, now: Moment) -> LedgersShown:
+    def _ledgers(self, now: Moment, snapshots: Sequence[Snapshot]) -> LedgersShown:
         known = self._registry.symbol_values("p33_ledger_amt")
-        holdings = self._comparison.compare(self._known_snapshots(), known, now)
+        holdings = self._comparison.compare(snapshots, known, now)
         mismatches = [
             MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
             for row in holdings.rows
@@ -308,13 +317,3 @@ class StatusSource:
             gates.last_5_min(),
             gates.last_1_h(),
         )
-
-
-def _nodes(node: NodeStatus) -> Iterator[NodeStatus]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)
-
-
-def _iso_or_none(moment: Moment | None) -> str | None:
-    return None if moment is None else iso_utc(moment.wall_ms)

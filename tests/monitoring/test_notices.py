@@ -12,6 +12,7 @@ from brain.identifiers import PlanId, Symbol
 from channels import Lease, UnknownExecution
 from monitoring.firing import STARTING_SEC
 from store.notice_records import SeenMark
+from tests.background import background
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
 
@@ -139,3 +140,20 @@ async def test_the_page_is_rendered_once_a_second_however_many_ask(
 async def test_a_standby_shows_what_it_sees(rig: StatusRig, client: httpx.AsyncClient) -> None:
     rig.lease.send(Lease(None, "other:8045"))
     assert (await client.get("/status")).json()["notices"] == []
+
+
+async def test_a_look_at_thousands_of_symbols_lets_other_tasks_run(rig: StatusRig) -> None:
+    for number in range(3000):
+        rig.publish(f"S{number}USDT", "0", age_sec=0.0)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with background(count):
+        await rig.monitor.notices.look()
+    assert turns >= 3000 // 200
+    assert await rig.monitor.status.status_in_parts() == rig.monitor.status.status()
