@@ -184,11 +184,13 @@ async def look_at_everything(url: str) -> None:
     import httpx
 
     async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
-        found = ("/decisions", "/decisions.json", "/symbols/BTCUSDT", "/plans/during")
+        found = ("/decisions", "/decisions.json", "/symbols/BTCUSDT")
         for path in ("/", "/status", "/metrics", *found):
             assert (await client.get(path, follow_redirects=True, timeout=10)).status_code == 200
         for text in ("during", "87654321", "1760000000000-0"):
-            await client.get("/find", params={"q": text}, timeout=10)
+            for path in (f"/plans/{text}", f"/find?q={text}"):
+                answer = await client.get(path, timeout=10)
+                assert "cannot be read" not in answer.text
 
 
 def commands_of(server: GuardedRedis, user: str) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 _FLAGS = (
@@ -67,6 +67,10 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click the first element that matches, even if it has moved."""
         self.run("document.querySelector(arguments[0]).click()", selector)
+
+    def press(self, *keys: str) -> None:
+        """Press keys where the focus is, as at a keyboard: texts, or Selenium's names of other keys."""
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def complaints(self) -> list[str]:
         """Return the console's messages since the last call: errors, warnings, refusals by policy."""

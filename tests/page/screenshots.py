@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 LARGEST_BYTES = 200_000
 
+SCREENS: tuple[tuple[str, int, Literal["light", "dark"]], ...] = (
+    ("light", 1200, "light"), ("dark", 1200, "dark"), ("phone", 360, "light"),
+)  # fmt: skip
 #: Until the charts have something to show.
 _PLAYS_SEC = 200
 _URL = re.compile(r"http://127\.0\.0\.1:\d+/")
@@ -81,7 +84,20 @@ def take(window: Browser, url: str) -> None:
     window.run("document.querySelector('tr.denied a[data-explain]').click()")
     wait_until(window, "document.querySelector('#why').open")
     keep(window, "explanation")
+    find(window, url)
     terminal(window, url)
+
+
+def find(window: Browser, url: str) -> None:
+    """The list of decisions, a plan and its symbol, each in both schemes and on a phone."""
+    window.open(f"{url}decisions?answer=allow")
+    plan = window.run("return document.querySelector('td.plan a').href")
+    symbol = window.run("return document.querySelector('td.symbol a').href")
+    for name, address in (("decisions", f"{url}decisions"), ("plan", plan), ("symbol", symbol)):
+        for look, width, scheme in SCREENS:
+            window.look_like(width=width, height=760, scheme=scheme)
+            window.open(address)
+            keep(window, f"{name}-{look}")
 
 
 def page(

@@ -62,6 +62,9 @@ class Window:
     async def click(self, selector: str) -> None:
         await self._in_thread(self._browser.click, selector)
 
+    async def press(self, *keys: str) -> None:
+        await self._in_thread(self._browser.press, *keys)
+
     async def text(self, selector: str = "body") -> str:
         return await self._in_thread(self._browser.text, selector)
 

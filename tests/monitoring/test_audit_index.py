@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+import trio
+
+import settings
+from brain.identifiers import EntryId
+from monitoring.find.audit_index import AuditIndex, audit_streams
+from monitoring.find.columns import AllNames, Columns, Names
+from monitoring.find.query import Query, matching
+from store.desk_protocol import SLICE, AuditRow
+from tests.monitoring.find_rig import asked, audited
+from tests.monitoring.status_rig import ENVIRONMENT, NOON_MS, StatusRig, serving
+
+#: Entries that one round reads.
+ROUND = 50 * SLICE
+
+
+def row(number: int, plan_id: str | None = None, entry_id: str = "") -> AuditRow:
+    name = plan_id or f"plan-{number}"
+    return AuditRow(EntryId(f"{number}-0"), name, "BTCUSDT", "true", "x", entry_id, "")
+
+
+def columns(*rows: AuditRow) -> Columns:
+    made = Columns(AllNames(Names(), Names(), Names()))
+    for each in rows:
+        made.add(each)
+    return made
+
+
+def index_of(rig: StatusRig, count: int) -> AuditIndex:
+    for number in range(count):
+        rig.redis.xadd("a", {"plan_id": f"plan-{number}", "allow": "true"}, entry_id=f"{number + 1}-0")
+    return AuditIndex(rig.store, rig.clock, {"p33": "a"})
+
+
+async def test_older_entries_are_read_on_at_each_use(rig: StatusRig) -> None:
+    index = index_of(rig, ROUND + 10)
+    held = await index.follow("p33", 0)
+    assert (len(held.columns), held.complete) == (ROUND, False)
+    assert held.columns.plan_id[0] == "plan-10"
+    held = await index.follow("p33", 1)
+    assert (len(held.columns), held.complete) == (ROUND + 10, True)
+    assert held.columns.plan_id == [f"plan-{number}" for number in range(ROUND + 10)]
+
+
+async def test_places_stay_while_others_read_on(rig: StatusRig) -> None:
+    index = index_of(rig, ROUND + 10)
+    before = (await index.follow("p33", 0)).columns
+    places = await matching(before, Query())
+    names = [before.plan_id[place] for place in places]
+    await index.follow("p33", 1)
+    rig.redis.xadd("a", {"plan_id": "later", "allow": "true"})
+    await index.follow("p33", 1)
+    assert [before.plan_id[place] for place in places] == names
+
+
+async def test_many_at_once_read_each_entry_once(rig: StatusRig) -> None:
+    index = index_of(rig, ROUND + 10)
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(index.follow, "p33", 1)
+    held = await index.follow("p33", 0)
+    assert len(held.columns) == len(set(held.columns.plan_id)) == ROUND + 10
+
+
+def test_the_newest_are_kept() -> None:
+    kept = columns(*(row(number) for number in range(1, 8))).newest(3)
+    assert kept.plan_id == ["plan-5", "plan-6", "plan-7"]
+    assert [kept.audit_id(place) for place in range(3)] == ["5-0", "6-0", "7-0"]
+
+
+def test_a_plan_and_an_entry_are_found_at_their_newest_place() -> None:
+    made = columns(row(1, "a"), row(2, "b", "7-1"), row(3, "a", "7-2"), row(4, "c"))
+    assert [made.place_of(name) for name in ("a", "b", "c", "d")] == [2, 1, 3, None]
+    assert (made.place_of_entry("7-1"), made.place_of_entry("7-2")) == (1, 2)
+    assert {made.place_of_entry(each) for each in ("7-3", "8-0", "x")} == {None}
+
+
+@pytest.mark.parametrize("audit_id", ["999999999999999-3", "0-1"])
+def test_a_time_that_no_calendar_has_is_kept(audit_id: str) -> None:
+    made = columns(AuditRow(EntryId(audit_id), "", "", "", "", "x-y", ""))
+    assert made.audit_id(0) == audit_id
+    assert made.entry_id(0) == ""
+
+
+def test_streams_are_those_of_the_roles_that_are_on() -> None:
+    def streams(**modes: str) -> dict[str, str]:
+        return audit_streams(settings.load({**ENVIRONMENT, **modes}).settings)
+
+    assert streams() == {"p33": "quantum:stream:permit.audit"}
+    assert streams(P33_GOVERNOR="shadow", P33_INTENT_BRIDGE="on") == {
+        "p33": "quantum:stream:permit.audit",
+        "governor": "quantum:governor:shadow:audit",
+        "bridge": "quantum:stream:intent.audit",
+    }
+
+
+async def test_a_list_says_how_far_back_it_reaches_while_older_entries_are_read(
+    rig: StatusRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.find.decisions._PAGE_READS_SEC", 0.0)
+    for number in range(ROUND + 1):
+        audited(rig, f"plan-{number}", back_ms=ROUND + 1 - number)
+    async with serving(rig) as client:
+        first = await asked(client, "/decisions")
+        assert (
+            f"{ROUND} of {ROUND} match. Older entries are being read: so far back to 2026-09-21" in first.text
+        )
+        assert [each["content"] for tag, each in first.elements if each.get("http-equiv") == "refresh"] == [
+            "2"
+        ]
+        exported = (await client.get("/decisions.json")).json()
+        assert (exported["reads_back_to_ms"], len(exported["decisions"])) == (None, ROUND + 1)
+    assert exported["decisions"][-1]["at_ms"] == NOON_MS - ROUND - 1
