@@ -96,16 +96,6 @@ def test_the_page_is_well_formed_and_has_every_section() -> None:
     } <= set(ids)  # fmt: skip
 
 
-def test_the_bar_names_every_page_and_marks_this_one() -> None:
-    reading = page_of()
-    links = [attributes for tag, attributes in reading.elements if tag == "a"]
-    paths = [each["href"] for each in links]
-    assert paths[:5] == ["/", "/decisions", "/waiting", "/history", "/notices"]
-    assert [each["href"] for each in links if each.get("aria-current") == "page"] == ["/"]
-    (form,) = [attributes for tag, attributes in reading.elements if tag == "form"]
-    assert (form["action"], form["method"]) == ("/find", "get")
-
-
 def test_the_page_shows_what_it_was_given() -> None:
     text = page_of().text
     for shown in (
