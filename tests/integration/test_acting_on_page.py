@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
+import httpx
 import pytest
 import trio
 from selenium.webdriver.common.action_chains import ActionChains
@@ -14,9 +15,12 @@ from selenium.webdriver.common.keys import Keys as Key
 
 from supervision import Heartbeat
 from tests.background import background
-from tests.monitoring.acting_desk import STATE, TOKEN
+from tests.integration.pipeline import entry
+from tests.integration.site import Site
+from tests.monitoring.acting_desk import STATE, TOKEN, hidden
 from tests.monitoring.status_rig import StatusRig
 from tests.page.browser import Browser
+from tests.page.test_rendering import read
 from tests.page.window import Window
 
 pytestmark = pytest.mark.browser
@@ -144,3 +148,18 @@ async def test_a_form_of_another_site_changes_nothing_in_an_open_session(
     await window.click("button")
     await window.shows("the form is of another site")
     assert rig.redis.keys() == []
+
+
+async def test_a_running_daemon_holds_a_symbol_in_its_redis_and_denies_its_plans(site: Site) -> None:
+    async with site.daemon({"P33_PAGE_TOKEN": TOKEN}) as daemon:
+        url = await daemon.ready()
+        async with httpx.AsyncClient(base_url=url, trust_env=False, headers={"origin": url}) as client:
+            await client.post("/act/session", data={"token": TOKEN, "name": "ann"})
+            form = hidden(read((await client.get("/act")).text))
+            form |= {"symbol": "BTCUSDT", "reason": "a drill"}
+            question = await client.post("/act/hold", data=form)
+            await client.post("/act/hold", data=hidden(read(question.text)))
+            assert "BTCUSDT is held." in read((await client.get("/act")).text).text
+        assert (await site.ask("plan-held", entry("BTCUSDT", "0.05")))["reason"] == "reconcile_hold_active"
+    [(_, event)] = site.redis.xrange("quantum:stream:p33.events")
+    assert (event["act"], event["by"]) == ("hold", "operator:ann")
