@@ -60,7 +60,7 @@ _DOCUMENTS = (
     "act.html",
 )
 #: Pieces of a template that are put out between two pauses.
-_PIECES = 200
+_PIECES = 250
 #: As much as the log lines show.
 _PLAN_ID_SHOWN = 8
 
@@ -121,7 +121,7 @@ class Page:
         yield self._foot.render()
 
     def document_of(self, name: str, content: object) -> Iterator[str]:
-        """Render one of the further pages in parts of some 200 pieces."""
+        """Render one of the further pages in parts of 250 pieces."""
         pieces = self._documents[name].generate(content=content)
         while part := "".join(islice(pieces, _PIECES)):
             yield part

@@ -30,6 +30,7 @@ class Names:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._texts: list[str] = []
+        self._folded: list[str] = []
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -40,6 +41,7 @@ class Names:
         if found is None:
             found = self._numbers[text] = len(self._texts)
             self._texts.append(text)
+            self._folded.append(text.casefold())
         return found
 
     def number_of(self, text: str) -> int | None:
@@ -52,9 +54,7 @@ class Names:
     def beginning(self, text: str) -> frozenset[int]:
         """Return the numbers of the texts that begin so, in any case."""
         wanted = text.casefold()
-        return frozenset(
-            number for number, each in enumerate(self._texts) if each.casefold().startswith(wanted)
-        )
+        return frozenset([number for number, each in enumerate(self._folded) if each.startswith(wanted)])
 
 
 class AllNames(msgspec.Struct):

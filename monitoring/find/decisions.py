@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from http import HTTPStatus
 
 import msgspec
-import trio
 
 from clock import Clock
 from monitoring.find.audit_index import AuditIndex
 from monitoring.find.columns import Answer, Columns
 from monitoring.find.query import PAGE_ROWS, Query, UnreadableQueryError, matching, read_query
+from monitoring.pacing import pause
 from page.find_content import DecisionList, ListedDecision, SortLink
 from store.errors import StoreError
 
 #: A page is answered within 0.3 s; older entries are read on at the next.
 _PAGE_READS_SEC = 0.15
 _EXPORT_READS_SEC = 60.0
-_ROWS_AT_A_TIME = 200
+_ROWS_AT_A_TIME = 100
 _ANSWER_TEXTS = {Answer.ALLOW: "allow", Answer.DENY: "deny", Answer.NONE: ""}
 _LABELS = ("decided, UTC", "symbol", "answer", "reason", "source", "latency", "plan")
 _SORTED_BY = {"decided, UTC": "time", "symbol": "symbol", "reason": "reason", "latency": "latency"}
@@ -33,10 +33,10 @@ class Export(msgspec.Struct, frozen=True):
     back_to_ms: int | None
 
     async def slices(self) -> AsyncIterator[list[ListedDecision]]:
-        """Yield the rows in slices, with a checkpoint behind each."""
+        """Yield the rows in slices, with a pause behind each."""
         for begin in range(0, len(self.places), _ROWS_AT_A_TIME):
             yield listed(self.columns, self.places[begin : begin + _ROWS_AT_A_TIME])
-            await trio.lowlevel.checkpoint()
+            await pause()
 
 
 class Decisions:

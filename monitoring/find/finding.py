@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
-import trio
-
 from brain.identifiers import is_symbol
 from explanation.entry_texts import orders_of
 from explanation.printable import printable
 from monitoring.find.audit_index import AuditIndex
 from monitoring.find.stream_search import StreamSearch
+from monitoring.pacing import pause
 from page.find_content import Candidate, Candidates
 from store.desk_protocol import DeskStore
 from store.errors import StoreError
@@ -110,7 +109,7 @@ class Finding:
             place = columns.place_of_entry(text) if _ENTRY_ID.fullmatch(text) else None
             if place is not None:
                 return columns.plan_id[place]
-            await trio.lowlevel.checkpoint()
+            await pause()
         return None
 
     async def _of_entry(self, entry_id: str) -> str | None:
@@ -161,7 +160,7 @@ class Finding:
                     if len(plans) == _MOST_FOUND:
                         break
                 if place % _AT_A_TIME == 0:
-                    await trio.lowlevel.checkpoint()
+                    await pause()
         undecided = await self._search.back(
             self._keys.plans, text, lambda fields: fields.get("plan_id", "").startswith(text), most=5
         )

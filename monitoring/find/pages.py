@@ -21,6 +21,7 @@ class FindPages:
 
     def __init__(self, settings: Settings, channels: Channels, store: DiagnosticsStore, clock: Clock) -> None:
         keys = Keys(settings.key_prefix)
+        self.clock = clock
         self._channels = channels
         self._index = AuditIndex(store, clock, audit_streams(settings))
         self._ages = AgeHistory(channels.book, clock)

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import msgspec
-import trio
 
 from monitoring.find.columns import Answer, Columns
+from monitoring.pacing import pause
 
 SORTS = ("time", "latency", "symbol", "reason")
 ANSWERS = {"": None, "allow": Answer.ALLOW, "deny": Answer.DENY}
 PAGE_ROWS = 100
 _LONGEST = 256
 _MOST_PAGES = 4_000
-#: Entries that are compared between two checkpoints: some 0.3 ms.
-_AT_A_TIME = 2_000
+#: Entries that are compared between two pauses: some 0.3 ms.
+_AT_A_TIME = 4_000
 _BACK = re.compile(r"-\s*([0-9]{1,6})\s*(s|m|min|h|d)")
 _UNITS_MS = {"s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -117,7 +117,7 @@ async def _filtered(columns: Columns, query: Query) -> list[int]:
         for column, numbers in wanted:
             some = [place for place in some if column[place] in numbers]
         found.extend(some)
-        await trio.lowlevel.checkpoint()
+        await pause()
     return found
 
 
@@ -129,7 +129,7 @@ async def _sorted(columns: Columns, query: Query, places: list[int]) -> list[int
     for begin in range(0, len(places), _AT_A_TIME):
         for place in places[begin : begin + _AT_A_TIME]:
             groups.setdefault(column[place], []).append(place)
-        await trio.lowlevel.checkpoint()
+        await pause()
     text_of = {"symbol": names.symbols.text, "reason": names.reasons.text}.get(query.sort)
     values = sorted(groups) if text_of is None else sorted(groups, key=text_of)
     if query.order == "desc":
@@ -138,8 +138,8 @@ async def _sorted(columns: Columns, query: Query, places: list[int]) -> list[int
     for number, value in enumerate(values):
         groups[value].reverse()
         ordered += groups[value]
-        if number % 50 == 0:
-            await trio.lowlevel.checkpoint()
+        if number % 500 == 0:
+            await pause()
     return ordered
 
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from brain.identifiers import PlanId
 from monitoring.find.decisions import Export
 from monitoring.find.query import UnreadableQueryError
+from monitoring.http.document_cache import Document, DocumentCache
 from monitoring.monitor import Monitor
 from page.find_content import ListedDecision
 from page.rendering import CONTENT_SECURITY_POLICY
@@ -30,20 +31,20 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 def find_routes(monitor: Monitor, admit: Callable[[Request], None]) -> list[Route]:
     """Return the routes; `admit` refuses a request beyond the rate."""
-    find, page = monitor.find, monitor.page
+    find, page, lists = monitor.find, monitor.page, DocumentCache(monitor.find.clock)
 
     async def shown(template: str, content: object, status: int = HTTPStatus.OK) -> Response:
-        return Response(
-            await page.document_of(template, content),
-            status,
-            headers={"content-security-policy": CONTENT_SECURITY_POLICY},
-            media_type="text/html",
-        )
+        return _html(await page.document_of(template, content), status)
 
     async def decisions(request: Request) -> Response:
         admit(request)
-        status, content = await find.decisions.page(request.query_params)
-        return await shown("find_decisions.html", content, status)
+
+        async def make() -> Document:
+            status, content = await find.decisions.page(request.query_params)
+            return status, await page.document_of("find_decisions.html", content)
+
+        status, document = await lists.document(request.url.query, make)
+        return _html(document, status)
 
     async def export(request: Request) -> Export:
         admit(request)
@@ -102,6 +103,15 @@ def find_routes(monitor: Monitor, admit: Callable[[Request], None]) -> list[Rout
         Route("/plans/{plan_id:path}", plan),
         Route("/symbols/{symbol:path}", symbol),
     ]
+
+
+def _html(document: bytes, status: int) -> Response:
+    return Response(
+        document,
+        status,
+        headers={"content-security-policy": CONTENT_SECURITY_POLICY},
+        media_type="text/html",
+    )
 
 
 async def _csv(exported: Export) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ import trio
 from brain.identifiers import PlanId
 from clock import Clock
 from explanation.sections import sections_of
+from monitoring.pacing import pause
 from monitoring.page_view.source import PageSource
 from page.rendering import Page
 
@@ -48,7 +49,7 @@ class PageCache:
         parts: list[str] = []
         for part in (await self._compiled()).document_of(template, content):
             parts.append(part)
-            await trio.lowlevel.checkpoint()
+            await pause()
         return "".join(parts).encode()
 
     async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:

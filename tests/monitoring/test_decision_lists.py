@@ -88,6 +88,8 @@ async def test_later_decisions_are_followed(rig: StatusRig) -> None:
         assert plans(await asked(client, "/decisions")) == ["plan-000001"]
         for number in range(2, 460):
             audited(rig, f"plan-{number:06}", back_ms=470 - number)
+        assert plans(await asked(client, "/decisions")) == ["plan-000001"]
+        rig.clock.advance(1)
         reading = await asked(client, "/decisions")
     assert "459 of 459 match" in reading.text
     assert plans(reading)[0] == "plan-000459"
