@@ -7,7 +7,7 @@ umask 022
 readonly NAME=position-state-brain
 readonly UNIT=quantum-position-state-brain.service
 readonly SECRETS=(REDIS_PASSWORD REDIS_SENTINEL_PASSWORD BINANCE_API_KEY BINANCE_API_SECRET
-  BINANCE_TESTNET_API_KEY BINANCE_TESTNET_API_SECRET P33_PERMIT_SIGNING_KEY)
+  BINANCE_TESTNET_API_KEY BINANCE_TESTNET_API_SECRET P33_PERMIT_SIGNING_KEY P33_NOTICE_URL)
 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly SOURCE
 
@@ -29,8 +29,8 @@ install.sh --version             say which version it installs
   --no-enable      do not enable or start the service
 
 Secrets: REDIS_PASSWORD, REDIS_SENTINEL_PASSWORD, BINANCE_API_KEY, BINANCE_API_SECRET,
-BINANCE_TESTNET_API_KEY, BINANCE_TESTNET_API_SECRET, P33_PERMIT_SIGNING_KEY. An empty standard
-input removes one.
+BINANCE_TESTNET_API_KEY, BINANCE_TESTNET_API_SECRET, P33_PERMIT_SIGNING_KEY,
+P33_NOTICE_URL. An empty standard input removes one.
 TEXT
 }
 
