@@ -58,17 +58,17 @@ class Firing(msgspec.Struct, frozen=True):
 
 
 def firing(status: StatusDocument) -> list[Firing]:
-    """Return what fires, the most urgent first; each kind and subject once."""
-    found = [
-        *_not_ready(status),
-        *_ban(status),
-        *_restart_limits(status.tree),
-        *_disarm(status),
-        *_unknown_executions(status),
-        *_cases(status),
-        *_divergences(status),
-        *_all_denied(status),
-    ]
+    """Return what fires, the most urgent first; each kind and subject once.
+
+    What an instance without the lease knows of the account is outdated: it fires there for itself alone.
+    """
+    found = [*_not_ready(status), *_ban(status), *_restart_limits(status.tree)]
+    if status.lease.held:
+        found += _disarm(status)
+        found += _unknown_executions(status)
+        found += _cases(status)
+        found += _divergences(status)
+        found += _all_denied(status)
     return list({each.key: each for each in found}.values())
 
 

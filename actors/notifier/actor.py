@@ -54,7 +54,7 @@ class Notifier:
                     await trio.sleep(LOOK_SEC)
 
     async def _send_to(self, delivery: Delivery, heartbeat: Heartbeat) -> None:
-        failures = 0
+        failures = refusals = 0
         with heartbeat.task() as task:
             while True:
                 notice = delivery.outbox.next(self._now_sec())
@@ -65,11 +65,12 @@ class Notifier:
                 with task.waiting_for(f"an answer of {delivery.address}"):
                     error = await self._attempt(delivery, notice)
                     if error is None:
-                        failures = 0
+                        failures = refusals = 0
                         continue
                     failures += 1
-                    if isinstance(error, BodyRefusedError) and failures >= _MOST_REFUSALS:
-                        failures = 0
+                    refusals = refusals + 1 if isinstance(error, BodyRefusedError) else 0
+                    if refusals >= _MOST_REFUSALS:
+                        failures = refusals = 0
                         delivery.outbox.skip(notice, self._now_sec())
                         self._count(notice, "skipped")
                     await trio.sleep(_BACKOFF.after(max(failures, 1)))

@@ -14,6 +14,7 @@ from brain.positions.position import Leg
 from channels import Lease
 from monitoring.firing import STARTING_SEC, Firing, NoticeKind, firing, urgency
 from monitoring.status.document import (
+    LeaseShown,
     LedgersShown,
     MismatchShown,
     OpenExecutionShown,
@@ -178,6 +179,14 @@ async def test_a_ledger_that_differs_fires_unless_its_case_does(rig: StatusRig) 
     assert found(status_of(rig, ledgers=ledgers, roles=with_case())) == [("case", "BTCUSDT")]
     unheld = with_case(status="DRIFT")
     assert found(status_of(rig, ledgers=ledgers, roles=unheld)) == [("divergence", "BTCUSDT")]
+
+
+async def test_without_the_lease_nothing_of_the_account_fires(rig: StatusRig) -> None:
+    ledgers = LedgersShown(2, 0, [MismatchShown("BTCUSDT", "0.040", None, 7.0)])
+    status = status_of(rig, ledgers=ledgers)
+    assert found(status) == [("divergence", "BTCUSDT")]
+    standby = msgspec.structs.replace(status, lease=LeaseShown(False, "other:8045"))
+    assert found(standby) == []
 
 
 async def test_five_denied_plans_in_a_row_fire_and_one_allowed_ends_it(rig: StatusRig) -> None:

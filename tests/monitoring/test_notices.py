@@ -77,7 +77,7 @@ async def test_the_page_names_the_person_who_has_seen_it_until_the_mark_is_over(
     assert shown["seen_by"] == "Ann"
     rig.clock.advance(61)
     rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
-    assert "not yet" in (await client.get("/notices")).text
+    assert "not seen yet" in (await client.get("/notices")).text
     (shown,) = (await client.get("/status")).json()["notices"]
     assert (shown["seen_by"], shown["seen_until"]) == (None, None)
 

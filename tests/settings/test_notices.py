@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from settings import SettingsError, describe, load
@@ -58,3 +60,10 @@ def test_printing_the_addresses_shows_form_and_host_alone() -> None:
     (line,) = [line for line in describe(loaded) if line.startswith("P33_NOTICE_URL")]
     assert line == "P33_NOTICE_URL=telegram+https://api.telegram.org/***,json+https://a.example/*** (env)"
     assert _TOKEN not in repr(loaded)
+
+
+def test_the_addresses_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{_TELEGRAM}\n")
+    loaded = load({"P33_NOTICE_URL_FILE": str(tmp_path / "secret")})
+    assert loaded.settings.notice_addresses == parse_notice_addresses(_TELEGRAM)
+    assert loaded.origins["P33_NOTICE_URL"] == "file"

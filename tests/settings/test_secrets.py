@@ -89,6 +89,7 @@ def test_a_password_in_a_base_address_is_refused_and_not_printed(name: str, tail
 LONG = "of-16-characters"
 
 
+#: Addresses are no text of any kind: tests/settings/test_notices.py.
 @pytest.mark.parametrize("name", [name for name in SECRETS if name != "P33_NOTICE_URL"])
 def test_a_secret_may_come_from_a_file_without_its_final_newline(name: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{MARK}{LONG}+/=\n")
@@ -96,14 +97,6 @@ def test_a_secret_may_come_from_a_file_without_its_final_newline(name: str, tmp_
     assert loaded.origins[name] == "file"
     assert Secret(f"{MARK}{LONG}+/=") in vars_of(loaded.settings)
     assert f"{name}=*** (file)" in describe(loaded)
-
-
-def test_addresses_of_notices_may_come_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(f"json+https://host/{MARK}\n")
-    loaded = load({"P33_NOTICE_URL_FILE": str(tmp_path / "secret")})
-    addresses = loaded.settings.notice_addresses
-    assert addresses is not None and [each.target for each in addresses] == [f"/{MARK}"]
-    assert MARK not in " ".join(describe(loaded))
 
 
 def vars_of(settings: Settings) -> list[object]:
