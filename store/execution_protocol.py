@@ -20,6 +20,7 @@ from store.execution_records import (
     PlanRefusal,
 )
 from store.governor_protocol import GovernorStore
+from store.history_protocol import HistoryStore
 from store.intelligence_protocol import IntelligenceStore
 from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
@@ -148,6 +149,7 @@ class ServiceStore(
     ReconcileStore,
     BridgeStore,
     IntelligenceStore,
+    HistoryStore,
     Protocol,
 ):
     """All protocols of the store, with those of the other roles."""

@@ -19,6 +19,7 @@ from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.execution import MemoryExecutions
 from store.memory.fencing import hold_lease, release_lease
 from store.memory.governor import MemoryGovernor
+from store.memory.history import MemoryHistory
 from store.memory.intelligence import MemoryIntelligence
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.memory_redis import MemoryRedis
@@ -49,7 +50,13 @@ from store.universe_records import PublishedUniverse, UniverseKeys, UniverseWrit
 
 
 class MemoryStore(
-    MemoryExecutions, MemoryGovernor, MemoryOperators, MemoryReconcile, MemoryBridge, MemoryIntelligence
+    MemoryExecutions,
+    MemoryGovernor,
+    MemoryOperators,
+    MemoryReconcile,
+    MemoryBridge,
+    MemoryIntelligence,
+    MemoryHistory,
 ):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 

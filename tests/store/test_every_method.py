@@ -31,6 +31,7 @@ from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
+from tests.store.history_examples import EXAMPLES as HISTORY_EXAMPLES
 from tests.store.intelligence_examples import EXAMPLES as INTELLIGENCE_EXAMPLES
 from tests.store.intelligence_examples import prepare_counts
 from tests.store.reconcile_examples import EXAMPLES as RECONCILE_EXAMPLES
@@ -175,6 +176,7 @@ EXAMPLES: dict[str, Example] = {
     **RECONCILE_EXAMPLES,
     **BRIDGE_EXAMPLES,
     **INTELLIGENCE_EXAMPLES,
+    **HISTORY_EXAMPLES,
     **{
         f"{name}.{asked}": partial(ask_group, name, asked)
         for name in ("judged_plans", "settled_results", "counted_results", *INTENT_GROUPS)
