@@ -10,6 +10,7 @@ import msgspec
 
 from brain.json_text import read_json
 from brain.numbers import NotANumberError, parse_decimal, plain
+from brain.positions.exposure import Exposure
 
 MINUTE_MS: Final = 60_000
 #: Minutes that are kept: a slot for each minute of the day.
@@ -26,18 +27,6 @@ _LARGEST_EXPONENT = 13
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 Age = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Latency = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
-
-
-class Exposure(msgspec.Struct, frozen=True):
-    """Notional of all positions by mark price, in quote currency. `unpriced`: positions that it lacks.
-
-    `gross` sums absolute amounts, `net` signed ones. `profit`: unrealised P&L of those with an entry price.
-    """
-
-    gross: Decimal
-    net: Decimal
-    profit: Decimal
-    unpriced: int
 
 
 class Minute(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
+from monitoring.history import MinuteHistory
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
@@ -46,6 +47,9 @@ class Monitor:
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
         self.judgements = RecentJudgements()
+        self.history = MinuteHistory(
+            channels.book, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
+        )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
         roles = RolesSource(loaded.settings, channels, clocks, self.registry)

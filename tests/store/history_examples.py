@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
-from brain.history import Exposure, Minute
+from brain.history import Minute
 from brain.identifiers import FencingToken
+from brain.positions.exposure import Exposure
 from store.execution_protocol import ServiceStore
 
 Call = Callable[[ServiceStore, FencingToken], Awaitable[object]]

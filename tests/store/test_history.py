@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from brain.history import LONGEST_TEXT, MINUTES_KEPT, Exposure
+from brain.history import LONGEST_TEXT, MINUTES_KEPT
+from brain.positions.exposure import Exposure
 from store.errors import StoreRefusedError
 from store.keys import HISTORY_TTL_MS
 from tests.store.backends import KEYS, Backend, MemoryBackend, everything
