@@ -16,6 +16,7 @@ from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.metrics.universe import universe_gauges
 from monitoring.page_view.cache import PageCache
+from monitoring.page_view.history import HistoryView
 from monitoring.page_view.source import PageSource
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
@@ -23,7 +24,7 @@ from monitoring.status.roles import RolesSource
 from monitoring.status.source import RunningTree, StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
-from store.protocol import DiagnosticsStore
+from store.monitoring_protocol import MonitoringStore
 
 
 class Monitor:
@@ -33,7 +34,7 @@ class Monitor:
         self,
         loaded: Loaded,
         channels: Channels,
-        store: DiagnosticsStore,
+        store: MonitoringStore,
         *,
         tree: Callable[[], RunningTree],
         clocks: Clocks,
@@ -79,6 +80,9 @@ class Monitor:
             comparison=comparison,
         )
         self.page = PageCache(page_source, clocks)
+        self.history_page = HistoryView(
+            store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec
+        )
         for gauge in service_gauges(
             channels,
             clocks,

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
 from brain.identifiers import PlanId
+from monitoring.http.history_routes import history_routes
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
@@ -95,6 +96,7 @@ def application(
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/status", status_document),
+            *history_routes(monitor.history_page, admit, _html),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},
