@@ -18,6 +18,7 @@ from monitoring.metrics.universe import universe_gauges
 from monitoring.page_view.cache import PageCache
 from monitoring.page_view.history import HistoryView
 from monitoring.page_view.source import PageSource
+from monitoring.page_view.waiting import WaitingView
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
 from monitoring.status.roles import RolesSource
@@ -53,7 +54,7 @@ class Monitor:
         )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
-        roles = RolesSource(loaded.settings, channels, clocks, self.registry)
+        self.roles = roles = RolesSource(loaded.settings, channels, clocks, self.registry)
         self.status = StatusSource(
             loaded,
             channels,
@@ -80,6 +81,7 @@ class Monitor:
             comparison=comparison,
         )
         self.page = PageCache(page_source, clocks)
+        self.waiting_page = WaitingView(store, channels, clocks, roles, waits=lambda: tree().waiting())
         self.history_page = HistoryView(
             store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec
         )

@@ -27,6 +27,7 @@ from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.reconcile_protocol import ReconcileStore
 from store.reconcile_records import BookedGrowth
 from store.records import RedisRun
+from store.waiting_protocol import WaitingStore
 
 
 class PermitChanges(Protocol):
@@ -150,6 +151,7 @@ class ServiceStore(
     BridgeStore,
     IntelligenceStore,
     HistoryStore,
+    WaitingStore,
     Protocol,
 ):
     """All protocols of the store, with those of the other roles."""

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from store.history_protocol import HistoryStore
 from store.protocol import DiagnosticsStore
+from store.waiting_protocol import WaitingStore
 
 
-class MonitoringStore(DiagnosticsStore, HistoryStore, Protocol):
+class MonitoringStore(DiagnosticsStore, HistoryStore, WaitingStore, Protocol):
     """Store of all that is visible from outside."""

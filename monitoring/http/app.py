@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from brain.identifiers import PlanId
 from monitoring.http.history_routes import history_routes
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.http.waiting_routes import waiting_routes
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
 
@@ -97,6 +98,7 @@ def application(
             Route("/readyz", readyz),
             Route("/status", status_document),
             *history_routes(monitor.history_page, admit, _html),
+            *waiting_routes(monitor.waiting_page, admit, _html),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},

@@ -28,6 +28,7 @@ from store.memory.reconcile import MemoryReconcile
 from store.memory.runs import compare_run
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
 from store.memory.universe import publish_universe, published_universe
+from store.memory.waiting import MemoryWaiting
 from store.records import (
     Adoption,
     BookingKeys,
@@ -42,7 +43,6 @@ from store.records import (
     RedisRun,
     ResultCommit,
     SnapshotWrite,
-    SymbolState,
     UnknownOutcomes,
 )
 from store.stored_values import read_group_start, read_moment
@@ -57,6 +57,7 @@ class MemoryStore(
     MemoryBridge,
     MemoryIntelligence,
     MemoryHistory,
+    MemoryWaiting,
 ):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 
@@ -117,9 +118,6 @@ class MemoryStore(
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._run(commit_decisions, fence, decisions)
-
-    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
-        return await self._run(reads.open_permits, symbols)
 
     async def redis_now_ms(self) -> int:
         return await self._call("redis_now_ms", self._redis.now_ms)

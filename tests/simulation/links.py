@@ -41,7 +41,6 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "remembered_ban": ("get",),
     "holds_and_cooldowns": ("get", "pttl", "time"),
     "durability": ("info",),
-    "open_permits": ("hgetall",),
     "permit_traces": ("get", "pttl", "time"),
     "unknown_outcomes": ("hgetall", "time"),
     "executions.create": ("get", "time", "xgroup|create"),
@@ -92,7 +91,7 @@ _READING = frozenset(
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
-        "intelligence_buckets", "bridge_state", "published_universe", "minutes",
+        "intelligence_buckets", "bridge_state", "published_universe", "minutes", "waiting",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

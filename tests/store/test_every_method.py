@@ -56,6 +56,15 @@ async def players(group: ConsumerGroup) -> object:
     return [(each.name, each.pending, each.ours) for each in await group.consumers()]
 
 
+async def what_waits(store: ServiceStore) -> object:
+    """Return entries that wait, but for how long they have."""
+    seen = await store.waiting()
+    return seen.plans.letters, [
+        (each.id, each.consumer, each.deliveries, each.fields)
+        for each in (*seen.plans.oldest, *seen.results.oldest)
+    ]
+
+
 #: By method of a group: what is asked of it.
 ASKED: dict[str, Callable[[ConsumerGroup, FencingToken], Awaitable[object]]] = {
     "create": lambda group, _: group.create(lost=True),
@@ -125,6 +134,7 @@ EXAMPLES: dict[str, Example] = {
     "remembered_ban": lambda store, _: store.remembered_ban(),
     "holds_and_cooldowns": lambda store, _: store.holds_and_cooldowns([SYMBOL], ["ETHUSDT"]),
     "durability": lambda store, _: store.durability(),
+    "waiting": lambda store, _: what_waits(store),
     "permit_traces": lambda store, _: store.permit_traces(PLAN, SYMBOL),
     "executions.create": lambda store, _: store.executions.create(lost=True),
     "executions.read_new": lambda store, _: store.executions.read_new(count=10, block_ms=20),

@@ -1,4 +1,4 @@
-"""The history in a real browser, of a process that stands still."""
+"""History and what waits in a real browser, of a process that stands still."""
 
 from __future__ import annotations
 
@@ -42,3 +42,30 @@ async def test_the_history_fits_the_screen_and_can_be_read(window: Window, width
         assert await window.complaints() == []
         hosts = {url.split("/")[2] for url in await window.requested()}
         assert hosts == {client.base_url.netloc.decode()}
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(360, "dark"), (1280, "light"), (1280, "dark"), (360, "light")]
+)
+async def test_the_waiting_page_fits_the_screen_and_can_be_read(
+    window: Window, width: int, scheme: str
+) -> None:
+    rig = StatusRig()
+    for number in range(30):
+        plan, text = f"p:{'p' * 200}{number}", f"BOTH|close|SELL|0.028|{NOON_MS + number}"
+        rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"v": "d1-0", plan: text})
+        rig.redis.xadd(rig.keys.dead_plans, {"error": HOSTILE + "e" * 180, "n" * 200: "v" * 200})
+    await rig.store.plans.create(lost=True)
+    rig.redis.xadd(rig.keys.plans, {"plan_id": HOSTILE, "symbol": HOSTILE})
+    await rig.store.plans.read_new(count=1, block_ms=0)
+    async with serving(rig) as client:
+        await window.open(f"{client.base_url}/waiting", width=width, scheme=scheme)  # type: ignore[arg-type]
+        text = await window.text()
+        assert "SELL 0.028 close" in text
+        assert HOSTILE in text
+        assert await window.run("return window.harm === undefined")
+        await window.click("#dead-plans summary")
+        await window.comes_true("document.querySelector('#dead-plans dl').checkVisibility()")
+        assert await window.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert await window.pale_texts() == []
+        assert await window.complaints() == []
