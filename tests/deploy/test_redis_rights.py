@@ -184,7 +184,7 @@ async def look_at_everything(url: str) -> None:
     import httpx
 
     async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
-        for path in ("/", "/status", "/metrics"):
+        for path in ("/", "/status", "/metrics", "/history", "/waiting"):
             assert (await client.get(path, follow_redirects=True, timeout=10)).status_code == 200
 
 

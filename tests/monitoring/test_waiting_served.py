@@ -92,7 +92,7 @@ async def test_the_totals_add_up_positions_by_mark_price(rig: StatusRig) -> None
     rig.publish("ETHUSDT", "0.01", age_sec=1.0)
     text = (await page(rig)).text
     # -0.038 and 0.01 at 61,000, bought at 60,000.
-    assert "Exposure, gross 2,928.00 2 positions by mark price" in text
+    assert "Exposure, gross 2,928.00 positions of 2 symbols by mark price" in text
     assert "Exposure, net -1,708.00" in text
     assert "Unrealised P&L -28.00" in text
 
