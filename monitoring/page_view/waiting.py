@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import trio
 
+from brain.identifiers import PlanId
 from brain.ledger.booking import decode_open_permit
 from brain.ledger.order_memory import UnreadableRecordError
 from brain.numbers import plain
@@ -90,7 +91,7 @@ class WaitingView:
             except StoreError:
                 pass
         now_ms = self._clocks.now().wall_ms if waiting is None else waiting.now_ms
-        rows = sorted(_permits(permits or {}, now_ms), key=_ends)
+        rows = await _permits(permits or {}, now_ms)
         unknown = tuple(self._unknown())
         cases = self._cases()
         streams = () if waiting is None else (("plans", waiting.plans), ("results", waiting.results))
@@ -153,17 +154,25 @@ class WaitingView:
         )
 
 
-def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> Iterator[PermitRow]:
+async def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> list[PermitRow]:
+    """Return the open permits; those that cannot be read first, then by their end."""
+    rows: list[PermitRow] = []
     for symbol, state in permits.items():
         for plan_id, text in state.permits:
-            try:
-                permit = decode_open_permit(plan_id, text)
-            except UnreadableRecordError:
-                yield PermitRow(symbol, plan_id, f"unreadable: {text[:_LONGEST]}", None)
-                continue
-            leg = "" if permit.leg.value == "BOTH" else f" {permit.leg.value}"
-            order = f"{permit.order_side} {plain(permit.remaining)} {permit.kind.value}{leg}"
-            yield PermitRow(symbol, plan_id, order, (permit.expires_ms - now_ms) / 1000)
+            rows.append(_permit(symbol, plan_id, text, now_ms))
+            if len(rows) % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+    return sorted(rows, key=_ends)
+
+
+def _permit(symbol: str, plan_id: PlanId, text: str, now_ms: int) -> PermitRow:
+    try:
+        permit = decode_open_permit(plan_id, text)
+    except UnreadableRecordError:
+        return PermitRow(symbol, plan_id, f"unreadable: {text[:_LONGEST]}", None)
+    leg = "" if permit.leg.value == "BOTH" else f" {permit.leg.value}"
+    order = f"{permit.order_side} {plain(permit.remaining)} {permit.kind.value}{leg}"
+    return PermitRow(symbol, plan_id, order, (permit.expires_ms - now_ms) / 1000)
 
 
 def _ends(row: PermitRow) -> tuple[float, str, str]:
