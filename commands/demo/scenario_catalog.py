@@ -173,7 +173,7 @@ def _shared_close(draft: Draft) -> tuple[PlanToPublish, ...]:
     )
 
 
-def _told_twice(draft: Draft) -> tuple[PlanToPublish, ...]:
+def _published_twice(draft: Draft) -> tuple[PlanToPublish, ...]:
     """Tell one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
     quantity = share_of(draft.size, 50, draft.state.symbol.step) or draft.size
     fields = draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{quantity:f}")
@@ -281,7 +281,7 @@ CASES: tuple[Case, ...] = (
     Case("close by the intent bridge", 4, _held, _close_by_entry, cooling=Cooling.NO),
     Case("two full closes at once", 4, _held, _two_closes, cooling=Cooling.NO),
     Case("half and whole at once", 3, _held, _shared_close, cooling=Cooling.NO),
-    Case("one exit told twice", 3, _held, _told_twice, cooling=Cooling.NO, bridged=True),
+    Case("one exit published twice", 3, _held, _published_twice, cooling=Cooling.NO, bridged=True),
     Case("close while cooling", 8, _held, _full_close(denied("cooldown_in_flight")), cooling=Cooling.YES),
     Case("stop loss update", 3, _held, lambda s: _one(
         s.exit("UPDATE_SL"), allowed("no_quantity_change", Decimal(0))), by_plan=True),

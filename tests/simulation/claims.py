@@ -138,7 +138,8 @@ class Claims:
         late_ms = self._streams.delay_most_ms(since_ms)
         # Where pushes came late and all at once, none of them shows how fast they are.
         at_once = self._streams.came_at_once_since(since_ms)
-        unsure_ms = self._unsure_ms(writer, since_ms)
+        # The least that server time says is late by the whole round trip where the answer was held up.
+        unsure_ms = 2 * self._unsure_ms(writer, since_ms)
         if len(self._venue.legs_of(symbol)) == 1:
             late_ms = unsure_ms if at_once else min(late_ms, unsure_ms)
         elif at_once:
