@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,6 +11,7 @@ from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
+from monitoring.history import MinuteHistory
 from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
@@ -20,8 +20,10 @@ from monitoring.metrics.universe import universe_gauges
 from monitoring.notices import Notices
 from monitoring.page_view.act import PageActs
 from monitoring.page_view.cache import PageCache
+from monitoring.page_view.history import HistoryView
 from monitoring.page_view.notices import NoticesPage
 from monitoring.page_view.source import PageSource
+from monitoring.page_view.waiting import WaitingView
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
 from monitoring.status.roles import RolesSource
@@ -29,12 +31,7 @@ from monitoring.status.running_tree import RunningTree
 from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
-from store.operator_protocol import OperatorStore
-from store.protocol import DiagnosticsStore
-
-
-class MonitorStore(DiagnosticsStore, OperatorStore, Protocol):
-    """What is read for those who look, and done by those who act."""
+from store.monitoring_protocol import MonitoringStore
 
 
 class Monitor:
@@ -44,7 +41,7 @@ class Monitor:
         self,
         loaded: Loaded,
         channels: Channels,
-        store: MonitorStore,
+        store: MonitoringStore,
         *,
         tree: Callable[[], RunningTree],
         clocks: Clocks,
@@ -58,9 +55,12 @@ class Monitor:
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
         self.judgements = RecentJudgements()
+        self.history = MinuteHistory(
+            channels.book, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
+        )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
-        roles = RolesSource(loaded.settings, channels, clocks, self.registry)
+        self.roles = roles = RolesSource(loaded.settings, channels, clocks, self.registry)
         self.status = StatusSource(
             loaded,
             channels,
@@ -94,6 +94,10 @@ class Monitor:
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)
         self.notices_page = NoticesPage(self.notices, self.page.document_of, clocks)
+        self.waiting_page = WaitingView(store, channels, clocks, roles, waits=lambda: tree().waiting())
+        self.history_page = HistoryView(
+            store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec
+        )
         for gauge in service_gauges(
             channels,
             clocks,

@@ -6,15 +6,12 @@ from collections.abc import Generator, Iterator, Sequence
 from importlib.resources import files
 from itertools import islice
 from typing import Final, TypeVar
-from urllib.parse import quote
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
-from explanation.printable import printable
 from explanation.sections import Sections
-from page import words
 from page.content import PageContent
+from page.environment import environment
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
 from page.heat_map import heat_map
 from page.kill_chart import kill_charts
@@ -61,8 +58,6 @@ _DOCUMENTS = (
 )
 #: Pieces of a template that are put out between two pauses.
 _PIECES = 250
-#: As much as the log lines show.
-_PLAN_ID_SHOWN = 8
 
 
 class Page:
@@ -70,33 +65,12 @@ class Page:
 
     def __init__(self, *, acting: bool = False) -> None:
         """`acting`: bar and foot lead to the page on which an operator acts."""
-        environment = Environment(
-            loader=FunctionLoader(lambda name: files("page").joinpath("templates", name).read_text("utf-8")),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=_shown,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        environment.filters.update(
-            duration=words.duration,
-            time_of_day=words.time_of_day,
-            moment=words.moment,
-            iso_moment=words.iso_moment,
-            link=_link,
-            iso_utc=words.machine_moment,
-            moment_ms=words.moment_ms,
-            plan_link=lambda plan_id: f"/plans/{quote(plan_id, safe='')}",
-            symbol_link=lambda symbol: f"/symbols/{quote(symbol, safe='')}",
-            short=_short,
-        )
-        environment.globals["acting"] = acting
-        self._head, self._foot = environment.get_template("head.html"), environment.get_template("foot.html")
-        self._sections: list[Template] = [environment.get_template(f"{name}.html") for name in _SECTIONS]
-        self._explanation = environment.get_template("explanation.html")
-        self._unexplained = environment.get_template("unexplained.html")
-        self._documents = {name: environment.get_template(name) for name in _DOCUMENTS}
+        templates = environment(acting=acting)
+        self._head, self._foot = templates.get_template("head.html"), templates.get_template("foot.html")
+        self._sections: list[Template] = [templates.get_template(f"{name}.html") for name in _SECTIONS]
+        self._explanation = templates.get_template("explanation.html")
+        self._unexplained = templates.get_template("unexplained.html")
+        self._documents = {name: templates.get_template(name) for name in _DOCUMENTS}
 
     def document(self, content: PageContent) -> Iterator[str]:
         """Render the page in parts, the longest of which takes about a millisecond."""
@@ -149,21 +123,6 @@ def _parts(making: Generator[None, None, T]) -> Generator[str, None, T]:
 def asset(name: str) -> bytes:
     """Return the bytes of one of `ASSETS`."""
     return files("page").joinpath("assets", name).read_bytes()
-
-
-def _shown(value: object) -> object:
-    """Return the text of a value: a dash for None, and invisible characters made visible."""
-    if value is None:
-        return "–"
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _link(plan_id: str) -> str:
-    return f"/explanation?plan={quote(plan_id, safe='')}"
-
-
-def _short(plan_id: str) -> str:
-    return plan_id if len(plan_id) <= _PLAN_ID_SHOWN else f"{plan_id[:_PLAN_ID_SHOWN]}…"
 
 
 def _latency(latencies_ms: Sequence[int]) -> tuple[int, int] | None:

@@ -20,12 +20,14 @@ from store.execution_records import (
     PlanRefusal,
 )
 from store.governor_protocol import GovernorStore
+from store.history_protocol import HistoryStore
 from store.intelligence_protocol import IntelligenceStore
 from store.operator_protocol import OperatorStore
 from store.protocol import AddressedStore, ConsumerGroup, Store
 from store.reconcile_protocol import ReconcileStore
 from store.reconcile_records import BookedGrowth
 from store.records import RedisRun
+from store.waiting_protocol import WaitingStore
 
 
 class PermitChanges(Protocol):
@@ -148,6 +150,8 @@ class ServiceStore(
     ReconcileStore,
     BridgeStore,
     IntelligenceStore,
+    HistoryStore,
+    WaitingStore,
     Protocol,
 ):
     """All protocols of the store, with those of the other roles."""

@@ -10,6 +10,8 @@ GROUP = "p33"
 GUARDS = ("DAILY_LOSS", "DRAWDOWN", "EMERGENCY_FLATTEN", "CONSEC_LOSS")
 #: Begins the owner of each hold of the reconcile engine.
 OWN_HOLD = "p34:"
+#: Life of the history after its latest minute (ms): 26 h.
+HISTORY_TTL_MS = 93_600_000
 
 
 class Keys:
@@ -42,6 +44,8 @@ class Keys:
         self.own_events = f"{prefix}:stream:p33.events"
         #: HASH: consumer name → the lease under which it last began; written by roles alone.
         self.players = f"{prefix}:p33:players"
+        #: HASH: minute of the day → record of the latest such minute (`brain/history.py`).
+        self.history = f"{prefix}:p33:history"
 
     def snapshot(self, symbol: str) -> str:
         return f"{self.prefix}:position:snapshot:{symbol}"

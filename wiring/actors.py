@@ -12,6 +12,7 @@ from actors.candidate_planner.actor import CandidatePlanner
 from actors.clock_watch import ClockWatch
 from actors.durability_watch import DurabilityWatch
 from actors.gate_reporter import GateReporter
+from actors.history_writer import HistoryWriter
 from actors.lease_holder import LeaseHolder, process_name
 from actors.ledger_writer.actor import LedgerWriter
 from actors.ledger_writer.adoption import LedgerAdoption
@@ -132,6 +133,11 @@ class ServiceActors:
             actor("ledger_writer", self._ledger_writer, after=ban_known, grace_sec=1.5),
             actor("permit_evaluator", self._permit_evaluator, grace_sec=1.5),
             actor("gate_reporter", lambda: GateReporter(self._monitor.gates, log), grace_sec=0.5),
+            actor(
+                "history_writer",
+                lambda: HistoryWriter(store, self._monitor.history, channels.lease, log=log),
+                grace_sec=0.5,
+            ),
             actor(
                 "durability_watch",
                 partial(DurabilityWatch, store, channels.durability, log=log),

@@ -19,8 +19,10 @@ from structlog.typing import FilteringBoundLogger
 from brain.identifiers import PlanId
 from monitoring.http.act_routes import act_routes
 from monitoring.http.find_routes import find_routes
+from monitoring.http.history_routes import history_routes
 from monitoring.http.middleware import RateLimiter, SecurityHeaders
 from monitoring.http.notices_routes import notices_routes
+from monitoring.http.waiting_routes import waiting_routes
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
 
@@ -101,6 +103,8 @@ def application(
             *act_routes(monitor, admit, _html),
             *find_routes(monitor, admit),
             *notices_routes(monitor.notices_page, admit, _html),
+            *history_routes(monitor.history_page, admit, _html),
+            *waiting_routes(monitor.waiting_page, admit, _html),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refusal, Exception: failed},

@@ -20,6 +20,7 @@ from store.memory.desk import MemoryDesk
 from store.memory.execution import MemoryExecutions
 from store.memory.fencing import hold_lease, release_lease
 from store.memory.governor import MemoryGovernor
+from store.memory.history import MemoryHistory
 from store.memory.intelligence import MemoryIntelligence
 from store.memory.ledgers import adopt_ledgers, emit_event, renew_ledgers
 from store.memory.letters import MemoryLetters
@@ -29,6 +30,7 @@ from store.memory.reconcile import MemoryReconcile
 from store.memory.runs import compare_run
 from store.memory.snapshots import prove_snapshots, write_marks, write_snapshots
 from store.memory.universe import publish_universe, published_universe
+from store.memory.waiting import MemoryWaiting
 from store.records import (
     Adoption,
     BookingKeys,
@@ -43,7 +45,6 @@ from store.records import (
     RedisRun,
     ResultCommit,
     SnapshotWrite,
-    SymbolState,
     UnknownOutcomes,
 )
 from store.stored_values import read_group_start, read_moment
@@ -59,6 +60,8 @@ class MemoryStore(
     MemoryBridge,
     MemoryIntelligence,
     MemoryDesk,
+    MemoryHistory,
+    MemoryWaiting,
 ):
     """A `MemoryRedis` behind `store.execution_protocol.ServiceStore`.
 
@@ -119,9 +122,6 @@ class MemoryStore(
 
     async def commit_decisions(self, fence: FencingToken, decisions: Sequence[DecisionCommit]) -> CommitReply:
         return await self._run(commit_decisions, fence, decisions)
-
-    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
-        return await self._run(reads.open_permits, symbols)
 
     async def redis_now_ms(self) -> int:
         return await self._call("redis_now_ms", self._redis.now_ms)

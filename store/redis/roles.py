@@ -12,6 +12,7 @@ from store.redis.client import RedisLink
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.execution import RedisExecutions
 from store.redis.governor import RedisGovernor
+from store.redis.history import RedisHistory
 from store.redis.intelligence import RedisIntelligence
 from store.redis.letters import RedisLetters
 from store.redis.operators import RedisOperators
@@ -32,6 +33,7 @@ class RedisRoles(
     RedisReconcile,
     RedisBridge,
     RedisIntelligence,
+    RedisHistory,
 ):
     """`ServiceStore` less the guard's part. `RedisStore` has the links."""
 

@@ -30,7 +30,6 @@ from store.records import (
     RedisRun,
     ResultCommit,
     SnapshotWrite,
-    SymbolState,
     UnknownOutcomes,
 )
 from store.redis import diagnostics
@@ -43,11 +42,11 @@ from store.redis.roles import RedisRoles
 from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
 from store.redis.universe import RedisUniverse
+from store.redis.waiting import RedisWaiting
 from store.stored_values import (
     read_group_start,
     read_lease,
     read_moment,
-    read_open_permits,
     read_text,
     read_unknown_outcomes,
 )
@@ -58,7 +57,7 @@ _SYMBOLS_A_SCRIPT = 200
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisRoles, RedisDesk):
+class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit.
@@ -142,19 +141,6 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk):
             losses=self._plan_run.losses,
         )
         return read_commit_reply(answer)
-
-    async def open_permits(self, symbols: Sequence[str]) -> dict[str, SymbolState]:
-        found: dict[str, SymbolState] = {}
-        for begin in range(0, len(symbols), _SYMBOLS_A_SCRIPT):
-            some = symbols[begin : begin + _SYMBOLS_A_SCRIPT]
-            answers = await self._writes.pipeline(
-                [("HGETALL", self._keys.open_permits(symbol)) for symbol in some]
-            )
-            for symbol, stored in zip(some, answers, strict=True):
-                state = read_open_permits(stored) if isinstance(stored, Mapping) else None
-                if state is not None:
-                    found[symbol] = state
-        return found
 
     async def redis_now_ms(self) -> int:
         return read_time(await self._writes.command("TIME"))

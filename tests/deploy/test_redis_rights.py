@@ -185,7 +185,7 @@ async def look_at_everything(url: str) -> None:
 
     async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
         found = ("/decisions", "/decisions.json", "/symbols/BTCUSDT")
-        for path in ("/", "/status", "/metrics", *found):
+        for path in ("/", "/status", "/metrics", "/history", "/waiting", *found):
             assert (await client.get(path, follow_redirects=True, timeout=10)).status_code == 200
         for text in ("during", "87654321", "1760000000000-0"):
             for path in (f"/plans/{text}", f"/find?q={text}"):

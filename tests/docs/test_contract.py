@@ -99,7 +99,8 @@ def test_the_service_writes_the_keys_of_the_contract_with_their_types_and_no_oth
         Keys("quantum").seen,
         Keys("quantum").own_events,
     }
-    assert listed.keys() - seen.keys() == others
+    # The first minute ends during the observation, or after it.
+    assert listed.keys() - seen.keys() - {Keys("quantum").history} == others
 
 
 def test_the_executors_keys_groups_fields_and_states_are_those_of_the_code() -> None:
@@ -234,8 +235,8 @@ def test_a_dead_letter_has_the_fields_of_the_contract(one_way: Observed) -> None
 
 
 def test_the_paths_over_http_are_those_that_are_served() -> None:
-    texts = [file.read_text() for file in (ROOT / "monitoring/http").glob("*.py")]
-    routes = re.findall(r'Route\("(.+?)"', "\n".join(texts))
+    files = (ROOT / "monitoring/http").glob("*.py")
+    routes = [path for file in files for path in re.findall(r'Route\("(.+?)"', file.read_text())]
     assert documented("HTTP").keys() == set(routes)
 
 

@@ -48,8 +48,18 @@ async def test_an_unknown_path_is_reported_in_json(client: httpx.AsyncClient) ->
         assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 
-PATHS = ("/", "/explanation", "/page/page.js", "/metrics", "/healthz", "/readyz", "/status")
-COSTLY = ("/", "/explanation", "/page/page.js", "/status")
+PATHS = (
+    "/",
+    "/history",
+    "/waiting",
+    "/explanation",
+    "/page/page.js",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/status",
+)
+COSTLY = ("/", "/history", "/waiting", "/explanation", "/page/page.js", "/status")
 ALWAYS = ("/metrics", "/healthz", "/readyz")
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 #: Steps that need the lease.
 CHAIN_FENCED = (
-    "answer_intents", "count_results", "write_windows", "publish_universe",
+    "answer_intents", "count_results", "write_windows", "publish_universe", "write_minute",
     *(
         f"{group}.{step}"
         for group in ("trade_intents", "exit_intents", "harvest_intents", "counted_results")

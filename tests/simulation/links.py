@@ -42,7 +42,6 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "holds_and_cooldowns": ("get", "pttl", "time"),
     "durability": ("info",),
     "seen_notices": ("hgetall", "time"),
-    "open_permits": ("hgetall",),
     "permit_traces": ("get", "pttl", "time"),
     "read_keys": ("get", "pttl", "hgetall", "time"),
     "unknown_outcomes": ("hgetall", "time"),
@@ -50,6 +49,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "counted_results.create": ("get", "time", "xgroup|create"),
     "counted_results.read_new": ("xreadgroup",),
     "intelligence_buckets": ("hgetall",),
+    "minutes": ("hmget",),
     **dict.fromkeys(
         ("trade_intents.create", "exit_intents.create", "harvest_intents.create"),
         ("get", "time", "xgroup|create"),
@@ -94,7 +94,7 @@ _READING = frozenset(
         "unread_result", "recent_intents", "remembered_ban", "holds_and_cooldowns", "durability",
         "open_permits", "permit_traces", "unknown_outcomes", "execution_run", "manual_lane_open",
         "permit_changes", "permit_changes.next", "look_at_permits", "open_orders", "order_record", "plan_of",
-        "intelligence_buckets", "bridge_state", "published_universe", "seen_notices",
+        "intelligence_buckets", "bridge_state", "published_universe", "seen_notices", "minutes", "waiting",
     }
 )  # fmt: skip
 _READONLY = "READONLY You can't write against a read only replica."

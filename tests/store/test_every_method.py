@@ -31,6 +31,7 @@ from tests.store.conftest import SERVERS
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
+from tests.store.history_examples import EXAMPLES as HISTORY_EXAMPLES
 from tests.store.intelligence_examples import EXAMPLES as INTELLIGENCE_EXAMPLES
 from tests.store.intelligence_examples import prepare_counts
 from tests.store.reconcile_examples import EXAMPLES as RECONCILE_EXAMPLES
@@ -53,6 +54,15 @@ Example = Callable[[ServiceStore, FencingToken], Awaitable[object]]
 async def players(group: ConsumerGroup) -> object:
     """Consumers of a group, but for how long they have been idle."""
     return [(each.name, each.pending, each.ours) for each in await group.consumers()]
+
+
+async def what_waits(store: ServiceStore) -> object:
+    """Return entries that wait, but for how long they have."""
+    seen = await store.waiting()
+    return seen.plans.letters, [
+        (each.id, each.consumer, each.deliveries, each.fields)
+        for each in (*seen.plans.oldest, *seen.results.oldest)
+    ]
 
 
 #: By method of a group: what is asked of it.
@@ -127,6 +137,7 @@ EXAMPLES: dict[str, Example] = {
     "audit_rows": lambda store, _: store.audit_rows("q:stream:permit.audit"),
     "entries_naming": lambda store, _: store.entries_naming("q:stream:apply.plan", "a", first="-", last="+"),
     "read_keys": lambda store, _: store.read_keys(["q:kill"], ["q:p33:unknown"]),
+    "waiting": lambda store, _: what_waits(store),
     "permit_traces": lambda store, _: store.permit_traces(PLAN, SYMBOL),
     "executions.create": lambda store, _: store.executions.create(lost=True),
     "executions.read_new": lambda store, _: store.executions.read_new(count=10, block_ms=20),
@@ -178,6 +189,7 @@ EXAMPLES: dict[str, Example] = {
     **RECONCILE_EXAMPLES,
     **BRIDGE_EXAMPLES,
     **INTELLIGENCE_EXAMPLES,
+    **HISTORY_EXAMPLES,
     **{
         f"{name}.{asked}": partial(ask_group, name, asked)
         for name in ("judged_plans", "settled_results", "counted_results", *INTENT_GROUPS)

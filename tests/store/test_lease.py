@@ -13,6 +13,7 @@ from tests.store.bridge_examples import WRITES as BRIDGE_WRITES
 from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
 from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
+from tests.store.history_examples import WRITES as HISTORY_WRITES
 from tests.store.intelligence_examples import WRITES as INTELLIGENCE_WRITES
 from tests.store.reconcile_examples import WRITES as RECONCILE_WRITES
 from tests.store.test_publications import PUBLICATION
@@ -248,6 +249,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     **RECONCILE_WRITES,
     **BRIDGE_WRITES,
     **INTELLIGENCE_WRITES,
+    **HISTORY_WRITES,
 }
 
 

@@ -42,7 +42,7 @@ OWN_KEYS = (
     "q:governor:last_result_id", "q:governor:block:*", "q:stream:governor.events", "q:stream:governor.audit",
     "q:permit:gov-*", "q:churn:global_freeze", "q:churn:blacklist:*", "q:risk:guard_active:*",
     "q:portfolio:budget:*", "q:allocation:target:*", "q:capital:efficiency:*", "q:capital:heat",
-    "q:p33:players", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
+    "q:p33:players", "q:p33:history", "q:cfg:universe:*", "q:universe:shadow:*", "q:stream:universe.events",
     "q:stream:universe.audit",
     "q:reconcile:state:*", "q:reconcile:close:cooldown:*", "q:p35:bucket:*", "q:p35:decision:counts:*",
     "q:p35:reason:top:*", "q:p35:gate:*", "q:p35:status", "q:p35:unknown_decision:top:5m",

@@ -1,0 +1,92 @@
+"""The history page as served: from Redis, within a deadline, and rendered once in 5 s at most."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import trio
+
+from brain.history import MINUTE_MS, MINUTES_KEPT, Minute
+from clocks.clocks import Clocks
+from exchange.weight_budget import WeightBudget
+from page.history_content import SPANS, HistoryContent
+from page.history_page import HistoryPage
+from store.errors import StoreError
+from store.history_protocol import HistoryStore
+
+_YOUNG_SEC = 5.0
+_READ_AGAIN_SEC = 20.0
+_PATIENCE_SEC = 0.5
+#: Documents that are kept, by span and end.
+_MOST_KEPT = 8
+_NO_ANSWER = "Redis does not answer: shown is what was read before."
+
+
+class HistoryView:
+    """Reads the history of the last 24 hours once in 20 s, while somebody looks at it. Made once."""
+
+    def __init__(
+        self, store: HistoryStore, clocks: Clocks, budget: WeightBudget, *, stale_threshold_sec: float
+    ) -> None:
+        self._store = store
+        self._clocks = clocks
+        self._budget = budget
+        self._stale_threshold_sec = stale_threshold_sec
+        self._page: HistoryPage | None = None
+        self._making = trio.Lock()
+        self._minutes: tuple[Minute, ...] = ()
+        self._read_at_sec = float("-inf")
+        self._note = ""
+        self._made: OrderedDict[tuple[str, int | None], tuple[float, bytes]] = OrderedDict()
+
+    async def document(self, span: str, end: int | None) -> bytes:
+        """Return the page of one of `SPANS` until before `end` (epoch minute; None: now)."""
+        async with self._making:
+            now_sec = self._clocks.now().monotonic_sec
+            kept = self._made.get((span, end))
+            if kept is not None and now_sec - kept[0] < _YOUNG_SEC:
+                return kept[1]
+            if self._page is None:
+                self._page = await trio.to_thread.run_sync(HistoryPage)
+            await self._read(now_sec)
+            parts: list[str] = []
+            for part in self._page.document(self._content(span, end)):
+                parts.append(part)
+                await trio.lowlevel.checkpoint()
+            made = "".join(parts).encode()
+            self._made[span, end] = now_sec, made
+            self._made.move_to_end((span, end))
+            if len(self._made) > _MOST_KEPT:
+                self._made.popitem(last=False)
+            return made
+
+    async def _read(self, now_sec: float) -> None:
+        if now_sec - self._read_at_sec < _READ_AGAIN_SEC:
+            return
+        now = self._now_minute()
+        with trio.move_on_after(_PATIENCE_SEC) as patience:
+            try:
+                self._minutes = tuple(await self._store.minutes(now - MINUTES_KEPT, now))
+                self._read_at_sec, self._note = now_sec, ""
+            except StoreError:
+                self._note = _NO_ANSWER
+        if patience.cancelled_caught:
+            self._note = _NO_ANSWER
+
+    def _content(self, span: str, end: int | None) -> HistoryContent:
+        now = self._now_minute()
+        return HistoryContent(
+            span=span,
+            end=now if end is None else min(max(end, now - MINUTES_KEPT + SPANS[span]), now),
+            now=now,
+            minutes=self._minutes,
+            stale_threshold_sec=self._stale_threshold_sec,
+            weight_share=self._budget.share_per_min,
+            note=self._note,
+        )
+
+    def _now_minute(self) -> int:
+        """Return the running minute by Redis's clock; by this host's while that is unknown."""
+        clocks = self._clocks
+        now_ms = clocks.redis_now_ms() if clocks.redis.known else clocks.now().wall_ms
+        return now_ms // MINUTE_MS

@@ -1,0 +1,221 @@
+"""The page of what waits as served: from Redis and channels, within a deadline, once a second at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+import trio
+
+from brain.identifiers import PlanId
+from brain.ledger.booking import decode_open_permit
+from brain.ledger.order_memory import UnreadableRecordError
+from brain.numbers import plain
+from brain.positions.exposure import ExposureSum
+from brain.text_fields import truncate
+from channels import Channels
+from clocks.clocks import Clocks
+from monitoring.status.roles import RolesSource
+from page.waiting_content import (
+    CaseRow,
+    LetterRow,
+    PendingRow,
+    PermitRow,
+    StreamWaits,
+    Totals,
+    UnknownRow,
+    WaitingContent,
+)
+from page.waiting_page import WaitingPage
+from page.words import duration, moment
+from store.errors import StoreError
+from store.records import SymbolState
+from store.waiting_protocol import WaitingStore
+from store.waiting_records import DeadEntry, PendingEntry, StreamWaiting, Waiting
+
+_YOUNG_SEC = 1.0
+_PATIENCE_SEC = 0.5
+_AT_A_TIME = 100
+_MOST_ROWS = 100
+_MOST_CASES = 50
+_LONGEST = 200
+
+
+class WaitingView:
+    """Reads what waits, and renders it for all who look. Made once."""
+
+    def __init__(
+        self,
+        store: WaitingStore,
+        channels: Channels,
+        clocks: Clocks,
+        roles: RolesSource,
+        *,
+        waits: Callable[[], Sequence[tuple[str, str]]],
+    ) -> None:
+        """`waits`: the waits of the tree, as (path, dependency)."""
+        self._store = store
+        self._channels = channels
+        self._clocks = clocks
+        self._roles = roles
+        self._waits = waits
+        self._page: WaitingPage | None = None
+        self._making = trio.Lock()
+        self._made = b""
+        self._made_at_sec = float("-inf")
+
+    async def document(self) -> bytes:
+        """Return the page, a second old at most."""
+        async with self._making:
+            now_sec = self._clocks.now().monotonic_sec
+            if now_sec - self._made_at_sec >= _YOUNG_SEC:
+                if self._page is None:
+                    self._page = await trio.to_thread.run_sync(WaitingPage)
+                parts: list[str] = []
+                for part in self._page.document(await self.content()):
+                    parts.append(part)
+                    if len(parts) % _AT_A_TIME == 0:
+                        await trio.lowlevel.checkpoint()
+                self._made, self._made_at_sec = "".join(parts).encode(), now_sec
+            return self._made
+
+    async def content(self) -> WaitingContent:
+        """Return all that waits, as of now."""
+        waiting: Waiting | None = None
+        permits: dict[str, SymbolState] | None = None
+        with trio.move_on_after(_PATIENCE_SEC):
+            try:
+                waiting = await self._store.waiting()
+                permits = await self._store.open_permits(self._symbols())
+            except StoreError:
+                pass
+        now_ms = self._clocks.now().wall_ms if waiting is None else waiting.now_ms
+        rows = await _permits(permits or {}, now_ms)
+        unknown = tuple(self._unknown())
+        cases = self._cases()
+        streams = () if waiting is None else (("plans", waiting.plans), ("results", waiting.results))
+        return WaitingContent(
+            as_of_ms=now_ms,
+            totals=await self._totals(),
+            permits=tuple(rows[:_MOST_ROWS]),
+            permits_left_out=max(len(rows) - _MOST_ROWS, 0),
+            streams=tuple(_stream(name, stream) for name, stream in streams),
+            cases=None if cases is None else cases[:_MOST_CASES],
+            cases_left_out=max(len(cases or ()) - _MOST_CASES, 0),
+            unknown=unknown[:_MOST_ROWS],
+            unknown_left_out=max(len(unknown) - _MOST_ROWS, 0),
+            note=""
+            if permits is not None
+            else "Redis does not answer: open permits, and what waits on the streams, are not known.",
+        )
+
+    def _symbols(self) -> list[str]:
+        """Return the symbols that may have open permits."""
+        allowlist = self._channels.allowlist.value
+        allowed = () if allowlist is None else allowlist.symbols
+        return list(dict.fromkeys((*self._channels.book.symbols(), *sorted(allowed))))
+
+    async def _totals(self) -> Totals:
+        book, sums, positions = self._channels.book, ExposureSum(), 0
+        for number, symbol in enumerate(book.symbols()):
+            snapshot = book.get(symbol)
+            if snapshot is not None:
+                positions += any(leg.amount for leg in snapshot.legs)
+                sums.add(snapshot)
+            if number % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+        total = sums.exposure()
+        return Totals(_money(total.gross), _money(total.net), _money(total.profit), positions, total.unpriced)
+
+    def _unknown(self) -> Iterator[UnknownRow]:
+        channels, now_sec = self._channels, self._clocks.now().monotonic_sec
+        for each in channels.unknown_executions.value or ():
+            if each.ends_at_sec > now_sec:
+                since, left = moment(each.since_ms), duration(each.ends_at_sec - now_sec)
+                yield UnknownRow(
+                    each.symbol, each.plan_id, f"execution unknown since {since}, ends in {left}"
+                )
+        undecided = None if channels.open_executions is None else channels.open_executions.value
+        for order in undecided or ():
+            what = f"order {order.client_order_id} undecided for {duration(order.age_sec)}"
+            yield UnknownRow(order.symbol, order.plan_id, what)
+        for result in channels.waiting_results.value or ():
+            yield UnknownRow(result.symbol, result.plan_id, f"result {result.entry_id} waits: {result.why}")
+
+    def _cases(self) -> tuple[CaseRow, ...] | None:
+        """Return the open cases; None without a reconcile engine."""
+        shown = self._roles.shown(self._waits())
+        if isinstance(shown, msgspec.UnsetType) or isinstance(shown.reconcile, msgspec.UnsetType):
+            return None
+        return tuple(
+            CaseRow(each.symbol, each.status, each.difference, each.for_sec, each.why)
+            for each in shown.reconcile.cases
+        )
+
+
+async def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> list[PermitRow]:
+    """Return the open permits; those that cannot be read first, then by their end."""
+    rows: list[PermitRow] = []
+    for symbol, state in permits.items():
+        for plan_id, text in state.permits:
+            rows.append(_permit(symbol, plan_id, text, now_ms))
+            if len(rows) % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+    return sorted(rows, key=_ends)
+
+
+def _permit(symbol: str, plan_id: PlanId, text: str, now_ms: int) -> PermitRow:
+    try:
+        permit = decode_open_permit(plan_id, text)
+    except UnreadableRecordError:
+        return PermitRow(symbol, plan_id, f"unreadable: {text[:_LONGEST]}", None)
+    leg = "" if permit.leg.value == "BOTH" else f" {permit.leg.value}"
+    order = f"{permit.order_side} {plain(permit.remaining)} {permit.kind.value}{leg}"
+    return PermitRow(symbol, plan_id, order, (permit.expires_ms - now_ms) / 1000)
+
+
+def _ends(row: PermitRow) -> tuple[float, str, str]:
+    return float("-inf") if row.left_sec is None else row.left_sec, row.symbol, row.plan_id
+
+
+def _stream(name: str, waiting: StreamWaiting) -> StreamWaits:
+    return StreamWaits(
+        name=name,
+        pending=waiting.pending,
+        rows=tuple(map(_pending, waiting.oldest)),
+        letters=waiting.letters,
+        newest=tuple(map(_letter, waiting.newest)),
+        error=waiting.error[:_LONGEST],
+    )
+
+
+def _pending(entry: PendingEntry) -> PendingRow:
+    fields = entry.fields
+    return PendingRow(
+        entry_id=entry.id,
+        symbol="deleted" if fields is None else _text(fields.get(b"symbol", b"")),
+        plan_id=_text((fields or {}).get(b"plan_id", b"")),
+        consumer=_text(entry.consumer),
+        idle_sec=entry.idle_ms / 1000,
+        deliveries=entry.deliveries,
+    )
+
+
+def _letter(entry: DeadEntry) -> LetterRow:
+    fields = tuple((_text(name), _text(value)) for name, value in entry.fields.items() if name != b"error")
+    at_ms = int(entry.id.partition("-")[0])
+    error = _text(entry.fields.get(b"error", b"no error given"))
+    return LetterRow(entry.id, at_ms if at_ms < _LATEST_MS else None, error, fields)
+
+
+#: The end of the year 9999, beyond which there is no date.
+_LATEST_MS = 253_402_300_800_000
+
+
+def _text(value: bytes) -> str:
+    return truncate(value, _LONGEST)
+
+
+def _money(amount: Decimal) -> str:
+    return f"{amount:,.2f}"
