@@ -43,8 +43,8 @@ class ChainTraces(msgspec.Struct, frozen=True, kw_only=True):
     """Traces that show where a plan's way has gone.
 
     `of_bridge`: source or signature say that a bridge made the plan. `answer`: of P3.3 in words, empty
-    where there is none. `spans`: by the name of the role. `governor_permit`: the text of the Governor's
-    permit that lives now.
+    where there is none. `spans`: by the name of the role. `governor_permit`: the Governor's permit
+    lives now.
     """
 
     published_ms: int | None
@@ -54,7 +54,7 @@ class ChainTraces(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
     intent: IntentTraces | None
     governor: GovernorTraces | None
-    governor_permit: str | None
+    governor_permit: bool
     consumed_by: str | None
     execution: ExecutionTraces
     spans: Mapping[str, StreamSpan]
@@ -103,7 +103,7 @@ def _governor(traces: ChainTraces) -> Part:
 def _foreign_governor(traces: ChainTraces) -> str:
     if traces.execution.block is not None:
         return f"refuses it: {_member(traces.execution.block, 'reason') or 'its block cannot be read'}"
-    if traces.governor_permit is not None or "Governor" in permits_of(traces.execution):
+    if traces.governor_permit or "Governor" in permits_of(traces.execution):
         return "grants it"
     for each in traces.execution.results:
         error = error_of(each.fields)

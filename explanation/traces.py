@@ -76,7 +76,7 @@ class PlanTraces(msgspec.Struct, frozen=True):
     unknown_permits: tuple[UnknownOutcome, ...] = ()
     execution: ExecutionTraces = ExecutionTraces()
     governor: GovernorTraces | None = None
-    governor_permit: str | None = None
+    governor_permit: bool = False
     intent: IntentTraces | None = None
     spans: Mapping[str, StreamSpan] | None = None
 

@@ -35,13 +35,15 @@ class FoundEntries(NamedTuple):
 class ReadKeys(NamedTuple):
     """Values of keys, in the order that was asked for; a key of another type, or without a right, is None.
 
-    `lives_ms` are those of the strings: None for what does not expire. `now_ms` is Redis's clock.
+    `lives_ms` are those of the strings: None for what does not expire. `now_ms` is Redis's clock. `exist`:
+    of the keys that only their existence was asked of; False without a right, too.
     """
 
     now_ms: int
     strings: Sequence[bytes | None]
     lives_ms: Sequence[int | None]
     hashes: Sequence[Mapping[bytes, bytes] | None]
+    exist: Sequence[bool]
 
 
 class DeskStore(Protocol):
@@ -60,5 +62,7 @@ class DeskStore(Protocol):
         At most 20 are found at once: then `last_id` is the last of them.
         """
 
-    async def read_keys(self, strings: Sequence[str], hashes: Sequence[str]) -> ReadKeys:
-        """Return values of strings and hashes in one round trip."""
+    async def read_keys(
+        self, strings: Sequence[str], hashes: Sequence[str], others: Sequence[str] = ()
+    ) -> ReadKeys:
+        """Return values of strings and hashes, and whether `others` exist, in one round trip."""

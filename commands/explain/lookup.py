@@ -75,7 +75,7 @@ def look_for(plan_id: PlanId, redis: RedisReading) -> PlanTraces:
         waiting_result=_waiting_result(redis, wanted),
         execution=look_for_execution(plan_id, _symbol(published), published_ms, redis),
         governor=look_for_judgement(plan_id, published_ms, redis),
-        governor_permit=string_of(redis, GovernorKeys(keys, shadow=False).permit(plan_id)),
+        governor_permit=string_of(redis, GovernorKeys(keys, shadow=False).permit(plan_id)) is not None,
         intent=intent_of_plan(plan_id, published_ms, redis),
         spans=spans_of(redis),
     )

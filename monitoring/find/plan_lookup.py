@@ -71,10 +71,11 @@ class PlanLookup:
         published_ms = entry_ms(entry_id) or None
         executor, governed = ExecutorKeys(self._keys), GovernorKeys(self._keys, shadow=False)
         read = await self._store.read_keys(
-            [self._keys.plan_mark(plan_id), governed.permit(plan_id), executor.block(plan_id)],
+            [self._keys.plan_mark(plan_id), executor.block(plan_id)],
             [executor.order(plan_id)],
+            [governed.permit(plan_id)],
         )
-        mark, governor_permit, block = map(_text, read.strings)
+        mark, block = map(_text, read.strings)
         dead = await self._dated(self._keys.dead_plans, plan_id, published_ms, notes)
         if published is not None and (mark or dead or isinstance(published.plan, _NEVER_DECIDED)):
             published = msgspec.structs.replace(published, progress="acknowledged")
@@ -92,7 +93,7 @@ class PlanLookup:
                 plan_id, texts_of(read.hashes[0] or {}), block, published_ms, notes
             ),
             governor=governor,
-            governor_permit=governor_permit,
+            governor_permit=any(read.exist),
             intent=await self._intent(plan_id, published_ms, notes),
             spans={name: await self._search.span(stream) for name, stream in self._role_streams().items()},
         )

@@ -31,8 +31,10 @@ class MemoryDesk(MemoryConnection):
     ) -> FoundEntries:
         return await self._run(entries_naming, stream, text, first, last, count, back=back)
 
-    async def read_keys(self, strings: Sequence[str], hashes: Sequence[str]) -> ReadKeys:
-        return await self._run(read_keys, strings, hashes)
+    async def read_keys(
+        self, strings: Sequence[str], hashes: Sequence[str], others: Sequence[str] = ()
+    ) -> ReadKeys:
+        return await self._run(read_keys, strings, hashes, others)
 
 
 def audit_rows(
@@ -62,7 +64,9 @@ def entries_naming(
     return FoundEntries(looked, last_id, found)
 
 
-def read_keys(redis: Keyspace, _keys: Keys, strings: Sequence[str], hashes: Sequence[str]) -> ReadKeys:
+def read_keys(
+    redis: Keyspace, _keys: Keys, strings: Sequence[str], hashes: Sequence[str], others: Sequence[str]
+) -> ReadKeys:
     """As `DeskStore.read_keys`."""
     lives = [redis.ttl_ms(key) for key in strings]
     return ReadKeys(
@@ -70,6 +74,7 @@ def read_keys(redis: Keyspace, _keys: Keys, strings: Sequence[str], hashes: Sequ
         [redis.text(key) if redis.kind(key) == "string" else None for key in strings],
         [life if life >= 0 else None for life in lives],
         [dict(redis.hash(key)) if redis.kind(key) in ("hash", "none") else None for key in hashes],
+        [redis.kind(key) != "none" for key in others],
     )
 
 

@@ -38,17 +38,21 @@ class RedisDesk:
         entries = [Entry(EntryId(entry_id.decode()), _fields(flat)) for entry_id, flat in found]
         return FoundEntries(looked, EntryId(last_id.decode()), entries)
 
-    async def read_keys(self, strings: Sequence[str], hashes: Sequence[str]) -> ReadKeys:
+    async def read_keys(
+        self, strings: Sequence[str], hashes: Sequence[str], others: Sequence[str] = ()
+    ) -> ReadKeys:
         commands: list[Command] = [("TIME",)]
         commands += [(name, key) for key in strings for name in ("GET", "PTTL")]
         commands += [("HGETALL", key) for key in hashes]
+        commands += [("EXISTS", key) for key in others]
         now, *answers = await self._writes.pipeline(commands)
         unrefused(["TIME"], [now])
         ends = 2 * len(strings)
+        rest = ends + len(hashes)
         values = [each if isinstance(each, bytes) else None for each in answers[:ends:2]]
         lives = [each if isinstance(each, int) and each >= 0 else None for each in answers[1:ends:2]]
-        stored = [each if isinstance(each, dict) else None for each in answers[ends:]]
-        return ReadKeys(read_time(now), values, lives, stored)
+        stored = [each if isinstance(each, dict) else None for each in answers[ends:rest]]
+        return ReadKeys(read_time(now), values, lives, stored, [each == 1 for each in answers[rest:]])
 
 
 def _fields(flat: list[bytes]) -> Mapping[bytes, bytes]:

@@ -43,7 +43,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "durability": ("info",),
     "seen_notices": ("hgetall", "time"),
     "permit_traces": ("get", "pttl", "time"),
-    "read_keys": ("get", "pttl", "hgetall", "time"),
+    "read_keys": ("get", "pttl", "hgetall", "exists", "time"),
     "unknown_outcomes": ("hgetall", "time"),
     "executions.create": ("get", "time", "xgroup|create"),
     "counted_results.create": ("get", "time", "xgroup|create"),

@@ -115,6 +115,13 @@ async def test_keys_are_read_with_what_is_left_of_their_life(backend: Backend) -
     assert (await backend.store.read_keys([], [])).strings == []
 
 
+async def test_of_other_keys_existence_is_all_that_is_read(backend: Backend) -> None:
+    backend.outside.set("q:a", "1")
+    backend.outside.hset("q:c", {"f": "v"})
+    read = await backend.store.read_keys(["q:a"], ["q:c"], ["q:c", "q:d", "q:a"])
+    assert (read.strings, read.hashes, read.exist) == ([b"1"], [{b"f": b"v"}], [True, False, True])
+
+
 async def test_another_type_is_refused_by_name(backend: Backend) -> None:
     backend.outside.set(KEYS.audit, "text")
     with pytest.raises(StoreRefusedError, match=r"stream:permit\.audit"):

@@ -136,7 +136,7 @@ EXAMPLES: dict[str, Example] = {
     "durability": lambda store, _: store.durability(),
     "audit_rows": lambda store, _: store.audit_rows("q:stream:permit.audit"),
     "entries_naming": lambda store, _: store.entries_naming("q:stream:apply.plan", "a", first="-", last="+"),
-    "read_keys": lambda store, _: store.read_keys(["q:kill"], ["q:p33:unknown"]),
+    "read_keys": lambda store, _: store.read_keys(["q:kill"], ["q:p33:unknown"], ["q:lockdown"]),
     "waiting": lambda store, _: what_waits(store),
     "permit_traces": lambda store, _: store.permit_traces(PLAN, SYMBOL),
     "executions.create": lambda store, _: store.executions.create(lost=True),
