@@ -93,10 +93,13 @@ class Monitor:
         self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)
-        self.notices_page = NoticesPage(self.notices, self.page.document_of, clocks)
-        self.waiting_page = WaitingView(store, channels, clocks, roles, waits=lambda: tree().waiting())
+        render = self.page.document_of
+        self.notices_page = NoticesPage(self.notices, render, clocks)
+        self.waiting_page = WaitingView(
+            store, channels, clocks, roles, waits=lambda: tree().waiting(), render=render
+        )
         self.history_page = HistoryView(
-            store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec
+            store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec, render=render
         )
         for gauge in service_gauges(
             channels,

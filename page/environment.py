@@ -10,12 +10,13 @@ from markupsafe import Markup
 
 from explanation.printable import printable
 from page import words
+from page.links import plan_link, symbol_link
 
 #: As much as the log lines show.
 _PLAN_ID_SHOWN = 8
 
 
-def environment(*, acting: bool = False) -> Environment:
+def environment(*, acting: bool) -> Environment:
     """Return an environment that escapes all text, and fails for a name that is not given.
 
     `acting`: bar and foot lead to the page on which an operator acts.
@@ -34,11 +35,11 @@ def environment(*, acting: bool = False) -> Environment:
         time_of_day=words.time_of_day,
         moment=words.moment,
         iso_moment=words.iso_moment,
-        link=_link,
+        explanation_link=_explanation_link,
         iso_utc=words.machine_moment,
         moment_ms=words.moment_ms,
-        plan_link=lambda plan_id: f"/plans/{quote(plan_id, safe='')}",
-        symbol_link=lambda symbol: f"/symbols/{quote(symbol, safe='')}",
+        plan_link=plan_link,
+        symbol_link=symbol_link,
         short=_short,
     )
     made.globals["acting"] = acting
@@ -52,7 +53,7 @@ def _shown(value: object) -> object:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _link(plan_id: str) -> str:
+def _explanation_link(plan_id: str) -> str:
     return f"/explanation?plan={quote(plan_id, safe='')}"
 
 

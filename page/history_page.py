@@ -1,15 +1,14 @@
-"""Renders the history as a document, part by part, so that other tasks can run in between."""
+"""Draws the history, part by part, so that other tasks can run in between."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import msgspec
 
-from page.axes import hour_text, time_axis
-from page.environment import environment
+from page.axes import Tick, hour_text, time_axis
 from page.history_bins import Bin, binned, step_of
-from page.history_charts import HEIGHT, WIDTH, history_charts
+from page.history_charts import HEIGHT, WIDTH, HistoryCharts, history_charts
 from page.history_content import SPANS, HistoryContent
 
 _MOST_ROWS = 24
@@ -33,48 +32,46 @@ class Row(msgspec.Struct, frozen=True):
     profit: str | None
 
 
-class HistoryPage:
-    """The template, compiled when this is made."""
+class DrawnHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page of a history shows beside its content; `charts` is None where no minute is known.
 
-    def __init__(self) -> None:
-        self._template = environment().get_template("history.html")
+    `earlier` and `later`: the end of the span before and behind, where there is one.
+    """
 
-    def document(self, content: HistoryContent) -> Iterator[str]:
-        """Render the document; empty parts are pauses, the document is the last."""
-        begin, end = _range(content)
-        shown = {
-            "here": "/history",
-            "content": content,
-            "spans": tuple(SPANS),
-            "earlier": _earlier(content),
-            "later": _later(content),
-            "charts": None,
-        }
-        if begin < end:
-            yield ""
-            bins = binned(content.minutes, begin, end, step_of(end - begin))
-            drawing = history_charts(
-                bins, stale_threshold_sec=content.stale_threshold_sec, weight_share=content.weight_share
-            )
-            while True:
-                yield ""
-                try:
-                    next(drawing)
-                except StopIteration as drawn:
-                    shown["charts"] = drawn.value
-                    break
-            step = next((each for each in _ROW_STEPS if (end - begin) / each <= _MOST_ROWS), _ROW_STEPS[-1])
-            whole = begin // step * step
-            shown |= {
-                "times": time_axis(begin, end),
-                "begins": hour_text(begin),
-                "ends": hour_text(end),
-                "width": WIDTH,
-                "height": HEIGHT,
-                "rows": tuple(map(_row, reversed(binned(content.minutes, whole, end, step)))),
-            }
-        yield ""
-        yield from self._template.generate(shown)
+    spans: tuple[str, ...]
+    earlier: int | None
+    later: int | None
+    charts: HistoryCharts | None = None
+    times: tuple[Tick, ...] = ()
+    begins: str = ""
+    ends: str = ""
+    width: int = WIDTH
+    height: int = HEIGHT
+    rows: tuple[Row, ...] = ()
+
+
+def drawn_history(content: HistoryContent) -> Generator[None, None, DrawnHistory]:
+    """Draw a history; each yield is a pause."""
+    begin, end = _range(content)
+    drawn = DrawnHistory(spans=tuple(SPANS), earlier=_earlier(content), later=_later(content))
+    if begin >= end:
+        return drawn
+    yield
+    bins = binned(content.minutes, begin, end, step_of(end - begin))
+    charts = yield from history_charts(
+        bins, stale_threshold_sec=content.stale_threshold_sec, weight_share=content.weight_share
+    )
+    yield
+    step = next((each for each in _ROW_STEPS if (end - begin) / each <= _MOST_ROWS), _ROW_STEPS[-1])
+    whole = begin // step * step
+    return msgspec.structs.replace(
+        drawn,
+        charts=charts,
+        times=time_axis(begin, end),
+        begins=hour_text(begin),
+        ends=hour_text(end),
+        rows=tuple(map(_row, reversed(binned(content.minutes, whole, end, step)))),
+    )
 
 
 def _range(content: HistoryContent) -> tuple[int, int]:

@@ -55,7 +55,11 @@ _DOCUMENTS = (
     "find_symbol.html",
     "notices.html",
     "act.html",
+    "waiting.html",
+    "history.html",
 )
+#: Parts of several pages: compiled with them, not when the first of those is asked for.
+_INCLUDED = ("document.html", "bar.html", "looks.html", "find_rows.html")
 #: Pieces of a template that are put out between two pauses.
 _PIECES = 250
 
@@ -70,6 +74,8 @@ class Page:
         self._sections: list[Template] = [templates.get_template(f"{name}.html") for name in _SECTIONS]
         self._explanation = templates.get_template("explanation.html")
         self._unexplained = templates.get_template("unexplained.html")
+        for name in _INCLUDED:
+            templates.get_template(name)
         self._documents = {name: templates.get_template(name) for name in _DOCUMENTS}
 
     def document(self, content: PageContent) -> Iterator[str]:
@@ -94,9 +100,9 @@ class Page:
             yield section.render(shown)
         yield self._foot.render()
 
-    def document_of(self, name: str, content: object) -> Iterator[str]:
-        """Render one of the further pages in parts of 250 pieces."""
-        pieces = self._documents[name].generate(content=content)
+    def document_of(self, name: str, content: object, drawn: object = None) -> Iterator[str]:
+        """Render one of the further pages in parts of 250 pieces. `drawn`: its charts, if it has any."""
+        pieces = self._documents[name].generate(content=content, drawn=drawn)
         while part := "".join(islice(pieces, _PIECES)):
             yield part
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from urllib.parse import quote
 
 from brain.identifiers import is_symbol
 from explanation.entry_texts import orders_of
@@ -13,6 +12,7 @@ from monitoring.find.audit_index import AuditIndex
 from monitoring.find.stream_search import StreamSearch
 from monitoring.pacing import pause
 from page.find_content import Candidate, Candidates
+from page.links import plan_link, symbol_link
 from store.desk_protocol import DeskStore
 from store.errors import StoreError
 from store.keys import BridgeNames, ExecutorKeys, Keys
@@ -23,16 +23,6 @@ _SURROUNDINGS = " \t\r\n'\"`,;"
 _INDEX_READS_SEC = 3.0
 _LEAST_BEGINNING, _MOST_FOUND = 6, 20
 _AT_A_TIME = 2_000
-
-
-def plan_link(plan_id: str) -> str:
-    """Return the address of a plan's page."""
-    return f"/plans/{quote(plan_id, safe='')}"
-
-
-def symbol_link(symbol: str) -> str:
-    """Return the address of a symbol's page."""
-    return f"/symbols/{quote(symbol, safe='')}"
 
 
 class Finding:

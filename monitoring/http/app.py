@@ -101,7 +101,7 @@ def application(
             Route("/readyz", readyz),
             Route("/status", status_document),
             *act_routes(monitor, admit, _html),
-            *find_routes(monitor, admit),
+            *find_routes(monitor, admit, _html),
             *notices_routes(monitor.notices_page, admit, _html),
             *history_routes(monitor.history_page, admit, _html),
             *waiting_routes(monitor.waiting_page, admit, _html),

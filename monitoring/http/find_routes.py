@@ -20,7 +20,6 @@ from monitoring.find.query import UnreadableQueryError
 from monitoring.http.document_cache import Document, DocumentCache
 from monitoring.monitor import Monitor
 from page.find_content import ListedDecision
-from page.rendering import CONTENT_SECURITY_POLICY
 from store.errors import StoreError
 
 _LONGEST = 256
@@ -29,12 +28,14 @@ _COLUMNS = ("decided_ms", "plan_id", "symbol", "answer", "reason", "latency_ms",
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def find_routes(monitor: Monitor, admit: Callable[[Request], None]) -> list[Route]:
-    """Return the routes; `admit` refuses a request beyond the rate."""
+def find_routes(
+    monitor: Monitor, admit: Callable[[Request], None], html: Callable[[bytes, int], Response]
+) -> list[Route]:
+    """Return the routes; `admit` refuses a request beyond the rate, `html` answers with a document."""
     find, page, lists = monitor.find, monitor.page, DocumentCache(monitor.find.clock)
 
     async def shown(template: str, content: object, status: int = HTTPStatus.OK) -> Response:
-        return _html(await page.document_of(template, content), status)
+        return html(await page.document_of(template, content), status)
 
     async def decisions(request: Request) -> Response:
         admit(request)
@@ -44,7 +45,7 @@ def find_routes(monitor: Monitor, admit: Callable[[Request], None]) -> list[Rout
             return status, await page.document_of("find_decisions.html", content)
 
         status, document = await lists.document(request.url.query, make)
-        return _html(document, status)
+        return html(document, status)
 
     async def export(request: Request) -> Export:
         admit(request)
@@ -103,15 +104,6 @@ def find_routes(monitor: Monitor, admit: Callable[[Request], None]) -> list[Rout
         Route("/plans/{plan_id:path}", plan),
         Route("/symbols/{symbol:path}", symbol),
     ]
-
-
-def _html(document: bytes, status: int) -> Response:
-    return Response(
-        document,
-        status,
-        headers={"content-security-policy": CONTENT_SECURITY_POLICY},
-        media_type="text/html",
-    )
 
 
 async def _csv(exported: Export) -> AsyncIterator[bytes]:

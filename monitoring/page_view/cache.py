@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 import trio
 
@@ -14,6 +15,12 @@ from monitoring.page_view.source import PageSource
 from page.rendering import Page
 
 _YOUNG_SEC = 0.9
+
+
+class Render(Protocol):
+    """Makes a document of a template, its content, and its charts, if it has any."""
+
+    async def __call__(self, template: str, content: object, drawn: object = None) -> bytes: ...
 
 
 class PageCache:
@@ -44,10 +51,10 @@ class PageCache:
                 self._made, self._made_at_sec = "".join(parts).encode(), now_sec
             return self._made
 
-    async def document_of(self, template: str, content: object) -> bytes:
-        """Render a page of its own in parts."""
+    async def document_of(self, template: str, content: object, drawn: object = None) -> bytes:
+        """Render a page of its own in parts. `drawn`: its charts, if it has any."""
         parts: list[str] = []
-        for part in (await self._compiled()).document_of(template, content):
+        for part in (await self._compiled()).document_of(template, content, drawn):
             parts.append(part)
             await pause()
         return "".join(parts).encode()

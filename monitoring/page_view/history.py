@@ -9,8 +9,10 @@ import trio
 from brain.history import MINUTE_MS, MINUTES_KEPT, Minute
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.pacing import paced
+from monitoring.page_view.cache import Render
 from page.history_content import SPANS, HistoryContent
-from page.history_page import HistoryPage
+from page.history_page import drawn_history
 from store.errors import StoreError
 from store.history_protocol import HistoryStore
 
@@ -26,13 +28,19 @@ class HistoryView:
     """Reads the history of the last 24 hours once in 20 s, while somebody looks at it. Made once."""
 
     def __init__(
-        self, store: HistoryStore, clocks: Clocks, budget: WeightBudget, *, stale_threshold_sec: float
+        self,
+        store: HistoryStore,
+        clocks: Clocks,
+        budget: WeightBudget,
+        *,
+        stale_threshold_sec: float,
+        render: Render,
     ) -> None:
         self._store = store
         self._clocks = clocks
         self._budget = budget
         self._stale_threshold_sec = stale_threshold_sec
-        self._page: HistoryPage | None = None
+        self._render = render
         self._making = trio.Lock()
         self._minutes: tuple[Minute, ...] = ()
         self._read_at_sec = float("-inf")
@@ -46,14 +54,10 @@ class HistoryView:
             kept = self._made.get((span, end))
             if kept is not None and now_sec - kept[0] < _YOUNG_SEC:
                 return kept[1]
-            if self._page is None:
-                self._page = await trio.to_thread.run_sync(HistoryPage)
             await self._read(now_sec)
-            parts: list[str] = []
-            for part in self._page.document(self._content(span, end)):
-                parts.append(part)
-                await trio.lowlevel.checkpoint()
-            made = "".join(parts).encode()
+            content = self._content(span, end)
+            drawn = await paced(drawn_history(content))
+            made = await self._render("history.html", content, drawn)
             self._made[span, end] = now_sec, made
             self._made.move_to_end((span, end))
             if len(self._made) > _MOST_KEPT:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import trio
 
 from clock import Clock
 from monitoring.notices import Notices
+from monitoring.page_view.cache import Render
 
 _YOUNG_SEC = 0.9
-Render = Callable[[str, object], Awaitable[bytes]]
 
 
 class NoticesPage:
     """Caches the page for 0.9 s."""
 
     def __init__(self, notices: Notices, render: Render, clock: Clock) -> None:
-        """`render`: makes a document of a template and its content."""
         self._notices = notices
         self._render = render
         self._clock = clock

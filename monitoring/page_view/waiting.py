@@ -16,6 +16,8 @@ from brain.positions.exposure import ExposureSum
 from brain.text_fields import truncate
 from channels import Channels
 from clocks.clocks import Clocks
+from monitoring.pacing import pause
+from monitoring.page_view.cache import Render
 from monitoring.status.roles import RolesSource
 from page.waiting_content import (
     CaseRow,
@@ -27,7 +29,6 @@ from page.waiting_content import (
     UnknownRow,
     WaitingContent,
 )
-from page.waiting_page import WaitingPage
 from page.words import duration, moment
 from store.errors import StoreError
 from store.records import SymbolState
@@ -53,6 +54,7 @@ class WaitingView:
         roles: RolesSource,
         *,
         waits: Callable[[], Sequence[tuple[str, str]]],
+        render: Render,
     ) -> None:
         """`waits`: the waits of the tree, as (path, dependency)."""
         self._store = store
@@ -60,7 +62,7 @@ class WaitingView:
         self._clocks = clocks
         self._roles = roles
         self._waits = waits
-        self._page: WaitingPage | None = None
+        self._render = render
         self._making = trio.Lock()
         self._made = b""
         self._made_at_sec = float("-inf")
@@ -70,14 +72,8 @@ class WaitingView:
         async with self._making:
             now_sec = self._clocks.now().monotonic_sec
             if now_sec - self._made_at_sec >= _YOUNG_SEC:
-                if self._page is None:
-                    self._page = await trio.to_thread.run_sync(WaitingPage)
-                parts: list[str] = []
-                for part in self._page.document(await self.content()):
-                    parts.append(part)
-                    if len(parts) % _AT_A_TIME == 0:
-                        await trio.lowlevel.checkpoint()
-                self._made, self._made_at_sec = "".join(parts).encode(), now_sec
+                self._made = await self._render("waiting.html", await self.content())
+                self._made_at_sec = now_sec
             return self._made
 
     async def content(self) -> WaitingContent:
@@ -124,7 +120,7 @@ class WaitingView:
                 positions += any(leg.amount for leg in snapshot.legs)
                 sums.add(snapshot)
             if number % _AT_A_TIME == 0:
-                await trio.lowlevel.checkpoint()
+                await pause()
         total = sums.exposure()
         return Totals(_money(total.gross), _money(total.net), _money(total.profit), positions, total.unpriced)
 
@@ -161,7 +157,7 @@ async def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> list[Perm
         for plan_id, text in state.permits:
             rows.append(_permit(symbol, plan_id, text, now_ms))
             if len(rows) % _AT_A_TIME == 0:
-                await trio.lowlevel.checkpoint()
+                await pause()
     return sorted(rows, key=_ends)
 
 

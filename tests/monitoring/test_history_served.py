@@ -83,7 +83,9 @@ async def test_a_history_of_another_type_is_no_fault_of_the_page(rig: StatusRig)
 async def test_a_redis_that_hangs_costs_half_a_second(autojump_clock: trio.testing.MockClock) -> None:
     rig = StatusRig()
     store = MemoryStore(rig.redis, keys=Keys("quantum"), consumer="me", crossing=trio.sleep_forever)
-    view = HistoryView(store, rig.clocks, rig.budget, stale_threshold_sec=10.0)
+    view = HistoryView(
+        store, rig.clocks, rig.budget, stale_threshold_sec=10.0, render=rig.monitor.page.document_of
+    )
     begun_sec = trio.current_time()
     assert b"Redis does not answer" in await view.document("24h", None)
     assert trio.current_time() - begun_sec == pytest.approx(0.5, abs=0.01)

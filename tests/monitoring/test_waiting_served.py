@@ -107,7 +107,14 @@ async def test_without_redis_the_page_shows_what_the_process_knows(rig: StatusRi
 async def test_a_redis_that_hangs_costs_half_a_second(autojump_clock: trio.testing.MockClock) -> None:
     rig = StatusRig()
     store = MemoryStore(rig.redis, keys=Keys("quantum"), consumer="me", crossing=trio.sleep_forever)
-    view = WaitingView(store, rig.channels, rig.clocks, rig.monitor.roles, waits=lambda: ())
+    view = WaitingView(
+        store,
+        rig.channels,
+        rig.clocks,
+        rig.monitor.roles,
+        waits=lambda: (),
+        render=rig.monitor.page.document_of,
+    )
     begun_sec = trio.current_time()
     assert (await view.content()).note
     assert trio.current_time() - begun_sec == pytest.approx(0.5, abs=0.01)
