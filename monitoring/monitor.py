@@ -88,7 +88,7 @@ class Monitor:
             comparison=comparison,
         )
         token = loaded.settings.page_token
-        #: None where nobody may act on the page.
+        #: None where the page only shows.
         self.sessions = None if token is None else Sessions(token, clocks)
         self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
         self.page = PageCache(page_source, clocks, acting=token is not None)

@@ -23,7 +23,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class ActContent(msgspec.Struct, frozen=True, kw_only=True):
-    """The page: without `name` there is no session, without `enabled` nobody can open one.
+    """The page: without `name` there is no session, without `enabled` none can be opened.
 
     `state`: sentences on the trading state. `question` takes the place of the forms.
     """

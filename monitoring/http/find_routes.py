@@ -17,8 +17,8 @@ from starlette.routing import Route
 from brain.identifiers import PlanId
 from monitoring.find.decisions import Export
 from monitoring.find.query import UnreadableQueryError
-from monitoring.http.document_cache import Document, DocumentCache
 from monitoring.monitor import Monitor
+from monitoring.page_view.document_cache import DocumentCache
 from page.find_content import ListedDecision
 from store.errors import StoreError
 
@@ -32,7 +32,8 @@ def find_routes(
     monitor: Monitor, admit: Callable[[Request], None], html: Callable[[bytes, int], Response]
 ) -> list[Route]:
     """Return the routes; `admit` refuses a request beyond the rate, `html` answers with a document."""
-    find, page, lists = monitor.find, monitor.page, DocumentCache(monitor.find.clock)
+    find, page = monitor.find, monitor.page
+    lists = DocumentCache[tuple[int, bytes]](find.clock)
 
     async def shown(template: str, content: object, status: int = HTTPStatus.OK) -> Response:
         return html(await page.document_of(template, content), status)
@@ -40,11 +41,11 @@ def find_routes(
     async def decisions(request: Request) -> Response:
         admit(request)
 
-        async def make() -> Document:
+        async def make() -> tuple[int, bytes]:
             status, content = await find.decisions.page(request.query_params)
             return status, await page.document_of("find_decisions.html", content)
 
-        status, document = await lists.document(request.url.query, make)
+        status, document = await lists.document(make, request.url.query)
         return html(document, status)
 
     async def export(request: Request) -> Export:

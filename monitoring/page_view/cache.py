@@ -11,10 +11,9 @@ from brain.identifiers import PlanId
 from clock import Clock
 from explanation.sections import sections_of
 from monitoring.pacing import pause
+from monitoring.page_view.document_cache import DocumentCache
 from monitoring.page_view.source import PageSource
 from page.rendering import Page
-
-_YOUNG_SEC = 0.9
 
 
 class Render(Protocol):
@@ -30,26 +29,21 @@ class PageCache:
         """`acting`: the page has forms, and says where."""
         self._acting = acting
         self._source = source
-        self._clock = clock
         self._page: Page | None = None
         self._compiling = trio.Lock()
-        self._making = trio.Lock()
-        self._made: bytes | None = None
-        self._made_at_sec = float("-inf")
+        self._documents = DocumentCache[bytes](clock)
 
     async def document(self) -> bytes:
         """Return the page, less than a second old."""
-        async with self._making:
-            now_sec = self._clock.now().monotonic_sec
-            if self._made is None or now_sec - self._made_at_sec > _YOUNG_SEC:
-                page = await self._compiled()
-                content = await self._source.content()
-                parts: list[str] = []
-                for part in page.document(content):
-                    parts.append(part)
-                    await trio.lowlevel.checkpoint()
-                self._made, self._made_at_sec = "".join(parts).encode(), now_sec
-            return self._made
+        return await self._documents.document(self._make)
+
+    async def _make(self) -> bytes:
+        page = await self._compiled()
+        parts: list[str] = []
+        for part in page.document(await self._source.content()):
+            parts.append(part)
+            await trio.lowlevel.checkpoint()
+        return "".join(parts).encode()
 
     async def document_of(self, template: str, content: object, drawn: object = None) -> bytes:
         """Render a page of its own in parts. `drawn`: its charts, if it has any."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import trio
 
 from brain.history import MINUTE_MS, MINUTES_KEPT, Minute
@@ -11,6 +9,7 @@ from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.pacing import paced
 from monitoring.page_view.cache import Render
+from monitoring.page_view.document_cache import DocumentCache
 from page.history_content import SPANS, HistoryContent
 from page.history_page import drawn_history
 from store.errors import StoreError
@@ -19,13 +18,11 @@ from store.history_protocol import HistoryStore
 _YOUNG_SEC = 5.0
 _READ_AGAIN_SEC = 20.0
 _PATIENCE_SEC = 0.5
-#: Documents that are kept, by span and end.
-_MOST_KEPT = 8
 _NO_ANSWER = "Redis does not answer: shown is what was read before."
 
 
 class HistoryView:
-    """Reads the history of the last 24 hours once in 20 s, while somebody looks at it. Made once."""
+    """Reads the history of the last 24 hours once in 20 s, while it is looked at. Made once."""
 
     def __init__(
         self,
@@ -41,28 +38,21 @@ class HistoryView:
         self._budget = budget
         self._stale_threshold_sec = stale_threshold_sec
         self._render = render
-        self._making = trio.Lock()
+        self._documents = DocumentCache[bytes](clocks, young_sec=_YOUNG_SEC)
         self._minutes: tuple[Minute, ...] = ()
         self._read_at_sec = float("-inf")
         self._note = ""
-        self._made: OrderedDict[tuple[str, int | None], tuple[float, bytes]] = OrderedDict()
 
     async def document(self, span: str, end: int | None) -> bytes:
         """Return the page of one of `SPANS` until before `end` (epoch minute; None: now)."""
-        async with self._making:
-            now_sec = self._clocks.now().monotonic_sec
-            kept = self._made.get((span, end))
-            if kept is not None and now_sec - kept[0] < _YOUNG_SEC:
-                return kept[1]
-            await self._read(now_sec)
+
+        async def make() -> bytes:
+            await self._read(self._clocks.now().monotonic_sec)
             content = self._content(span, end)
             drawn = await paced(drawn_history(content))
-            made = await self._render("history.html", content, drawn)
-            self._made[span, end] = now_sec, made
-            self._made.move_to_end((span, end))
-            if len(self._made) > _MOST_KEPT:
-                self._made.popitem(last=False)
-            return made
+            return await self._render("history.html", content, drawn)
+
+        return await self._documents.document(make, (span, end))
 
     async def _read(self, now_sec: float) -> None:
         if now_sec - self._read_at_sec < _READ_AGAIN_SEC:

@@ -18,6 +18,7 @@ from channels import Channels
 from clocks.clocks import Clocks
 from monitoring.pacing import pause
 from monitoring.page_view.cache import Render
+from monitoring.page_view.document_cache import DocumentCache
 from monitoring.status.roles import RolesSource
 from page.waiting_content import (
     CaseRow,
@@ -35,7 +36,6 @@ from store.records import SymbolState
 from store.waiting_protocol import WaitingStore
 from store.waiting_records import DeadEntry, PendingEntry, StreamWaiting, Waiting
 
-_YOUNG_SEC = 1.0
 _PATIENCE_SEC = 0.5
 _AT_A_TIME = 100
 _MOST_ROWS = 100
@@ -63,18 +63,14 @@ class WaitingView:
         self._roles = roles
         self._waits = waits
         self._render = render
-        self._making = trio.Lock()
-        self._made = b""
-        self._made_at_sec = float("-inf")
+        self._documents = DocumentCache[bytes](clocks)
 
     async def document(self) -> bytes:
-        """Return the page, a second old at most."""
-        async with self._making:
-            now_sec = self._clocks.now().monotonic_sec
-            if now_sec - self._made_at_sec >= _YOUNG_SEC:
-                self._made = await self._render("waiting.html", await self.content())
-                self._made_at_sec = now_sec
-            return self._made
+        """Return the page, less than a second old."""
+        return await self._documents.document(self._make)
+
+    async def _make(self) -> bytes:
+        return await self._render("waiting.html", await self.content())
 
     async def content(self) -> WaitingContent:
         """Return all that waits, as of now."""

@@ -39,9 +39,11 @@ def permit(rig: StatusRig, symbol: str, plan_id: str, *, left_sec: int = 30) -> 
 async def test_an_open_permit_shows_what_it_covers_and_when_it_ends(rig: StatusRig) -> None:
     permit(rig, "BTCUSDT", "plan-1")
     rig.redis.hset(rig.keys.open_permits("BTCUSDT"), {"p:plan-2": "junk"})
-    text = (await page(rig)).text
-    assert "BTCUSDT plan-1 SELL 0.028 close in 30 s" in text
-    assert "BTCUSDT plan-2 unreadable: junk unknown" in text
+    reading = await page(rig)
+    assert "BTCUSDT plan-1 SELL 0.028 close in 30 s" in reading.text
+    assert "BTCUSDT plan-2 unreadable: junk unknown" in reading.text
+    links = {attributes["href"] for tag, attributes in reading.elements if tag == "a"}
+    assert links >= {"/symbols/BTCUSDT", "/plans/plan-1", "/plans/plan-2"}
 
 
 async def test_a_permit_of_a_symbol_without_a_position_is_found_by_the_allowlist() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
 
 import trio
 
@@ -11,23 +12,24 @@ from clock import Clock
 _YOUNG_SEC = 0.9
 _MOST = 16
 
-Document = tuple[int, bytes]
+D = TypeVar("D")
 
 
-class DocumentCache:
-    """Keeps the latest 16 documents, each with its status, for 0.9 s."""
+class DocumentCache(Generic[D]):
+    """Keeps the latest 16 documents for 0.9 s, or for `young_sec`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, young_sec: float = _YOUNG_SEC) -> None:
         self._clock = clock
+        self._young_sec = young_sec
         self._making = trio.Lock()
-        self._made: dict[str, tuple[float, Document]] = {}
+        self._made: dict[Hashable, tuple[float, D]] = {}
 
-    async def document(self, key: str, make: Callable[[], Awaitable[Document]]) -> Document:
+    async def document(self, make: Callable[[], Awaitable[D]], key: Hashable = None) -> D:
         """Return the document of a key, made by `make` unless one is young enough."""
         async with self._making:
             now_sec = self._clock.now().monotonic_sec
             made = self._made.get(key)
-            if made is not None and now_sec - made[0] <= _YOUNG_SEC:
+            if made is not None and now_sec - made[0] <= self._young_sec:
                 return made[1]
             document = await make()
             self._made.pop(key, None)
