@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from brain.positions.exposure import Exposure
 #: Most bins of a chart.
 MOST_BINS = 180
 _STEPS = (1, 2, 5, 10)
+_MINUTES_AT_A_TIME = 120
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -38,16 +39,24 @@ def step_of(length: int) -> int:
     return next((step for step in _STEPS if length / step <= MOST_BINS), _STEPS[-1])
 
 
-def binned(minutes: Sequence[Minute], begin: int, end: int, step: int) -> list[Bin]:
-    """Return the bins from `begin` until before `end` (epoch minutes); the last one may be shorter."""
+def binned(minutes: Sequence[Minute], begin: int, end: int, step: int) -> Generator[None, None, list[Bin]]:
+    """Return the bins from `begin` until before `end` (epoch minutes); the last one may be shorter.
+
+    Each yield is a pause, behind 120 minutes or more.
+    """
     parts: dict[int, list[Minute]] = {}
     for minute in minutes:
         if begin <= minute.number < end:
             parts.setdefault((minute.number - begin) // step, []).append(minute)
-    return [
-        _bin(at, min(step, end - at), parts.get(number, []))
-        for number, at in enumerate(range(begin, end, step))
-    ]
+    bins: list[Bin] = []
+    looked = 0
+    for number, at in enumerate(range(begin, end, step)):
+        bins.append(_bin(at, min(step, end - at), parts.get(number, [])))
+        looked += step
+        if looked >= _MINUTES_AT_A_TIME:
+            looked = 0
+            yield
+    return bins
 
 
 def _bin(begin: int, step: int, minutes: Sequence[Minute]) -> Bin:

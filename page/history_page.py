@@ -57,20 +57,20 @@ def drawn_history(content: HistoryContent) -> Generator[None, None, DrawnHistory
     if begin >= end:
         return drawn
     yield
-    bins = binned(content.minutes, begin, end, step_of(end - begin))
+    bins = yield from binned(content.minutes, begin, end, step_of(end - begin))
     charts = yield from history_charts(
         bins, stale_threshold_sec=content.stale_threshold_sec, weight_share=content.weight_share
     )
     yield
     step = next((each for each in _ROW_STEPS if (end - begin) / each <= _MOST_ROWS), _ROW_STEPS[-1])
-    whole = begin // step * step
+    rows = yield from binned(content.minutes, begin // step * step, end, step)
     return msgspec.structs.replace(
         drawn,
         charts=charts,
         times=time_axis(begin, end),
         begins=hour_text(begin),
         ends=hour_text(end),
-        rows=tuple(map(_row, reversed(binned(content.minutes, whole, end, step)))),
+        rows=tuple(map(_row, reversed(rows))),
     )
 
 

@@ -57,6 +57,18 @@ async def test_the_page_shows_what_the_service_knows(rig: StatusRig) -> None:
     assert "as of 2026-09-21 14:13:20 UTC" in text
 
 
+@pytest.mark.parametrize("token", ["", "a-token-of-a-test"])
+async def test_every_link_of_the_bar_and_the_foot_is_answered(token: str) -> None:
+    async with serving(StatusRig(token=token)) as client:
+        for path in ("/", "/decisions", "/waiting", "/history", "/notices", "/act"):
+            reading = read((await client.get(path)).text)
+            links = [attributes["href"] for tag, attributes in reading.elements if tag == "a"]
+            assert {"/decisions", "/waiting", "/history", "/notices"} < set(links)
+            assert ("/act" in links) == bool(token)
+            for link in {each for each in links if each and not each.startswith("/readyz")}:
+                assert (await client.get(link)).status_code == 200, f"{path} leads to {link}"
+
+
 async def test_the_newest_fifty_decisions_are_shown(rig: StatusRig) -> None:
     for number in range(60):
         rig.decided(f"plan-{number}")

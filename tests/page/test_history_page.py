@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from brain.history import Minute
 from brain.positions.exposure import Exposure
@@ -16,6 +16,8 @@ from page.history_page import drawn_history
 from page.rendering import Page
 from tests.page.test_rendering import Reading, read
 from tests.store.history_examples import FIRST, a_minute
+
+T = TypeVar("T")
 
 NOW = FIRST + 1440
 _AREA = re.compile(r'class="area" d="M([\d.]+) 0H([\d.]+)V')
@@ -29,15 +31,21 @@ def content(minutes: Sequence[Minute], **changes: Any) -> HistoryContent:
     return HistoryContent(minutes=tuple(minutes), **(known | changes))
 
 
-def parts_of(shown: HistoryContent) -> list[str]:
-    """The parts of the document; an empty one for each pause of the drawing."""
-    making, pauses = drawn_history(shown), 0
+def finished(making: Generator[None, None, T]) -> tuple[T, int]:
+    """What a drawing returns, and how often it has paused."""
+    pauses = 0
     while True:
         try:
             next(making)
             pauses += 1
         except StopIteration as made:
-            return [""] * pauses + [*Page().document_of("history.html", shown, made.value)]
+            return made.value, pauses
+
+
+def parts_of(shown: HistoryContent) -> list[str]:
+    """The parts of the document; an empty one for each pause of the drawing."""
+    drawn, pauses = finished(drawn_history(shown))
+    return [""] * pauses + [*Page().document_of("history.html", shown, drawn)]
 
 
 def document(minutes: Sequence[Minute], **changes: Any) -> str:
@@ -51,15 +59,8 @@ def page(minutes: Sequence[Minute], **changes: Any) -> Reading:
 
 
 def charts(minutes: Sequence[Minute], begin: int, end: int) -> HistoryCharts:
-    making = history_charts(
-        binned(minutes, begin, end, step_of(end - begin)), stale_threshold_sec=10.0, weight_share=1200
-    )
-    while True:
-        try:
-            next(making)
-        except StopIteration as made:
-            drawn: HistoryCharts = made.value
-            return drawn
+    bins, _ = finished(binned(minutes, begin, end, step_of(end - begin)))
+    return finished(history_charts(bins, stale_threshold_sec=10.0, weight_share=1200))[0]
 
 
 def test_a_bin_adds_counts_and_keeps_the_worst_and_the_latest() -> None:
@@ -68,7 +69,7 @@ def test_a_bin_adds_counts_and_keeps_the_worst_and_the_latest() -> None:
         a_minute(FIRST + 1, denied={"a": 2, "b": 1}, latency_ms=(3, 50, 60), oldest_age_sec=8.5, weight=9),
         a_minute(FIRST + 2, denied={}, latency_ms=(2, 7, 7), oldest_age_sec=None, weight=7, exposure=None),
     ]
-    one, other = binned(minutes, FIRST, FIRST + 8, 5)
+    (one, other), _ = finished(binned(minutes, FIRST, FIRST + 8, 5))
     assert (one.known, one.allowed, dict(one.denied)) == (3, 30, {"a": 3, "b": 1})
     assert (one.p50_ms, one.p99_ms, one.oldest_age_sec, one.weight) == (2, 50, 8.5, 9)
     assert one.exposure == minutes[1].exposure
@@ -77,7 +78,7 @@ def test_a_bin_adds_counts_and_keeps_the_worst_and_the_latest() -> None:
 
 def test_any_span_has_a_bounded_number_of_bins() -> None:
     for length in range(2, 1441):
-        assert len(binned((), FIRST, FIRST + length, step_of(length))) <= MOST_BINS
+        assert len(finished(binned((), FIRST, FIRST + length, step_of(length)))[0]) <= MOST_BINS
 
 
 def test_the_charts_reach_from_the_first_minute_that_is_known_to_the_end() -> None:
