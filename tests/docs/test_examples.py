@@ -19,6 +19,8 @@ import pytest
 import redis
 import trio
 
+from brain.decisions.dead_letter import dead_letter
+from brain.identifiers import EntryId
 from commands.demo.children import free_port
 from permit_gate import sign
 from simulator import RunningSimulator
@@ -144,13 +146,17 @@ def own_redis(system_redis: Path, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 async def operated(own_redis: Path, simulator: RunningSimulator) -> AsyncIterator[dict[str, str]]:
-    """The environment of a service with a position and a denied plan, for its operator."""
+    """The environment of a service with a position, a denied plan and a dead letter, for its operator."""
     environ = environment(f"unix://{own_redis}?db=0", simulator, PATIENT)
     trade(simulator.exchange, "BTCUSDT", "BUY", "0.028")
     async with daemon_process(environ) as daemon:
         url = await daemon.ready()
         pipeline = Pipeline(environ["REDIS_URL"])
         await pipeline.ask("7f3a90c1-2b5d", {"symbol": "BTCUSDT", "decision": "EXECUTE"}, WITHIN_SEC)
+        refused = {b"plan_id": b"7f3a90c1-2b5d", b"symbol": b"BTCUSDT", b"executed": b"False"}
+        letter = dead_letter(refused, entry_id=EntryId("1790000000000-0"), error="ledger of a wrong type")
+        letters = redis.Redis(unix_socket_path=str(own_redis))
+        letters.xadd(f"{RESULTS}.dead", dict(zip(letter[::2], letter[1::2], strict=True)), "1790000000007-0")
         yield {**environ, "P33_METRICS_PORT": url.rpartition(":")[2]}
 
 
