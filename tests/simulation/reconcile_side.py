@@ -156,8 +156,11 @@ class ReconcileSide:
 
     def started(self, writer: str) -> None:
         """Note that a process begins anew."""
-        self.truth.restart(self.world.scene.symbols)
         self.weight.started(writer)
+
+    def engine_began(self) -> None:
+        """Note that the engine begins: behind a start, another lease, or a break of Redis."""
+        self.truth.restart(self.world.scene.symbols)
 
     def moved(self, symbol: str) -> None:
         """Note that a result's booking has moved a ledger."""

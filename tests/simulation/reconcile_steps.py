@@ -22,5 +22,8 @@ class ReconcileSteps(Protocol):
     def started(self, writer: str) -> None:
         """Note that the process begins anew."""
 
+    def engine_began(self) -> None:
+        """Note that the engine begins: behind a start, another lease, or a break of Redis."""
+
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

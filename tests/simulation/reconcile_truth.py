@@ -189,7 +189,7 @@ class Truth:
         return any(self.is_adopted(each.cause) for each in found)
 
     def restart(self, symbols: Collection[str]) -> None:
-        """Note that a process begins. What undid a fill of ours before, a booking may hide from it."""
+        """Note that an engine begins. What undid a fill of ours before, a booking may hide from it."""
         for symbol in symbols:
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
