@@ -14,6 +14,7 @@ from simulator.orders import Order
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Books, OwnOrder
+from tests.simulation.clocks import true_ms
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.venue import ZERO, Venue
 
@@ -22,6 +23,8 @@ OWN = "own"
 CLOSE_PLAN = "reconclose:"
 #: `P34_EXCHANGE_FRESHNESS_SEC`: an older position is not compared.
 _UNSEEN_MS = 10_000
+#: Settle time and two cadences, with delays: so long an agreement may be known to one process alone.
+_NOTED_MS = 5_000
 #: Of so many trades beside ours each part is summed.
 _MOST_BESIDE = 8
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
@@ -57,6 +60,8 @@ class Truth:
         self._adopted = adopted
         #: Symbols of which Redis has lost when they agreed last, and no process need know it.
         self.forgotten: set[str] = set()
+        #: Since when such a symbol agrees (true ms).
+        self._agrees_ms: dict[str, int] = {}
 
     def differs(self, symbol: str) -> bool:
         """Return whether a leg of the ledger is not the exchange's amount; False without a ledger."""
@@ -75,11 +80,16 @@ class Truth:
         return {leg: self._ledgers.amount(symbol, leg) for leg in self._venue.legs_of(symbol)}
 
     def look(self, symbol: str) -> None:
-        """Note an agreement where there is one now: the amounts are equal, and no fill of ours is missing."""
-        if symbol in self.forgotten and not self.differs(symbol):
-            legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
-            if not any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
-                self.forgotten.discard(symbol)
+        """Note an agreement that has lasted long enough to be noted: equal, and no fill of ours missing."""
+        if symbol not in self.forgotten:
+            return
+        legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
+        lacks = any(self.is_adopted(each.cause) for leg in legs for each in leg or ())
+        if lacks or self.differs(symbol):
+            self._agrees_ms.pop(symbol, None)
+        elif true_ms() - self._agrees_ms.setdefault(symbol, true_ms()) >= _NOTED_MS:
+            self.forgotten.discard(symbol)
+            del self._agrees_ms[symbol]
 
     def memories(self, symbol: str) -> dict[bytes, bytes]:
         """Return what is booked of each order."""
