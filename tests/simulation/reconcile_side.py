@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
@@ -165,6 +165,10 @@ class ReconcileSide:
     def moved(self, symbol: str) -> None:
         """Note that a result's booking has moved a ledger."""
         self.truth.moved(symbol)
+
+    def noted(self, symbols: Collection[str]) -> None:
+        """Note that Redis has agreements of these symbols."""
+        self.truth.noted(symbols)
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

@@ -14,7 +14,6 @@ from simulator.orders import Order
 from store.keys import Keys
 from store.memory.memory_redis import MemoryRedis
 from tests.simulation.books import Books, OwnOrder
-from tests.simulation.clocks import true_ms
 from tests.simulation.ledgers import Ledgers
 from tests.simulation.venue import ZERO, Venue
 
@@ -23,8 +22,7 @@ OWN = "own"
 CLOSE_PLAN = "reconclose:"
 #: `P34_EXCHANGE_FRESHNESS_SEC`: an older position is not compared.
 _UNSEEN_MS = 10_000
-#: Settle time and two cadences, with delays: so long an agreement may be known to one process alone.
-_NOTED_MS = 5_000
+_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 #: Of so many trades beside ours each part is summed.
 _MOST_BESIDE = 8
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
@@ -60,8 +58,8 @@ class Truth:
         self._adopted = adopted
         #: Symbols of which Redis has lost when they agreed last, and no process need know it.
         self.forgotten: set[str] = set()
-        #: Since when such a symbol agrees (true ms).
-        self._agrees_ms: dict[str, int] = {}
+        #: How many changes of each leg a correction by hand has found, as seen last.
+        self._corrected: dict[str, tuple[int, ...]] = {}
 
     def differs(self, symbol: str) -> bool:
         """Return whether a leg of the ledger is not the exchange's amount; False without a ledger."""
@@ -80,16 +78,19 @@ class Truth:
         return {leg: self._ledgers.amount(symbol, leg) for leg in self._venue.legs_of(symbol)}
 
     def look(self, symbol: str) -> None:
-        """Note an agreement that has lasted long enough to be noted: equal, and no fill of ours missing."""
-        if symbol not in self.forgotten:
-            return
-        legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
-        lacks = any(self.is_adopted(each.cause) for leg in legs for each in leg or ())
-        if lacks or self.differs(symbol):
-            self._agrees_ms.pop(symbol, None)
-        elif true_ms() - self._agrees_ms.setdefault(symbol, true_ms()) >= _NOTED_MS:
-            self.forgotten.discard(symbol)
-            del self._agrees_ms[symbol]
+        """Note a correction by hand: the position may move on before anything compares them."""
+        corrected = tuple(self._books.kept.corrected.get((symbol, leg), 0) for leg in _LEGS)
+        if corrected != self._corrected.get(symbol, (0,) * len(_LEGS)):
+            self._corrected[symbol] = corrected
+            self.forgotten.add(symbol)
+
+    def noted(self, symbols: Collection[str]) -> None:
+        """Note that Redis has when these agreed last: it counts where no fill of ours is missing."""
+        for symbol in self.forgotten.intersection(symbols):
+            legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
+            lacks = any(self.is_adopted(each.cause) for leg in legs for each in leg or ())
+            if not lacks and not self.differs(symbol):
+                self.forgotten.discard(symbol)
 
     def memories(self, symbol: str) -> dict[bytes, bytes]:
         """Return what is booked of each order."""
@@ -204,12 +205,6 @@ class Truth:
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
             if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
-                self.forgotten.add(symbol)
-            # Nor of a correction that nothing has compared yet.
-            if not self.differs(symbol) and any(
-                self._books.kept.corrected.get((symbol, leg)) == len(self._venue.changes[symbol, leg])
-                for leg in self._venue.legs_of(symbol)
-            ):
                 self.forgotten.add(symbol)
 
     def moved(self, symbol: str) -> None:
