@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
@@ -156,12 +156,19 @@ class ReconcileSide:
 
     def started(self, writer: str) -> None:
         """Note that a process begins anew."""
-        self.truth.restart(self.world.scene.symbols)
         self.weight.started(writer)
+
+    def engine_began(self) -> None:
+        """Note that the engine begins: behind a start, another lease, or a break of Redis."""
+        self.truth.restart(self.world.scene.symbols)
 
     def moved(self, symbol: str) -> None:
         """Note that a result's booking has moved a ledger."""
         self.truth.moved(symbol)
+
+    def noted(self, symbols: Collection[str]) -> None:
+        """Note that Redis has agreements of these symbols."""
+        self.truth.noted(symbols)
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
 
 from store.reconcile_records import CloseProposal, LedgerRepair
@@ -21,6 +21,12 @@ class ReconcileSteps(Protocol):
 
     def started(self, writer: str) -> None:
         """Note that the process begins anew."""
+
+    def engine_began(self) -> None:
+        """Note that the engine begins: behind a start, another lease, or a break of Redis."""
+
+    def noted(self, symbols: Collection[str]) -> None:
+        """Note that Redis has agreements of these symbols."""
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

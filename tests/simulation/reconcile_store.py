@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from brain.identifiers import FencingToken
+from brain.identifiers import FencingToken, Symbol
 from store.memory.store import MemoryStore
 from store.reconcile_records import Agreement, CaseChange, CloseProposal, LedgerRepair
 from tests.simulation.reconcile_steps import ReconcileSteps
@@ -19,9 +19,15 @@ class WatchedReconcile(MemoryStore):
     _reconciling: ReconcileSteps
     _judged: Callable[[Callable[[], Any]], Any] | None
 
+    async def own_holds(self, symbols: Sequence[Symbol]) -> list[Symbol]:
+        # Nothing else asks for them.
+        self._reconciling.engine_began()
+        return await super().own_holds(symbols)
+
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         self._judged = partial(self._reconciling.stepped, self._name)
         await super().note_agreements(fence, agreements)
+        self._reconciling.noted([each.symbol for each in agreements])
 
     async def change_case(self, fence: FencingToken, change: CaseChange) -> bool:
         self._judged = partial(self._reconciling.stepped, self._name)

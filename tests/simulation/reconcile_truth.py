@@ -22,6 +22,7 @@ OWN = "own"
 CLOSE_PLAN = "reconclose:"
 #: `P34_EXCHANGE_FRESHNESS_SEC`: an older position is not compared.
 _UNSEEN_MS = 10_000
+_LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 #: Of so many trades beside ours each part is summed.
 _MOST_BESIDE = 8
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
@@ -57,6 +58,8 @@ class Truth:
         self._adopted = adopted
         #: Symbols of which Redis has lost when they agreed last, and no process need know it.
         self.forgotten: set[str] = set()
+        #: How many changes of each leg a correction by hand has found, as seen last.
+        self._corrected: dict[str, tuple[int, ...]] = {}
 
     def differs(self, symbol: str) -> bool:
         """Return whether a leg of the ledger is not the exchange's amount; False without a ledger."""
@@ -75,10 +78,18 @@ class Truth:
         return {leg: self._ledgers.amount(symbol, leg) for leg in self._venue.legs_of(symbol)}
 
     def look(self, symbol: str) -> None:
-        """Note an agreement where there is one now: the amounts are equal, and no fill of ours is missing."""
-        if symbol in self.forgotten and not self.differs(symbol):
+        """Note a correction by hand: the position may move on before anything compares them."""
+        corrected = tuple(self._books.kept.corrected.get((symbol, leg), 0) for leg in _LEGS)
+        if corrected != self._corrected.get(symbol, (0,) * len(_LEGS)):
+            self._corrected[symbol] = corrected
+            self.forgotten.add(symbol)
+
+    def noted(self, symbols: Collection[str]) -> None:
+        """Note that Redis has when these agreed last: it counts where no fill of ours is missing."""
+        for symbol in self.forgotten.intersection(symbols):
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
-            if not any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
+            lacks = any(self.is_adopted(each.cause) for leg in legs for each in leg or ())
+            if not lacks and not self.differs(symbol):
                 self.forgotten.discard(symbol)
 
     def memories(self, symbol: str) -> dict[bytes, bytes]:
@@ -189,17 +200,11 @@ class Truth:
         return any(self.is_adopted(each.cause) for each in found)
 
     def restart(self, symbols: Collection[str]) -> None:
-        """Note that a process begins. What undid a fill of ours before, a booking may hide from it."""
+        """Note that an engine begins. What undid a fill of ours before, a booking may hide from it."""
         for symbol in symbols:
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
             if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
-                self.forgotten.add(symbol)
-            # Nor of a correction that nothing has compared yet.
-            if not self.differs(symbol) and any(
-                self._books.kept.corrected.get((symbol, leg)) == len(self._venue.changes[symbol, leg])
-                for leg in self._venue.legs_of(symbol)
-            ):
                 self.forgotten.add(symbol)
 
     def moved(self, symbol: str) -> None:
