@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from store.keys import GovernorKeys
 from tests.monitoring.find_rig import asked, audited, plans, some
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
@@ -56,12 +57,14 @@ async def test_a_plan_that_is_not_among_the_latest_is_explained_with_its_time_li
         entry_id=f"{NOON_MS - 59_000}-0",
     )  # fmt: skip
     rig.redis.set(rig.keys.permit("plan-000001"), '{"allow":true}', ttl_ms=60_000)
+    rig.redis.set(GovernorKeys(rig.keys, shadow=False).permit("plan-000001"), '{"granted":true}')
     async with serving(rig) as client:
         reading = await asked(client, "/plans/plan-000001")
     assert "✓ ALLOW sanity_checks_passed SELL 0.028" in reading.text
     assert "Time line" in reading.text and "The plan was published." in reading.text
     assert "Along the chain" in reading.text
     assert "expires in 60.0 s" in reading.text
+    assert "another one grants it" in reading.text
 
 
 async def test_a_plan_without_a_decision_shows_what_was_published(rig: StatusRig) -> None:
