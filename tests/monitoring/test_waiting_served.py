@@ -68,11 +68,16 @@ async def test_pending_plans_and_results_are_shown_until_they_are_acknowledged(r
     assert "Pending plans: 0" in (await page(rig)).text
 
 
-async def test_a_dead_letter_shows_its_error_and_content(rig: StatusRig) -> None:
-    rig.redis.xadd(rig.keys.dead_plans, {"entry_id": "1-0", "error": "no plan_id", "symbol": "ETHUSDT"})
+async def test_a_dead_letter_shows_error_content_and_the_command_to_republish_it(
+    rig: StatusRig,
+) -> None:
+    letter_id = rig.redis.xadd(
+        rig.keys.dead_plans, {"entry_id": "1-0", "error": "no plan_id", "symbol": "ETHUSDT"}
+    )
     reading = await page(rig)
     assert "Dead letters of plans: 1" in reading.text
     assert ": no plan_id entry_id 1-0 symbol ETHUSDT" in reading.text
+    assert f"republish apply.plan {letter_id} --reason" in reading.text
 
 
 async def test_unknown_executions_and_waiting_results_are_listed(rig: StatusRig) -> None:
