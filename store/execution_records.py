@@ -77,7 +77,7 @@ class BeginReply(NamedTuple):
 class OrderProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The next version of a record, with the result that tells of it.
 
-    `result`: flat names and values for `apply.result`, empty for none. `cooldown_ms`: the exchange's clock of
+    `result`: flat names and values for `apply.result`, empty for none. `cooldown_ms`: Redis's clock of
     the execution, None where nothing was executed. A final record leaves the set of open ones, and its plan's
     entry is acknowledged. From `working` or `final` on no hold of the order stands: it passes to `heir`,
     another order of the symbol that is undecided.

@@ -260,7 +260,7 @@ class RecordWriter:
     def _executed_ms(self, before: OrderRecord, after: OrderRecord) -> int | None:
         if after.cumulative <= before.cumulative:
             return None
-        return self._clocks.exchange_ms(self._clocks.now())
+        return self._clocks.redis_now_ms()
 
 
 class LiveOrders:

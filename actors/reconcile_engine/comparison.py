@@ -14,7 +14,6 @@ import trio
 
 from actors.reconcile_engine.agreements import SeenAgreements
 from actors.reconcile_engine.orders_in_flight import may_be_in_flight, open_permits
-from actors.reconcile_engine.turns import Turns
 from brain.identifiers import Symbol
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
@@ -29,6 +28,8 @@ from store.reconcile_records import ExpectedLedger, ReconcileView
 
 #: Less than 1 ms of work between checkpoints.
 _SYMBOLS_AT_A_TIME = 50
+#: So many symbols are read in full each cadence, in turn: their holds, and the versions of their ledgers.
+_SWEPT = 32
 #: Trades from so long before the first sight of a drift are evidence at most (ms).
 _LONGEST_SEARCH_MS = 6 * 86_400_000
 
@@ -80,7 +81,7 @@ class PositionComparison:
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
         self._begun_sec = trio.current_time()
-        self._turns = Turns()
+        self._swept = 0
 
     @property
     def compared(self) -> int:
@@ -119,7 +120,6 @@ class PositionComparison:
         self.agreements.drop()
         self._begun_sec = trio.current_time()
         self._believed_sec.clear()
-        self._turns.forget()
 
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
@@ -149,14 +149,11 @@ class PositionComparison:
         return self._clocks.exchange_ms_at_least(now) - age_ms if view.adopted_at_ms else 0
 
     async def compare_all(self, besides: Collection[Symbol]) -> list[Compared]:
-        """Compare all symbols; return those that differ, those in `besides`, and some others in turn.
-
-        More than 500 that agree are compared in turn. A position or a ledger that this service moves is
-        compared at once; what others write into a ledger is found in its turn.
-        """
+        """Compare all symbols; return those that differ, those in `besides`, and some others in turn."""
         symbols = self.symbols()
-        in_full = [*besides, *self._turns.in_full(symbols)]
-        return await self.compare(self._turns.compared(symbols), in_full)
+        end = self._swept + _SWEPT
+        turn, self._swept = symbols[self._swept : end], end if end < len(symbols) else 0
+        return await self.compare(symbols, [*besides, *turn])
 
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
@@ -172,7 +169,6 @@ class PositionComparison:
             self._expected[symbol] = each
             if symbol not in apart:
                 self.agreements.seen(each, believed[symbol][1])
-            self._turns.was_compared(symbol, agrees=symbol not in apart)
         for symbol in ledgers.in_flight:
             self.agreements.interrupt(symbol)
         held = [symbol for symbol in unseen if self._book.holds(symbol)]

@@ -174,7 +174,7 @@ def _shared_close(draft: Draft) -> tuple[PlanToPublish, ...]:
 
 
 def _published_twice(draft: Draft) -> tuple[PlanToPublish, ...]:
-    """Tell one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
+    """Publish one exit twice, as a publisher does that has seen no answer: one plan is made of it."""
     quantity = share_of(draft.size, 50, draft.state.symbol.step) or draft.size
     fields = draft.exit("FULL_CLOSE_PROPOSED", close_qty=f"{quantity:f}")
     intent = exit_intent(fields, EXITS, draft.rng)

@@ -40,9 +40,11 @@ class DictatedOrders:
         self.reserved = self.returned = 0
         self.prices: dict[OrderId, Decimal] = {}
         self._last_id = 1000
+        #: How far its clock is ahead of the host's.
+        self.ahead_ms = 0
 
     def exchange_ms(self, at: Moment) -> int:
-        return at.wall_ms
+        return at.wall_ms + self.ahead_ms
 
     exchange_ms_at_least = exchange_ms_at_most = exchange_ms
 

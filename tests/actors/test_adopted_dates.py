@@ -49,6 +49,15 @@ class DatedRig(LedgerRig):
         self.book.publish(0, BookEntry(snapshot, None))
 
 
+async def adopt_dated_ahead(rig: DatedRig, ahead_ms: int) -> None:
+    """Buy 1, with fill and row dated ahead, and adopt the ledger from that row."""
+    rig.exchange.ahead_ms += ahead_ms
+    rig.exchange.fill(SYMBOL, "1", "BUY", "1")
+    rig.exchange.ahead_ms -= ahead_ms
+    rig.read()
+    await adopt_again(rig)
+
+
 async def evict_ledger(rig: DatedRig) -> None:
     """Delete the ledger, and wait until it is adopted again, as the position is now."""
     rig.observe(SYMBOL)
@@ -131,11 +140,7 @@ async def test_a_row_that_was_ordered_by_another_date_contains_its_own_change(
         if known_before:
             rig.read()
         await trio.sleep(0.1)
-        rig.exchange.ahead_ms += ahead_ms
-        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
-        rig.exchange.ahead_ms -= ahead_ms
-        rig.read()
-        await adopt_again(rig)
+        await adopt_dated_ahead(rig, ahead_ms)
         rig.publish_result(SYMBOL, "1", "BUY", "1", plan_id="other")
         await trio.sleep(5)
         assert (rig.amount(SYMBOL), rig.pending()) == ("5", 0)
@@ -146,11 +151,7 @@ async def test_a_fill_soon_after_an_adopted_row_dated_ahead_counts_with_a_clock_
     rig.exchange.misjudged_ms = 900
     async with running_writer(rig):
         await trio.sleep(1)
-        rig.exchange.ahead_ms += HOUR_MS
-        rig.exchange.fill(SYMBOL, "1", "BUY", "1")
-        rig.exchange.ahead_ms -= HOUR_MS
-        rig.read()
-        await adopt_again(rig)
+        await adopt_dated_ahead(rig, HOUR_MS)
         await trio.sleep(0.3)
         rig.exchange.fill(SYMBOL, "2", "SELL", "2")
         rig.push_fill(SYMBOL, "2", "SELL")

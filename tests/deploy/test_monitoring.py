@@ -29,6 +29,7 @@ from tests.integration.conftest import simulator as simulator
 from tests.integration.pipeline import Pipeline, entry
 from tests.integration.service_in_process import running_service
 from tests.integration.surroundings import trade
+from tests.test_service_tree import ROLES
 
 RULES = DEPLOY / "prometheus/position-state-brain.rules.yml"
 RULE_TESTS = DEPLOY / "prometheus/position-state-brain.rules.test.yml"
@@ -47,15 +48,6 @@ NAMED_BY_CONTRACT = dict.fromkeys(
 _METRIC = re.compile(
     r"\b(?:(?:p33|p34|p35|p32|gov|bridge|universe|exec|apply|governor|permit|quantum|reconcile)_\w+|up)\b(?:\{([^}]*)\})?"
 )
-#: The roles, whose metrics are exposed only with them.
-ROLES = {
-    "P33_UNIVERSE": "on",
-    "P33_EXECUTOR": "on",
-    "P33_GOVERNOR": "on",
-    "P33_RECONCILE": "on",
-    "P33_INTENT_BRIDGE": "on",
-    "P33_DECISION_INTELLIGENCE": "on",
-}
 JOB = "position-state-brain"
 _BY_PROMETHEUS = {"job", "instance", "le"}
 

@@ -63,6 +63,9 @@ class ReconcileRest:
         self.manual += status == _MANUAL
         if exceeds(exchange, ledger, side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT")):
             held = hold is not None and hold.is_ours
+            if held and status != _MANUAL and side.weight.used_up:
+                # It waits for a look at another symbol, which is longer than its weight of these minutes.
+                return
             require(status == _MANUAL and held, "r5", f"{says}: neither mended nor a person's")
             if symbol not in side.truth.forgotten and not side.is_clock_stepped():
                 found, others = side.look.state(symbol).get("evidence", ""), side.truth.foreign(symbol)

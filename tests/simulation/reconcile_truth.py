@@ -197,7 +197,17 @@ class Truth:
         own = [self._books.orders.get(str(each.order.order_id)) for each in found]
         if any(each is not None and (each.plan_id in closes or _closes(each)) for each in own):
             return False
+        if self._counts_a_close(symbol):
+            return False
         return any(self.is_adopted(each.cause) for each in found)
+
+    def _counts_a_close(self, symbol: str) -> bool:
+        """Return whether a proposed close was booked like any order, since Redis has lost its decision."""
+        return any(
+            each.symbol == symbol and _closes(each) and each.plan_id in self._books.lost
+            for order_id, each in self._books.orders.items()
+            if self._books.kept.booked.get(order_id)
+        )
 
     def restart(self, symbols: Collection[str]) -> None:
         """Note that an engine begins. What undid a fill of ours before, a booking may hide from it."""

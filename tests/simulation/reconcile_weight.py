@@ -9,6 +9,8 @@ import trio
 from tests.simulation.verdicts import require
 
 _WINDOW_SEC = 60.0
+#: A page of orders weighs so much.
+_HEAVIEST = 5
 
 
 class EvidenceWeight:
@@ -18,6 +20,15 @@ class EvidenceWeight:
         self.most = 0
         self._per_min = per_min
         self._sent: dict[str, deque[tuple[float, int]]] = {}
+
+    @property
+    def used_up(self) -> bool:
+        """True where a process has sent all that it may within the last minute, or nearly so."""
+        since_sec = trio.current_time() - _WINDOW_SEC - 1
+        return any(
+            sum(weight for at_sec, weight in sent if at_sec > since_sec) > self._per_min - _HEAVIEST
+            for sent in self._sent.values()
+        )
 
     def started(self, name: str) -> None:
         """Another incarnation counts anew."""

@@ -46,6 +46,16 @@ async def test_a_permitted_entry_is_sent_once_and_its_fill_is_published(rig: Exe
     assert not rig.is_held()
 
 
+async def test_the_cooldown_begins_by_redis_clock_wherever_the_exchanges_is(rig: ExecutorRig) -> None:
+    """P3.3 compares it with that clock."""
+    rig.exchange.ahead_ms = 12_000
+    async with running_executor(rig):
+        rig.open("p1", source="intent_bridge")
+        await trio.sleep(0.2)
+    executed_ms = int(rig.redis.get(rig.keys.cooldown("BTCUSDT")) or 0)
+    assert 0 <= rig.redis.now_ms() - executed_ms <= 200
+
+
 async def test_a_close_is_reduce_only_and_no_larger_than_its_permit(rig: ExecutorRig) -> None:
     rig.position("BTCUSDT", "3")
     async with running_executor(rig):

@@ -81,6 +81,7 @@ async def test_a_fill_counts_until_a_snapshot_has_all_results(rig: GovernorRig) 
         assert rig.reserved() == {}
 
 
+@pytest.mark.simulation
 async def test_a_fill_of_a_symbol_that_trades_no_longer_ends_within_the_hour(rig: GovernorRig) -> None:
     async with running_governor(rig):
         rig.publish("one")

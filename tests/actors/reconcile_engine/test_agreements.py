@@ -244,6 +244,7 @@ async def test_an_agreement_of_a_flat_symbol_counts_after_a_long_downtime(rig: R
         assert rig.told("BTCUSDT") == ["HOLD_SET", "AUTO_REPAIR"]
 
 
+@pytest.mark.simulation
 async def test_an_agreement_stays_noted_for_as_long_as_the_engine_runs(rig: ReconcileRig) -> None:
     rig.agree("ETHUSDT", "2")
     async with running_engine(rig):

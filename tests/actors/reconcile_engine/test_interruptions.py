@@ -129,6 +129,7 @@ async def test_a_hold_is_renewed_during_a_long_look() -> None:
     assert rig.history.count("trades") > 20
 
 
+@pytest.mark.simulation
 async def test_the_state_of_a_symbol_that_another_holds_does_not_expire(rig: ReconcileRig) -> None:
     async with running_engine(rig):
         rig.hold_by("BTCUSDT", "operator:jane")

@@ -78,6 +78,7 @@ async def test_a_case_that_nothing_explains_is_looked_at_once_a_minute_and_said_
         assert rig.told("BTCUSDT") == ["HOLD_SET", "MANUAL_REQUIRED"]
 
 
+@pytest.mark.simulation
 async def test_a_case_that_others_trades_explain_is_looked_at_less_and_less(rig: ReconcileRig) -> None:
     async with running_engine(rig):
         rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_1")

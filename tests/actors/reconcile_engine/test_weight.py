@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 import trio
 
 from tests.actors.reconcile_rig import ReconcileRig, reconcile_rules, running_engine
 from tests.virtual_time import virtual_time
 
-pytestmark = virtual_time
+#: Minutes of virtual time with fifty symbols.
+pytestmark = [virtual_time, pytest.mark.simulation]
 
 MANY = tuple(f"S{number:02}USDT" for number in range(50))
 

@@ -114,6 +114,7 @@ async def test_a_fill_with_its_account_update_causes_no_read(
     assert len(trusted_rig.exchange.reads) == reads
 
 
+@pytest.mark.simulation
 async def test_an_exchange_that_is_down_for_half_a_day_is_read_when_it_is_back(rig: FetcherRig) -> None:
     rig.exchange.set("BTCUSDT", "0.5")
     async with running_fetcher(rig):

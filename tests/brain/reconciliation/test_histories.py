@@ -139,6 +139,7 @@ def play(seeds: range) -> Counter[str]:
     return seen
 
 
+@pytest.mark.simulation
 def test_no_history_books_a_fill_twice_or_for_another() -> None:
     seen = play(range(300))
     needed = {*DriftCause, *Gap, "agreed", "explained", "repaired", "settled"}
