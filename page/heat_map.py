@@ -19,6 +19,8 @@ from page.content import Ages, SymbolAge
 _BOUNDS = (0.1, 0.25, 0.5, 1.0)
 _STALE, _UNTRUSTED = "stale", "untrusted"
 _OLDEST_SHOWN = 12
+#: So many cells, of the oldest snapshots, tell their symbol: more make a page too large to load each second.
+_NAMED = 2_000
 _AT_A_TIME = 100
 
 
@@ -38,6 +40,7 @@ class HeatMap(msgspec.Struct, frozen=True):
     oldest: tuple[SymbolAge, ...]
     stale: int
     count: int
+    unnamed: int
     oldest_sec: float | None
     median_sec: float | None
 
@@ -49,12 +52,14 @@ def heat_map(ages: Ages) -> Generator[None, None, HeatMap]:
     counts: Counter[str] = Counter()
     cells: list[str] = []
     by_age = sorted(ages.snapshots, key=attrgetter("age_sec"), reverse=True)
+    named = {each.symbol for each in by_age[:_NAMED]}
     yield
     for number, each in enumerate(sorted(ages.snapshots, key=attrgetter("symbol"))):
         grade = _grade(each, bounds_sec)
         counts[grade] += 1
         held = "" if each.amount is None else " held"
-        cells.append(f'<li class="{grade}{held}" title="{_title(each)}"></li>')
+        title = f' title="{_title(each)}"' if each.symbol in named else ""
+        cells.append(f'<li class="{grade}{held}"{title}></li>')
         if number % _AT_A_TIME == 0:
             yield
     return HeatMap(
@@ -68,6 +73,7 @@ def heat_map(ages: Ages) -> Generator[None, None, HeatMap]:
         tuple(by_age[:_OLDEST_SHOWN]),
         counts[_STALE] + counts[_UNTRUSTED],
         len(by_age),
+        len(by_age) - len(named),
         by_age[0].age_sec if by_age else None,
         by_age[len(by_age) // 2].age_sec if by_age else None,
     )

@@ -47,6 +47,16 @@ def test_the_oldest_lead_the_list() -> None:
     assert len(seen.oldest) == 12
 
 
+def test_the_youngest_of_very_many_tell_no_symbol() -> None:
+    seen = drawn(*(age(f"S{number:04}USDT", number / 1000) for number in range(2_003)))
+    assert seen.unnamed == 3
+    assert str(seen.cells).startswith(
+        '<li class="age0"></li>' * 3 + '<li class="age0" title="S0003USDT 0.0 s">'
+    )
+    assert str(seen.cells).count("title=") == 2_000
+    assert drawn(age("BTCUSDT", 0.1)).unnamed == 0
+
+
 def test_no_snapshots_are_an_empty_map() -> None:
     seen = drawn()
     assert (str(seen.cells), seen.count, seen.oldest_sec, seen.median_sec) == ("", 0, None, None)
