@@ -106,7 +106,9 @@ class CaseLooks:
             case.look_again(trio.current_time())
             return "agreed"
         case.see(drift, trio.current_time())
-        evidence = msgspec.structs.replace(evidence, verified_ms=compared.verified_ms)
+        evidence = msgspec.structs.replace(
+            evidence, verified_ms=compared.verified_ms, contained_ms=compared.view.adopted_ms
+        )
         case.weighed = weighed(drift, evidence, self._rules.rules.adopted)
         finding = case.weighed.finding
         if isinstance(finding, Explained) and finding.adopted:

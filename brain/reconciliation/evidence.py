@@ -52,7 +52,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     executor that is not an orphan's. `orphans`: those with an orphan's, which the executor has reported.
     `closing`: those of RECONCILE_CLOSE plans, which move no ledger.
     `complete`: every page was read. `verified_ms`: the compared position is known to contain every trade
-    until then.
+    until then. `contained_ms`: the ledger contains trades of this very date, however late it is: that of the
+    row that it was adopted from, which may be dated ahead.
     """
 
     trades: tuple[Trade, ...]
@@ -64,6 +65,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     verified_ms: int
     closing: frozenset[ClientOrderId] = frozenset()
     orphans: frozenset[ClientOrderId] = frozenset()
+    contained_ms: int = 0
 
 
 class Growth(msgspec.Struct, frozen=True):

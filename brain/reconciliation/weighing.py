@@ -1,6 +1,7 @@
 """Weighing of evidence: the fills that the ledger lacks, and whether they explain the drift exactly.
 
 1. Both agreed at `since_ms`: the ledger contains every trade until then, and what results have booked since.
+   So it does those of `contained_ms`, whenever that is.
 2. So an order's growth is what it has filled since then, at most as much as its order memory lacks.
 3. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
    A trade of the agreement's very millisecond may be one of those or of these: the sum tells. Where both sums
@@ -123,7 +124,8 @@ def cause_of_finding(finding: Finding) -> DriftCause:
 def _by_order(drift: Drift, evidence: Evidence) -> Mapping[OrderId, list[Trade]]:
     """Group the trades of the drifted legs since the last agreement, each counted once, by order."""
     legs = {each.leg for each in drift.drifted}
-    trades = {each.trade_id: each for each in evidence.trades if each.time_ms > evidence.since_ms}
+    since_ms, but_ms = evidence.since_ms, evidence.contained_ms
+    trades = {each.trade_id: each for each in evidence.trades if since_ms < each.time_ms != but_ms}
     grouped: dict[OrderId, list[Trade]] = {}
     for each in trades.values():
         if each.leg in legs:

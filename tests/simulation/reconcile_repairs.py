@@ -117,7 +117,10 @@ class ReconcileRepairs:
         require(after in sums, "r2", f"{says}: {after} is remembered, its fills are {sums}")
         booked = ZERO if stored is None else decode_memory(stored).cumulative
         require(after > booked, "r2", f"{says}: {after} is remembered after {booked}")
-        contained = self._side.world.ledgers.contained(order.symbol.name, order.position_side, write.order_id)
+        symbol = order.symbol.name
+        contained = self._side.world.ledgers.contained(symbol, order.position_side, write.order_id)
+        if symbol in self._side.truth.set_back:
+            contained = ZERO
         return [after - max(booked, each) for each in sums if contained <= each < after]
 
     def _judge_sum(self, repair: LedgerRepair, before: dict[PositionSide, Decimal | None]) -> None:

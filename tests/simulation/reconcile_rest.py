@@ -18,6 +18,8 @@ _SETTLED = ("", "OK", "REPAIRED")
 _SLACK_SEC = 4.0
 _MINUTE_SEC = 62.0
 _SMALL_PAGE = 3
+#: A look from an agreement an hour ago takes so many minutes' weight at most.
+_LONGEST_LOOK_SEC = 600.0
 
 
 class ReconcileRest:
@@ -105,7 +107,11 @@ class ReconcileRest:
             # More looks, or more pages, than a minute's weight allows for at once.
             within_sec += 3 * scene.history_lag_ms / 1000 + _MINUTE_SEC
         until_sec = trio.current_time() + within_sec
-        while side.truth.is_provable(symbol) and trio.current_time() < until_sec:  # noqa: ASYNC110 - no event
+        longest_sec = until_sec + _LONGEST_LOOK_SEC
+        while side.truth.is_provable(symbol):
+            # A look that is longer than its minutes' weight goes on as soon as it may.
+            if trio.current_time() >= (longest_sec if side.weight.used_up else until_sec):
+                break
             await trio.sleep(0.2)
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"

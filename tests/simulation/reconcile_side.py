@@ -166,6 +166,10 @@ class ReconcileSide:
         """Note that a result's booking has moved a ledger."""
         self.truth.moved(symbol)
 
+    def compared(self, symbols: Collection[str]) -> None:
+        """Note that the engine compares these ledgers now."""
+        self.truth.compared(symbols)
+
     def noted(self, symbols: Collection[str]) -> None:
         """Note that Redis has agreements of these symbols."""
         self.truth.noted(symbols)

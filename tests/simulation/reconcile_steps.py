@@ -25,6 +25,9 @@ class ReconcileSteps(Protocol):
     def engine_began(self) -> None:
         """Note that the engine begins: behind a start, another lease, or a break of Redis."""
 
+    def compared(self, symbols: Collection[str]) -> None:
+        """Note that the engine compares these ledgers now."""
+
     def noted(self, symbols: Collection[str]) -> None:
         """Note that Redis has agreements of these symbols."""
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from brain.identifiers import FencingToken, Symbol
 from store.memory.store import MemoryStore
-from store.reconcile_records import Agreement, CaseChange, CloseProposal, LedgerRepair
+from store.reconcile_records import (
+    Agreement,
+    CaseChange,
+    CloseProposal,
+    ComparedLedgers,
+    ExpectedLedger,
+    LedgerRepair,
+)
 from tests.simulation.reconcile_steps import ReconcileSteps
 
 
@@ -23,6 +30,11 @@ class WatchedReconcile(MemoryStore):
         # Nothing else asks for them.
         self._reconciling.engine_began()
         return await super().own_holds(symbols)
+
+    async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
+        answer = await super().differing_ledgers(expected)
+        self._reconciling.compared([each.symbol for each in expected])
+        return answer
 
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         self._judged = partial(self._reconciling.stepped, self._name)

@@ -58,6 +58,11 @@ class Truth:
         self._adopted = adopted
         #: Symbols of which Redis has lost when they agreed last, and no process need know it.
         self.forgotten: set[str] = set()
+        #: Symbols whose ledger a person has set back to what the engine compared last, before it looked:
+        #: nothing tells it that trades of in between are contained.
+        self.set_back: set[str] = set()
+        #: The ledgers' amounts as an engine compared them last.
+        self._compared: dict[str, dict[PositionSide, Decimal | None]] = {}
         #: How many changes of each leg a correction by hand has found, as seen last.
         self._corrected: dict[str, tuple[int, ...]] = {}
 
@@ -83,6 +88,15 @@ class Truth:
         if corrected != self._corrected.get(symbol, (0,) * len(_LEGS)):
             self._corrected[symbol] = corrected
             self.forgotten.add(symbol)
+            if self._compared.get(symbol) == self.amounts(symbol):
+                self.set_back.add(symbol)
+            else:
+                self.set_back.discard(symbol)
+
+    def compared(self, symbols: Collection[str]) -> None:
+        """Note that an engine compares these ledgers now."""
+        for symbol in symbols:
+            self._compared[symbol] = self.amounts(symbol)
 
     def noted(self, symbols: Collection[str]) -> None:
         """Note that Redis has when these agreed last: it counts where no fill of ours is missing."""

@@ -221,6 +221,21 @@ async def test_trades_before_an_adoption_as_the_ledger_was_before_are_no_evidenc
         assert rig.amount("BTCUSDT") == "5"
 
 
+async def test_a_trade_that_is_dated_ahead_with_the_adopted_row_is_no_evidence(rig: ReconcileRig) -> None:
+    rig.own_order("p33-a")
+    rig.own_order("p33-b")
+    async with running_engine(rig):
+        rig.trade("BTCUSDT", "SELL", "4", client_order_id="web_1")
+        await trio.sleep(8)
+        ahead_ms, at_ms = rig.clock.now().wall_ms + 5_000, str(rig.redis.now_ms())
+        rig.trade("BTCUSDT", "BUY", "4", client_order_id="p33-a", time_ms=ahead_ms)
+        rig.ledger("BTCUSDT", "0", adopted_exchange_ms=f"BOTH:{ahead_ms}", adopted_at_ms=at_ms)
+        await trio.sleep(1)
+        rig.trade("BTCUSDT", "BUY", "5", client_order_id="p33-b")
+        await trio.sleep(15)
+        assert rig.amount("BTCUSDT") == "5"
+
+
 async def test_an_adoption_that_is_dated_ahead_says_nothing(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     ahead_ms = rig.clock.now().wall_ms + 3_600_000
