@@ -34,6 +34,8 @@ class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
     """A page of decisions. `form` has the filter as texts, `problem` why there is none.
 
     `back_to_ms` is how far back the list reaches while older entries are still being read; None at their end.
+    `current` is False where the newest entries could not be read in time. `newest` leads to the list of now,
+    from a page of one that stays as it was.
     """
 
     form: Mapping[str, str]
@@ -42,15 +44,17 @@ class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     held: int = 0
     back_to_ms: int | None = None
+    current: bool = True
     page: int = 1
     pages: int = 1
     rows: tuple[ListedDecision, ...] = ()
     sorts: tuple[SortLink, ...] = ()
     previous: str = ""
     next: str = ""
+    newest: str = ""
     csv: str = ""
     json: str = ""
-    again: str = ""
+    again: bool = False
 
 
 class Candidate(msgspec.Struct, frozen=True):

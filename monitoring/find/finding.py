@@ -94,9 +94,9 @@ class Finding:
             if not held.complete:
                 notes.append(f"The audit of {role} is still being read: ask again for what is older.")
             columns = held.columns
-            if columns.place_of(text) is not None:
+            if await columns.place_of(text) is not None:
                 return text
-            place = columns.place_of_entry(text) if _ENTRY_ID.fullmatch(text) else None
+            place = await columns.place_of_entry(text) if _ENTRY_ID.fullmatch(text) else None
             if place is not None:
                 return columns.plan_id[place]
             await pause()

@@ -26,7 +26,7 @@ class FindPages:
         self._index = AuditIndex(store, clock, audit_streams(settings))
         self._ages = AgeHistory(channels.book, clock)
         search = StreamSearch(store)
-        self.decisions = Decisions(self._index, clock)
+        self.decisions = Decisions(self._index)
         self.finding = Finding(store, keys, self._index, search, self._symbols)
         self.plans = PlanLookup(store, keys, self._index, search)
         self.symbols = SymbolView(store, keys, clock, self._index, channels.book, self._ages, self._symbols)

@@ -24,6 +24,7 @@ from store.errors import StoreError
 
 _LONGEST = 256
 _COLUMNS = ("decided_ms", "plan_id", "symbol", "answer", "reason", "latency_ms", "source", "audit_id")
+_INCOMPLETE = "INCOMPLETE: older entries could not be read in time"
 #: A spreadsheet takes a cell that begins so for a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -59,7 +60,8 @@ def find_routes(
 
     async def decisions_csv(request: Request) -> Response:
         exported = await export(request)
-        headers = {"content-disposition": 'attachment; filename="decisions.csv"'}
+        name = "decisions.csv" if exported.back_to_ms is None else "decisions-incomplete.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(_csv(exported), media_type="text/csv", headers=headers)
 
     async def decisions_json(request: Request) -> Response:
@@ -114,6 +116,8 @@ async def _csv(exported: Export) -> AsyncIterator[bytes]:
         writer = csv.writer(text)
         writer.writerows(map(_cells, rows))
         yield text.getvalue().encode()
+    if exported.back_to_ms is not None:
+        yield f"{exported.back_to_ms},,,,{_INCOMPLETE},,,\r\n".encode()
 
 
 async def _json(exported: Export) -> AsyncIterator[bytes]:
