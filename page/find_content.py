@@ -58,11 +58,12 @@ class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """Something that a text may name: its kind, its name, its page."""
+    """Something that a text may name: its kind, its name, its page, and how the text names it."""
 
     kind: str
     name: str
     link: str
+    hint: str = ""
 
 
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,7 @@ class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
     ledger: tuple[Row, ...]
     restrictions: tuple[Row, ...]
     permits: tuple[Row, ...]
+    permits_unread: bool
     ages: tuple[float | None, ...]
     decisions: tuple[ListedDecision, ...]
     all_decisions: str

@@ -80,7 +80,7 @@ def find_routes(
 
     async def plan(request: Request) -> Response:
         admit(request)
-        plan_id = request.path_params["plan_id"]
+        plan_id = request.path_params.get("plan_id") or request.query_params.get("plan_id", "")
         if not 1 <= len(plan_id) <= _LONGEST:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         content = await find.plans.page(PlanId(plan_id))
@@ -92,18 +92,19 @@ def find_routes(
     async def symbol(request: Request) -> Response:
         admit(request)
         name = request.path_params["symbol"]
-        content = await find.symbols.page(name)
-        if content is None:
+        known = await find.symbols.known(name)
+        if known is None:
             if len(name) > _LONGEST:
                 raise HTTPException(HTTPStatus.NOT_FOUND)
             return RedirectResponse(f"/find?q={quote(name, safe='')}", HTTPStatus.SEE_OTHER)
-        return await shown("find_symbol.html", content)
+        return await shown("find_symbol.html", await find.symbols.page(known))
 
     return [
         Route("/decisions", decisions),
         Route("/decisions.csv", decisions_csv),
         Route("/decisions.json", decisions_json),
         Route("/find", find_text),
+        Route("/plans", plan),
         Route("/plans/{plan_id:path}", plan),
         Route("/symbols/{symbol:path}", symbol),
     ]
