@@ -124,6 +124,18 @@ class AuditIndex:
         held = self.held[role]
         return Followed(held.columns, held.complete and not held.older, current)
 
+    async def decision_on(self, role: str, plan_id: str, within_sec: float) -> tuple[Followed, int | None]:
+        """Return what is held, and the place of a plan's newest entry: read on only where it is not held.
+
+        Raises StoreError.
+        """
+        held = await self.follow(role, 0.0)
+        place = await held.columns.place_of(plan_id)
+        if place is None and not held.complete:
+            held = await self.follow(role, within_sec)
+            place = await held.columns.place_of(plan_id)
+        return held, place
+
     async def _turn(self, role: str, until_sec: float) -> bool:
         """Take a turn at reading; return False where it does not come in time, and something is held."""
         self._used_at_sec = now_sec = self._now_sec()
@@ -157,8 +169,6 @@ class AuditIndex:
             self.held[role] = Held(newer, complete=reached, apart=held if known else None)
             return
         held.columns.put_behind(newer)
-        if len(held.columns) > MOST_ROWS + _SPARE:
-            held.columns = await paced(held.columns.newest(MOST_ROWS))
 
     async def _older(self, role: str) -> None:
         """Read what is older than all that is held, down to what is apart."""
@@ -180,6 +190,8 @@ class AuditIndex:
         if older:
             held.columns = await paced(held.columns.behind(older))
             held.older = []
+        if len(held.columns) > MOST_ROWS + _SPARE:
+            held.columns = await paced(held.columns.newest(MOST_ROWS))
         while older:
             # To be freed all at once, they would take milliseconds.
             del older[-_FREED_AT_A_TIME:]

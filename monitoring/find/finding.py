@@ -100,12 +100,12 @@ class Finding:
         """Return the plan of that id; else the symbol; else each plan of an entry, an order or an intent."""
         answered: dict[str, str] = {}
         for role in self._index.roles:
-            held = await self._index.follow(role, _INDEX_READS_SEC)
+            held, place = await self._index.decision_on(role, text, _INDEX_READS_SEC)
+            if place is not None:
+                return [*_plans([text])]
             if not held.complete:
                 notes.append(f"The audit of {role} is still being read: ask again for what is older.")
             columns = held.columns
-            if await columns.place_of(text) is not None:
-                return [*_plans([text])]
             place = await columns.place_of_entry(text) if _ENTRY_ID.fullmatch(text) else None
             if place is not None:
                 answered[columns.plan_id[place]] = f"by an entry that {role} has answered"

@@ -128,6 +128,15 @@ async def test_after_a_pause_the_newest_come_first_and_the_rest_is_joined(rig: S
     assert held.columns.plan_id == [f"plan-{number}" for number in range(count)]
 
 
+async def test_older_entries_are_not_read_for_a_plan_that_is_held(rig: StatusRig) -> None:
+    index = index_of(rig, 2 * ROUND + 1)
+    held, place = await index.decision_on("p33", f"plan-{2 * ROUND}", 60)
+    assert (place, len(held.columns), held.complete) == (ROUND - 1, ROUND, False)
+    held, place = await index.decision_on("p33", "plan-0", 60)
+    assert (place, held.complete) == (0, True)
+    assert (await index.decision_on("p33", "another", 60))[1] is None
+
+
 async def test_a_stream_that_was_empty_is_followed(rig: StatusRig) -> None:
     index = index_of(rig, 0)
     assert (await index.follow("p33", 1)).complete
@@ -200,3 +209,20 @@ async def test_a_file_says_that_it_is_incomplete(rig: StatusRig, monkeypatch: py
     assert last["reason"].startswith("INCOMPLETE")
     assert 'filename="decisions.csv"' in whole.headers["content-disposition"]
     assert len([*csv.DictReader(io.StringIO(whole.text))]) == ROUND + 1
+
+
+@pytest.mark.parametrize("patience_sec", [0, 1])
+async def test_no_more_entries_are_held_than_a_stream_keeps(
+    rig: StatusRig, monkeypatch: pytest.MonkeyPatch, patience_sec: float
+) -> None:
+    monkeypatch.setattr("monitoring.find.audit_index.MOST_ROWS", ROUND)
+    monkeypatch.setattr("monitoring.find.audit_index._SPARE", 10)
+    index = index_of(rig, ROUND)
+    assert len((await index.follow("p33", 1)).columns) == ROUND
+    for added in (11, ROUND - 1, 3 * ROUND):
+        end = rig.redis.xlen("a") + added
+        add(rig, end - added, end)
+        held = await index.follow("p33", patience_sec)
+        assert len(held.columns) <= ROUND + 10
+        assert held.columns.plan_id[-1] == f"plan-{end - 1}"
+    assert held.columns.plan_id == [f"plan-{number}" for number in range(end - len(held.columns), end)]
