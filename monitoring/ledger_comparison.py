@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from operator import itemgetter
 
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
@@ -38,7 +39,7 @@ class LedgerComparison:
         and a close would be denied. The others follow by value.
         """
         apart: list[tuple[float, Holding]] = []
-        agreeing: list[tuple[Decimal, Holding]] = []
+        agreeing: list[tuple[Decimal, str, Decimal, Decimal | None]] = []
         since, self._apart_since = self._apart_since, {}
         for snapshot in snapshots:
             amount, gauge = snapshot.amount, ledgers.get(snapshot.symbol)
@@ -53,15 +54,16 @@ class LedgerComparison:
                 apart_sec = first.age_sec(now)
                 apart.append((-apart_sec, _row(snapshot.symbol, amount, ledger, difference, apart_sec)))
             else:
-                row = _row(snapshot.symbol, amount, ledger, None, None)
-                agreeing.append((-abs(amount) * (snapshot.mark_price or ZERO), row))
+                value = abs(amount) * (snapshot.mark_price or ZERO)
+                agreeing.append((-value, snapshot.symbol, amount, ledger))
         self._looked_at = now
         apart.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
-        agreeing.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
-        rows = [row for _, row in (*apart, *agreeing)]
-        return Holdings(
-            tuple(rows[:_MOST_SHOWN]), len(apart), max(len(rows) - _MOST_SHOWN, 0), plain(self._tolerance_pct)
-        )
+        agreeing.sort(key=itemgetter(0, 1))
+        rows = [row for _, row in apart[:_MOST_SHOWN]]
+        shown = agreeing[: _MOST_SHOWN - len(rows)]
+        rows += [_row(symbol, amount, ledger, None, None) for _, symbol, amount, ledger in shown]
+        left_out = max(len(apart) + len(agreeing) - _MOST_SHOWN, 0)
+        return Holdings(tuple(rows), len(apart), left_out, plain(self._tolerance_pct))
 
     def _since(self, snapshot: Snapshot, now: Moment) -> Moment:
         """Return the earliest moment at which a mismatch that is seen for the first time may have begun.

@@ -1,4 +1,4 @@
-"""The operator page as served: rendered once a second at most, with checkpoints while rendering."""
+"""The operator page as served: rendered once a second at most, with pauses while rendering."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PageCache:
         parts: list[str] = []
         for part in page.document(await self._source.content()):
             parts.append(part)
-            await trio.lowlevel.checkpoint()
+            await pause()
         return "".join(parts).encode()
 
     async def document_of(self, template: str, content: object, drawn: object = None) -> bytes:

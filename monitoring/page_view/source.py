@@ -25,6 +25,7 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.pacing import pause
 from monitoring.page_view.bridge import page_bridge
 from monitoring.page_view.governor import page_governor
 from monitoring.page_view.headline import Observed, actor, overall
@@ -56,7 +57,7 @@ from store.records import PermitTraces
 _DECISIONS_SHOWN = 50
 _LATENCIES = 500
 _PATIENCE_SEC = 0.5
-_AT_A_TIME = 100
+_AT_A_TIME = 200
 _UNKNOWN = PermitTraces(0, None, None, None, None)
 
 
@@ -97,11 +98,11 @@ class PageSource:
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
         status = self._status.status()
-        await trio.lowlevel.checkpoint()
+        await pause()
         now = self._clock.now()
         snapshots, ages = await self._ages(now)
         holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
-        await trio.lowlevel.checkpoint()
+        await pause()
         tree = actor(status.tree)
         return PageContent(
             as_of_ms=now.wall_ms,
@@ -215,7 +216,7 @@ class PageSource:
                 )
             )
             if number % _AT_A_TIME == 0:
-                await trio.lowlevel.checkpoint()
+                await pause()
         return snapshots, tuple(ages)
 
     async def _histories(self) -> tuple[GateHistory, ...]:
@@ -223,7 +224,7 @@ class PageSource:
         for title, short, step_sec in (("last 5 minutes", "5 min", 5), ("last hour", "1 h", 60)):
             gates = tuple(self._gates.history(step_sec, 60))
             histories.append(GateHistory(title, short, step_sec, gates))
-            await trio.lowlevel.checkpoint()
+            await pause()
         return tuple(histories)
 
 
