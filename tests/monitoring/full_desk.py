@@ -145,7 +145,10 @@ async def _what_waits(rig: StatusRig, names: tuple[str, ...]) -> None:
 async def _history(rig: StatusRig, names: tuple[str, ...]) -> None:
     fence = (await rig.store.hold_lease("here:8045", None, 10**9)).fence
     for ago in range(_MINUTES, 0, -1):
-        denied = {"no_position": 1 + ago % 7, "stale_snapshot": ago % 3} | dict.fromkeys(names, ago % 5)
+        denied = {"no_position": 1 + ago % 7, "stale_snapshot": ago % 3}
+        if names:
+            # Each is what was denied most in some minute.
+            denied[names[ago % len(names)]] = 20
         await rig.store.write_minute(fence, a_minute(NOON_MS // MINUTE_MS - ago, denied=denied))
 
 
