@@ -99,6 +99,12 @@ async def test_every_form_can_be_read_and_has_names_on_any_screen(
         ".filter(each => each.labels.length === 0).map(each => each.outerHTML)"
     )
     assert unnamed == []
+    apart = await window.run(
+        "const top = (each) => each.getBoundingClientRect().top;"
+        "return [...document.querySelectorAll('[type=radio], [type=checkbox]')]"
+        ".filter(each => Math.abs(top(each) - top(each.labels[0])) > 12).map(each => each.id)"
+    )
+    assert apart == []
 
 
 async def test_a_form_of_another_site_changes_nothing_in_an_open_session(

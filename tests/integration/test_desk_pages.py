@@ -30,6 +30,8 @@ async def test_the_history_fits_the_screen_and_can_be_read(window: Window, width
         assert HOSTILE in text
         assert await window.run("return window.harm === undefined")
         assert await window.run("return document.documentElement.scrollWidth <= innerWidth")
+        columns = "getComputedStyle(document.querySelector('main')).gridTemplateColumns.split(' ').length"
+        assert await window.run(f"return {columns}") == (1 if width == 360 else 3)
         assert await window.pale_texts() == []
         drawn = "document.querySelectorAll('#decisions .lines rect').length"
         assert await window.run(f"return {drawn}") > 200
