@@ -15,6 +15,7 @@ from tests.background import background
 from tests.integration.pipeline import entry
 from tests.integration.site import Site
 from tests.monitoring.acting_desk import STATE, TOKEN, hidden
+from tests.monitoring.full_desk import PATHS, full_desk
 from tests.monitoring.status_rig import StatusRig
 from tests.page.browser import Browser
 from tests.page.keyboard import Keyboard
@@ -105,6 +106,20 @@ async def test_every_form_can_be_read_and_has_names_on_any_screen(
         ".filter(each => Math.abs(top(each) - top(each.labels[0])) > 12).map(each => each.id)"
     )
     assert apart == []
+
+
+async def test_without_a_token_no_page_has_a_form_that_changes_anything(window: Window) -> None:
+    rig = await full_desk(token="")
+    async with background(rig.metrics.run, Heartbeat()):
+        url = await rig.channels.http_address.changed()
+        for path in (*PATHS, "/act"):
+            await window.open(f"{url}{path}", width=360)
+            methods = await window.run("return [...document.forms].map((each) => each.method)")
+            assert set(methods) <= {"get"}, path
+            assert await window.run("return document.querySelector('#bar a[href=\"/act\"]')") is None, path
+        await window.shows("This page only shows", "Read-only.")
+        assert await window.run("return document.documentElement.scrollWidth") == 360
+        assert await window.faults() == []
 
 
 async def test_a_form_of_another_site_changes_nothing_in_an_open_session(
