@@ -15,13 +15,17 @@ from tests.page.window import Window
 pytestmark = pytest.mark.browser
 
 
+def listed(faults: dict[str, list[str]]) -> str:
+    return "\n".join(f"{page} {fault}" for page, found in faults.items() for fault in found)
+
+
 async def test_axe_finds_no_serious_fault_on_pages_that_show(desk_url: str, window: Window) -> None:
     faults: dict[str, list[str]] = {}
     for path in PATHS:
         await window.open(f"{desk_url}{path}")
         await window.run("for (const each of document.querySelectorAll('.letter')) each.open = true")
         faults[path] = await window.faults()
-    assert {path: found for path, found in faults.items() if found} == {}
+    assert not any(faults.values()), listed(faults)
 
 
 async def test_axe_finds_no_serious_fault_where_a_person_acts(desk_url: str, window: Window) -> None:
@@ -42,7 +46,7 @@ async def test_axe_finds_no_serious_fault_where_a_person_acts(desk_url: str, win
     await window.click("main button")
     await window.shows("done", selector="#done")
     faults["/act with an outcome"] = await window.faults()
-    assert {page: found for page, found in faults.items() if found} == {}
+    assert not any(faults.values()), listed(faults)
 
 
 async def test_axe_names_rule_and_element_of_a_fault(window: Window) -> None:
