@@ -157,16 +157,22 @@ def _restrictions(read: ReadKeys) -> Iterator[Row]:
         yield "hold", f"{hold}, {ends}"
         yield "hold of", owner or "not known"
         yield "hold reason", reason or "not given"
-    yield "cooldown key", cooldown or "none"
+    yield "cooldown key", "none" if cooldown is None else _with_moment(cooldown)
     state = read.hashes[2]
     if state:
         case = texts_of(state)
-        yield "case", printable(case.get("status", "without a status"))
-        for name in ("reason", "cause", "diff_amt", "diff_pct", "last_seen_ts"):
+        # Without a status it holds when both agreed, and no case.
+        yield "case", printable(case.get("status", "none"))
+        for name in ("reason", "cause", "diff_amt", "diff_pct", "why", "advice", "last_seen_ts"):
             if case.get(name):
                 yield f"case {name}", printable(case[name][:300])
     else:
         yield "case", "not readable, or none" if state is None else "none"
+
+
+def _with_moment(text: str) -> str:
+    """Return a text, and the moment that it names as epoch ms."""
+    return f"{text}, {iso_utc(int(text))}" if text.isascii() and text.isdecimal() and len(text) < 14 else text
 
 
 def _permits(read: ReadKeys) -> Iterator[Row]:

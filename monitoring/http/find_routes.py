@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from brain.identifiers import PlanId
+from explanation.printable import printable
 from monitoring.find.decisions import Export
 from monitoring.find.query import UnreadableQueryError
 from monitoring.monitor import Monitor
@@ -25,7 +26,7 @@ from store.errors import StoreError
 _LONGEST = 256
 _COLUMNS = ("decided_ms", "plan_id", "symbol", "answer", "reason", "latency_ms", "source", "audit_id")
 #: A spreadsheet takes a cell that begins so for a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS = tuple("=+-@＝＋－＠")
 
 
 def find_routes(
@@ -127,9 +128,11 @@ async def _json(exported: Export) -> AsyncIterator[bytes]:
 
 def _cells(row: ListedDecision) -> tuple[str | int, ...]:
     latency = "" if row.latency_ms is None else row.latency_ms
-    texts = map(_no_formula, (row.plan_id, row.symbol, row.answer, row.reason))
-    return (row.at_ms, *texts, latency, _no_formula(row.source), row.audit_id)
+    texts = map(_cell, (row.plan_id, row.symbol, row.answer, row.reason))
+    return (row.at_ms, *texts, latency, _cell(row.source), row.audit_id)
 
 
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+def _cell(text: str) -> str:
+    """Return a text that is no formula, and has its invisible characters escaped, line ends among them."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(_FORMULAS) else shown

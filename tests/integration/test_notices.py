@@ -1,4 +1,4 @@
-"""Notices of a running daemon: sent by webhook, listed on a page that needs no script."""
+"""Notices of a running daemon: sent by webhook, listed on a page."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_the_page_fits_and_can_be_read_on_every_screen(window: Window, wid
     (delivery,) = rig.monitor.notices.deliveries
     delivery.trouble = "no answer within 5 s"
     unknown(rig, *(f"plan-{number}-{'x' * 80}" for number in range(20)), *HOSTILE, *INVISIBLE)
-    async with serving(rig) as client:
+    async with serving(rig, within_sec=60) as client:
         await window.open(f"{client.base_url}/notices", width=width, scheme=scheme)
         await window.run(TRAP)
         text = await window.text()
@@ -91,5 +91,4 @@ async def test_the_page_fits_and_can_be_read_on_every_screen(window: Window, wid
         assert await window.pale_texts() == []
         assert await window.run("return document.querySelector('[aria-current]').textContent") == "Notices"
         assert await window.run("return window.harm") == []
-        assert await window.run("return document.scripts.length") == 0
         assert await window.complaints() == []

@@ -80,7 +80,9 @@ async def test_a_symbol_is_shown_with_all_that_is_known_of_it(rig: StatusRig) ->
     rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "-0.038", "version": "12"})
     rig.redis.set(rig.keys.hold("BTCUSDT"), "1", ttl_ms=300_000)
     rig.redis.set("quantum:reconcile:hold_reason:BTCUSDT", "drift")
-    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {"status": "DRIFT", "cause": "unknown_fill"})
+    case = {"status": "DRIFT", "cause": "unknown_fill", "why": "an order moved it", "advice": "accept it"}
+    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {name.encode(): text for name, text in case.items()})
+    rig.redis.set(rig.keys.cooldown("BTCUSDT"), str(NOON_MS - 1000))
     rig.redis.hset(
         rig.keys.open_permits("BTCUSDT"),
         {"v": "1", "p:plan-000003": f"BOTH|close|SELL|0.028|{NOON_MS + 90_000}"},
@@ -98,10 +100,21 @@ async def test_a_symbol_is_shown_with_all_that_is_known_of_it(rig: StatusRig) ->
         "hold reason drift",
         "case DRIFT",
         "case cause unknown_fill",
+        "case why an order moved it",
+        "case advice accept it",
+        f"cooldown key {NOON_MS - 1000}, 2026-09-21T14:13:19.000Z",
         "SELL 0.028 on BOTH",
         "plan-000",
     ):
         assert shown in text, shown
+
+
+async def test_an_agreement_that_is_noted_is_no_case(rig: StatusRig) -> None:
+    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {"agreed_ms": str(NOON_MS)})
+    rig.redis.set(rig.keys.cooldown("BTCUSDT"), "soon")
+    async with serving(rig) as client:
+        text = (await asked(client, "/symbols/BTCUSDT")).text
+    assert "cooldown key soon case none Open permits" in text
 
 
 async def test_an_unknown_symbol_is_looked_for(rig: StatusRig) -> None:

@@ -40,6 +40,10 @@ class Browser:
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
+    def allow_scripts(self, *, allowed: bool) -> None:
+        """Let pages that are loaded from now on run their scripts, or not."""
+        self._command("Emulation.setScriptExecutionDisabled", value=not allowed)
+
     def open(self, url: str) -> None:
         """Load a page."""
         self.driver.get(url)
