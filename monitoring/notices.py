@@ -78,6 +78,10 @@ class Notices:
         status = self._status.status()
         return msgspec.structs.replace(status, notices=list(self._shown(self._noted(firing(status)))))
 
+    def read_marks_again(self) -> None:
+        """Let the next look read the marks, however young they are: one was set."""
+        self._seen.expire()
+
     async def content(self) -> NoticesContent:
         """Return what the page of notices shows, as of now."""
         await self._seen.refresh()

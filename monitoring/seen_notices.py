@@ -25,6 +25,10 @@ class SeenNotices:
         self.marks: Mapping[str, SeenMark] = {}
         self.unread: str | None = None
 
+    def expire(self) -> None:
+        """Let the next refresh read Redis."""
+        self._at_sec = float("-inf")
+
     async def refresh(self) -> None:
         """Read Redis, if the latest read is older than 3 s. What was read before stays where that fails."""
         now_sec = self._clock.now().monotonic_sec

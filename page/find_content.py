@@ -79,7 +79,10 @@ class PlanPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of a symbol, in sections of rows; `ages` are seconds by minute, oldest first."""
+    """The page of a symbol, in sections of rows; `ages` are seconds by minute, oldest first.
+
+    `held` is None where that could not be read; `by_operator`: the hold is an operator's.
+    """
 
     symbol: str
     position: tuple[Row, ...]
@@ -89,4 +92,6 @@ class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
     ages: tuple[float | None, ...]
     decisions: tuple[ListedDecision, ...]
     all_decisions: str
+    held: bool | None
+    by_operator: bool
     notes: tuple[str, ...] = ()

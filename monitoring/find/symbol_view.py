@@ -17,6 +17,7 @@ from clock import Clock
 from explanation.entry_texts import texts_of
 from explanation.printable import printable
 from explanation.sections import Row
+from monitoring.acts.wording import OPERATOR
 from monitoring.find.age_history import AgeHistory
 from monitoring.find.audit_index import AuditIndex
 from monitoring.find.decisions import listed
@@ -53,10 +54,12 @@ class SymbolView:
         self._ages = ages
         self._symbols = symbols
 
-    async def page(self, name: str) -> SymbolPage | None:
-        """Return the page; None for a text that names no symbol in capital letters that is known."""
-        if not is_symbol(name) or name not in self._symbols():
-            return None
+    def known(self, name: str) -> Symbol | None:
+        """Return the symbol of a name; None for a text that names none in capital letters that is known."""
+        return name if is_symbol(name) and name in self._symbols() else None
+
+    async def page(self, name: Symbol) -> SymbolPage:
+        """Return the page of a symbol."""
         notes: list[str] = []
         read = await self._read(name, notes)
         return SymbolPage(
@@ -68,6 +71,8 @@ class SymbolView:
             ages=self._ages.ages(name),
             decisions=await self._decisions(name, notes),
             all_decisions=Query(symbol=name).link(),
+            held=None if read is None else read.strings[0] is not None,
+            by_operator=read is not None and (read.strings[2] or b"").startswith(OPERATOR.encode()),
             notes=tuple(notes),
         )
 

@@ -20,6 +20,7 @@ from monitoring.pacing import pause
 from monitoring.page_view.cache import Render
 from monitoring.page_view.document_cache import DocumentCache
 from monitoring.status.roles import RolesSource
+from page.act_content import Forms
 from page.waiting_content import (
     CaseRow,
     LetterRow,
@@ -65,12 +66,13 @@ class WaitingView:
         self._render = render
         self._documents = DocumentCache[bytes](clocks)
 
-    async def document(self) -> bytes:
+    async def document(self, forms: Forms | None = None) -> bytes:
         """Return the page, less than a second old."""
-        return await self._documents.document(self._make)
 
-    async def _make(self) -> bytes:
-        return await self._render("waiting.html", await self.content())
+        async def make() -> bytes:
+            return await self._render("waiting.html", await self.content(), forms=forms)
+
+        return await self._documents.document(make, forms)
 
     async def content(self) -> WaitingContent:
         """Return all that waits, as of now."""

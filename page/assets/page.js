@@ -100,7 +100,11 @@
     }
   }
 
+  keepCurrent();
+  document.addEventListener("visibilitychange", refresh);
+
   const why = document.getElementById("why");
+  if (why === null) return;
   const whyBody = document.getElementById("why-body");
 
   async function explain(link) {
@@ -121,7 +125,4 @@
   why.addEventListener("click", (event) => {
     if (event.target === why) why.close();
   });
-  document.addEventListener("visibilitychange", refresh);
-
-  keepCurrent();
 })();

@@ -56,6 +56,10 @@ class Browser:
             "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
 
+    def scripts(self, *, run: bool) -> None:
+        """Let the scripts of pages run, or not, as of the next page. What `run` is given runs in any case."""
+        self._command("Emulation.setScriptExecutionDisabled", value=not run)
+
     def run(self, script: str, *arguments: object) -> Any:
         """Run script in the page as a developer's console would; what it returns."""
         return self.driver.execute_script(script, *arguments)
