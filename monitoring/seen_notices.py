@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import trio
-
 from clock import Clock
-from store.errors import StoreError
+from monitoring.patience import UnreadError, read_in_time
 from store.notice_records import SeenMark
 from store.protocol import DiagnosticsStore
 
-_PATIENCE_SEC = 0.5
 _EVERY_SEC = 3.0
 
 
@@ -35,10 +32,8 @@ class SeenNotices:
         if now_sec - self._at_sec < _EVERY_SEC:
             return
         self._at_sec = now_sec
-        self.unread = f"Redis did not answer within {_PATIENCE_SEC:g} s"
-        with trio.move_on_after(_PATIENCE_SEC):
-            try:
-                self.marks = await self._store.seen_notices()
-                self.unread = None
-            except StoreError as error:
-                self.unread = f"Redis: {error}"
+        try:
+            self.marks = await read_in_time(self._store.seen_notices())
+            self.unread = None
+        except UnreadError as error:
+            self.unread = str(error)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from explanation.sections import Row, Sections
+from page.permit_content import PermitRow
 
 
 class ListedDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +89,8 @@ class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
     position: tuple[Row, ...]
     ledger: tuple[Row, ...]
     restrictions: tuple[Row, ...]
-    permits: tuple[Row, ...]
+    permits: tuple[PermitRow, ...]
+    permits_left_out: int
     ages: tuple[float | None, ...]
     decisions: tuple[ListedDecision, ...]
     all_decisions: str

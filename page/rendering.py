@@ -61,7 +61,15 @@ _DOCUMENTS = (
     "history.html",
 )
 #: Parts of several pages: compiled with them, not when the first of those is asked for.
-_INCLUDED = ("document.html", "bar.html", "looks.html", "find_rows.html", "forms.html")
+_INCLUDED = (
+    "document.html",
+    "bar.html",
+    "looks.html",
+    "find_rows.html",
+    "forms.html",
+    "permits.html",
+    "explained.html",
+)
 #: Pieces of a template that are put out between two pauses.
 _PIECES = 250
 
