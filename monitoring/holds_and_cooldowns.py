@@ -46,7 +46,6 @@ class HoldsAndCooldownsCache:
         """
         now_sec = self._clock.now().monotonic_sec
         if now_sec - self._at_sec >= _EVERY_SEC:
-            self._at_sec = now_sec
             self._note(bookings, now_sec)
             booked = sorted(self._booked_sec, key=lambda symbol: -self._booked_sec[symbol])[:_MOST_BOOKED]
             try:
@@ -56,6 +55,7 @@ class HoldsAndCooldownsCache:
                 self._unread = None
             except UnreadError as error:
                 self._unread = str(error)
+            self._at_sec = now_sec
         if self._read is None or self._unread is not None:
             return HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=self._unread)
         return self._shown(self._read, now_sec - self._at_sec)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import trio
+
 from clock import Clock
 from monitoring.patience import UnreadError, read_in_time
 from store.notice_records import SeenMark
@@ -37,3 +39,6 @@ class SeenNotices:
             self.unread = None
         except UnreadError as error:
             self.unread = str(error)
+        except trio.Cancelled:
+            self.expire()
+            raise

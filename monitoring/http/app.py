@@ -20,7 +20,7 @@ from brain.identifiers import PlanId
 from monitoring.http.act_routes import act_routes
 from monitoring.http.find_routes import find_routes
 from monitoring.http.history_routes import history_routes
-from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.http.middleware import EndsWithClient, RateLimiter, SecurityHeaders
 from monitoring.http.notices_routes import notices_routes
 from monitoring.http.session_pages import SessionPages
 from monitoring.http.waiting_routes import waiting_routes
@@ -108,7 +108,7 @@ def application(
             *history_routes(monitor.history_page, admit, _html),
             *waiting_routes(monitor.waiting_page, admit, pages),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(EndsWithClient)],
         exception_handlers={HTTPException: _refusal, Exception: failed},
     )
     # A redirect to another spelling would repeat whatever Host header came in.

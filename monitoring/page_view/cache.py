@@ -35,6 +35,7 @@ class PageCache:
         self._page: Page | None = None
         self._compiling = trio.Lock()
         self._documents = DocumentCache[bytes](clock)
+        self._explanations = DocumentCache[tuple[bool, bytes]](clock)
 
     async def document(self) -> bytes:
         """Return the page, less than a second old."""
@@ -65,10 +66,14 @@ class PageCache:
 
     async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:
         """Return whether the plan's decision is remembered, and the document that explains it or says so."""
-        explained = await self._source.explanation(plan_id)
-        if explained is None:
-            return False, (await self._compiled()).unexplained(plan_id).encode()
-        return True, (await self._compiled()).explanation(sections_of(explained)).encode()
+
+        async def make() -> tuple[bool, bytes]:
+            explained = await self._source.explanation(plan_id)
+            if explained is None:
+                return False, (await self._compiled()).unexplained(plan_id).encode()
+            return True, (await self._compiled()).explanation(sections_of(explained)).encode()
+
+        return await self._explanations.document(make, plan_id)
 
     async def _compiled(self) -> Page:
         async with self._compiling:

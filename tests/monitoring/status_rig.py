@@ -203,9 +203,9 @@ class StatusRig:
 
 
 @asynccontextmanager
-async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(rig: StatusRig, *, within_sec: float = 10) -> AsyncIterator[httpx.AsyncClient]:
     """The actor at work, and a client of what it serves."""
-    with trio.fail_after(10):
+    with trio.fail_after(within_sec):
         async with background(rig.metrics.run, Heartbeat()):
             url = await rig.channels.http_address.changed()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
