@@ -63,9 +63,7 @@ class Notices:
         """Show all addresses what fires now. Reads Redis only while something fires."""
         status = await self._status.status_in_parts()
         await trio.lowlevel.checkpoint()
-        found = self._noted(firing(status))
-        if found:
-            await self._seen.refresh()
+        found = await self._found(status)
         alarms = {
             each.key: Alarm(each, self._since[each.key].wall_ms, self._mark_of(each) is not None)
             for each in found
@@ -73,15 +71,19 @@ class Notices:
         for delivery in self.deliveries:
             delivery.outbox.look(alarms, _role(status))
 
-    def status_document(self) -> StatusDocument:
-        """Return the answer of `/status`, with what fires; marks are those that were read last."""
+    async def status_document(self) -> StatusDocument:
+        """Return the answer of `/status`, with what fires."""
         status = self._status.status()
-        return msgspec.structs.replace(status, notices=list(self._shown(self._noted(firing(status)))))
+        found = await self._found(status)
+        return msgspec.structs.replace(status, notices=list(self._shown(found)))
+
+    def read_marks_again(self) -> None:
+        """Let the next look read the marks, however young they are: one was set."""
+        self._seen.expire()
 
     async def content(self) -> NoticesContent:
         """Return what the page of notices shows, as of now."""
-        await self._seen.refresh()
-        found = self._noted(firing(await self._status.status_in_parts()))
+        found = await self._found(await self._status.status_in_parts())
         return NoticesContent(
             as_of_ms=self._clocks.now().wall_ms,
             instance=self._instance,
@@ -90,8 +92,11 @@ class Notices:
             unread=self._seen.unread,
         )
 
-    def _noted(self, found: list[Firing]) -> list[Firing]:
-        """Remember since when each fires; forget what is over."""
+    async def _found(self, status: StatusDocument) -> list[Firing]:
+        """Return what fires, and remember since when. Read the marks of seen ones, if anything fires."""
+        found = firing(status)
+        if found:
+            await self._seen.refresh()
         now = self._clocks.now()
         self._since = {each.key: self._since.get(each.key, now) for each in found}
         return found

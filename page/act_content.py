@@ -22,6 +22,19 @@ class Question(msgspec.Struct, frozen=True):
     fields: tuple[tuple[str, str], ...]
 
 
+class Forms(msgspec.Struct, frozen=True):
+    """Forms on a page that is rendered once for all sessions.
+
+    `csrf` and `outcome` are places that each person's own is put into. `back`: the page's address. Another
+    number of `acts` is another rendering: a page never shows the state before the act that led to it.
+    """
+
+    csrf: str
+    outcome: str
+    back: str
+    acts: int
+
+
 class ActContent(msgspec.Struct, frozen=True, kw_only=True):
     """The page: without `name` there is no session, without `enabled` none can be opened.
 
@@ -35,4 +48,6 @@ class ActContent(msgspec.Struct, frozen=True, kw_only=True):
     #: Kinds of notices.
     kinds: tuple[str, ...] = ()
     done: ActDone | None = None
+    #: Where the person comes from, and goes after the act.
+    back: str = "/act"
     question: Question | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from page.permit_content import PermitRow
+
 
 class Totals(msgspec.Struct, frozen=True):
     """Exposure by mark price and unrealised P&L, as text. `unpriced`: symbols that they lack."""
@@ -13,15 +15,6 @@ class Totals(msgspec.Struct, frozen=True):
     profit: str
     positions: int
     unpriced: int
-
-
-class PermitRow(msgspec.Struct, frozen=True):
-    """An open permit. `left_sec` is negative once it has ended; None where its text cannot be read."""
-
-    symbol: str
-    plan_id: str
-    order: str
-    left_sec: float | None
 
 
 class PendingRow(msgspec.Struct, frozen=True):

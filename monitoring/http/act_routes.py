@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from monitoring.firing import NoticeKind
 from monitoring.http.middleware import LARGEST_BODY
+from monitoring.http.session_pages import COOKIE, session_of, with_forms
 from monitoring.http.sessions import (
     SESSION_SEC,
     Session,
@@ -27,8 +28,8 @@ from monitoring.http.sessions import (
 from monitoring.monitor import Monitor
 from monitoring.page_view.act import ACTS, PageActs, UnusableFormError
 from page.act_content import ActContent, ActDone, Question
+from page.links import has_forms
 
-COOKIE = "act_session"
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,40}", re.ASCII)
 _MOST_FIELDS = 12
 _BODY_SEC = 5.0
@@ -44,10 +45,7 @@ def act_routes(monitor: Monitor, admit: _Admit, html: _Html) -> list[Route]:
     """Return the routes; without a token a page that says so, and 405 for each form."""
 
     async def shown(content: ActContent, status: int) -> Response:
-        answer = html(await monitor.page.document_of("act.html", content), status)
-        # Without a referrer a browser names no origin with a form either.
-        answer.headers["referrer-policy"] = "same-origin"
-        return answer
+        return with_forms(html(await monitor.page.document_of("act.html", content), status))
 
     async def off(request: Request) -> Response:
         admit(request)
@@ -83,7 +81,7 @@ class _Forms:
     async def page(self, request: Request) -> Response:
         """Show the forms, with the latest outcome; without a session the one that opens it."""
         self._admit(request)
-        session = self._sessions.find(request.cookies.get(COOKIE, ""))
+        session = session_of(self._sessions, request)
         if session is None:
             return await self._shown(ActContent(enabled=True), HTTPStatus.OK)
         return await self._in_session(session, state=await self._acts.state())
@@ -107,7 +105,7 @@ class _Forms:
             return answer
         self._acts.note_session("Session on the page", name, _address(request))
         answer = _to_page()
-        answer.set_cookie(COOKIE, cookie, max_age=SESSION_SEC, path=_PATH, httponly=True, samesite="strict")
+        answer.set_cookie(COOKIE, cookie, max_age=SESSION_SEC, httponly=True, samesite="strict")
         return answer
 
     async def end(self, request: Request) -> Response:
@@ -115,7 +113,7 @@ class _Forms:
         await self._checked(request)
         self._sessions.end(request.cookies.get(COOKIE, ""))
         answer = _to_page()
-        answer.delete_cookie(COOKIE, path=_PATH, httponly=True, samesite="strict")
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
     async def act(self, request: Request) -> Response:
@@ -124,18 +122,21 @@ class _Forms:
         if act not in ACTS:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         session, form = await self._checked(request)
+        back = form.get("back", _PATH)
+        if not has_forms(back):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "back: the address of a page with forms")
         try:
             answer = await self._acts.act(act, form, name=session.name, address=_address(request))
         except UnusableFormError as error:
-            session.done = ActDone(good=False, text=str(error))
+            self._sessions.note(session, ActDone(good=False, text=str(error)), _PATH)
             return await self._in_session(
-                session, state=await self._acts.state(), status=HTTPStatus.BAD_REQUEST
+                session, state=await self._acts.state(), status=HTTPStatus.BAD_REQUEST, back=back
             )
         if isinstance(answer, Question):
             session.done = None
-            return await self._in_session(session, question=answer)
-        session.done = answer
-        return _to_page()
+            return await self._in_session(session, question=answer, back=back)
+        self._sessions.note(session, answer, back)
+        return _to_page(back)
 
     async def _in_session(
         self,
@@ -144,6 +145,7 @@ class _Forms:
         state: tuple[str, ...] = (),
         question: Question | None = None,
         status: int = HTTPStatus.OK,
+        back: str = _PATH,
     ) -> Response:
         content = ActContent(
             enabled=True,
@@ -152,6 +154,7 @@ class _Forms:
             state=state,
             kinds=tuple(NoticeKind),
             done=session.done,
+            back=back,
             question=question,
         )
         return await self._shown(content, status)
@@ -162,7 +165,7 @@ class _Forms:
     async def _checked(self, request: Request) -> tuple[Session, Mapping[str, str]]:
         """Return session and form. Raises HTTPException where one is missing or not of the other."""
         form = await self._form(request)
-        session = self._sessions.find(request.cookies.get(COOKIE, ""))
+        session = session_of(self._sessions, request)
         if session is None:
             raise HTTPException(HTTPStatus.FORBIDDEN, "there is no session: open one at /act")
         if not is_of(session, form.get("csrf", "")):
@@ -225,6 +228,6 @@ def _address(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
-def _to_page() -> Response:
+def _to_page(address: str = _PATH) -> Response:
     # Relative: the Host header is whatever came in.
-    return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": _PATH})
+    return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": address})

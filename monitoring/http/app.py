@@ -20,8 +20,9 @@ from brain.identifiers import PlanId
 from monitoring.http.act_routes import act_routes
 from monitoring.http.find_routes import find_routes
 from monitoring.http.history_routes import history_routes
-from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.http.middleware import EndsWithClient, RateLimiter, SecurityHeaders
 from monitoring.http.notices_routes import notices_routes
+from monitoring.http.session_pages import SessionPages
 from monitoring.http.waiting_routes import waiting_routes
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
@@ -47,6 +48,7 @@ def application(
         log.error("HTTP request failed", path=request.url.path[:100], exc_info=error)
         return _json({"error": "the log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
+    pages = SessionPages(page, monitor.sessions, _html)
     assets = {name: asset(name) for name in ASSETS}
 
     def admit(request: Request) -> None:
@@ -70,7 +72,7 @@ def application(
 
     async def status_document(request: Request) -> Response:
         admit(request)
-        return _json(monitor.notices.status_document())
+        return _json(await monitor.notices.status_document())
 
     async def root(request: Request) -> Response:
         admit(request)
@@ -101,12 +103,12 @@ def application(
             Route("/readyz", readyz),
             Route("/status", status_document),
             *act_routes(monitor, admit, _html),
-            *find_routes(monitor, admit, _html),
-            *notices_routes(monitor.notices_page, admit, _html),
+            *find_routes(monitor, admit, _html, pages),
+            *notices_routes(monitor.notices_page, admit, pages),
             *history_routes(monitor.history_page, admit, _html),
-            *waiting_routes(monitor.waiting_page, admit, _html),
+            *waiting_routes(monitor.waiting_page, admit, pages),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(EndsWithClient)],
         exception_handlers={HTTPException: _refusal, Exception: failed},
     )
     # A redirect to another spelling would repeat whatever Host header came in.

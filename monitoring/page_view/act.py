@@ -47,8 +47,16 @@ class PageActs:
     """The acts of the commands, for a person with a session."""
 
     def __init__(
-        self, settings: Settings, store: OperatorStore, clock: Clock, log: FilteringBoundLogger
+        self,
+        settings: Settings,
+        store: OperatorStore,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        *,
+        written: Callable[[], None],
     ) -> None:
+        """`written` is called behind each act that may have changed something."""
+        self._written = written
         self._store = store
         self._clock = clock
         self._log = log
@@ -133,6 +141,7 @@ class PageActs:
     async def _audited(
         self, act: str, arguments: Mapping[str, str], done: ActDone, *, by: str, address: str
     ) -> ActDone:
+        self._written()
         outcome = done.text if done.good else f"not done: {done.text}"
         self._log.warning(
             "Act on the page", act=act, by=by, address=address, arguments=dict(arguments), outcome=outcome

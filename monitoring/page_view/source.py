@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
-import trio
 
 from brain.decisions.permit_text import audit_record
 from brain.identifiers import EntryId, PlanId
 from brain.json_text import read_json
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
@@ -20,6 +19,7 @@ from clock import Clock
 from explanation.deciding import Explanation
 from explanation.explaining import explain_traces
 from explanation.governing import GovernorTraces
+from explanation.stored_traces import reservation_of
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
@@ -32,6 +32,7 @@ from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.page_view.intelligence import page_intelligence
 from monitoring.page_view.reconcile import page_reconcile
 from monitoring.page_view.roles import page_roles
+from monitoring.patience import UnreadError, read_in_time
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
 from monitoring.service_log import issuer
@@ -49,14 +50,12 @@ from page.content import (
 )
 from page.words import duration
 from settings import Settings
-from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
 
 _DECISIONS_SHOWN = 50
 _LATENCIES = 500
-_PATIENCE_SEC = 0.5
 _AT_A_TIME = 200
 _UNKNOWN = PermitTraces(0, None, None, None, None)
 
@@ -149,11 +148,8 @@ class PageSource:
         if seen is None:
             return None
         answer, permit = seen.answer, _UNKNOWN
-        with trio.move_on_after(_PATIENCE_SEC):
-            try:
-                permit = await self._store.permit_traces(plan_id, answer.symbol)
-            except StoreError:
-                permit = _UNKNOWN
+        with suppress(UnreadError):
+            permit = await read_in_time(self._store.permit_traces(plan_id, answer.symbol))
         record = audit_record(
             answer.decision,
             answer.case,
@@ -174,13 +170,7 @@ class PageSource:
             unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
             governor=self._judgement(plan_id),
         )
-        reservation = None
-        if permit.reservation is not None:
-            try:
-                reservation = decode_open_permit(plan_id, permit.reservation)
-            except UnreadableRecordError:
-                reservation = None
-        explained = explain_traces(traces, reservation)
+        explained = explain_traces(traces, reservation_of(plan_id, permit.reservation))
         if permit is _UNKNOWN:
             note = "Redis does not answer: what has become of the permit is not known."
             return msgspec.structs.replace(explained, notes=[*explained.notes, note])

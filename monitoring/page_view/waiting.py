@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
-import trio
 
-from brain.identifiers import PlanId
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
-from brain.numbers import plain
 from brain.positions.exposure import ExposureSum
 from brain.text_fields import truncate
 from channels import Channels
 from clocks.clocks import Clocks
+from monitoring.open_permits import in_order, permit_row
 from monitoring.pacing import pause
 from monitoring.page_view.cache import Render
 from monitoring.page_view.document_cache import DocumentCache
+from monitoring.patience import UnreadError, read_in_time
 from monitoring.status.roles import RolesSource
+from page.act_content import Forms
+from page.permit_content import PermitRow
 from page.waiting_content import (
     CaseRow,
     LetterRow,
     PendingRow,
-    PermitRow,
     StreamWaits,
     Totals,
     UnknownRow,
     WaitingContent,
 )
 from page.words import duration, moment
-from store.errors import StoreError
 from store.records import SymbolState
 from store.waiting_protocol import WaitingStore
 from store.waiting_records import DeadEntry, PendingEntry, StreamWaiting, Waiting
 
-_PATIENCE_SEC = 0.5
 _AT_A_TIME = 100
 _MOST_ROWS = 100
 _MOST_CASES = 50
@@ -65,23 +62,21 @@ class WaitingView:
         self._render = render
         self._documents = DocumentCache[bytes](clocks)
 
-    async def document(self) -> bytes:
+    async def document(self, forms: Forms | None = None) -> bytes:
         """Return the page, less than a second old."""
-        return await self._documents.document(self._make)
 
-    async def _make(self) -> bytes:
-        return await self._render("waiting.html", await self.content())
+        async def make() -> bytes:
+            return await self._render("waiting.html", await self.content(), forms=forms)
+
+        return await self._documents.document(make, forms)
 
     async def content(self) -> WaitingContent:
         """Return all that waits, as of now."""
         waiting: Waiting | None = None
         permits: dict[str, SymbolState] | None = None
-        with trio.move_on_after(_PATIENCE_SEC):
-            try:
-                waiting = await self._store.waiting()
-                permits = await self._store.open_permits(self._symbols())
-            except StoreError:
-                pass
+        with suppress(UnreadError):
+            waiting = await read_in_time(self._store.waiting())
+            permits = await read_in_time(self._store.open_permits(self._symbols()))
         now_ms = self._clocks.now().wall_ms if waiting is None else waiting.now_ms
         rows = await _permits(permits or {}, now_ms)
         unknown = tuple(self._unknown())
@@ -151,24 +146,10 @@ async def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> list[Perm
     rows: list[PermitRow] = []
     for symbol, state in permits.items():
         for plan_id, text in state.permits:
-            rows.append(_permit(symbol, plan_id, text, now_ms))
+            rows.append(permit_row(symbol, plan_id, text, now_ms))
             if len(rows) % _AT_A_TIME == 0:
                 await pause()
-    return sorted(rows, key=_ends)
-
-
-def _permit(symbol: str, plan_id: PlanId, text: str, now_ms: int) -> PermitRow:
-    try:
-        permit = decode_open_permit(plan_id, text)
-    except UnreadableRecordError:
-        return PermitRow(symbol, plan_id, f"unreadable: {text[:_LONGEST]}", None)
-    leg = "" if permit.leg.value == "BOTH" else f" {permit.leg.value}"
-    order = f"{permit.order_side} {plain(permit.remaining)} {permit.kind.value}{leg}"
-    return PermitRow(symbol, plan_id, order, (permit.expires_ms - now_ms) / 1000)
-
-
-def _ends(row: PermitRow) -> tuple[float, str, str]:
-    return float("-inf") if row.left_sec is None else row.left_sec, row.symbol, row.plan_id
+    return in_order(rows)
 
 
 def _stream(name: str, waiting: StreamWaiting) -> StreamWaits:

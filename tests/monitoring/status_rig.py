@@ -205,7 +205,7 @@ class StatusRig:
 
 
 @asynccontextmanager
-async def serving(rig: StatusRig, within_sec: float = 10.0) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(rig: StatusRig, *, within_sec: float = 10) -> AsyncIterator[httpx.AsyncClient]:
     """The actor at work, and a client of what it serves; TooSlowError when the block takes longer."""
     with trio.fail_after(within_sec):
         async with background(rig.metrics.run, Heartbeat()):

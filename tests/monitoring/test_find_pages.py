@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from store.keys import GovernorKeys
+from store.keys import ExecutorKeys, GovernorKeys
 from tests.monitoring.find_rig import asked, audited, plans, some
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
@@ -67,6 +67,21 @@ async def test_a_plan_that_is_not_among_the_latest_is_explained_with_its_time_li
     assert "another one grants it" in reading.text
 
 
+async def test_a_plan_shows_that_the_executor_holds_the_symbol_for_its_order(rig: StatusRig) -> None:
+    executor = ExecutorKeys(rig.keys)
+    some(rig)
+    rig.redis.hset(
+        executor.order("plan-000001"),
+        {"plan_id": "plan-000001", "symbol": "BTCUSDT", "client_order_id": "x-1", "state": "unknown"},
+    )
+    rig.redis.set(executor.hold_sig("BTCUSDT"), "exec:x-1")
+    async with serving(rig) as client:
+        assert "the symbol is held for this order" in (await asked(client, "/plans/plan-000001")).text
+        rig.redis.set(executor.hold_sig("BTCUSDT"), "exec:x-2")
+        rig.clock.advance(1)
+        assert "held for this order" not in (await asked(client, "/plans/plan-000001")).text
+
+
 async def test_a_plan_without_a_decision_shows_what_was_published(rig: StatusRig) -> None:
     rig.redis.xadd(rig.keys.plans, {"plan_id": "waiting-1", "symbol": "BTCUSDT", "decision": "EXECUTE"})
     async with serving(rig) as client:
@@ -103,7 +118,7 @@ async def test_a_symbol_is_shown_with_all_that_is_known_of_it(rig: StatusRig) ->
         "case why an order moved it",
         "case advice accept it",
         f"cooldown key {NOON_MS - 1000}, 2026-09-21T14:13:19.000Z",
-        "SELL 0.028 on BOTH",
+        "plan-000… SELL 0.028 close in 1 min 30 s",
         "plan-000",
     ):
         assert shown in text, shown

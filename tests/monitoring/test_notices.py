@@ -157,3 +157,17 @@ async def test_a_look_at_thousands_of_symbols_lets_other_tasks_run(rig: StatusRi
         await rig.monitor.notices.look()
     assert turns >= 3000 // 200
     assert await rig.monitor.status.status_in_parts() == rig.monitor.status.status()
+
+
+async def test_status_reads_the_marks_itself_and_while_something_fires_alone(
+    rig: StatusRig, client: httpx.AsyncClient
+) -> None:
+    with rig.store.faults.outage():
+        assert (await client.get("/status")).json()["notices"] == []
+    unknown(rig, "plan-1")
+    now_ms = rig.clock.now().wall_ms
+    mark = SeenMark("Ann", now_ms + 60_000)
+    await rig.store.mark_seen("unknown_execution", "plan-1", mark, now_ms, ("event", "NOTICE_SEEN"))
+    (shown,) = (await client.get("/status")).json()["notices"]
+    assert shown["seen_by"] == "Ann"
+    assert rig.monitor.notices._seen.unread is None
