@@ -1,4 +1,4 @@
-"""Conditions that a person is notified of, computed from `/status`: pure, level by level.
+"""Conditions that a person is notified of, computed from the whole status: pure, level by level.
 
 A condition fires for as long as it holds, and has no memory: `monitoring/notices.py` keeps since when.
 """
@@ -14,6 +14,7 @@ from brain.execution.switches import TradingState
 from brain.reconciliation.case_life import CaseStatus
 from monitoring.status.document import StatusDocument
 from monitoring.status.reconcile import CaseShown, ReconcileShown
+from monitoring.status.whole import WholeStatus
 from page.words import duration
 from supervision import NodeStatus
 
@@ -57,12 +58,13 @@ class Firing(msgspec.Struct, frozen=True):
         return self.kind, self.subject
 
 
-def firing(status: StatusDocument) -> list[Firing]:
+def firing(whole: WholeStatus) -> list[Firing]:
     """Return what fires, the most urgent first; each kind and subject once.
 
     What an instance without the lease knows of the account is outdated: it fires there for itself alone.
     """
-    found = [*_not_ready(status), *_ban(status), *_restart_limits(status.tree)]
+    status = whole.document
+    found = [*_not_ready(whole), *_ban(status), *_restart_limits(status.tree)]
     if status.lease.held:
         found += _disarm(status)
         found += _unknown_executions(status)
@@ -78,19 +80,12 @@ def urgency(key: tuple[NoticeKind, str]) -> tuple[int, str]:
     return _URGENCY[kind], subject
 
 
-def _not_ready(status: StatusDocument) -> Iterator[Firing]:
-    """Yield one where plans cannot be decided, but for a start, a stop and a standby."""
-    lease = status.lease
-    standby = lease.holder is not None and not lease.held and lease.namesake is None
-    in_order = (
-        status.ready
-        or status.uptime_sec < STARTING_SEC
-        or status.tree.state == "stopping"
-        or (standby and len(status.reasons) == 1)
-    )
-    if not in_order:
-        more = len(status.reasons) - _MOST_REASONS
-        reasons = "; ".join(status.reasons[:_MOST_REASONS])
+def _not_ready(whole: WholeStatus) -> Iterator[Firing]:
+    """Yield one where plans cannot be decided, but for a start, a stop and a standby in order."""
+    status, faults = whole.document, whole.faults
+    if faults and status.uptime_sec >= STARTING_SEC and status.tree.state != "stopping":
+        more = len(faults) - _MOST_REASONS
+        reasons = "; ".join(faults[:_MOST_REASONS])
         yield Firing(NoticeKind.NOT_READY, "", reasons + (f"; and {more} more reasons" if more > 0 else ""))
 
 

@@ -37,6 +37,22 @@ class LedgerComparison:
         Mismatches come first, the oldest leading: the sides differ, or the amounts by more than is tolerated,
         and a close would be denied. The others follow by value.
         """
+        apart, agreeing = self._ranked(snapshots, ledgers, now)
+        rows = [*apart, *agreeing]
+        return Holdings(
+            tuple(rows[:_MOST_SHOWN]), len(apart), max(len(rows) - _MOST_SHOWN, 0), plain(self._tolerance_pct)
+        )
+
+    def mismatches(
+        self, snapshots: Iterable[Snapshot], ledgers: Mapping[str, float], now: Moment
+    ) -> list[Holding]:
+        """Return all mismatches, as `compare` orders them."""
+        return self._ranked(snapshots, ledgers, now)[0]
+
+    def _ranked(
+        self, snapshots: Iterable[Snapshot], ledgers: Mapping[str, float], now: Moment
+    ) -> tuple[list[Holding], list[Holding]]:
+        """Return the mismatches and what agrees, each in its order."""
         apart: list[tuple[float, Holding]] = []
         agreeing: list[tuple[Decimal, Holding]] = []
         since, self._apart_since = self._apart_since, {}
@@ -58,10 +74,7 @@ class LedgerComparison:
         self._looked_at = now
         apart.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
         agreeing.sort(key=lambda ranked: (ranked[0], ranked[1].symbol))
-        rows = [row for _, row in (*apart, *agreeing)]
-        return Holdings(
-            tuple(rows[:_MOST_SHOWN]), len(apart), max(len(rows) - _MOST_SHOWN, 0), plain(self._tolerance_pct)
-        )
+        return [row for _, row in apart], [row for _, row in agreeing]
 
     def _since(self, snapshot: Snapshot, now: Moment) -> Moment:
         """Return the earliest moment at which a mismatch that is seen for the first time may have begun.

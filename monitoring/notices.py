@@ -14,11 +14,15 @@ from monitoring.outbox import Alarm, Key, Outbox, Role
 from monitoring.seen_notices import SeenNotices
 from monitoring.status.document import StatusDocument
 from monitoring.status.source import StatusSource
+from monitoring.status.whole import cut
 from page.notices_content import AddressShown, NoticesContent, NoticeShown
 from settings import Settings
 from settings.notices import NoticeAddress
 from store.notice_records import SeenMark, seen_field
 from store.protocol import DiagnosticsStore
+
+#: Of what fires, in `/status` and on the page.
+MOST_SHOWN = 200
 
 
 class Delivery:
@@ -61,45 +65,50 @@ class Notices:
 
     async def look(self) -> None:
         """Show all addresses what fires now. Reads Redis only while something fires."""
-        status = await self._status.status_in_parts()
+        whole = await self._status.whole_in_parts()
         await trio.lowlevel.checkpoint()
-        found = self._noted(firing(status))
+        found = self._noted(firing(whole))
         if found:
             await self._seen.refresh()
         alarms = {
-            each.key: Alarm(each, self._since[each.key].wall_ms, self._mark_of(each) is not None)
-            for each in found
+            each.key: Alarm(each, since.wall_ms, self._mark_of(each) is not None) for each, since in found
         }
         for delivery in self.deliveries:
-            delivery.outbox.look(alarms, _role(status))
+            delivery.outbox.look(alarms, _role(whole.document), self._clocks.now().monotonic_sec)
 
     def status_document(self) -> StatusDocument:
         """Return the answer of `/status`, with what fires; marks are those that were read last."""
-        status = self._status.status()
-        return msgspec.structs.replace(status, notices=list(self._shown(self._noted(firing(status)))))
+        whole = self._status.whole()
+        found = self._noted(firing(whole))
+        return msgspec.structs.replace(
+            cut(whole.document),
+            notices=list(self._shown(found[:MOST_SHOWN])),
+            notices_left_out=max(len(found) - MOST_SHOWN, 0),
+        )
 
     async def content(self) -> NoticesContent:
         """Return what the page of notices shows, as of now."""
         await self._seen.refresh()
-        found = self._noted(firing(await self._status.status_in_parts()))
+        found = self._noted(firing(await self._status.whole_in_parts()))
         return NoticesContent(
             as_of_ms=self._clocks.now().wall_ms,
             instance=self._instance,
-            notices=tuple(self._shown(found)),
+            notices=tuple(self._shown(found[:MOST_SHOWN])),
+            left_out=max(len(found) - MOST_SHOWN, 0),
             addresses=tuple(each.shown() for each in self.deliveries),
             unread=self._seen.unread,
         )
 
-    def _noted(self, found: list[Firing]) -> list[Firing]:
-        """Remember since when each fires; forget what is over."""
+    def _noted(self, found: list[Firing]) -> list[tuple[Firing, Moment]]:
+        """Return each with the moment since when it fires, and remember that; forget what is over."""
         now = self._clocks.now()
         self._since = {each.key: self._since.get(each.key, now) for each in found}
-        return found
+        return [(each, self._since[each.key]) for each in found]
 
-    def _shown(self, found: Iterable[Firing]) -> Iterable[NoticeShown]:
+    def _shown(self, found: Iterable[tuple[Firing, Moment]]) -> Iterable[NoticeShown]:
         now = self._clocks.now()
-        for each in found:
-            since, mark = self._since[each.key], self._mark_of(each)
+        for each, since in found:
+            mark = self._mark_of(each)
             yield NoticeShown(
                 kind=each.kind,
                 subject=each.subject,

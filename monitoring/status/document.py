@@ -289,8 +289,9 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Queue]
     settings: tuple[Setting, ...]
     unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()
-    #: What fires now, the most urgent first.
+    #: What fires now, the most urgent first: the first 200.
     notices: list[NoticeShown] = []
+    notices_left_out: int = 0
     #: No member where all roles are off.
     roles: RolesShown | msgspec.UnsetType = msgspec.UNSET
     #: Of our own executor; no member without one.
