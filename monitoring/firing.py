@@ -5,7 +5,7 @@ A condition fires for as long as it holds, and has no memory: `monitoring/notice
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -42,6 +42,14 @@ class NoticeKind(StrEnum):
 
 #: Kinds that concern this instance: a standby notifies of them, too.
 OF_THE_INSTANCE = frozenset({NoticeKind.NOT_READY, NoticeKind.BAN, NoticeKind.RESTART_LIMIT})
+#: The subject that notices of a kind have; those of the other kinds have none.
+SUBJECTS: Mapping[NoticeKind, str] = {
+    NoticeKind.RESTART_LIMIT: "a group of actors",
+    NoticeKind.UNKNOWN_EXECUTION: "a plan",
+    NoticeKind.CASE: "a symbol such as BTCUSDT",
+    NoticeKind.DIVERGENCE: "a symbol such as BTCUSDT",
+}
+OF_A_SYMBOL = frozenset({NoticeKind.CASE, NoticeKind.DIVERGENCE})
 _URGENCY = {kind: number for number, kind in enumerate(NoticeKind)}
 
 

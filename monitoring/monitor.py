@@ -90,7 +90,9 @@ class Monitor:
         token = loaded.settings.page_token
         #: None where the page only shows.
         self.sessions = None if token is None else Sessions(token, clocks)
-        self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
+        self.acts = (
+            None if token is None else PageActs(loaded.settings, store, clocks, log, fires=self.notices.fires)
+        )
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)
         render = self.page.document_of

@@ -9,7 +9,7 @@ import trio
 
 from brain.moment import Moment, iso_utc
 from clocks.clocks import Clocks
-from monitoring.firing import Firing, firing
+from monitoring.firing import Firing, NoticeKind, firing
 from monitoring.outbox import Alarm, Key, Outbox, Role
 from monitoring.seen_notices import SeenNotices
 from monitoring.status.document import StatusDocument
@@ -75,6 +75,10 @@ class Notices:
         }
         for delivery in self.deliveries:
             delivery.outbox.look(alarms, _role(whole.document), self._clocks.now().monotonic_sec)
+
+    def fires(self, kind: NoticeKind, subject: str) -> bool:
+        """Return True if it fired at the latest look, a second ago."""
+        return (kind, subject) in self._since
 
     def status_document(self) -> StatusDocument:
         """Return the answer of `/status`, with what fires; marks are those that were read last."""
