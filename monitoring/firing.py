@@ -174,10 +174,11 @@ def _divergences(status: StatusDocument) -> Iterator[Firing]:
     with_case = {each.subject for each in _cases(status)}
     for each in status.ledgers.mismatches:
         if each.symbol not in with_case:
+            where = f"{each.symbol} {each.leg}" if each.leg else each.symbol
             yield Firing(
                 NoticeKind.DIVERGENCE,
                 each.symbol,
-                f"{each.symbol}: the exchange has {each.exchange}, the ledger {each.ledger or 'nothing'}, "
+                f"{where}: the exchange has {each.exchange}, the ledger {each.ledger or 'nothing'}, "
                 f"for {duration(each.apart_sec)}",
             )
 

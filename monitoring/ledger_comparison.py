@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
+from brain.ledger.ledger import LedgerLegs
 from brain.moment import Moment
 from brain.numbers import ZERO, plain
-from brain.positions.position import Snapshot
+from brain.positions.position import Leg, Snapshot
+from monitoring.ledger_legs import exchange_legs
 from page.content import Holding, Holdings
 from page.tone import Tone
 
@@ -22,10 +24,15 @@ class LedgerComparison:
     """Compares exchange and ledger, and remembers since when each mismatch has been seen."""
 
     def __init__(
-        self, tolerance_pct: Decimal, exchange_ms: Callable[[Moment], int] = lambda at: at.wall_ms
+        self,
+        tolerance_pct: Decimal,
+        exchange_ms: Callable[[Moment], int] = lambda at: at.wall_ms,
+        legs: Callable[[], Mapping[str, LedgerLegs]] = dict,
     ) -> None:
         """`tolerance_pct`: how far the two may differ, of the exchange's amount (P33_QTY_TOLERANCE_PCT).
-        `exchange_ms`: the exchange's clock at a moment (epoch ms), by which positions are dated."""
+        `exchange_ms`: the exchange's clock at a moment (epoch ms), by which positions are dated. `legs`:
+        those of ledgers in hedge mode, as far as they are known."""
+        self._legs = legs
         self._tolerance_pct = tolerance_pct
         self._exchange_ms = exchange_ms
         self._apart_since: dict[str, Moment] = {}
@@ -56,18 +63,28 @@ class LedgerComparison:
         apart: list[tuple[float, Holding]] = []
         agreeing: list[tuple[Decimal, Holding]] = []
         since, self._apart_since = self._apart_since, {}
+        known_legs = self._legs()
         for snapshot in snapshots:
             amount, gauge = snapshot.amount, ledgers.get(snapshot.symbol)
-            if amount == 0 and not gauge:
+            legs = known_legs.get(snapshot.symbol)
+            if amount == 0 and not gauge and legs is None:
                 continue
             # The shortest text that stands for a float is the decimal that it was made from.
             ledger = None if gauge is None else Decimal(repr(gauge))
-            difference = ZERO if ledger is None else amount - ledger
+            difference, leg = ZERO if ledger is None else amount - ledger, ""
+            if legs is not None and not self._is_apart(amount, difference):
+                # Legs as read last, which those that do not add up any more are not.
+                apart_legs = self._apart_legs(snapshot, legs) if legs.long + legs.short == ledger else []
+                if apart_legs:
+                    leg, amount, ledger = max(apart_legs, key=lambda each: abs(each[1] - each[2]))
+                    difference = amount - ledger
+                elif amount == 0 and not gauge:
+                    continue
             if self._is_apart(amount, difference):
                 first = since.get(snapshot.symbol) or self._since(snapshot, now)
                 self._apart_since[snapshot.symbol] = first
                 apart_sec = first.age_sec(now)
-                apart.append((-apart_sec, _row(snapshot.symbol, amount, ledger, difference, apart_sec)))
+                apart.append((-apart_sec, _row(snapshot.symbol, amount, ledger, difference, apart_sec, leg)))
             else:
                 row = _row(snapshot.symbol, amount, ledger, None, None)
                 agreeing.append((-abs(amount) * (snapshot.mark_price or ZERO), row))
@@ -91,6 +108,13 @@ class LedgerComparison:
         changed = now.earlier_by(max(self._exchange_ms(now) - changed_ms, 0) / 1000)
         return changed if looked_at is None else max(changed, looked_at)
 
+    def _apart_legs(self, snapshot: Snapshot, ledger: LedgerLegs) -> list[tuple[str, Decimal, Decimal]]:
+        exchange = exchange_legs(snapshot)
+        if exchange is None:
+            return []
+        both = zip((Leg.LONG.value, Leg.SHORT.value), exchange, ledger, strict=True)
+        return [each for each in both if self._is_apart(each[1], each[1] - each[2])]
+
     def _is_apart(self, amount: Decimal, difference: Decimal) -> bool:
         return abs(difference) * 100 > self._tolerance_pct * abs(amount)
 
@@ -101,6 +125,7 @@ def _row(
     ledger: Decimal | None,
     difference: Decimal | None,
     apart_sec: float | None,
+    leg: str = "",
 ) -> Holding:
     tone = Tone.GOOD
     if apart_sec is not None:
@@ -114,4 +139,5 @@ def _row(
         difference=None if difference is None else plain(difference),
         apart_sec=apart_sec,
         tone=tone,
+        leg=leg,
     )

@@ -10,6 +10,7 @@ import trio
 from brain.moment import Moment, iso_utc
 from clocks.clocks import Clocks
 from monitoring.firing import Firing, NoticeKind, firing
+from monitoring.ledger_legs import LedgerLegsCache
 from monitoring.outbox import Alarm, Key, Outbox, Role
 from monitoring.seen_notices import SeenNotices
 from monitoring.status.document import StatusDocument
@@ -51,8 +52,15 @@ class Notices:
     """Keeps since when each condition fires. Made once: a restarted notifier goes on with it."""
 
     def __init__(
-        self, settings: Settings, status: StatusSource, store: DiagnosticsStore, clocks: Clocks
+        self,
+        settings: Settings,
+        status: StatusSource,
+        store: DiagnosticsStore,
+        clocks: Clocks,
+        legs: LedgerLegsCache,
     ) -> None:
+        """`legs`: those of the ledgers that `status` compares; read again at each look."""
+        self._legs = legs
         self._instance = settings.instance
         self._status = status
         self._clocks = clocks
@@ -64,7 +72,8 @@ class Notices:
         )
 
     async def look(self) -> None:
-        """Show all addresses what fires now. Reads Redis only while something fires."""
+        """Show all addresses what fires now. Reads Redis while something fires, and in hedge mode."""
+        await self._legs.refresh()
         whole = await self._status.whole_in_parts()
         await trio.lowlevel.checkpoint()
         found = self._noted(firing(whole))

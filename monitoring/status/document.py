@@ -111,13 +111,15 @@ class GatesShown(GateCounts, frozen=True):
 class MismatchShown(msgspec.Struct, frozen=True):
     """A symbol in which exchange and ledger differ by more than is tolerated; signed amounts as text.
 
-    `apart_sec`: for how long, as far as comparisons have seen.
+    `apart_sec`: for how long, as far as comparisons have seen. `leg`: the one whose amounts these are, where
+    the sums agree and the legs do not; else empty.
     """
 
     symbol: str
     exchange: str
     ledger: str | None
     apart_sec: float | None
+    leg: str = ""
 
 
 class WaitingResultShown(msgspec.Struct, frozen=True):

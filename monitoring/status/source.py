@@ -262,7 +262,7 @@ class StatusSource:
         known = self._registry.symbol_values("p33_ledger_amt")
         apart = self._comparison.mismatches(snapshots, known, now)
         mismatches = [
-            MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
+            MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec, row.leg)
             for row in apart
             if row.apart_sec is not None and row.apart_sec >= IN_FLIGHT_SEC
         ]
