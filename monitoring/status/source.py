@@ -45,7 +45,7 @@ from monitoring.status.roles import RolesSource
 from monitoring.status.running_tree import RunningTree, nodes_of
 from monitoring.status.whole import WholeStatus, cut
 from monitoring.unreadable_symbols import UnreadableSymbols
-from page.content import Queue, Setting, Weight
+from page.content import Holding, Queue, Setting, Weight
 from settings import Loaded
 from settings.show import shown
 from supervision import NodeStatus
@@ -109,7 +109,8 @@ class StatusSource:
         """Return the same before it is cut."""
         now = self._clocks.now()
         known = self._known_snapshots()
-        return self._whole(now, self._snapshots(now, known), self._ledgers(now, known))
+        apart = self._comparison.mismatches(known, self._ledger_amounts(), now)
+        return self._whole(now, self._snapshots(now, known), self._ledgers(apart))
 
     async def whole_in_parts(self) -> WholeStatus:
         """Return `whole`; other tasks run between its parts, 200 snapshots or some ms of counting."""
@@ -121,7 +122,8 @@ class StatusSource:
                 await trio.lowlevel.checkpoint()
         snapshots = self._snapshots(now, known)
         await trio.lowlevel.checkpoint()
-        return self._whole(now, snapshots, self._ledgers(now, known))
+        apart = await self._comparison.mismatches_in_parts(known, self._ledger_amounts(), now)
+        return self._whole(now, snapshots, self._ledgers(apart))
 
     def _whole(self, now: Moment, snapshots: SnapshotsShown, ledgers: LedgersShown) -> WholeStatus:
         tree = self._tree().status()
@@ -258,9 +260,10 @@ class StatusSource:
             ban_left_sec=left_sec,
         )
 
-    def _ledgers(self, now: Moment, snapshots: Sequence[Snapshot]) -> LedgersShown:
-        known = self._registry.symbol_values("p33_ledger_amt")
-        apart = self._comparison.mismatches(snapshots, known, now)
+    def _ledger_amounts(self) -> dict[str, float]:
+        return self._registry.symbol_values("p33_ledger_amt")
+
+    def _ledgers(self, apart: Sequence[Holding]) -> LedgersShown:
         mismatches = [
             MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec, row.leg)
             for row in apart
@@ -271,7 +274,7 @@ class StatusSource:
             WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
             for each in (self._channels.waiting_results.value or ())[:_MOST_NAMES]
         ]
-        return LedgersShown(len(known), in_flight, mismatches, waiting)
+        return LedgersShown(len(self._ledger_amounts()), in_flight, mismatches, waiting)
 
     def unknown_count(self) -> int:
         """Return the number of plans whose order may have been filled."""
