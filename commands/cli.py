@@ -191,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
         default="",
         type=subject,
         metavar="SUBJECT",
-        help="symbol, plan or group, if any",
+        help="symbol of case and divergence, plan of unknown_execution, group of restart_limit",
     )
     seen.add_argument("--by", type=person, metavar="NAME", help="the person (default: the login)")
     seen.add_argument(

@@ -248,9 +248,9 @@ Exit code 1: nothing was published, and one line says why."""
 
 ACKNOWLEDGE = """\
 Marks a notice as seen: the page of notices and /status show by whom and until
-when, and it is not sent again in that time. Its end is sent all the same. It
-changes nothing else, and asks nothing. Leaves an event NOTICE_SEEN on
-p33.events.
+when, and it is not sent in that time, not even if it begins again. Its end is
+sent all the same. It changes nothing else, and asks nothing. Leaves an event
+NOTICE_SEEN on p33.events.
 
   position-state-brain acknowledge not_ready --by Ann --for 30m
   position-state-brain acknowledge case BTCUSDT --by Ann --for 2h

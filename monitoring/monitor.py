@@ -14,6 +14,7 @@ from monitoring.gate_distribution import GateDistribution
 from monitoring.history import MinuteHistory
 from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
+from monitoring.ledger_legs import LedgerLegsCache
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.metrics.universe import universe_gauges
@@ -31,6 +32,7 @@ from monitoring.status.running_tree import RunningTree
 from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
+from store.keys import Keys
 from store.monitoring_protocol import MonitoringStore
 
 
@@ -59,7 +61,10 @@ class Monitor:
             channels.book, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
         )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
-        comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
+        legs = LedgerLegsCache(store, Keys(loaded.settings.key_prefix), channels)
+        comparison = LedgerComparison(
+            loaded.settings.qty_tolerance_pct, clocks.exchange_ms, lambda: legs.legs
+        )
         self.roles = roles = RolesSource(loaded.settings, channels, clocks, self.registry)
         self.status = StatusSource(
             loaded,
@@ -74,7 +79,7 @@ class Monitor:
             unreadable=self.unreadable,
             roles=roles,
         )
-        self.notices = Notices(loaded.settings, self.status, store, clocks)
+        self.notices = Notices(loaded.settings, self.status, store, clocks, legs)
         page_source = PageSource(
             loaded.settings,
             channels.book,
@@ -93,7 +98,14 @@ class Monitor:
         self.acts = (
             None
             if token is None
-            else PageActs(loaded.settings, store, clocks, log, written=self.notices.read_marks_again)
+            else PageActs(
+                loaded.settings,
+                store,
+                clocks,
+                log,
+                written=self.notices.read_marks_again,
+                fires=self.notices.fires,
+            )
         )
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)

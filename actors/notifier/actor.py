@@ -1,4 +1,7 @@
-"""Looks once a second at what fires, and sends each address what it needs of it."""
+"""Looks once a second at what fires, and sends each address what it needs of it.
+
+Without an address it looks all the same: since when something fires, and who has seen it, is shown anyway.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,13 @@ class Notifier:
         """Send once; return the error where it did not arrive."""
         try:
             await self._client.post(delivery.address, body_of(delivery.address, notice, self._instance))
-        except NotDeliveredError as error:
+        except Exception as failure:  # noqa: BLE001 - a failure of one address must not stop the others
+            # One that is not foreseen may come from this one notice, which is given up then.
+            error = (
+                failure
+                if isinstance(failure, NotDeliveredError)
+                else BodyRefusedError(type(failure).__name__)
+            )
             if str(error) != delivery.trouble:
                 self._log.warning(f"Notices do not arrive at {delivery.address}: {error}")
             delivery.trouble = str(error)

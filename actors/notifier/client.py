@@ -54,8 +54,8 @@ class NoticeClient:
                 status, wait_sec = await self._status_of(address, body)
         except trio.TooSlowError:
             raise NotDeliveredError(f"no answer within {self._timeout_sec:g} s") from None
-        except (*HTTP_ERRORS, OSError) as error:
-            # The library's own text may contain the address.
+        except (*HTTP_ERRORS, OSError, ValueError) as error:
+            # The library's own text may contain the address. ValueError: a name that cannot be looked up.
             raise NotDeliveredError(type(error).__name__) from None
         if status in _BODY_REFUSED:
             raise BodyRefusedError(f"HTTP {status}")

@@ -81,6 +81,7 @@ class Mismatch(msgspec.Struct, frozen=True):
     exchange: str | None = None
     ledger: str | None = None
     apart_sec: float | None = None
+    leg: str = ""
 
 
 class SymbolWithReason(msgspec.Struct, frozen=True):

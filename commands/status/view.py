@@ -266,7 +266,8 @@ def _ledgers(status: Status) -> Iterator[tuple[str, Text, str]]:
 def _mismatch(mismatch: Mismatch) -> str:
     since = "" if mismatch.apart_sec is None else f", for {duration(mismatch.apart_sec)}"
     ledger = "none" if mismatch.ledger is None else mismatch.ledger
-    return f"{mismatch.symbol}: exchange {mismatch.exchange}, ledger {ledger}{since}"
+    leg = f" {mismatch.leg}" if mismatch.leg else ""
+    return f"{mismatch.symbol}{leg}: exchange {mismatch.exchange}, ledger {ledger}{since}"
 
 
 def _weight(status: Status) -> tuple[str, Text, str]:

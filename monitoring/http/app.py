@@ -72,7 +72,7 @@ def application(
 
     async def status_document(request: Request) -> Response:
         admit(request)
-        return _json(await monitor.notices.status_document())
+        return _json(monitor.notices.status_document())
 
     async def root(request: Request) -> Response:
         admit(request)

@@ -27,6 +27,7 @@ from store.operator_values import is_entry_id
 _LONGEST_REASON, _LONGEST_SUBJECT = 200, 256
 _MOST_HOURS = 168
 _CHANGED = "The state is another than shown by now: nothing was changed."
+_ABSENT = "It does not fire on this instance at present."
 _STREAMS: tuple[DeadStream, ...] = ("apply.plan", "apply.result")
 #: By act, the fields of its form that say what is done.
 ACTS: Mapping[str, tuple[str, ...]] = {
@@ -54,9 +55,14 @@ class PageActs:
         log: FilteringBoundLogger,
         *,
         written: Callable[[], None],
+        fires: Callable[[NoticeKind, str], bool],
     ) -> None:
-        """`written` is called behind each act that may have changed something."""
+        """`written` is called behind each act that may have changed something.
+
+        `fires`: whether a notice of a kind and subject fires on this instance.
+        """
         self._written = written
+        self._fires = fires
         self._store = store
         self._clock = clock
         self._log = log
@@ -104,7 +110,7 @@ class PageActs:
 
     def _read(self, act: str, form: Mapping[str, str]) -> _Prepare:
         if act == "acknowledge":
-            return _acknowledge(form)
+            return self._acknowledge(form)
         reason = form.get("reason", "").strip()
         if not reason or not reason.isprintable() or len(reason) > _LONGEST_REASON:
             raise UnusableFormError(f"reason: 1 to {_LONGEST_REASON} printable characters on one line")
@@ -138,6 +144,31 @@ class PageActs:
             store, stream, EntryId(letter), reason, by, decision_ttl_ms=self._decision_ttl_ms
         )
 
+    def _acknowledge(self, form: Mapping[str, str]) -> _Prepare:
+        kind = next((each for each in NoticeKind if each == form.get("kind")), None)
+        if kind is None:
+            raise UnusableFormError(f"kind: one of {', '.join(NoticeKind)}")
+        subject = form.get("subject", "").strip()
+        if not subject.isprintable() or len(subject) > _LONGEST_SUBJECT:
+            raise UnusableFormError(f"subject: up to {_LONGEST_SUBJECT} printable characters")
+        hours = form.get("hours", "")
+        if (
+            not hours.isascii()
+            or not hours.isdecimal()
+            or len(hours) > 3
+            or not 1 <= int(hours) <= _MOST_HOURS
+        ):
+            raise UnusableFormError(f"hours: a whole number from 1 to {_MOST_HOURS}")
+        try:
+            subject = notices.usable_subject(kind, subject)
+        except RefusedActError as refused:
+            raise UnusableFormError(f"subject: {refused}") from refused
+        present = () if self._fires(kind, subject) else (_ABSENT,)
+        for_sec = int(hours) * 3600.0
+        return lambda store, by: notices.acknowledge(
+            store, kind, subject, by.removeprefix(OPERATOR), for_sec=for_sec, present=present
+        )
+
     async def _audited(
         self, act: str, arguments: Mapping[str, str], done: ActDone, *, by: str, address: str
     ) -> ActDone:
@@ -155,19 +186,3 @@ class PageActs:
             self._log.error("Act on the page is not in p33.events", act=act, by=by, why=str(error))
             return ActDone(good=done.good, text=f"{done.text} It is in the log, not in p33.events: {error}")
         return done
-
-
-def _acknowledge(form: Mapping[str, str]) -> _Prepare:
-    kind = next((each for each in NoticeKind if each == form.get("kind")), None)
-    if kind is None:
-        raise UnusableFormError(f"kind: one of {', '.join(NoticeKind)}")
-    subject = form.get("subject", "").strip()
-    if not subject.isprintable() or len(subject) > _LONGEST_SUBJECT:
-        raise UnusableFormError(f"subject: up to {_LONGEST_SUBJECT} printable characters")
-    hours = form.get("hours", "")
-    if not hours.isascii() or not hours.isdecimal() or len(hours) > 3 or not 1 <= int(hours) <= _MOST_HOURS:
-        raise UnusableFormError(f"hours: a whole number from 1 to {_MOST_HOURS}")
-    for_sec = int(hours) * 3600.0
-    return lambda store, by: notices.acknowledge(
-        store, kind, subject, by.removeprefix(OPERATOR), for_sec=for_sec
-    )

@@ -18,7 +18,6 @@ from settings import Settings
 
 #: Begin of what an engine waits for while another one works (`actors/reconcile_engine/other_engines.py`).
 _ANOTHER = "another reconcile engine has "
-_MOST_CASES = 50
 _MOST_ORDERS = 20
 _MOST_REPAIRED = 20
 _MOST_WARNINGS = 3
@@ -86,8 +85,8 @@ class RepairShown(msgspec.Struct, frozen=True):
 class ReconcileShown(msgspec.Struct, frozen=True, kw_only=True):
     """The reconcile engine: `mode` is `on` or `shadow`, `doing` a sentence, `waits_for` another engine.
 
-    The others are null or empty while this instance compares nothing under its lease. `cases` are the first
-    50 of `open_cases`, those that need a person first, then by age. `repaired` are the latest 20 symbols.
+    The others are null or empty while this instance compares nothing under its lease. `cases`: those that
+    need a person first, then by age; `/status` ends after 50. `repaired` are the latest 20 symbols.
     """
 
     mode: str
@@ -129,7 +128,7 @@ def reconcile_shown(
         compared=now.compared,
         weight_1m=now.weight_1m,
         weight_per_min=now.weight_per_min,
-        cases=[_case(each, now_ms) for each in cases[:_MOST_CASES]],
+        cases=[_case(each, now_ms) for each in cases],
         repaired=[RepairShown(symbol, iso_utc(at_ms), plain(moved)) for symbol, at_ms, moved in repaired],
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from brain.decisions.dead_letter import dead_letter
 from brain.identifiers import EntryId
+from channels import SetGauge
 from tests.monitoring.acting_desk import DRILL, STATE, TOKEN, Desk, hidden
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
@@ -105,6 +106,20 @@ async def test_a_notice_is_marked_as_seen_by_the_person(desk: Desk) -> None:
     assert [each[b"event"] for each in desk.events("p33.events")] == [b"NOTICE_SEEN", b"OPERATOR_ACT"]
 
 
+async def test_a_question_says_where_a_notice_does_not_fire_and_symbols_are_in_capitals(desk: Desk) -> None:
+    await desk.log_in()
+    rig, absent = desk.rig, "It does not fire on this instance at present."
+    rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
+    rig.monitor.registry.apply(SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)))
+    fields = {"kind": "divergence", "subject": " btcusdt ", "hours": "2"}
+    await rig.monitor.notices.look()
+    text = read((await desk.ask("acknowledge", fields)).text).text
+    assert "Mark divergence of BTCUSDT as seen by ann" in text and absent not in text
+    rig.monitor.registry.apply(SetGauge("p33_ledger_amt", -0.038, ("BTCUSDT",)))
+    await rig.monitor.notices.look()
+    assert absent in read((await desk.ask("acknowledge", fields)).text).text
+
+
 async def test_a_state_that_changes_between_question_and_answer_is_left_alone(desk: Desk) -> None:
     await desk.log_in()
     question = await desk.ask("trading-state", DRILL)
@@ -136,6 +151,8 @@ async def test_a_state_that_is_set_already_needs_no_answer(desk: Desk) -> None:
         ("acknowledge", {"kind": "case", "hours": "0"}, "hours: a whole number from 1 to 168"),
         ("acknowledge", {"kind": "case", "hours": "169"}, "hours: a whole number"),
         ("acknowledge", {"kind": "case", "hours": "1", "subject": "a\nb"}, "subject: up to 256"),
+        ("acknowledge", {"kind": "case", "hours": "1"}, "subject: case needs its subject, a symbol"),
+        ("acknowledge", {"kind": "ban", "hours": "1", "subject": "x"}, "subject: ban has no subject"),
         ("republish", {"stream": "apply.plan", "letter": "1", "reason": "x"}, "letter: an id such as"),
     ],
 )
