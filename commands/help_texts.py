@@ -214,10 +214,12 @@ Exit code 1: nothing was changed, and one line says why. 2: no --reason."""
 HOLD = """\
 Holds a symbol: none of its plans is permitted and none is executed, closes
 included, until the symbol is released. The hold has no expiry, and replaces
-one that stands. Shows the present hold and asks, unless --yes is given. Leaves
-an event HOLD_SET on reconcile.events.
+one of an operator that stands; one of the executor or the reconcile engine,
+which its owner loses then, only with --force. Shows the present hold and asks,
+unless --yes is given. Leaves an event HOLD_SET on reconcile.events.
 
   position-state-brain hold BTCUSDT --reason "contract change on Friday"
+  position-state-brain hold BTCUSDT --force --reason "stays after the repair"
 
 Exit code 1: nothing was changed, and one line says why."""
 

@@ -40,11 +40,16 @@ def trading_state(environ: Mapping[str, str], wanted: TradingState | None, order
     return _ended(environ, change)
 
 
-def hold(environ: Mapping[str, str], symbol: Symbol, order: Order) -> int:
-    """Hold a symbol until it is released. Exit code 1: nothing was changed. Raises SettingsError."""
+def hold(environ: Mapping[str, str], symbol: Symbol, order: Order, *, force: bool) -> int:
+    """Hold a symbol until it is released; a hold that no operator has set is replaced only by `force`.
+
+    Exit code 1: nothing was changed. Raises SettingsError.
+    """
 
     def change(operator: Operator) -> None:
-        operator.perform(order, lambda store: switches.hold(store, symbol, order.reason, operator.sig))
+        operator.perform(
+            order, lambda store: switches.hold(store, symbol, order.reason, operator.sig, force=force)
+        )
 
     return _ended(environ, change)
 

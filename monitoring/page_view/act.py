@@ -31,7 +31,7 @@ _STREAMS: tuple[DeadStream, ...] = ("apply.plan", "apply.result")
 #: By act, the fields of its form that say what is done.
 ACTS: Mapping[str, tuple[str, ...]] = {
     "trading-state": ("state", "reason"),
-    "hold": ("symbol", "reason"),
+    "hold": ("symbol", "reason", "force"),
     "release": ("symbol", "reason", "force"),
     "republish": ("stream", "letter", "reason"),
     "acknowledge": ("kind", "subject", "hours"),
@@ -107,10 +107,8 @@ class PageActs:
         symbol = form.get("symbol", "").strip().upper()
         if not is_symbol(symbol):
             raise UnusableFormError("symbol: one such as BTCUSDT")
-        if act == "hold":
-            return lambda store, by: switches.hold(store, Symbol(symbol), reason, by)
-        force = form.get("force") == "yes"
-        return lambda store, by: switches.release(store, Symbol(symbol), reason, by, force=force)
+        change, force = switches.hold if act == "hold" else switches.release, form.get("force") == "yes"
+        return lambda store, by: change(store, Symbol(symbol), reason, by, force=force)
 
     def _trading_state(self, form: Mapping[str, str], reason: str) -> _Prepare:
         try:

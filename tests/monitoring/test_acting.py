@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from brain.decisions.dead_letter import dead_letter
-from brain.identifiers import EntryId
+from brain.identifiers import EntryId, Symbol
+from store.keys import ExecutorKeys
 from tests.monitoring.acting_desk import DRILL, STATE, TOKEN, Desk, hidden
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
@@ -80,6 +81,22 @@ async def test_the_hold_of_another_is_released_by_force_alone(desk: Desk) -> Non
     assert "is released" in await desk.consent("release", question)
     outcomes = [each[b"outcome"] for each in desk.events("p33.events")]
     assert outcomes[0].startswith(b"not done: ") and outcomes[1] == b"BTCUSDT is released."
+
+
+async def test_the_hold_of_another_is_replaced_by_force_alone(desk: Desk) -> None:
+    await desk.log_in()
+    keys = ExecutorKeys(desk.rig.keys)
+    desk.rig.redis.set(desk.rig.keys.hold("BTCUSDT"), "1")
+    desk.rig.redis.set(keys.hold_sig(Symbol("BTCUSDT")), "other:svc")
+    fields = {"symbol": "BTCUSDT", "reason": "looked up"}
+    for act in ("hold", "release"):
+        assert (await desk.ask(act, fields)).status_code == 303
+        assert "Refused: no operator holds BTCUSDT" in read((await desk.client.get("/act")).text).text
+    assert desk.rig.redis.get(keys.hold_sig(Symbol("BTCUSDT"))) == b"other:svc"
+    question = await desk.ask("hold", {**fields, "force": "yes"})
+    assert "The hold by other:svc is lost" in read(question.text).text
+    assert "BTCUSDT is held." in await desk.consent("hold", question)
+    assert desk.rig.redis.get(keys.hold_sig(Symbol("BTCUSDT"))) == b"operator:ann"
 
 
 async def test_a_dead_letter_is_published_again(desk: Desk) -> None:
