@@ -18,6 +18,7 @@ from monitoring.acts.wording import (
 )
 from store.keys import ExecutorKeys
 from store.operator_protocol import OperatorStore
+from store.operator_records import Hold
 from store.operator_values import hold_texts
 
 
@@ -30,6 +31,8 @@ async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str, *, fo
     present = (hold_line(symbol, view.hold),)
     if view.hold is not None and not is_operators(view.hold) and not force:
         raise ForceNeededError(f"no operator holds {symbol}: the hold's owner would lose it", present)
+    if view.hold == Hold(b"1", reason.encode(), by.encode(), None):
+        return Act(present=present)
     event = hold_event("HOLD_SET", symbol, reason=reason, sig=by, by=by, now_ms=view.now_ms)
 
     async def write(store: OperatorStore) -> str | None:

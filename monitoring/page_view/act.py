@@ -12,7 +12,7 @@ from brain.identifiers import EntryId, Symbol, is_symbol
 from clock import Clock
 from explanation.printable import printable
 from monitoring.acts import letters, notices, switches
-from monitoring.acts.act import Act, RefusedActError
+from monitoring.acts.act import Act, DoneAlreadyError, RefusedActError, Write, is_unanswered
 from monitoring.acts.events import act_event
 from monitoring.acts.wording import OPERATOR, state_lines
 from monitoring.firing import NoticeKind
@@ -78,21 +78,37 @@ class PageActs:
         try:
             prepared = await prepare(self._store, by)
             if prepared.write is None:
-                return ActDone(good=True, text=f"Nothing to do. {prepared.present[0]}")
+                return _nothing_to_do(*prepared.present)
             seen = hashlib.sha256(prepared.seen.encode()).hexdigest()
             if "seen" not in form:
                 fields = (*arguments.items(), ("seen", seen))
                 return Question(act, prepared.present, prepared.change, prepared.question, fields)
-            text = await prepared.write(self._store) if form["seen"] == seen else None
-            done = ActDone(good=text is not None, text=text or _CHANGED)
+            done = await self._written(prepared.write) if form["seen"] == seen else None
+            if done is None:
+                again = await prepare(self._store, by)
+                if again.write is None:
+                    return _nothing_to_do(*again.present)
+                done = ActDone(good=False, text=_CHANGED)
         except RefusedActError as refused:
+            if isinstance(refused, DoneAlreadyError) and "seen" in form:
+                return _nothing_to_do(_sentence(refused))
             done = ActDone(good=False, text=" ".join((*refused.present, f"Refused: {refused}.")))
         except StoreRefusedError as error:
             done = ActDone(good=False, text=f"Redis refuses it, and nothing was changed: {error}")
         except StoreError as error:
-            text = f"Redis: {error}. It may have been done: look before you repeat it."
-            done = ActDone(good=False, text=text)
+            done = ActDone(good=False, text=f"Redis: {error}. Nothing was changed.")
         return await self._audited(act, arguments, done, by=by, address=address)
+
+    async def _written(self, write: Write) -> ActDone | None:
+        """Return the outcome of a write; None where the state is another than the one that was read."""
+        try:
+            text = await write(self._store)
+        except StoreError as error:
+            if not is_unanswered(error):
+                raise
+            text = f"Redis: {error}. It may have been done: look before you repeat it."
+            return ActDone(good=False, text=text, unknown=True)
+        return None if text is None else ActDone(good=True, text=text)
 
     def _read(self, act: str, form: Mapping[str, str]) -> _Prepare:
         if act == "acknowledge":
@@ -131,7 +147,7 @@ class PageActs:
     async def _audited(
         self, act: str, arguments: Mapping[str, str], done: ActDone, *, by: str, address: str
     ) -> ActDone:
-        outcome = done.text if done.good else f"not done: {done.text}"
+        outcome = done.text if done.good else f"{'unknown' if done.unknown else 'not done'}: {done.text}"
         self._log.warning(
             "Act on the page", act=act, by=by, address=address, arguments=dict(arguments), outcome=outcome
         )
@@ -142,8 +158,18 @@ class PageActs:
             )
         except StoreError as error:
             self._log.error("Act on the page is not in p33.events", act=act, by=by, why=str(error))
-            return ActDone(good=done.good, text=f"{done.text} It is in the log, not in p33.events: {error}")
+            text = f"{done.text} It is in the log, not in p33.events: {error}"
+            return ActDone(good=done.good, text=text, unknown=done.unknown)
         return done
+
+
+def _nothing_to_do(present: str, *_: str) -> ActDone:
+    return ActDone(good=True, text=f"Nothing to do. {present}")
+
+
+def _sentence(refused: RefusedActError) -> str:
+    text = str(refused)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _acknowledge(form: Mapping[str, str]) -> _Prepare:

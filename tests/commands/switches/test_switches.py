@@ -236,6 +236,27 @@ async def test_a_redis_that_does_not_answer_is_one_clear_line(desk: Desk) -> Non
     )
 
 
+async def test_a_write_that_redis_does_not_answer_may_have_been_done_and_is_said_so(desk: Desk) -> None:
+    order = desk.order(before=lambda: desk.redis.client_pause(60_000, all=False))
+    try:
+        assert await run_command(hold, desk.environ, BTC, order, force=False) == 3
+    finally:
+        desk.redis.client_unpause()
+    assert "no answer within" in (err := desk.shown()[1])
+    assert "it may have been done: look before you repeat it" in err and err.count("\n") == 1
+
+
+async def test_a_hold_that_stands_as_asked_for_is_left_alone(desk: Desk) -> None:
+    for _ in range(2):
+        assert await run_command(hold, desk.environ, BTC, desk.order(), force=False) == 0
+    assert len(desk.asked) == len(desk.events("reconcile.events")) == 1
+    assert await run_command(hold, desk.environ, BTC, Order("another", yes=True), force=False) == 0
+    assert desk.redis.get(REASON) == "another"
+    desk.redis.pexpire(HOLD, 60_000)
+    assert await run_command(hold, desk.environ, BTC, Order("another", yes=True), force=False) == 0
+    assert desk.redis.ttl(HOLD) == -1
+
+
 async def test_the_command_line_leads_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in desk.environ.items():
         monkeypatch.setenv(name, value)
