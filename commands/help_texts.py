@@ -222,8 +222,8 @@ unless --yes is given. Leaves an event HOLD_SET on reconcile.events.
   position-state-brain hold BTCUSDT --reason "contract change on Friday"
   position-state-brain hold BTCUSDT --force --reason "stays after the repair"
 
-Exit code 1: nothing was changed, and one line says why. 3: Redis did not answer
-to the write, which may have been done."""
+Exit code 1: nothing was changed, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 RELEASE = """\
 Releases a symbol that an operator holds. A hold of the executor or the
@@ -234,8 +234,8 @@ HOLD_CLEARED on reconcile.events.
   position-state-brain release BTCUSDT --reason "the change is over"
   position-state-brain release BTCUSDT --force --reason "order looked up"
 
-Exit code 1: nothing was changed, and one line says why. 3: Redis did not answer
-to the write, which may have been done."""
+Exit code 1: nothing was changed, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 REPUBLISH = """\
 Publishes the original of a dead letter on its stream again, once: the letter is
@@ -262,8 +262,8 @@ p33.events.
   position-state-brain acknowledge not_ready --by Ann --for 30m
   position-state-brain acknowledge case BTCUSDT --by Ann --for 2h
 
-Exit code 1: nothing was changed, and one line says why. 3: Redis did not answer
-to the write, which may have been done."""
+Exit code 1: nothing was changed, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The
