@@ -12,6 +12,7 @@ from exchange.weight_budget import WeightBudget
 from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
 from monitoring.history import MinuteHistory
+from monitoring.http.origin import PageOrigin
 from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.families import lines_dropped, service_gauges
@@ -88,6 +89,7 @@ class Monitor:
             comparison=comparison,
         )
         token = loaded.settings.page_token
+        self.origin = PageOrigin(loaded.settings.page_origin)
         #: None where the page only shows.
         self.sessions = None if token is None else Sessions(token, clocks)
         self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
