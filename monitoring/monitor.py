@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.exposure import AccountExposure
 from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
 from monitoring.history import MinuteHistory
@@ -56,8 +57,14 @@ class Monitor:
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
         self.judgements = RecentJudgements()
+        account = AccountExposure(
+            channels.book,
+            channels.symbol_rules,
+            clocks,
+            stale_threshold_sec=loaded.settings.stale_threshold_sec,
+        )
         self.history = MinuteHistory(
-            channels.book, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
+            account, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
         )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
@@ -98,7 +105,7 @@ class Monitor:
         render = self.page.document_of
         self.notices_page = NoticesPage(self.notices, render, clocks)
         self.waiting_page = WaitingView(
-            store, channels, clocks, roles, waits=lambda: tree().waiting(), render=render
+            store, channels, clocks, roles, account, waits=lambda: tree().waiting(), render=render
         )
         self.history_page = HistoryView(
             store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec, render=render
