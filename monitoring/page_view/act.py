@@ -43,6 +43,15 @@ class UnusableFormError(Exception):
     """A field of a form is missing or cannot be used; the message names it."""
 
 
+def _nothing_to_do(present: str, *_: str) -> ActDone:
+    return ActDone(good=True, text=f"Nothing to do. {present}")
+
+
+def _sentence(refused: RefusedActError) -> str:
+    text = str(refused)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 class PageActs:
     """The acts of the commands, for a person with a session."""
 
@@ -161,15 +170,6 @@ class PageActs:
             text = f"{done.text} It is in the log, not in p33.events: {error}"
             return ActDone(good=done.good, text=text, unknown=done.unknown)
         return done
-
-
-def _nothing_to_do(present: str, *_: str) -> ActDone:
-    return ActDone(good=True, text=f"Nothing to do. {present}")
-
-
-def _sentence(refused: RefusedActError) -> str:
-    text = str(refused)
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _acknowledge(form: Mapping[str, str]) -> _Prepare:

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from brain.decisions.dead_letter import dead_letter
-from brain.identifiers import EntryId, Symbol
-from store.keys import ExecutorKeys
+from brain.identifiers import EntryId
 from tests.monitoring.acting_desk import DRILL, STATE, TOKEN, Desk, hidden
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
@@ -88,18 +87,18 @@ async def test_the_hold_of_another_is_released_by_force_alone(desk: Desk) -> Non
 
 async def test_the_hold_of_another_is_replaced_by_force_alone(desk: Desk) -> None:
     await desk.log_in()
-    keys = ExecutorKeys(desk.rig.keys)
+    sig = "quantum:reconcile:hold_sig:BTCUSDT"
     desk.rig.redis.set(desk.rig.keys.hold("BTCUSDT"), "1")
-    desk.rig.redis.set(keys.hold_sig(Symbol("BTCUSDT")), "other:svc")
+    desk.rig.redis.set(sig, "other:svc")
     fields = {"symbol": "BTCUSDT", "reason": "looked up"}
     for act in ("hold", "release"):
         assert (await desk.ask(act, fields)).status_code == 303
         assert "Refused: no operator holds BTCUSDT" in read((await desk.client.get("/act")).text).text
-    assert desk.rig.redis.get(keys.hold_sig(Symbol("BTCUSDT"))) == b"other:svc"
+    assert desk.rig.redis.get(sig) == b"other:svc"
     question = await desk.ask("hold", {**fields, "force": "yes"})
     assert "The hold by other:svc is lost" in read(question.text).text
     assert "BTCUSDT is held." in await desk.consent("hold", question)
-    assert desk.rig.redis.get(keys.hold_sig(Symbol("BTCUSDT"))) == b"operator:ann"
+    assert desk.rig.redis.get(sig) == b"operator:ann"
 
 
 def dead_result(desk: Desk) -> str:
