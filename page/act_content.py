@@ -6,10 +6,11 @@ import msgspec
 
 
 class ActDone(msgspec.Struct, frozen=True):
-    """The outcome of an act, as a sentence; `good` where it was done."""
+    """The outcome of an act, as a sentence; `good` where it was done, `unknown` where it may have been."""
 
     good: bool
     text: str
+    unknown: bool = False
 
 
 class Question(msgspec.Struct, frozen=True):

@@ -7,16 +7,17 @@ from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
+import trio
 
-from brain.positions.exposure import ExposureSum
 from brain.text_fields import truncate
 from channels import Channels
 from clocks.clocks import Clocks
+from monitoring.exposure import AccountExposure, AccountLook
 from monitoring.open_permits import in_order, permit_row
 from monitoring.pacing import pause
 from monitoring.page_view.cache import Render
 from monitoring.page_view.document_cache import DocumentCache
-from monitoring.patience import UnreadError, read_in_time
+from monitoring.patience import PATIENCE_SEC, UnreadError, read_in_time
 from monitoring.status.roles import RolesSource
 from page.act_content import Forms
 from page.permit_content import PermitRow
@@ -49,6 +50,7 @@ class WaitingView:
         channels: Channels,
         clocks: Clocks,
         roles: RolesSource,
+        account: AccountExposure,
         *,
         waits: Callable[[], Sequence[tuple[str, str]]],
         render: Render,
@@ -58,6 +60,7 @@ class WaitingView:
         self._channels = channels
         self._clocks = clocks
         self._roles = roles
+        self._account = account
         self._waits = waits
         self._render = render
         self._documents = DocumentCache[bytes](clocks)
@@ -74,27 +77,27 @@ class WaitingView:
         """Return all that waits, as of now."""
         waiting: Waiting | None = None
         permits: dict[str, SymbolState] | None = None
-        with suppress(UnreadError):
-            waiting = await read_in_time(self._store.waiting())
-            permits = await read_in_time(self._store.open_permits(self._symbols()))
+        with trio.move_on_after(PATIENCE_SEC):
+            with suppress(UnreadError):
+                waiting = await read_in_time(self._store.waiting())
+            with suppress(UnreadError):
+                permits = await read_in_time(self._store.open_permits(self._symbols()))
         now_ms = self._clocks.now().wall_ms if waiting is None else waiting.now_ms
-        rows = await _permits(permits or {}, now_ms)
+        rows = None if permits is None else await _permits(permits, now_ms)
         unknown = tuple(self._unknown())
         cases = self._cases()
         streams = () if waiting is None else (("plans", waiting.plans), ("results", waiting.results))
         return WaitingContent(
             as_of_ms=now_ms,
-            totals=await self._totals(),
-            permits=tuple(rows[:_MOST_ROWS]),
-            permits_left_out=max(len(rows) - _MOST_ROWS, 0),
+            totals=_totals(await self._account.look(pause)),
+            permits=None if rows is None else tuple(rows[:_MOST_ROWS]),
+            permits_left_out=max(len(rows or ()) - _MOST_ROWS, 0),
             streams=tuple(_stream(name, stream) for name, stream in streams),
             cases=None if cases is None else cases[:_MOST_CASES],
             cases_left_out=max(len(cases or ()) - _MOST_CASES, 0),
             unknown=unknown[:_MOST_ROWS],
             unknown_left_out=max(len(unknown) - _MOST_ROWS, 0),
-            note=""
-            if permits is not None
-            else "Redis does not answer: open permits, and what waits on the streams, are not known.",
+            note=_note(permits=permits is not None, streams=waiting is not None),
         )
 
     def _symbols(self) -> list[str]:
@@ -102,18 +105,6 @@ class WaitingView:
         allowlist = self._channels.allowlist.value
         allowed = () if allowlist is None else allowlist.symbols
         return list(dict.fromkeys((*self._channels.book.symbols(), *sorted(allowed))))
-
-    async def _totals(self) -> Totals:
-        book, sums, positions = self._channels.book, ExposureSum(), 0
-        for number, symbol in enumerate(book.symbols()):
-            snapshot = book.get(symbol)
-            if snapshot is not None:
-                positions += any(leg.amount for leg in snapshot.legs)
-                sums.add(snapshot)
-            if number % _AT_A_TIME == 0:
-                await pause()
-        total = sums.exposure()
-        return Totals(_money(total.gross), _money(total.net), _money(total.profit), positions, total.unpriced)
 
     def _unknown(self) -> Iterator[UnknownRow]:
         channels, now_sec = self._channels, self._clocks.now().monotonic_sec
@@ -139,6 +130,35 @@ class WaitingView:
             CaseRow(each.symbol, each.status, each.difference, each.for_sec, each.why)
             for each in shown.reconcile.cases
         )
+
+
+def _note(*, permits: bool, streams: bool) -> str:
+    """Return a sentence on what is not known; empty where both are."""
+    match permits, streams:
+        case True, True:
+            return ""
+        case True, False:
+            unknown = "What waits on the streams is"
+        case False, True:
+            unknown = "Open permits are"
+        case _:
+            unknown = "Open permits and what waits on the streams are"
+    return f"{unknown} not known: Redis does not answer."
+
+
+def _totals(look: AccountLook) -> Totals:
+    total, known = look.exposure, look.oldest_age_sec is not None
+    return Totals(
+        gross=_money(total.gross) if known else None,
+        net=_money(total.net) if known else None,
+        profit=_money(total.profit) if known else None,
+        positions=look.positions,
+        unpriced=total.unpriced,
+        symbols=look.symbols,
+        missing=look.missing,
+        stale=look.stale,
+        whole=look.is_whole,
+    )
 
 
 async def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> list[PermitRow]:

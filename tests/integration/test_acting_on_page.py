@@ -152,3 +152,30 @@ async def test_a_running_daemon_holds_a_symbol_in_its_redis_and_denies_its_plans
         assert (await site.ask("plan-held", entry("BTCUSDT", "0.05")))["reason"] == "reconcile_hold_active"
     [(_, event)] = site.redis.xrange("quantum:stream:p33.events")
     assert (event["act"], event["by"]) == ("hold", "operator:ann")
+
+
+async def test_an_act_that_a_redis_takes_but_does_not_answer_is_unknown_and_done_when_asked_again(
+    site: Site,
+) -> None:
+    async with site.daemon({"P33_PAGE_TOKEN": TOKEN}) as daemon:
+        url = await daemon.ready()
+        async with httpx.AsyncClient(base_url=url, trust_env=False, headers={"origin": url}) as client:
+
+            async def outcome() -> str:
+                await client.post("/act/hold", data=hidden(read(question.text)))
+                return read((await client.get("/act")).text).text
+
+            await client.post("/act/session", data={"token": TOKEN, "name": "ann"})
+            form = hidden(read((await client.get("/act")).text))
+            question = await client.post("/act/hold", data={**form, "symbol": "BTCUSDT", "reason": "a drill"})
+            site.redis.client_pause(60_000, all=False)
+            try:
+                assert "? unknown Redis: no answer within" in await outcome()
+            finally:
+                site.redis.client_unpause()
+            for _ in range(2):
+                assert "✓ done" in await outcome()
+    assert site.redis.get("quantum:reconcile:hold_sig:BTCUSDT") == "operator:ann"
+    assert [event["event"] for _, event in site.redis.xrange("quantum:stream:reconcile.events")] == [
+        "HOLD_SET"
+    ]
