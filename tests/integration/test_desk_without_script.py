@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from selenium.webdriver.common.keys import Keys as Key
@@ -11,13 +12,14 @@ from selenium.webdriver.common.keys import Keys as Key
 from supervision import Heartbeat
 from tests.background import background
 from tests.integration.test_acting_on_page import window as window
+from tests.integration.waiting import until_async
 from tests.monitoring.find_rig import audited
 from tests.monitoring.full_desk import PATHS
 from tests.monitoring.status_rig import StatusRig
 from tests.monitoring.test_audit_index import ROUND
 from tests.monitoring.test_notices import unknown
 from tests.page.browser import Browser
-from tests.page.window import Window
+from tests.page.window import PATIENCE_SEC, Window
 
 pytestmark = pytest.mark.browser
 
@@ -38,6 +40,14 @@ def without_scripts(browser: Browser) -> Iterator[None]:
         yield
     finally:
         browser.allow_scripts(allowed=True)
+
+
+async def asked_again(window: Window) -> set[str]:
+    """Return what a page asks for when it is looked at again."""
+    await window.requested()
+    await window.run("document.dispatchEvent(new Event('visibilitychange'))")
+    await window.comes_true("document.readyState === 'complete'")
+    return await window.requested()
 
 
 @pytest.fixture
@@ -100,6 +110,7 @@ async def test_the_page_of_notices_follows_what_fires_without_loading_again(
     await window.shows("unknown_execution", "plan-1", "not seen yet", selector="#notices")
     assert (await window.run("return document.title")).startswith("1 notice ")
     assert await window.run("return window.loadedOnce") is True
+    await until_async(partial(asked_again, window), "it asks again", PATIENCE_SEC)
     assert await window.complaints() == []
 
 
@@ -118,4 +129,6 @@ async def test_a_list_reads_on_to_older_entries_and_leaves_the_form_as_it_is(
     rig.clock.advance(1)
     await window.shows(f"{ROUND + 1} of {ROUND + 1} match ·")
     assert await window.run("return document.activeElement.value") == "ET"
+    # A complete list stays as it is under its reader.
+    assert await asked_again(window) == set()
     assert await window.complaints() == []
