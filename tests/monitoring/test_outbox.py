@@ -116,6 +116,14 @@ def test_an_urgent_begin_is_sent_at_once_however_much_is_held_back() -> None:
     assert (last.firing.subject, last.others) == ("S012", 12)
 
 
+def test_the_notice_that_counts_others_names_a_begin_rather_than_an_end() -> None:
+    box = box_of(*divergences(25))
+    drained(box, 0.0)
+    over(box, *divergences(25)[1:], at_sec=50.0)
+    (last,) = drained(box, 60.0)
+    assert (last.phase, last.firing.subject, last.others) == ("firing", "S012", 13)
+
+
 def test_cases_have_a_notice_each_and_leave_room_for_what_is_more_urgent() -> None:
     box = box_of(*cases(50))
     assert len(drained(box, 0.0)) == 16
