@@ -167,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
 
     hold = add("hold", calls.hold, "holds a symbol until it is released", help_texts.HOLD)
     hold.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    hold.add_argument("--force", action="store_true", help="also in the place of a hold of another service")
     _order(hold)
 
     release = add("release", calls.release, "releases a symbol that is held", help_texts.RELEASE)

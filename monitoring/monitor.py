@@ -9,9 +9,11 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.exposure import AccountExposure
 from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
 from monitoring.history import MinuteHistory
+from monitoring.http.origin import PageOrigin
 from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.ledger_legs import LedgerLegsCache
@@ -57,8 +59,14 @@ class Monitor:
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
         self.judgements = RecentJudgements()
+        account = AccountExposure(
+            channels.book,
+            channels.symbol_rules,
+            clocks,
+            stale_threshold_sec=loaded.settings.stale_threshold_sec,
+        )
         self.history = MinuteHistory(
-            channels.book, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
+            account, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
         )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
         legs = LedgerLegsCache(store, Keys(loaded.settings.key_prefix), channels)
@@ -93,17 +101,27 @@ class Monitor:
             comparison=comparison,
         )
         token = loaded.settings.page_token
+        self.origin = PageOrigin(loaded.settings.page_origin)
         #: None where the page only shows.
         self.sessions = None if token is None else Sessions(token, clocks)
         self.acts = (
-            None if token is None else PageActs(loaded.settings, store, clocks, log, fires=self.notices.fires)
+            None
+            if token is None
+            else PageActs(
+                loaded.settings,
+                store,
+                clocks,
+                log,
+                changed=self.notices.read_marks_again,
+                fires=self.notices.fires,
+            )
         )
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)
         render = self.page.document_of
         self.notices_page = NoticesPage(self.notices, render, clocks)
         self.waiting_page = WaitingView(
-            store, channels, clocks, roles, waits=lambda: tree().waiting(), render=render
+            store, channels, clocks, roles, account, waits=lambda: tree().waiting(), render=render
         )
         self.history_page = HistoryView(
             store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec, render=render

@@ -76,7 +76,8 @@ class Notifier:
                         failures = refusals = 0
                         delivery.outbox.skip(notice, self._now_sec())
                         self._count(notice, "skipped")
-                    await trio.sleep(_BACKOFF.after(max(failures, 1)))
+                    asked_sec = min(error.wait_sec, _BACKOFF.maximum_sec)
+                    await trio.sleep(max(_BACKOFF.after(max(failures, 1)), asked_sec))
 
     async def _attempt(self, delivery: Delivery, notice: Notice) -> NotDeliveredError | None:
         """Send once; return the error where it did not arrive."""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from commands.console.terminal import printable
 from commands.status.document import Gates, Mismatch, Role, Status
+from commands.status.notices import notice_rows
 from commands.status.tree import tree_view
 from page.words import duration, iso_moment
 
@@ -114,6 +115,7 @@ def _facts(look: Look, width: int) -> RenderableType:
 def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     """Yield name, value, and dimmed remark."""
     status = look.status
+    yield from notice_rows(status.notices)
     yield _snapshots(status)
     yield from _unreadable(status)
     yield _stream(status)

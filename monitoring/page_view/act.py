@@ -12,7 +12,7 @@ from brain.identifiers import EntryId, Symbol, is_symbol
 from clock import Clock
 from explanation.printable import printable
 from monitoring.acts import letters, notices, switches
-from monitoring.acts.act import Act, RefusedActError
+from monitoring.acts.act import Act, DoneAlreadyError, RefusedActError, Write, is_unanswered
 from monitoring.acts.events import act_event
 from monitoring.acts.wording import OPERATOR, state_lines
 from monitoring.firing import NoticeKind
@@ -32,7 +32,7 @@ _STREAMS: tuple[DeadStream, ...] = ("apply.plan", "apply.result")
 #: By act, the fields of its form that say what is done.
 ACTS: Mapping[str, tuple[str, ...]] = {
     "trading-state": ("state", "reason"),
-    "hold": ("symbol", "reason"),
+    "hold": ("symbol", "reason", "force"),
     "release": ("symbol", "reason", "force"),
     "republish": ("stream", "letter", "reason"),
     "acknowledge": ("kind", "subject", "hours"),
@@ -42,6 +42,15 @@ _Prepare = Callable[[OperatorStore, str], Awaitable[Act]]
 
 class UnusableFormError(Exception):
     """A field of a form is missing or cannot be used; the message names it."""
+
+
+def _nothing_to_do(present: str, *_: str) -> ActDone:
+    return ActDone(good=True, text=f"Nothing to do. {present}")
+
+
+def _sentence(refused: RefusedActError) -> str:
+    text = str(refused)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 class PageActs:
@@ -54,9 +63,14 @@ class PageActs:
         clock: Clock,
         log: FilteringBoundLogger,
         *,
+        changed: Callable[[], None],
         fires: Callable[[NoticeKind, str], bool],
     ) -> None:
-        """`fires`: whether a notice of a kind and subject fires on this instance."""
+        """`changed` is called behind each act that may have changed something.
+
+        `fires`: whether a notice of a kind and subject fires on this instance.
+        """
+        self._changed = changed
         self._fires = fires
         self._store = store
         self._clock = clock
@@ -87,21 +101,37 @@ class PageActs:
         try:
             prepared = await prepare(self._store, by)
             if prepared.write is None:
-                return ActDone(good=True, text=f"Nothing to do. {prepared.present[0]}")
+                return _nothing_to_do(*prepared.present)
             seen = hashlib.sha256(prepared.seen.encode()).hexdigest()
             if "seen" not in form:
                 fields = (*arguments.items(), ("seen", seen))
                 return Question(act, prepared.present, prepared.change, prepared.question, fields)
-            text = await prepared.write(self._store) if form["seen"] == seen else None
-            done = ActDone(good=text is not None, text=text or _CHANGED)
+            done = await self._written(prepared.write) if form["seen"] == seen else None
+            if done is None:
+                again = await prepare(self._store, by)
+                if again.write is None:
+                    return _nothing_to_do(*again.present)
+                done = ActDone(good=False, text=_CHANGED)
         except RefusedActError as refused:
+            if isinstance(refused, DoneAlreadyError) and "seen" in form:
+                return _nothing_to_do(_sentence(refused))
             done = ActDone(good=False, text=" ".join((*refused.present, f"Refused: {refused}.")))
         except StoreRefusedError as error:
             done = ActDone(good=False, text=f"Redis refuses it, and nothing was changed: {error}")
         except StoreError as error:
-            text = f"Redis: {error}. It may have been done: look before you repeat it."
-            done = ActDone(good=False, text=text)
+            done = ActDone(good=False, text=f"Redis: {error}. Nothing was changed.")
         return await self._audited(act, arguments, done, by=by, address=address)
+
+    async def _written(self, write: Write) -> ActDone | None:
+        """Return the outcome of a write; None where the state is another than the one that was read."""
+        try:
+            text = await write(self._store)
+        except StoreError as error:
+            if not is_unanswered(error):
+                raise
+            text = f"Redis: {error}. It may have been done: look before you repeat it."
+            return ActDone(good=False, text=text, unknown=True)
+        return None if text is None else ActDone(good=True, text=text)
 
     def _read(self, act: str, form: Mapping[str, str]) -> _Prepare:
         if act == "acknowledge":
@@ -116,10 +146,8 @@ class PageActs:
         symbol = form.get("symbol", "").strip().upper()
         if not is_symbol(symbol):
             raise UnusableFormError("symbol: one such as BTCUSDT")
-        if act == "hold":
-            return lambda store, by: switches.hold(store, Symbol(symbol), reason, by)
-        force = form.get("force") == "yes"
-        return lambda store, by: switches.release(store, Symbol(symbol), reason, by, force=force)
+        change, force = switches.hold if act == "hold" else switches.release, form.get("force") == "yes"
+        return lambda store, by: change(store, Symbol(symbol), reason, by, force=force)
 
     def _trading_state(self, form: Mapping[str, str], reason: str) -> _Prepare:
         try:
@@ -167,7 +195,8 @@ class PageActs:
     async def _audited(
         self, act: str, arguments: Mapping[str, str], done: ActDone, *, by: str, address: str
     ) -> ActDone:
-        outcome = done.text if done.good else f"not done: {done.text}"
+        self._changed()
+        outcome = done.text if done.good else f"{'unknown' if done.unknown else 'not done'}: {done.text}"
         self._log.warning(
             "Act on the page", act=act, by=by, address=address, arguments=dict(arguments), outcome=outcome
         )
@@ -178,5 +207,6 @@ class PageActs:
             )
         except StoreError as error:
             self._log.error("Act on the page is not in p33.events", act=act, by=by, why=str(error))
-            return ActDone(good=done.good, text=f"{done.text} It is in the log, not in p33.events: {error}")
+            text = f"{done.text} It is in the log, not in p33.events: {error}"
+            return ActDone(good=done.good, text=text, unknown=done.unknown)
         return done

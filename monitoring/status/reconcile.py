@@ -13,6 +13,7 @@ from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import LegAmounts, drift_numbers
 from brain.reconciliation.evidence import Growth
 from channels import Channels, OpenCase, ReconcileNow
+from monitoring.status.acting import obstacle_of
 from settings import Settings
 
 #: Begin of what an engine waits for while another one works (`actors/reconcile_engine/other_engines.py`).
@@ -109,12 +110,10 @@ def reconcile_shown(
     """
     if channels.reconcile is None:
         return msgspec.UNSET
-    mode, lease = settings.reconcile, channels.lease.value
-    if lease is None or lease.fence is None:
-        return ReconcileShown(mode=mode, doing="waits for the lease")
-    for path, what in waits:
-        if path.endswith("/reconcile_engine") and what.startswith(_ANOTHER):
-            return ReconcileShown(mode=mode, doing=f"waits: {what}", waits_for=what)
+    mode = settings.reconcile
+    obstacle = obstacle_of("reconcile_engine", channels.lease.value, waits, begins=_ANOTHER)
+    if obstacle is not None:
+        return ReconcileShown(mode=mode, doing=obstacle.doing, waits_for=obstacle.waits_for)
     now = channels.reconcile.value
     if now is None:
         return ReconcileShown(mode=mode, doing="waits for ledgers and symbols to compare")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from actors.notifier.actor import LOOK_SEC, Notifier
@@ -223,3 +224,39 @@ async def test_outcomes_are_counted() -> None:
             with trio.fail_after(5):
                 events = await rig.events.receive_all()
         assert events == [Count("p33_notices_total", ("not_ready", "sent"))]
+
+
+async def test_an_address_that_asks_to_wait_is_left_alone_for_so_long(mock_clock: MockClock) -> None:
+    mock_clock.autojump_threshold = 0.005
+    async with notice_endpoint("limiting") as endpoint:
+        rig = rig_for(endpoint)
+        async with notifying(rig):
+            rig.channels.ledgers_adopted.send(False)
+            await endpoint.until(lambda: len(endpoint.requests) == 2, 60.0)
+            first, second = (at_sec for _, _, at_sec in endpoint.requests)
+            assert 40.0 <= second - first < 45.0
+            endpoint.mode = "ok"
+            await endpoint.until(lambda: len(endpoint.requests) == 3, 60.0)
+        assert states(endpoint)[-1] == ("firing", "not_ready")
+
+
+async def test_of_many_changes_twenty_are_sent_within_a_minute_and_the_rest_is_counted(
+    mock_clock: MockClock,
+) -> None:
+    mock_clock.autojump_threshold = 0.005
+    async with notice_endpoint() as endpoint:
+        rig = rig_for(endpoint)
+        (delivery,) = rig.monitor.notices.deliveries
+        async with notifying(rig):
+            rig.channels.unknown_executions.send(tuple(unknown(f"first-{each}") for each in range(20)))
+            await endpoint.until(lambda: len(endpoint.requests) == 20)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            rig.channels.unknown_executions.send(tuple(unknown(f"second-{each}") for each in range(20)))
+            rig.clock.advance(59)
+            rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
+            await trio.sleep(5)
+            assert (len(endpoint.requests), delivery.sent) == (20, 20)
+            rig.clock.advance(1)
+            await endpoint.until(lambda: len(endpoint.requests) == 21)
+        assert [body["others"] for body in endpoint.bodies] == [0] * 20 + [39]
+        assert endpoint.bodies[-1]["state"] == "resolved"
