@@ -156,7 +156,7 @@ class Outbox:
             self._sent[key] = _Sent(Alarm(notice.firing, notice.since_ms), now_sec, named or was_named)
 
     def _due(self, now_sec: float) -> list[Notice]:
-        """Return the notices that are due, by rank, then by urgency."""
+        """Return the notices that are due, by rank, in it begins first, and then by urgency."""
         begun = [key for key, alarm in self._alarms.items() if key not in self._sent and not alarm.seen]
         again = [
             key
@@ -175,7 +175,7 @@ class Outbox:
             )
             for key in keys
         ]
-        return sorted(due, key=lambda notice: (_rank(notice), urgency(notice.firing.key)))
+        return sorted(due, key=_order)
 
     def _over(self, now_sec: float) -> list[Key]:
         """Return those that were sent and have not fired for 10 s."""
@@ -187,6 +187,10 @@ class Outbox:
 
     def _is_ours(self, key: Key) -> bool:
         return self._role is Role.HOLDER or key[0] in OF_THE_INSTANCE
+
+
+def _order(notice: Notice) -> tuple[int, bool, tuple[int, str]]:
+    return _rank(notice), notice.phase is not Phase.FIRING, urgency(notice.firing.key)
 
 
 def _rank(notice: Notice) -> int:

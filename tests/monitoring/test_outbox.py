@@ -116,6 +116,14 @@ def test_an_urgent_begin_is_sent_at_once_however_much_is_held_back() -> None:
     assert (last.firing.subject, last.others) == ("S012", 12)
 
 
+def test_the_notice_that_counts_others_names_a_begin_rather_than_an_end() -> None:
+    box = box_of(*divergences(25))
+    drained(box, 0.0)
+    over(box, *divergences(25)[1:], at_sec=50.0)
+    (last,) = drained(box, 60.0)
+    assert (last.phase, last.firing.subject, last.others) == ("firing", "S012", 13)
+
+
 def test_cases_have_a_notice_each_and_leave_room_for_what_is_more_urgent() -> None:
     box = box_of(*cases(50))
     assert len(drained(box, 0.0)) == 16
@@ -136,8 +144,9 @@ def test_a_condition_that_was_only_counted_has_no_end_of_its_own() -> None:
     drained(box, 0.0)
     assert [each.others for each in drained(box, 60.0)] == [1]
     over(box, at_sec=200.0)
-    ended = {each.firing.subject for each in drained(box, 200.0) + drained(box, 260.0)}
-    assert ended == {f"S{number:03d}" for number in range(13)}
+    ended = drained(box, 200.0) + drained(box, 260.0)
+    assert reported(ended) == [("resolved", f"S{number:03d}") for number in range(13)]
+    assert {each.others for each in ended} == {0}
     box.look(alarms(*divergences(14)), Role.HOLDER, 400.0)
     assert len(drained(box, 400.0)) == MOST_OF_THE_REST
 
@@ -151,6 +160,18 @@ def test_a_condition_that_was_only_counted_is_named_if_it_goes_on_and_then_at_it
     assert ("still_firing", "S013") in reported(last)
     over(box, *divergences(13), at_sec=REPEAT_SEC + 200.0)
     assert reported(drained(box, REPEAT_SEC + 200.0)) == [("resolved", "S013")]
+
+
+def test_a_condition_that_was_named_has_its_end_though_its_going_on_was_only_counted() -> None:
+    box = box_of(*divergences(12))
+    drained(box, 0.0)
+    first = [(NoticeKind.DIVERGENCE, f"A{number}") for number in range(3)]
+    box.look(alarms(*divergences(12), *first), Role.HOLDER, REPEAT_SEC)
+    drained(box, REPEAT_SEC)
+    (counting,) = drained(box, REPEAT_SEC + 60.0)
+    assert (counting.firing.subject, counting.phase, counting.others) == ("S009", "still_firing", 2)
+    over(box, *first, *divergences(11), at_sec=REPEAT_SEC + 200.0)
+    assert reported(drained(box, REPEAT_SEC + 200.0)) == [("resolved", "S011")]
 
 
 def test_the_limit_is_for_each_minute_and_not_for_a_slow_trickle() -> None:
