@@ -66,6 +66,7 @@ BOUNDS = (
     Bound(_ONE, "p50", 2, over=FLOOR, predecessor="5,900 ms"),
     Bound(_ONE, "p50", 1.2, over=BRIDGE),
     Bound(_ONE, "p99", 3, over=FLOOR, predecessor="6,200 ms"),
+    Bound("plan → permit while ten people look, 100 /s", "p99, as a multiple", 1.3, " ×"),
     Bound(_FEW, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),
     Bound(_FEW, _ANSWERED, 0.6, over=BRIDGE, least=True),
     Bound(_ALL, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),

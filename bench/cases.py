@@ -11,6 +11,7 @@ from bench import (
     event_cases,
     gate_cases,
     ledger_cases,
+    look_cases,
     plan_cases,
     refresh_cases,
     snapshot_cases,
@@ -70,6 +71,13 @@ CASES: Mapping[str, Case] = {
         _OPEN_LOOPS,
         "the same at fixed rates, counted from when a plan was due to be published (coordinated omission)",
         _PLAN_FLOOR,
+    ),
+    "looked-at": Case(
+        look_cases.looked_at,
+        (DAEMON,),
+        "plans at 100 /s, in turns with nobody and with ten people on the pages, each of which loads its own "
+        "every two seconds",
+        "no floor: the same daemon with nobody",
     ),
     "throughput-5": Case(
         plan_cases.throughput_few,

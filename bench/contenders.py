@@ -82,7 +82,8 @@ class Stage(NamedTuple):
 class Session(NamedTuple):
     """Session of one contender. `cold_start_sec`: from the start of its process to its first permit.
 
-    `process` answers plans; `working` has its processes by stream.
+    `process` answers plans; `working` has its processes by stream. `http_address`: of its pages, None for one
+    without.
     """
 
     stage: Stage
@@ -91,6 +92,7 @@ class Session(NamedTuple):
     process: Child
     working: Mapping[str, Child]
     cold_start_sec: float
+    http_address: str | None = None
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         working = {PLANS: process}
         if contender in _MODULES:
             working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
-        yield Session(stage, contender, redis, process, working, cold_start_sec)
+        yield Session(stage, contender, redis, process, working, cold_start_sec, http_address)
 
 
 def permit_watch(stage: Stage, contender: str) -> KeyWatch:

@@ -48,17 +48,22 @@ def open_loops(session: Session) -> list[Figure]:
     """Measure plans at fixed rates, corrected for coordinated omission."""
     figures: list[Figure] = []
     for rate in session.stage.sizes.rates:
-        _clear_permits(session, session.stage.held)
-        sizes = session.stage.sizes
-        plans = max(round(rate * sizes.open_loop_sec), sizes.open_loop_plans)
-        published = series(_name("open"), session.stage.held, plans)
-        with permit_watch(session.stage, session.contender) as watch:
-            latencies_sec = _open_loop(watch, published, rate)
-        # A contender that fell behind has counted as late, and may catch up.
-        wait_until_answered(session, PLANS)
-        _check(session, [plan_id for plan_id, _ in published])
-        figures += latency_figures(f"plan → permit, open loop, {rate} /s", latencies_sec)
+        figures += latency_figures(f"plan → permit, open loop, {rate} /s", open_loop(session, rate))
     return figures
+
+
+def open_loop(session: Session, rate: int) -> list[float]:
+    """Return the latencies (s) of plans at a fixed rate, corrected for coordinated omission."""
+    _clear_permits(session, session.stage.held)
+    sizes = session.stage.sizes
+    plans = max(round(rate * sizes.open_loop_sec), sizes.open_loop_plans)
+    published = series(_name("open"), session.stage.held, plans)
+    with permit_watch(session.stage, session.contender) as watch:
+        latencies_sec = _open_loop(watch, published, rate)
+    # A contender that fell behind has counted as late, and may catch up.
+    wait_until_answered(session, PLANS)
+    _check(session, [plan_id for plan_id, _ in published])
+    return latencies_sec
 
 
 def throughput_few(session: Session) -> list[Figure]:

@@ -120,7 +120,7 @@ def hold(options: argparse.Namespace) -> int:
     """Hold a symbol."""
     from commands.switches import hold
 
-    return hold(os.environ, options.symbol, _order_of(options))
+    return hold(os.environ, options.symbol, _order_of(options), force=options.force)
 
 
 def release(options: argparse.Namespace) -> int:

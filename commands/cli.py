@@ -167,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
 
     hold = add("hold", calls.hold, "holds a symbol until it is released", help_texts.HOLD)
     hold.add_argument("symbol", type=symbol, metavar="SYMBOL", help="the symbol, such as BTCUSDT")
+    hold.add_argument("--force", action="store_true", help="also in the place of a hold of another service")
     _order(hold)
 
     release = add("release", calls.release, "releases a symbol that is held", help_texts.RELEASE)
@@ -191,7 +192,7 @@ def parser() -> argparse.ArgumentParser:
         default="",
         type=subject,
         metavar="SUBJECT",
-        help="symbol, plan or group, if any",
+        help="symbol of case and divergence, plan of unknown_execution, group of restart_limit",
     )
     seen.add_argument("--by", type=person, metavar="NAME", help="the person (default: the login)")
     seen.add_argument(

@@ -209,17 +209,21 @@ reducing, once a day at most; only this command leads back to active.
   position-state-brain trading-state reducing --reason "news at 14:00"
   position-state-brain trading-state active --reason "looked at, all well"
 
-Exit code 1: nothing was changed, and one line says why. 2: no --reason."""
+Exit code 1: nothing was changed, and one line says why. 2: no --reason.
+3: Redis did not answer to the write, which may have been done."""
 
 HOLD = """\
 Holds a symbol: none of its plans is permitted and none is executed, closes
 included, until the symbol is released. The hold has no expiry, and replaces
-one that stands. Shows the present hold and asks, unless --yes is given. Leaves
-an event HOLD_SET on reconcile.events.
+one of an operator that stands; one of the executor or the reconcile engine,
+which its owner loses then, only with --force. Shows the present hold and asks,
+unless --yes is given. Leaves an event HOLD_SET on reconcile.events.
 
   position-state-brain hold BTCUSDT --reason "contract change on Friday"
+  position-state-brain hold BTCUSDT --force --reason "stays after the repair"
 
-Exit code 1: nothing was changed, and one line says why."""
+Exit code 1: nothing was changed, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 RELEASE = """\
 Releases a symbol that an operator holds. A hold of the executor or the
@@ -230,32 +234,36 @@ HOLD_CLEARED on reconcile.events.
   position-state-brain release BTCUSDT --reason "the change is over"
   position-state-brain release BTCUSDT --force --reason "order looked up"
 
-Exit code 1: nothing was changed, and one line says why."""
+Exit code 1: nothing was changed, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 REPUBLISH = """\
 Publishes the original of a dead letter on its stream again, once: the letter is
 named by its own id on apply.plan.dead or apply.result.dead. Shows it and asks,
 unless --yes is given. Refused where the plan is decided or the result booked,
-where that is no longer known, where the letter kept less than the whole
-original, and where it would be a dead letter again. Leaves an event
-OPERATOR_ACT on p33.events.
+where that is no longer known (of a plan or a refusal that is older than
+P33_DECISION_TTL_SEC), where the letter kept less than the whole original, and
+where it would be a dead letter again. Leaves an event OPERATOR_ACT on
+p33.events.
 
   redis-cli XREVRANGE quantum:stream:apply.result.dead + - COUNT 10
   position-state-brain republish apply.result 1760000000000-0 \\
     --reason "ledger repaired"
 
-Exit code 1: nothing was published, and one line says why."""
+Exit code 1: nothing was published, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 ACKNOWLEDGE = """\
 Marks a notice as seen: the page of notices and /status show by whom and until
-when, and it is not sent again in that time. Its end is sent all the same. It
-changes nothing else, and asks nothing. Leaves an event NOTICE_SEEN on
-p33.events.
+when, and it is not sent in that time, not even if it begins again. Its end is
+sent all the same. It changes nothing else, and asks nothing. Leaves an event
+NOTICE_SEEN on p33.events.
 
   position-state-brain acknowledge not_ready --by Ann --for 30m
   position-state-brain acknowledge case BTCUSDT --by Ann --for 2h
 
-Exit code 1: nothing was changed, and one line says why."""
+Exit code 1: nothing was changed, and one line says why. 3: Redis did not
+answer to the write, which may have been done."""
 
 SIMULATE = """\
 Runs the Binance stand-in alone, on loopback, until SIGTERM or SIGINT. The

@@ -1,11 +1,11 @@
-"""Conditions that a person is notified of, computed from `/status`: pure, level by level.
+"""Conditions that a person is notified of, computed from the whole status: pure, level by level.
 
 A condition fires for as long as it holds, and has no memory: `monitoring/notices.py` keeps since when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -14,6 +14,7 @@ from brain.execution.switches import TradingState
 from brain.reconciliation.case_life import CaseStatus
 from monitoring.status.document import StatusDocument
 from monitoring.status.reconcile import CaseShown, ReconcileShown
+from monitoring.status.whole import WholeStatus
 from page.words import duration
 from supervision import NodeStatus
 
@@ -41,6 +42,14 @@ class NoticeKind(StrEnum):
 
 #: Kinds that concern this instance: a standby notifies of them, too.
 OF_THE_INSTANCE = frozenset({NoticeKind.NOT_READY, NoticeKind.BAN, NoticeKind.RESTART_LIMIT})
+#: The subject that notices of a kind have; those of the other kinds have none.
+SUBJECTS: Mapping[NoticeKind, str] = {
+    NoticeKind.RESTART_LIMIT: "a group of actors",
+    NoticeKind.UNKNOWN_EXECUTION: "a plan",
+    NoticeKind.CASE: "a symbol such as BTCUSDT",
+    NoticeKind.DIVERGENCE: "a symbol such as BTCUSDT",
+}
+OF_A_SYMBOL = frozenset({NoticeKind.CASE, NoticeKind.DIVERGENCE})
 _URGENCY = {kind: number for number, kind in enumerate(NoticeKind)}
 
 
@@ -57,12 +66,13 @@ class Firing(msgspec.Struct, frozen=True):
         return self.kind, self.subject
 
 
-def firing(status: StatusDocument) -> list[Firing]:
+def firing(whole: WholeStatus) -> list[Firing]:
     """Return what fires, the most urgent first; each kind and subject once.
 
     What an instance without the lease knows of the account is outdated: it fires there for itself alone.
     """
-    found = [*_not_ready(status), *_ban(status), *_restart_limits(status.tree)]
+    status = whole.document
+    found = [*_not_ready(whole), *_ban(status), *_restart_limits(status.tree)]
     if status.lease.held:
         found += _disarm(status)
         found += _unknown_executions(status)
@@ -78,19 +88,12 @@ def urgency(key: tuple[NoticeKind, str]) -> tuple[int, str]:
     return _URGENCY[kind], subject
 
 
-def _not_ready(status: StatusDocument) -> Iterator[Firing]:
-    """Yield one where plans cannot be decided, but for a start, a stop and a standby."""
-    lease = status.lease
-    standby = lease.holder is not None and not lease.held and lease.namesake is None
-    in_order = (
-        status.ready
-        or status.uptime_sec < STARTING_SEC
-        or status.tree.state == "stopping"
-        or (standby and len(status.reasons) == 1)
-    )
-    if not in_order:
-        more = len(status.reasons) - _MOST_REASONS
-        reasons = "; ".join(status.reasons[:_MOST_REASONS])
+def _not_ready(whole: WholeStatus) -> Iterator[Firing]:
+    """Yield one where plans cannot be decided, but for a start, a stop and a standby in order."""
+    status, faults = whole.document, whole.faults
+    if faults and status.uptime_sec >= STARTING_SEC and status.tree.state != "stopping":
+        more = len(faults) - _MOST_REASONS
+        reasons = "; ".join(faults[:_MOST_REASONS])
         yield Firing(NoticeKind.NOT_READY, "", reasons + (f"; and {more} more reasons" if more > 0 else ""))
 
 
@@ -171,10 +174,11 @@ def _divergences(status: StatusDocument) -> Iterator[Firing]:
     with_case = {each.subject for each in _cases(status)}
     for each in status.ledgers.mismatches:
         if each.symbol not in with_case:
+            where = f"{each.symbol} {each.leg}" if each.leg else each.symbol
             yield Firing(
                 NoticeKind.DIVERGENCE,
                 each.symbol,
-                f"{each.symbol}: the exchange has {each.exchange}, the ledger {each.ledger or 'nothing'}, "
+                f"{where}: the exchange has {each.exchange}, the ledger {each.ledger or 'nothing'}, "
                 f"for {duration(each.apart_sec)}",
             )
 

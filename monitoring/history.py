@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import trio
 
 from brain.history import MINUTE_MS, Minute
-from brain.positions.exposure import Exposure, ExposureSum
-from channels import LatestValue, Lease, SnapshotBook
+from brain.positions.exposure import Exposure
+from channels import LatestValue, Lease
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.exposure import AccountExposure
 from monitoring.gate_distribution import GateDistribution
 from monitoring.recent_decisions import RecentDecisions
 
@@ -19,19 +20,19 @@ from monitoring.recent_decisions import RecentDecisions
 _MOST_UNWRITTEN = 60
 #: Seconds between two walks over all snapshots.
 _WALK_SEC = 10.0
-_AT_A_TIME = 100
 
 
 class MinuteHistory:
     """Samples decisions, snapshots and request weight. Made once: a restarted writer goes on with it.
 
-    A minute in which this process never held the lease is not kept. Of more than 500 decisions between two
-    samples the latency of the latest 500 counts.
+    A minute in which this process never held the lease is not kept. Its exposure is that of the last look
+    that found the whole account known and fresh; a minute without such a look has none. Of more than 500
+    decisions between two samples the latency of the latest 500 counts.
     """
 
     def __init__(
         self,
-        book: SnapshotBook,
+        account: AccountExposure,
         lease: LatestValue[Lease],
         gates: GateDistribution,
         recent: RecentDecisions,
@@ -39,7 +40,7 @@ class MinuteHistory:
         budget: WeightBudget,
         clocks: Clocks,
     ) -> None:
-        self._book = book
+        self._account = account
         self._lease = lease
         self._gates = gates
         self._recent = recent
@@ -74,21 +75,12 @@ class MinuteHistory:
             await self._walk(running)
 
     async def _walk(self, running: _RunningMinute) -> None:
-        now = self._clocks.now()
-        oldest_sec: float | None = None
-        sums = ExposureSum()
-        for index, symbol in enumerate(self._book.symbols()):
-            snapshot = self._book.get(symbol)
-            if snapshot is not None:
-                age_sec = max(snapshot.verified_at.age_sec(now), 0.0)
-                oldest_sec = age_sec if oldest_sec is None else max(oldest_sec, age_sec)
-                sums.add(snapshot)
-            if index % _AT_A_TIME == 0:
-                await trio.lowlevel.checkpoint()
-        if oldest_sec is not None:
+        look = await self._account.look(trio.lowlevel.checkpoint)
+        if look.oldest_age_sec is not None:
             known = running.oldest_age_sec
-            running.oldest_age_sec = oldest_sec if known is None else max(known, oldest_sec)
-            running.exposure = sums.exposure()
+            running.oldest_age_sec = look.oldest_age_sec if known is None else max(known, look.oldest_age_sec)
+        if look.is_whole:
+            running.exposure = look.exposure
 
 
 class _RunningMinute:

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-import trio
-
 from brain.decisions.position_checks import since_execution
 from brain.ledger.ledger import ledger_or_problem
 from brain.numbers import NotANumberError
 from clock import Clock
 from explanation.wrong_keys import cooldown_problem, hold_problem
+from monitoring.patience import UnreadError, read_in_time
 from page.content import HoldsAndCooldowns, TimeLeft
-from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
 from store.records import HoldsAndCooldowns as Stored
 from store.records import LastExecution
 from store.stored_values import UNREADABLE
 
-_PATIENCE_SEC = 0.5
 _EVERY_SEC = 3.0
 _MOST_SYMBOLS = 2_000
 _MOST_BOOKED = 200
@@ -49,16 +46,16 @@ class HoldsAndCooldownsCache:
         """
         now_sec = self._clock.now().monotonic_sec
         if now_sec - self._at_sec >= _EVERY_SEC:
-            self._at_sec = now_sec
             self._note(bookings, now_sec)
             booked = sorted(self._booked_sec, key=lambda symbol: -self._booked_sec[symbol])[:_MOST_BOOKED]
-            self._unread = f"Redis did not answer within {_PATIENCE_SEC:g} s"
-            with trio.move_on_after(_PATIENCE_SEC):
-                try:
-                    self._read = await self._store.holds_and_cooldowns(symbols[:_MOST_SYMBOLS], booked)
-                    self._unread = None
-                except StoreError as error:
-                    self._unread = f"Redis: {error}"
+            try:
+                self._read = await read_in_time(
+                    self._store.holds_and_cooldowns(symbols[:_MOST_SYMBOLS], booked)
+                )
+                self._unread = None
+            except UnreadError as error:
+                self._unread = str(error)
+            self._at_sec = now_sec
         if self._read is None or self._unread is not None:
             return HoldsAndCooldowns(holds=(), cooldowns=(), left_out=0, unread=self._unread)
         return self._shown(self._read, now_sec - self._at_sec)

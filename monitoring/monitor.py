@@ -9,11 +9,14 @@ from structlog.typing import FilteringBoundLogger
 from channels import Channels
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
+from monitoring.exposure import AccountExposure
 from monitoring.find.pages import FindPages
 from monitoring.gate_distribution import GateDistribution
 from monitoring.history import MinuteHistory
+from monitoring.http.origin import PageOrigin
 from monitoring.http.sessions import Sessions
 from monitoring.ledger_comparison import LedgerComparison
+from monitoring.ledger_legs import LedgerLegsCache
 from monitoring.metrics.families import lines_dropped, service_gauges
 from monitoring.metrics.registry import MetricRegistry
 from monitoring.metrics.universe import universe_gauges
@@ -31,6 +34,7 @@ from monitoring.status.running_tree import RunningTree
 from monitoring.status.source import StatusSource
 from monitoring.unreadable_symbols import UnreadableSymbols
 from settings import Loaded
+from store.keys import Keys
 from store.monitoring_protocol import MonitoringStore
 
 
@@ -55,11 +59,20 @@ class Monitor:
         self.gates = GateDistribution(clocks)
         self.recent = RecentDecisions()
         self.judgements = RecentJudgements()
+        account = AccountExposure(
+            channels.book,
+            channels.symbol_rules,
+            clocks,
+            stale_threshold_sec=loaded.settings.stale_threshold_sec,
+        )
         self.history = MinuteHistory(
-            channels.book, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
+            account, channels.lease, self.gates, self.recent, budget=budget, clocks=clocks
         )
         self.unreadable = UnreadableSymbols(channels.book, channels.unreadable_rules)
-        comparison = LedgerComparison(loaded.settings.qty_tolerance_pct, clocks.exchange_ms)
+        legs = LedgerLegsCache(store, Keys(loaded.settings.key_prefix), channels)
+        comparison = LedgerComparison(
+            loaded.settings.qty_tolerance_pct, clocks.exchange_ms, lambda: legs.legs
+        )
         self.roles = roles = RolesSource(loaded.settings, channels, clocks, self.registry)
         self.status = StatusSource(
             loaded,
@@ -74,7 +87,7 @@ class Monitor:
             unreadable=self.unreadable,
             roles=roles,
         )
-        self.notices = Notices(loaded.settings, self.status, store, clocks)
+        self.notices = Notices(loaded.settings, self.status, store, clocks, legs)
         page_source = PageSource(
             loaded.settings,
             channels.book,
@@ -88,15 +101,27 @@ class Monitor:
             comparison=comparison,
         )
         token = loaded.settings.page_token
+        self.origin = PageOrigin(loaded.settings.page_origin)
         #: None where the page only shows.
         self.sessions = None if token is None else Sessions(token, clocks)
-        self.acts = None if token is None else PageActs(loaded.settings, store, clocks, log)
+        self.acts = (
+            None
+            if token is None
+            else PageActs(
+                loaded.settings,
+                store,
+                clocks,
+                log,
+                changed=self.notices.read_marks_again,
+                fires=self.notices.fires,
+            )
+        )
         self.page = PageCache(page_source, clocks, acting=token is not None)
         self.find = FindPages(loaded.settings, channels, store, clocks)
         render = self.page.document_of
         self.notices_page = NoticesPage(self.notices, render, clocks)
         self.waiting_page = WaitingView(
-            store, channels, clocks, roles, waits=lambda: tree().waiting(), render=render
+            store, channels, clocks, roles, account, waits=lambda: tree().waiting(), render=render
         )
         self.history_page = HistoryView(
             store, clocks, budget, stale_threshold_sec=loaded.settings.stale_threshold_sec, render=render

@@ -9,16 +9,21 @@ import trio
 
 from brain.moment import Moment, iso_utc
 from clocks.clocks import Clocks
-from monitoring.firing import Firing, firing
+from monitoring.firing import Firing, NoticeKind, firing
+from monitoring.ledger_legs import LedgerLegsCache
 from monitoring.outbox import Alarm, Key, Outbox, Role
 from monitoring.seen_notices import SeenNotices
 from monitoring.status.document import StatusDocument
 from monitoring.status.source import StatusSource
+from monitoring.status.whole import cut
 from page.notices_content import AddressShown, NoticesContent, NoticeShown
 from settings import Settings
 from settings.notices import NoticeAddress
 from store.notice_records import SeenMark, seen_field
 from store.protocol import DiagnosticsStore
+
+#: Of what fires, in `/status` and on the page.
+MOST_SHOWN = 200
 
 
 class Delivery:
@@ -47,8 +52,15 @@ class Notices:
     """Keeps since when each condition fires. Made once: a restarted notifier goes on with it."""
 
     def __init__(
-        self, settings: Settings, status: StatusSource, store: DiagnosticsStore, clocks: Clocks
+        self,
+        settings: Settings,
+        status: StatusSource,
+        store: DiagnosticsStore,
+        clocks: Clocks,
+        legs: LedgerLegsCache,
     ) -> None:
+        """`legs`: those of the ledgers that `status` compares; read again at each look."""
+        self._legs = legs
         self._instance = settings.instance
         self._status = status
         self._clocks = clocks
@@ -60,46 +72,60 @@ class Notices:
         )
 
     async def look(self) -> None:
-        """Show all addresses what fires now. Reads Redis only while something fires."""
-        status = await self._status.status_in_parts()
+        """Show all addresses what fires now. Reads Redis while something fires, and in hedge mode."""
+        await self._legs.refresh()
+        whole = await self._status.whole_in_parts()
         await trio.lowlevel.checkpoint()
-        found = self._noted(firing(status))
+        found = self._noted(firing(whole))
         if found:
             await self._seen.refresh()
         alarms = {
-            each.key: Alarm(each, self._since[each.key].wall_ms, self._mark_of(each) is not None)
-            for each in found
+            each.key: Alarm(each, since.wall_ms, self._mark_of(each) is not None) for each, since in found
         }
         for delivery in self.deliveries:
-            delivery.outbox.look(alarms, _role(status))
+            delivery.outbox.look(alarms, _role(whole.document), self._clocks.now().monotonic_sec)
+
+    def fires(self, kind: NoticeKind, subject: str) -> bool:
+        """Return True if it fired at the latest look, a second ago."""
+        return (kind, subject) in self._since
+
+    def read_marks_again(self) -> None:
+        """Let the next look read the marks, however young they are: one was set."""
+        self._seen.expire()
 
     def status_document(self) -> StatusDocument:
         """Return the answer of `/status`, with what fires; marks are those that were read last."""
-        status = self._status.status()
-        return msgspec.structs.replace(status, notices=list(self._shown(self._noted(firing(status)))))
+        whole = self._status.whole()
+        found = self._noted(firing(whole))
+        return msgspec.structs.replace(
+            cut(whole.document),
+            notices=list(self._shown(found[:MOST_SHOWN])),
+            notices_left_out=max(len(found) - MOST_SHOWN, 0),
+        )
 
     async def content(self) -> NoticesContent:
         """Return what the page of notices shows, as of now."""
         await self._seen.refresh()
-        found = self._noted(firing(await self._status.status_in_parts()))
+        found = self._noted(firing(await self._status.whole_in_parts()))
         return NoticesContent(
             as_of_ms=self._clocks.now().wall_ms,
             instance=self._instance,
-            notices=tuple(self._shown(found)),
+            notices=tuple(self._shown(found[:MOST_SHOWN])),
+            left_out=max(len(found) - MOST_SHOWN, 0),
             addresses=tuple(each.shown() for each in self.deliveries),
             unread=self._seen.unread,
         )
 
-    def _noted(self, found: list[Firing]) -> list[Firing]:
-        """Remember since when each fires; forget what is over."""
+    def _noted(self, found: list[Firing]) -> list[tuple[Firing, Moment]]:
+        """Return each with the moment since when it fires, and remember that; forget what is over."""
         now = self._clocks.now()
         self._since = {each.key: self._since.get(each.key, now) for each in found}
-        return found
+        return [(each, self._since[each.key]) for each in found]
 
-    def _shown(self, found: Iterable[Firing]) -> Iterable[NoticeShown]:
+    def _shown(self, found: Iterable[tuple[Firing, Moment]]) -> Iterable[NoticeShown]:
         now = self._clocks.now()
-        for each in found:
-            since, mark = self._since[each.key], self._mark_of(each)
+        for each, since in found:
+            mark = self._mark_of(each)
             yield NoticeShown(
                 kind=each.kind,
                 subject=each.subject,

@@ -17,8 +17,14 @@ from monitoring.firing import OF_THE_INSTANCE, Firing, NoticeKind, urgency
 Key = tuple[NoticeKind, str]
 
 _MINUTE_SEC = 60.0
-#: Notices that an address is sent within any 60 s.
-MOST_PER_MINUTE = 20
+#: Notices that an address is sent within any 60 s, by their rank: the later ranks leave some to the earlier.
+_MOST_BY_RANK = (20, 16, 12)
+MOST_PER_MINUTE, _, MOST_OF_THE_REST = _MOST_BY_RANK
+#: A condition is over once it has not fired for so long: one that flaps is one notice.
+OVER_AFTER_SEC = 10.0
+_MOST_URGENT = OF_THE_INSTANCE | {NoticeKind.DISARM}
+_BEGIN_NAMED = frozenset({NoticeKind.UNKNOWN_EXECUTION, NoticeKind.CASE})
+_REST = 2
 
 
 class Phase(StrEnum):
@@ -41,7 +47,10 @@ class Role(StrEnum):
 
 
 class Alarm(NamedTuple):
-    """A condition that fires, since when (epoch ms), and whether a person has seen it."""
+    """A condition that fires, since when (epoch ms), and whether a person has seen it.
+
+    What a person has seen is not sent, neither its begin nor that it goes on.
+    """
 
     firing: Firing
     since_ms: int
@@ -58,8 +67,11 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class _Sent(NamedTuple):
+    """`named`: by a notice of its own, so that its end has one, too."""
+
     alarm: Alarm
     at_sec: float
+    named: bool
 
 
 class Outbox:
@@ -70,6 +82,8 @@ class Outbox:
         self._alarms: Mapping[Key, Alarm] = {}
         self._role = Role.UNKNOWN
         self._sent: dict[Key, _Sent] = {}
+        #: Since when those that were sent do not fire any more.
+        self._quiet_since_sec: dict[Key, float] = {}
         self._unsent: set[Key] = set()
         self._times_sec: deque[float] = deque()
         self._held_back = False
@@ -78,58 +92,72 @@ class Outbox:
         #: Conditions that were over before their notice could be sent, not reported yet.
         self.missed = 0
 
-    def look(self, alarms: Mapping[Key, Alarm], role: Role) -> None:
+    def look(self, alarms: Mapping[Key, Alarm], role: Role, now_sec: float) -> None:
         """Take what fires now."""
         if role is Role.STANDBY:
             # The holder notifies of these from now on, of their end, too.
             self._sent = {key: sent for key, sent in self._sent.items() if key[0] in OF_THE_INSTANCE}
         self._role = role
         self._alarms = {key: alarm for key, alarm in alarms.items() if self._is_ours(key)}
+        self._quiet_since_sec = {
+            key: self._quiet_since_sec.get(key, now_sec)
+            for key in self._sent
+            if key not in self._alarms and self._is_ours(key)
+        }
+        for key in self._over(now_sec):
+            if not self._sent[key].named:
+                del self._sent[key]
         self.missed += sum(self._is_ours(key) and key not in self._alarms for key in self._unsent)
-        self._unsent = {key for key in self._alarms if key not in self._sent}
+        self._unsent = {
+            key for key, alarm in self._alarms.items() if key not in self._sent and not alarm.seen
+        }
 
     def next(self, now_sec: float) -> Notice | None:
         """Return the notice to send now; None where there is none, or its turn has not come.
 
-        When the limit has held notices back, the first one after it counts all others.
+        When the limit has held notices of the last rank back, the first of them after it counts all others of
+        that rank. The earlier ranks are never only counted.
         """
         while self._times_sec and now_sec - self._times_sec[0] >= _MINUTE_SEC:
             self._times_sec.popleft()
         due = self._due(now_sec)
-        if not due:
+        rest = [each for each in due if _rank(each) == _REST]
+        if not rest:
             self._held_back = False
-            return None
-        if len(self._times_sec) >= MOST_PER_MINUTE:
+        elif len(self._times_sec) >= MOST_OF_THE_REST:
             self._held_back = True
+        if not due or len(self._times_sec) >= _MOST_BY_RANK[_rank(due[0])]:
             return None
-        self._counted = due[1:] if self._held_back else []
+        self._counted = rest[1:] if self._held_back and due[0] is rest[0] else []
         return msgspec.structs.replace(due[0], others=self.missed + len(self._counted))
 
     def sent(self, notice: Notice, now_sec: float) -> None:
         """Note that the notice, which is the one offered last, has arrived with all that it counts."""
         self._times_sec.append(now_sec)
         self.missed = max(self.missed - notice.others + len(self._counted), 0)
-        for each in (notice, *self._counted):
-            self._note(each, now_sec)
-        self._counted, self._held_back = [], False
+        for each in self._counted:
+            self._note(each, now_sec, named=False)
+        self._note(notice, now_sec)
+        if _rank(notice) == _REST:
+            self._counted, self._held_back = [], False
 
     def skip(self, notice: Notice, now_sec: float) -> None:
         """Give the notice up, which is the one offered last: the next one that arrives counts it."""
         self.missed += 1
         self._note(notice, now_sec)
 
-    def _note(self, notice: Notice, now_sec: float) -> None:
+    def _note(self, notice: Notice, now_sec: float, *, named: bool = True) -> None:
         key = notice.firing.key
         self._unsent.discard(key)
         if notice.phase is Phase.RESOLVED:
             self._sent.pop(key, None)
         else:
-            self._sent[key] = _Sent(Alarm(notice.firing, notice.since_ms), now_sec)
+            was_named = key in self._sent and self._sent[key].named
+            self._sent[key] = _Sent(Alarm(notice.firing, notice.since_ms), now_sec, named or was_named)
 
     def _due(self, now_sec: float) -> list[Notice]:
-        """Return the notices that are due: ends first, then begins, then what goes on, by urgency."""
-        over = [key for key in self._sent if key not in self._alarms and self._is_ours(key)]
-        begun = [key for key in self._alarms if key not in self._sent]
+        """Return the notices that are due, by rank, in it begins first, and then by urgency."""
+        begun = [key for key, alarm in self._alarms.items() if key not in self._sent and not alarm.seen]
         again = [
             key
             for key, alarm in self._alarms.items()
@@ -137,15 +165,37 @@ class Outbox:
             and not alarm.seen
             and now_sec - sent.at_sec >= self._repeat_sec
         ]
-        ended = [
-            Notice(Phase.RESOLVED, (alarm := self._sent[key].alarm).firing, alarm.since_ms)
-            for key in sorted(over, key=urgency)
+        ended = {key: self._sent[key].alarm for key in self._over(now_sec)}
+        due = [
+            Notice(phase, alarms[key].firing, alarms[key].since_ms)
+            for phase, keys, alarms in (
+                (Phase.FIRING, begun, self._alarms),
+                (Phase.RESOLVED, ended, ended),
+                (Phase.STILL_FIRING, again, self._alarms),
+            )
+            for key in keys
         ]
-        return ended + [
-            Notice(phase, self._alarms[key].firing, self._alarms[key].since_ms)
-            for phase, keys in ((Phase.FIRING, begun), (Phase.STILL_FIRING, again))
-            for key in sorted(keys, key=urgency)
+        return sorted(due, key=_order)
+
+    def _over(self, now_sec: float) -> list[Key]:
+        """Return those that were sent and have not fired for 10 s."""
+        return [
+            key
+            for key, since_sec in self._quiet_since_sec.items()
+            if key in self._sent and now_sec - since_sec >= OVER_AFTER_SEC
         ]
 
     def _is_ours(self, key: Key) -> bool:
         return self._role is Role.HOLDER or key[0] in OF_THE_INSTANCE
+
+
+def _order(notice: Notice) -> tuple[int, bool, tuple[int, str]]:
+    return _rank(notice), notice.phase is not Phase.FIRING, urgency(notice.firing.key)
+
+
+def _rank(notice: Notice) -> int:
+    """Return 0 for the most urgent kinds, 1 for the begin of unknown executions and cases, 2 for the rest."""
+    kind = notice.firing.kind
+    if kind in _MOST_URGENT:
+        return 0
+    return 1 if notice.phase is Phase.FIRING and kind in _BEGIN_NAMED else _REST

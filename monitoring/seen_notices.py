@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import trio
 
 from clock import Clock
-from store.errors import StoreError
+from monitoring.patience import UnreadError, read_in_time
 from store.notice_records import SeenMark
 from store.protocol import DiagnosticsStore
 
-_PATIENCE_SEC = 0.5
 _EVERY_SEC = 3.0
 
 
@@ -25,16 +24,21 @@ class SeenNotices:
         self.marks: Mapping[str, SeenMark] = {}
         self.unread: str | None = None
 
+    def expire(self) -> None:
+        """Let the next refresh read Redis."""
+        self._at_sec = float("-inf")
+
     async def refresh(self) -> None:
         """Read Redis, if the latest read is older than 3 s. What was read before stays where that fails."""
         now_sec = self._clock.now().monotonic_sec
         if now_sec - self._at_sec < _EVERY_SEC:
             return
         self._at_sec = now_sec
-        self.unread = f"Redis did not answer within {_PATIENCE_SEC:g} s"
-        with trio.move_on_after(_PATIENCE_SEC):
-            try:
-                self.marks = await self._store.seen_notices()
-                self.unread = None
-            except StoreError as error:
-                self.unread = f"Redis: {error}"
+        try:
+            self.marks = await read_in_time(self._store.seen_notices())
+            self.unread = None
+        except UnreadError as error:
+            self.unread = str(error)
+        except trio.Cancelled:
+            self.expire()
+            raise

@@ -104,7 +104,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol in exchange and ledger, signed amounts as text; None where the ledger is not known.
 
-    `apart_sec` is how long they have been seen apart, None while they agree.
+    `apart_sec` is how long they have been seen apart, None while they agree. `leg`: the one whose amounts
+    these are, where the sums agree and the legs do not; else empty.
     """
 
     symbol: str
@@ -113,6 +114,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     difference: str | None
     apart_sec: float | None
     tone: Tone
+    leg: str = ""
 
 
 class Holdings(msgspec.Struct, frozen=True):

@@ -42,6 +42,7 @@ def environment(*, acting: bool) -> Environment:
         symbol_link=symbol_link,
         short=_short,
     )
+    made.tests["plain"] = lambda text: printable(text) == text
     made.globals["acting"] = acting
     return made
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from explanation.sections import Row, Sections
+from page.permit_content import PermitRow
 
 
 class ListedDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,15 +85,21 @@ class PlanPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The page of a symbol, in sections of rows; `ages` are seconds by minute, oldest first."""
+    """The page of a symbol, in sections of rows; `ages` are seconds by minute, oldest first.
+
+    `held` is None where that could not be read; `by_operator`: the hold is an operator's.
+    """
 
     symbol: str
     position: tuple[Row, ...]
     ledger: tuple[Row, ...]
     restrictions: tuple[Row, ...]
-    permits: tuple[Row, ...]
+    permits: tuple[PermitRow, ...]
+    permits_left_out: int
     permits_unread: bool
     ages: tuple[float | None, ...]
     decisions: tuple[ListedDecision, ...]
     all_decisions: str
+    held: bool | None
+    by_operator: bool
     notes: tuple[str, ...] = ()

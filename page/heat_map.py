@@ -21,7 +21,7 @@ _STALE, _UNTRUSTED = "stale", "untrusted"
 _OLDEST_SHOWN = 12
 #: So many cells, of the oldest snapshots, tell their symbol: more make a page too large to load each second.
 _NAMED = 2_000
-_AT_A_TIME = 100
+_AT_A_TIME = 125
 
 
 class Grade(msgspec.Struct, frozen=True):

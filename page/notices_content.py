@@ -31,10 +31,14 @@ class AddressShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoticesContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the page of notices shows. `unread`: why the marks of seen notices are not known."""
+    """Everything that the page of notices shows. `unread`: why the marks of seen notices are not known.
+
+    `left_out`: the number of less urgent notices that are not shown.
+    """
 
     as_of_ms: int
     instance: str
     notices: tuple[NoticeShown, ...]
     addresses: tuple[AddressShown, ...]
     unread: str | None
+    left_out: int = 0

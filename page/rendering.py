@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from jinja2 import Template
 
 from explanation.sections import Sections
+from page.act_content import Forms
 from page.content import PageContent
 from page.environment import environment
 from page.gate_chart import HEIGHT, WIDTH, gate_charts
@@ -55,11 +56,20 @@ _DOCUMENTS = (
     "find_symbol.html",
     "notices.html",
     "act.html",
+    "outcome.html",
     "waiting.html",
     "history.html",
 )
 #: Parts of several pages: compiled with them, not when the first of those is asked for.
-_INCLUDED = ("document.html", "bar.html", "looks.html", "find_rows.html")
+_INCLUDED = (
+    "document.html",
+    "bar.html",
+    "looks.html",
+    "find_rows.html",
+    "forms.html",
+    "permits.html",
+    "explained.html",
+)
 #: Pieces of a template that are put out between two pauses.
 _PIECES = 250
 
@@ -100,9 +110,14 @@ class Page:
             yield section.render(shown)
         yield self._foot.render()
 
-    def document_of(self, name: str, content: object, drawn: object = None) -> Iterator[str]:
-        """Render one of the further pages in parts of 250 pieces. `drawn`: its charts, if it has any."""
-        pieces = self._documents[name].generate(content=content, drawn=drawn)
+    def document_of(
+        self, name: str, content: object, drawn: object = None, forms: Forms | None = None
+    ) -> Iterator[str]:
+        """Render one of the further pages in parts of 250 pieces.
+
+        `drawn`: its charts, if it has any. `forms`: None for a page that only shows.
+        """
+        pieces = self._documents[name].generate(content=content, drawn=drawn, forms=forms)
         while part := "".join(islice(pieces, _PIECES)):
             yield part
 

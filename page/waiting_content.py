@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import msgspec
 
+from page.permit_content import PermitRow
+
 
 class Totals(msgspec.Struct, frozen=True):
-    """Exposure by mark price and unrealised P&L, as text. `unpriced`: symbols that they lack."""
+    """Exposure by mark price and unrealised P&L, as text; None where no position is known.
 
-    gross: str
-    net: str
-    profit: str
+    `unpriced`: symbols that they lack. Of the `symbols` that trade or are held, `missing` have no snapshot,
+    and `stale` an old one, or one that is not trusted; `whole`: there are none of either.
+    """
+
+    gross: str | None
+    net: str | None
+    profit: str | None
     positions: int
     unpriced: int
-
-
-class PermitRow(msgspec.Struct, frozen=True):
-    """An open permit. `left_sec` is negative once it has ended; None where its text cannot be read."""
-
-    symbol: str
-    plan_id: str
-    order: str
-    left_sec: float | None
+    symbols: int
+    missing: int
+    stale: int
+    whole: bool
 
 
 class PendingRow(msgspec.Struct, frozen=True):
@@ -74,11 +75,14 @@ class CaseRow(msgspec.Struct, frozen=True):
 
 
 class WaitingContent(msgspec.Struct, frozen=True):
-    """All that waits. `…_left_out`: the number of rows that are not shown. `note`: why something lacks."""
+    """All that waits. `…_left_out`: the number of rows that are not shown. `note`: why something lacks.
+
+    `permits` is None, and `streams` empty, where they are not known.
+    """
 
     as_of_ms: int
     totals: Totals
-    permits: tuple[PermitRow, ...]
+    permits: tuple[PermitRow, ...] | None
     permits_left_out: int
     streams: tuple[StreamWaits, ...]
     cases: tuple[CaseRow, ...] | None

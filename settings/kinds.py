@@ -160,6 +160,18 @@ def base_url(*schemes: str) -> Kind[str]:
     )
 
 
+def origin() -> Kind[str]:
+    """Return the kind of a web site's origin with TLS, as browsers write it."""
+
+    def parse(text: str) -> str:
+        parsed = parse_base_url(text.lower(), ("https",))
+        if parsed.count("/") > 2:
+            raise ValueError("a path behind the host")
+        return parsed.removesuffix(":443")
+
+    return Kind("https://host[:port], nothing behind it", parse)
+
+
 def redis_url() -> Kind[RedisAddress]:
     """Return the kind of a Redis address. A refused one is masked whole: it may contain a password."""
     return Kind(ALLOWED_REDIS_URL, parse_redis_url, show_refused=_masked)

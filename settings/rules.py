@@ -141,7 +141,7 @@ def risky_combinations(settings: Settings, origins: Mapping[str, str]) -> Iterat
     if settings.page_token is not None and not is_loopback_host(settings.bind):
         yield (
             f"P33_PAGE_TOKEN with P33_BIND={settings.bind}: the token crosses the network as plain text; "
-            "bind to loopback, and put TLS before it"
+            "bind to loopback, and put TLS before it (P33_PAGE_ORIGIN)"
         )
     yield from contradictions(settings)
     yield from without_effect(settings)

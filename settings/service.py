@@ -212,6 +212,9 @@ class ServiceSettings:
     page_token: Secret | None = optional(
         "P33_PAGE_TOKEN", kinds.token(), "when set, who types it on the page can act there"
     )
+    page_origin: str | None = optional(
+        "P33_PAGE_ORIGIN", kinds.origin(), "when set, where a proxy with TLS on this host serves the page"
+    )
     instance: str = derived(
         "P33_INSTANCE",
         kinds.matching(r"[!-~]{1,300}", "1 to 300 printable ASCII characters, no spaces"),

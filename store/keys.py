@@ -271,3 +271,13 @@ class ReconcileKeys:
     def close_out(self, symbol: str) -> str:
         """STRING: plan id of the symbol's latest proposed close, while it may yet be executed."""
         return f"{self.base}:close:out:{symbol}"
+
+
+def role_audits(keys: Keys) -> dict[str, str]:
+    """Return the audit stream of each role that acts, by the role's name in an explanation."""
+    return {
+        "intent": BridgeNames(keys.prefix, shadow=False).audit,
+        "Governor": GovernorKeys(keys, shadow=False).audit,
+        "P3.3": keys.audit,
+        "executor": ExecutorKeys(keys).audit,
+    }

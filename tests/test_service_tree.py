@@ -94,9 +94,10 @@ def test_the_groups_and_their_order_are_these() -> None:
 
 def test_roles_that_are_off_are_no_part_of_the_tree() -> None:
     spec = spec_of({})
-    assert [group.name for group in groups(spec)] == ["presence", "exchange", "snapshots", "decisions"]
+    present = ["presence", "exchange", "snapshots", "decisions", "notices"]
+    assert [group.name for group in groups(spec)] == present
     names = {child.name for group in groups(spec) for child in group.children}
-    assert names == set(GUARD)
+    assert names == {*GUARD, *GROUPS["notices"]}
 
 
 def test_every_actor_is_watched_for_stalls() -> None:

@@ -159,7 +159,7 @@ class ServiceActors:
                 exchange,
                 snapshots,
                 decisions,
-                *([group("notices", *notices, restarts=UNLIMITED)] if notices else []),
+                group("notices", *notices, restarts=UNLIMITED),
                 *([group("roles", *roles, restarts=UNLIMITED)] if roles else []),
             ),
         )

@@ -1,4 +1,4 @@
-"""Children of the group `notices`: the notifier, where there is an address to send to."""
+"""Children of the group `notices`: the notifier, which without an address only looks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from wiring.groups import actor
 def notice_children(
     settings: Settings, channels: Channels, monitor: Monitor, clocks: Clocks, log: FilteringBoundLogger
 ) -> list[ChildSpec]:
-    """Return the notifier; nothing without P33_NOTICE_URL."""
-    if settings.notice_addresses is None:
-        return []
+    """Return the notifier."""
 
     def notifier() -> Notifier:
         return Notifier(

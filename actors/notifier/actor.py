@@ -1,4 +1,7 @@
-"""Looks once a second at what fires, and sends each address what it needs of it."""
+"""Looks once a second at what fires, and sends each address what it needs of it.
+
+Without an address it looks all the same: since when something fires, and who has seen it, is shown anyway.
+"""
 
 from __future__ import annotations
 
@@ -73,13 +76,20 @@ class Notifier:
                         failures = refusals = 0
                         delivery.outbox.skip(notice, self._now_sec())
                         self._count(notice, "skipped")
-                    await trio.sleep(_BACKOFF.after(max(failures, 1)))
+                    asked_sec = min(error.wait_sec, _BACKOFF.maximum_sec)
+                    await trio.sleep(max(_BACKOFF.after(max(failures, 1)), asked_sec))
 
     async def _attempt(self, delivery: Delivery, notice: Notice) -> NotDeliveredError | None:
         """Send once; return the error where it did not arrive."""
         try:
             await self._client.post(delivery.address, body_of(delivery.address, notice, self._instance))
-        except NotDeliveredError as error:
+        except Exception as failure:  # noqa: BLE001 - a failure of one address must not stop the others
+            # One that is not foreseen may come from this one notice, which is given up then.
+            error = (
+                failure
+                if isinstance(failure, NotDeliveredError)
+                else BodyRefusedError(type(failure).__name__)
+            )
             if str(error) != delivery.trouble:
                 self._log.warning(f"Notices do not arrive at {delivery.address}: {error}")
             delivery.trouble = str(error)

@@ -92,7 +92,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def amount(self) -> Decimal:
         """Return the sum over the legs, as `position_amt` shows it."""
-        return sum((leg.amount for leg in self.legs), ZERO)
+        total = ZERO
+        for leg in self.legs:
+            total += leg.amount
+        return total
 
     @property
     def entry_price(self) -> Decimal | None:

@@ -14,7 +14,7 @@ from commands.console.terminal import printable, show
 from commands.explain.case_lookup import look_for_case
 from commands.explain.case_view import case_view
 from commands.explain.intent_view import intent_view
-from commands.explain.lookup import look_for, reservation_of
+from commands.explain.lookup import look_for, look_for_reservation
 from commands.explain.subjects import Ambiguous, SymbolNamed, not_found, subject_of
 from commands.explain.view import explanation_view
 from explanation.case import CaseExplained, explain_case
@@ -79,7 +79,7 @@ def _intent(traces: IntentTraces, redis: RedisReading) -> Explanation | Intentio
 
 def _plan(traces: PlanTraces, redis: RedisReading) -> Explanation:
     symbol = symbol_of(traces)
-    reservation = None if symbol is None else reservation_of(traces.plan_id, symbol, redis)
+    reservation = None if symbol is None else look_for_reservation(traces.plan_id, symbol, redis)
     return explain_traces(traces, reservation)
 
 

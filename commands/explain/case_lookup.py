@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from brain.identifiers import PlanId, Symbol, is_symbol
 from commands.clients.redis_reading import Fields, RedisReading
-from commands.explain.execution_lookup import booked_of, hash_of, string_of
+from commands.explain.execution_lookup import hash_of, look_for_booking, string_of
 from explanation.case import CaseTraces, HoldNow
 from explanation.case_events import NamedOrder, named_orders
 from explanation.entry_texts import texts_of
@@ -110,7 +110,7 @@ def _named(*texts: Mapping[str, str]) -> list[NamedOrder]:
 
 def _booked(redis: RedisReading, symbol: Symbol, named: list[NamedOrder]) -> Iterator[Booked]:
     for each in named:
-        booked = booked_of(redis, symbol, each.order_id)
+        booked = look_for_booking(redis, symbol, each.order_id)
         if booked is not None:
             yield booked
 

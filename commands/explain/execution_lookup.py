@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from redis.exceptions import ResponseError
 
 from brain.identifiers import PlanId
-from commands.clients.redis_reading import Fields, RedisReading, text_of
-from explanation.case_events import named_orders
-from explanation.entry_texts import orders_of, texts_of
+from commands.clients.redis_reading import Fields, RedisReading
+from explanation.entry_texts import texts_of
 from explanation.execution import Booked, ExecutionTraces
+from explanation.stored_traces import booked_of, concerns, is_held_for, order_ids_of, symbol_executed
 from explanation.timeline import Dated
 from store.keys import ExecutorKeys
 
@@ -31,28 +31,26 @@ def look_for_execution(
     steps = entries_of(redis, keys.audit, of_plan, published_ms)
     record = hash_of(redis, keys.order(plan_id))
     results = entries_of(redis, redis.keys.results, of_plan, published_ms)
-    if not symbol:
-        named = (record, *(each.fields for each in (*reversed(steps), *results)))
-        symbol = next((fields["symbol"] for fields in named if fields.get("symbol")), "")
+    symbol = symbol or symbol_executed(record, steps, results)
     client_order_id = record.get("client_order_id")
-    orders = {record.get("order_id", ""), *(text for each in results for text in orders_of(each.fields))}
-    booked = (booked_of(redis, symbol, order_id) for order_id in sorted(orders - {""}))
+    orders = order_ids_of(record, results)
+    booked = (look_for_booking(redis, symbol, order_id) for order_id in sorted(orders))
     return ExecutionTraces(
         steps=steps,
         results=results,
         record=record,
         block=string_of(redis, keys.block(plan_id)),
         booked=tuple(each for each in booked if each is not None),
-        held=bool(client_order_id) and string_of(redis, keys.hold_sig(symbol)) == f"exec:{client_order_id}",
+        held=is_held_for(record, string_of(redis, keys.hold_sig(symbol))),
         dead_results=entries_of(redis, redis.keys.dead_results, of_plan, published_ms),
-        events=_events_of(redis, plan_id, orders - {""}, client_order_id, published_ms),
+        events=_events_of(redis, plan_id, orders, client_order_id, published_ms),
     )
 
 
 def _events_of(
     redis: RedisReading,
     plan_id: PlanId,
-    order_ids: set[str],
+    order_ids: Collection[str],
     client_order_id: str | None,
     since_ms: int | None,
 ) -> tuple[Dated, ...]:
@@ -65,10 +63,9 @@ def _events_of(
         if fields.get(b"plan_id") == wanted:
             return True
         values = b"\0".join(fields.values())
-        if not any(text in values for text in texts):
-            return False
-        named = named_orders(texts_of(fields))
-        return any(each.order_id in order_ids or each.client_order_id == client_order_id for each in named)
+        return any(text in values for text in texts) and concerns(
+            texts_of(fields), plan_id, order_ids, client_order_id
+        )
 
     return entries_of(redis, redis.keys.events, names_it, since_ms)
 
@@ -88,14 +85,13 @@ def entries_of(
     return tuple(reversed(found))
 
 
-def booked_of(redis: RedisReading, symbol: str, order_id: str) -> Booked | None:
-    """Return what the ledger writer remembers of an order: `0.3|1760000000123`."""
+def look_for_booking(redis: RedisReading, symbol: str, order_id: str) -> Booked | None:
+    """Return what the ledger writer remembers of an order."""
     try:
         stored: bytes | None = redis.client.hget(redis.keys.order_memory(symbol), order_id)  # type: ignore[assignment]
     except ResponseError:
         return None
-    quantity, _, at_ms = text_of(stored or b"").partition("|")
-    return Booked(order_id, quantity, int(at_ms)) if at_ms.isdecimal() else None
+    return booked_of(order_id, stored)
 
 
 def hash_of(redis: RedisReading, key: str) -> dict[str, str]:

@@ -8,8 +8,6 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from brain.identifiers import EntryId, PlanId, Symbol
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import UnknownOutcome, decode_unknown
 from brain.plans.permit import OpenPermit
@@ -20,6 +18,7 @@ from commands.explain.execution_lookup import look_for_execution, string_of
 from commands.explain.governor_lookup import look_for_judgement
 from commands.explain.intent_lookup import intent_of_plan
 from commands.explain.spans import spans_of
+from explanation.stored_traces import reservation_of
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded, WaitingResult
 from store.keys import GROUP, GovernorKeys
 from store.records import id_order
@@ -85,16 +84,16 @@ def _symbol(published: Published | None) -> str:
     return "" if published is None else published.fields.get("symbol", "")
 
 
-def reservation_of(plan_id: PlanId, symbol: Symbol, redis: RedisReading) -> OpenPermit | None:
+def look_for_reservation(plan_id: PlanId, symbol: Symbol, redis: RedisReading) -> OpenPermit | None:
     """Return what the plan's permit still covers of the symbol's position; None when nothing (any more).
 
     Raises redis.exceptions.RedisError.
     """
     try:
         text: bytes | None = redis.client.hget(redis.keys.open_permits(symbol), f"p:{plan_id}")  # type: ignore[assignment]
-        return None if text is None else decode_open_permit(plan_id, text.decode(errors="replace"))
-    except (ResponseError, UnreadableRecordError):
+    except ResponseError:
         return None
+    return reservation_of(plan_id, None if text is None else text.decode(errors="replace"))
 
 
 def _unknown(redis: RedisReading) -> dict[PlanId, UnknownOutcome]:

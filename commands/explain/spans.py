@@ -7,18 +7,12 @@ from redis.exceptions import NoPermissionError, ResponseError
 from commands.clients.redis_reading import RedisReading, text_of
 from explanation.chain import StreamSpan
 from explanation.timeline import entry_ms
-from store.keys import BridgeNames, ExecutorKeys, GovernorKeys
+from store.keys import role_audits
 
 
 def spans_of(redis: RedisReading) -> dict[str, StreamSpan]:
     """Return the span of each role's audit stream, by the part's name. Raises redis.exceptions.RedisError."""
-    streams = {
-        "intent": BridgeNames(redis.keys.prefix, shadow=False).audit,
-        "Governor": GovernorKeys(redis.keys, shadow=False).audit,
-        "P3.3": redis.keys.audit,
-        "executor": ExecutorKeys(redis.keys).audit,
-    }
-    return {name: _span(redis, stream) for name, stream in streams.items()}
+    return {name: _span(redis, stream) for name, stream in role_audits(redis.keys).items()}
 
 
 def _span(redis: RedisReading, stream: str) -> StreamSpan:

@@ -81,6 +81,7 @@ class Mismatch(msgspec.Struct, frozen=True):
     exchange: str | None = None
     ledger: str | None = None
     apart_sec: float | None = None
+    leg: str = ""
 
 
 class SymbolWithReason(msgspec.Struct, frozen=True):
@@ -194,6 +195,18 @@ class Setting(msgspec.Struct, frozen=True):
     value: str = ""
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """A condition that fires, since when, and the person who has seen it."""
+
+    kind: str = "?"
+    subject: str = ""
+    text: str = ""
+    since: str | None = None
+    for_sec: float | None = None
+    seen_by: str | None = None
+    seen_until: str | None = None
+
+
 class Status(msgspec.Struct, frozen=True):
     """One look at the service."""
 
@@ -219,6 +232,7 @@ class Status(msgspec.Struct, frozen=True):
     settings: list[Setting] = []
     unknown_executions: UnknownExecutions = UnknownExecutions()
     roles: dict[str, Role] = {}
+    notices: list[Notice] = []
 
     @property
     def weight_used(self) -> int | None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from commands.console.terminal import printable
 from commands.status.document import Gates, Mismatch, Role, Status
+from commands.status.notices import notice_rows
 from commands.status.tree import tree_view
 from page.words import duration, iso_moment
 
@@ -114,6 +115,7 @@ def _facts(look: Look, width: int) -> RenderableType:
 def _rows(look: Look) -> Iterator[tuple[str, Text, str]]:
     """Yield name, value, and dimmed remark."""
     status = look.status
+    yield from notice_rows(status.notices)
     yield _snapshots(status)
     yield from _unreadable(status)
     yield _stream(status)
@@ -264,7 +266,8 @@ def _ledgers(status: Status) -> Iterator[tuple[str, Text, str]]:
 def _mismatch(mismatch: Mismatch) -> str:
     since = "" if mismatch.apart_sec is None else f", for {duration(mismatch.apart_sec)}"
     ledger = "none" if mismatch.ledger is None else mismatch.ledger
-    return f"{mismatch.symbol}: exchange {mismatch.exchange}, ledger {ledger}{since}"
+    leg = f" {mismatch.leg}" if mismatch.leg else ""
+    return f"{mismatch.symbol}{leg}: exchange {mismatch.exchange}, ledger {ledger}{since}"
 
 
 def _weight(status: Status) -> tuple[str, Text, str]:

@@ -1,7 +1,7 @@
 """`trading-state`, `hold`, `release`, `republish`, `acknowledge`: what an operator does by hand.
 
 Each of the first three shows the present state and the change, asks, and writes only where the state is still
-the shown one.
+the shown one. Exit code 3: Redis did not answer to the write, which may have been done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import settings
 from brain.execution.switches import TradingState
 from brain.identifiers import EntryId, Symbol
-from commands.switches.changes import NotChangedError, Operator, Order
+from commands.switches.changes import NotChangedError, Operator, Order, OutcomeUnknownError
 from commands.switches.seen_notices import Acknowledgement, mark_seen
 from monitoring.acts import letters, switches
 from monitoring.acts.events import act_event
@@ -21,7 +21,7 @@ from store.errors import StoreError
 from store.operator_protocol import OperatorStore
 from store.operator_records import DeadStream
 
-_EXIT_FAILURE = 1
+_EXIT_FAILURE, _EXIT_UNKNOWN = 1, 3
 
 
 def trading_state(environ: Mapping[str, str], wanted: TradingState | None, order: Order) -> int:
@@ -40,11 +40,16 @@ def trading_state(environ: Mapping[str, str], wanted: TradingState | None, order
     return _ended(environ, change)
 
 
-def hold(environ: Mapping[str, str], symbol: Symbol, order: Order) -> int:
-    """Hold a symbol until it is released. Exit code 1: nothing was changed. Raises SettingsError."""
+def hold(environ: Mapping[str, str], symbol: Symbol, order: Order, *, force: bool) -> int:
+    """Hold a symbol until it is released; a hold that no operator has set is replaced only by `force`.
+
+    Exit code 1: nothing was changed. Raises SettingsError.
+    """
 
     def change(operator: Operator) -> None:
-        operator.perform(order, lambda store: switches.hold(store, symbol, order.reason, operator.sig))
+        operator.perform(
+            order, lambda store: switches.hold(store, symbol, order.reason, operator.sig, force=force)
+        )
 
     return _ended(environ, change)
 
@@ -82,7 +87,10 @@ def republish(environ: Mapping[str, str], stream: DeadStream, letter_id: EntryId
                 act_event("republish", arguments, by=operator.sig, outcome="done", address="", now_ms=now_ms)
             )
 
-        operator.run(note)
+        try:
+            operator.run(note)
+        except StoreError as error:
+            _complain(f"it is done, but not in p33.events: {error}")
 
     return _ended(environ, change)
 
@@ -110,9 +118,13 @@ def _ended(environ: Mapping[str, str], command: Callable[[Operator], None]) -> i
     try:
         command(Operator(own, environ))
     except StoreError as error:
-        print(f"position-state-brain: Redis at {own.redis}: {error}", file=sys.stderr)
-        return _EXIT_FAILURE
+        _complain(f"Redis at {own.redis}: {error}")
+        return _EXIT_UNKNOWN if isinstance(error, OutcomeUnknownError) else _EXIT_FAILURE
     except NotChangedError as error:
-        print(f"position-state-brain: {error}", file=sys.stderr)
+        _complain(str(error))
         return _EXIT_FAILURE
     return 0
+
+
+def _complain(text: str) -> None:
+    print(f"position-state-brain: {text}", file=sys.stderr)

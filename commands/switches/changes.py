@@ -10,10 +10,10 @@ import msgspec
 import trio
 
 from commands.console.questions import Ask, is_yes
-from monitoring.acts.act import Act, ForceNeededError, RefusedActError
+from monitoring.acts.act import Act, ForceNeededError, RefusedActError, is_unanswered
 from monitoring.acts.wording import OPERATOR
 from settings import Settings
-from store.errors import StoreError
+from store.errors import StoreError, StoreUnavailableError
 from store.keys import ExecutorKeys, Keys
 from store.operator_protocol import OperatorStore
 from store.redis.store import open_redis_store
@@ -33,6 +33,10 @@ class NotChangedError(Exception):
     """Nothing was changed; the message says why."""
 
 
+class OutcomeUnknownError(StoreUnavailableError):
+    """Redis did not answer to a write: it may have been done."""
+
+
 class Operator:
     """An operator's access to the switches: a connection for each look and each change."""
 
@@ -45,7 +49,10 @@ class Operator:
         self.sig = f"{OPERATOR}{self.name}"
 
     def perform(self, order: Order, prepare: Callable[[OperatorStore], Awaitable[Act]]) -> None:
-        """Show an act, ask, and write. Raises StoreError, and NotChangedError where nothing was written."""
+        """Show an act, ask, and write.
+
+        Raises NotChangedError, OutcomeUnknownError, and other StoreErrors where nothing was written.
+        """
         try:
             act = self.run(prepare)
         except RefusedActError as refused:
@@ -66,6 +73,10 @@ class Operator:
             done = self.run(act.write)
         except RefusedActError as refused:
             raise NotChangedError(str(refused)) from refused
+        except StoreError as error:
+            if not is_unanswered(error):
+                raise
+            raise OutcomeUnknownError(f"{error}: it may have been done: look before you repeat it") from error
         if done is None:
             raise NotChangedError("the state is another than shown above by now: nothing was changed")
         print(done)

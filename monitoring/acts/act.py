@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from store.errors import StoreError, StoreUnavailableError
 from store.operator_protocol import OperatorStore
 
 #: Returns a sentence on what was done; None where the state is another than the one that was read.
@@ -35,3 +36,12 @@ class RefusedActError(Exception):
 
 class ForceNeededError(RefusedActError):
     """The hold is another's, and `force` was not given."""
+
+
+class DoneAlreadyError(RefusedActError):
+    """The same person has done it before, for the same reason, and it can be done once only."""
+
+
+def is_unanswered(error: StoreError) -> bool:
+    """Return whether a write may have been done: Redis did not answer. Any error that it answers is a no."""
+    return type(error) is StoreUnavailableError

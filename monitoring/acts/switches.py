@@ -18,12 +18,21 @@ from monitoring.acts.wording import (
 )
 from store.keys import ExecutorKeys
 from store.operator_protocol import OperatorStore
+from store.operator_records import Hold
 from store.operator_values import hold_texts
 
 
-async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str) -> Act:
-    """Prepare to hold a symbol; the hold has no expiry. Raises StoreError."""
+async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str, *, force: bool) -> Act:
+    """Prepare to hold a symbol, without an expiry; in the place of another's hold only by `force`.
+
+    Raises StoreError, ForceNeededError.
+    """
     view = await store.operator_view(symbol)
+    present = (hold_line(symbol, view.hold),)
+    if view.hold is not None and not is_operators(view.hold) and not force:
+        raise ForceNeededError(f"no operator holds {symbol}: the hold's owner would lose it", present)
+    if view.hold == Hold(b"1", reason.encode(), by.encode(), None):
+        return Act(present=present)
     event = hold_event("HOLD_SET", symbol, reason=reason, sig=by, by=by, now_ms=view.now_ms)
 
     async def write(store: OperatorStore) -> str | None:
@@ -31,7 +40,7 @@ async def hold(store: OperatorStore, symbol: Symbol, reason: str, by: str) -> Ac
         return f"{symbol} is held." if done else None
 
     return Act(
-        present=(hold_line(symbol, view.hold),),
+        present=present,
         change=tuple(hold_change(symbol, view.hold)),
         question=f"Hold {symbol} ({reason})?",
         seen=repr(hold_texts(view.hold)),

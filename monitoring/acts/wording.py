@@ -63,7 +63,7 @@ def hold_change(symbol: str, hold: Hold | None) -> Iterator[str]:
         "released. A RECONCILE_CLOSE alone passes."
     )
     if hold is not None:
-        yield "It replaces the hold that stands now."
+        yield f"The hold {_owner(text_of(hold.sig))} is lost: this one replaces it."
 
 
 def is_operators(hold: Hold) -> bool:

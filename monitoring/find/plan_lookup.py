@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
-import trio
 
 from brain.identifiers import EntryId, PlanId, Symbol
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.plan_mark import decode_mark
 from brain.ledger.unknown_outcomes import decode_unknown
 from brain.plans.permit import OpenPermit
 from brain.plans.plan import SkippedPlan, UnanswerablePlan
 from brain.plans.plan_fields import read_plan
 from brain.text_fields import text_fields
-from explanation.case_events import named_orders
 from explanation.deciding import symbol_of
-from explanation.entry_texts import orders_of, texts_of
+from explanation.entry_texts import texts_of
 from explanation.execution import Booked, ExecutionTraces
 from explanation.explaining import explain_traces
 from explanation.governing import GovernorTraces
 from explanation.intents import IntentTraces
 from explanation.sections import sections_of
+from explanation.stored_traces import (
+    booked_of,
+    concerns,
+    is_held_for,
+    order_ids_of,
+    reservation_of,
+    symbol_executed,
+)
 from explanation.timeline import Dated, entry_ms
 from explanation.traces import DeadLetter, PlanTraces, Published, Recorded
 from monitoring.find.audit_index import AuditIndex
-from monitoring.find.stream_search import PATIENCE_SEC, Searched, StreamSearch, Wanted
+from monitoring.find.stream_search import Searched, StreamSearch, Wanted
+from monitoring.patience import UnreadError, read_in_time
 from page.find_content import PlanPage
 from store.errors import StoreError
-from store.keys import BridgeNames, ExecutorKeys, GovernorKeys, Keys
+from store.keys import BridgeNames, ExecutorKeys, GovernorKeys, Keys, role_audits
 from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
 
@@ -56,7 +61,7 @@ class PlanLookup:
         notes: list[str] = []
         try:
             traces, reservation = await self._traces(plan_id, notes)
-        except StoreError as error:
+        except (StoreError, UnreadError) as error:
             return PlanPage(plan_id=plan_id, unread=True, notes=(f"Redis cannot be read: {error}",))
         if not traces.found:
             return PlanPage(plan_id=plan_id, notes=tuple(dict.fromkeys(notes)))
@@ -70,10 +75,12 @@ class PlanLookup:
         entry_id = recorded.entry_id if recorded else published.entry_id if published else ""
         published_ms = entry_ms(entry_id) or None
         executor, governed = ExecutorKeys(self._keys), GovernorKeys(self._keys, shadow=False)
-        read = await self._store.read_keys(
-            [self._keys.plan_mark(plan_id), executor.block(plan_id)],
-            [executor.order(plan_id)],
-            [governed.permit(plan_id)],
+        read = await read_in_time(
+            self._store.read_keys(
+                [self._keys.plan_mark(plan_id), executor.block(plan_id)],
+                [executor.order(plan_id)],
+                [governed.permit(plan_id)],
+            )
         )
         mark, block = map(_text, read.strings)
         dead = await self._dated(self._keys.dead_plans, plan_id, published_ms, notes)
@@ -95,7 +102,7 @@ class PlanLookup:
             governor=governor,
             governor_permit=any(read.exist),
             intent=await self._intent(plan_id, published_ms, notes),
-            spans={name: await self._search.span(stream) for name, stream in self._role_streams().items()},
+            spans={name: await self._search.span(stream) for name, stream in role_audits(self._keys).items()},
         )
         permit = await self._permit(plan_id, symbol_of(traces), notes)
         traces = msgspec.structs.replace(
@@ -105,15 +112,7 @@ class PlanLookup:
             consumed_by=permit.consumed_by,
             unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
         )
-        return traces, _reservation(plan_id, permit)
-
-    def _role_streams(self) -> dict[str, str]:
-        return {
-            "intent": BridgeNames(self._keys.prefix, shadow=False).audit,
-            "Governor": GovernorKeys(self._keys, shadow=False).audit,
-            "P3.3": self._keys.audit,
-            "executor": ExecutorKeys(self._keys).audit,
-        }
+        return traces, reservation_of(plan_id, permit.reservation)
 
     async def _recorded(self, plan_id: PlanId, notes: list[str]) -> Recorded | None:
         found = await self._audited("p33", plan_id, notes)
@@ -176,38 +175,41 @@ class PlanLookup:
         steps = await self._dated(ExecutorKeys(self._keys).audit, plan_id, published_ms, notes)
         results = await self._dated(self._keys.results, plan_id, published_ms, notes)
         dead = await self._dated(self._keys.dead_results, plan_id, published_ms, notes)
-        orders = {record.get("order_id", ""), *(text for each in results for text in orders_of(each.fields))}
+        orders, client_order_id = order_ids_of(record, results), record.get("client_order_id")
 
         def names_it(fields: Mapping[str, str]) -> bool:
-            if fields.get("plan_id") == plan_id:
-                return True
-            return any(each.order_id in orders for each in named_orders(fields))
+            return concerns(fields, plan_id, orders, client_order_id)
 
         events: list[Dated] = []
-        for text in (plan_id, *sorted(orders - {""})[:5]):
+        for text in filter(None, (plan_id, client_order_id, *sorted(orders)[:5])):
             events += await self._dated(self._keys.events, text, published_ms, notes, names_it)
-        named = (record, *(each.fields for each in (*reversed(steps), *results)))
-        symbol = next((fields["symbol"] for fields in named if fields.get("symbol")), "")
+        booked, held = await self._kept(symbol_executed(record, steps, results), orders, record)
         return ExecutionTraces(
             steps=steps,
             results=results,
             record=record,
             block=block,
-            booked=await self._booked(symbol, orders - {""}),
+            booked=booked,
+            held=held,
             dead_results=dead,
             events=tuple(sorted({each.entry_id: each for each in events}.values(), key=lambda e: e.at_ms)),
         )
 
-    async def _booked(self, symbol: str, orders: set[str]) -> tuple[Booked, ...]:
-        if not orders or not symbol:
-            return ()
-        (memory,) = (await self._store.read_keys([], [self._keys.order_memory(symbol)])).hashes
-        booked: list[Booked] = []
-        for order_id in sorted(orders):
-            quantity, _, at_ms = (memory or {}).get(order_id.encode(), b"").decode().partition("|")
-            if at_ms.isdecimal():
-                booked.append(Booked(order_id, quantity, int(at_ms)))
-        return tuple(booked)
+    async def _kept(
+        self, symbol: str, orders: Collection[str], record: Mapping[str, str]
+    ) -> tuple[tuple[Booked, ...], bool]:
+        """Return what is booked of orders, and whether the symbol is held for that of the record."""
+        if not symbol:
+            return (), False
+        read = await read_in_time(
+            self._store.read_keys(
+                [ExecutorKeys(self._keys).hold_sig(symbol)], [self._keys.order_memory(symbol)]
+            )
+        )
+        memory = read.hashes[0] or {}
+        found = (booked_of(order_id, memory.get(order_id.encode())) for order_id in sorted(orders))
+        booked = tuple(each for each in found if each is not None)
+        return booked, is_held_for(record, _text(read.strings[0]))
 
     async def _intent(
         self, plan_id: PlanId, published_ms: int | None, notes: list[str]
@@ -246,20 +248,12 @@ class PlanLookup:
         return found.entries
 
     async def _permit(self, plan_id: PlanId, symbol: Symbol | None, notes: list[str]) -> PermitTraces:
-        with trio.move_on_after(PATIENCE_SEC):
-            return await self._store.permit_traces(plan_id, symbol)
-        notes.append("Redis does not answer: what has become of the permit is not known.")
-        return PermitTraces(0, None, None, None, None)
+        try:
+            return await read_in_time(self._store.permit_traces(plan_id, symbol))
+        except UnreadError as error:
+            notes.append(f"What has become of the permit is not known: {error}.")
+            return PermitTraces(0, None, None, None, None)
 
 
 def _text(stored: bytes | None) -> str | None:
     return None if stored is None else stored.decode(errors="backslashreplace")
-
-
-def _reservation(plan_id: PlanId, permit: PermitTraces) -> OpenPermit | None:
-    if permit.reservation is None:
-        return None
-    try:
-        return decode_open_permit(plan_id, permit.reservation)
-    except UnreadableRecordError:
-        return None

@@ -10,11 +10,11 @@ import trio
 from explanation.chain import StreamSpan
 from explanation.entry_texts import texts_of
 from explanation.timeline import Dated, entry_ms
+from monitoring.patience import PATIENCE_SEC
 from store.desk_protocol import SLICE, DeskStore
 from store.errors import StoreError, StoreUnavailableError
 from store.records import Entry
 
-PATIENCE_SEC = 0.5
 #: How long a search waits for others.
 _TURN_SEC = 5.0
 _MOST = 100
@@ -97,5 +97,5 @@ class StreamSearch:
                 return Searched(tuple(entries[:most]), f"{stream} cannot be read: {error}")
         if scope.cancelled_caught:
             at = f" after {first.removeprefix('(')}" if first.startswith("(") else ""
-            return Searched(tuple(entries), f"{stream} was not searched{at}: 0.5 s had passed")
+            return Searched(tuple(entries), f"{stream} was not searched{at}: {PATIENCE_SEC:g} s had passed")
         return Searched(tuple(entries[:most]))

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import trio
-
 from brain.identifiers import PlanId, Symbol
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
 from brain.moment import iso_utc
 from brain.numbers import ZERO, plain
 from brain.positions.position import Snapshot
@@ -17,13 +13,16 @@ from clock import Clock
 from explanation.entry_texts import texts_of
 from explanation.printable import printable
 from explanation.sections import Row
+from monitoring.acts.wording import OPERATOR
 from monitoring.find.age_history import AgeHistory
 from monitoring.find.audit_index import AuditIndex
 from monitoring.find.decisions import listed
 from monitoring.find.known_symbols import KnownSymbols
 from monitoring.find.query import Query, newest_of
-from monitoring.find.stream_search import PATIENCE_SEC
+from monitoring.open_permits import in_order, permit_row
+from monitoring.patience import UnreadError, read_in_time
 from page.find_content import ListedDecision, SymbolPage
+from page.permit_content import PermitRow
 from page.words import duration
 from store.desk_protocol import DeskStore, ReadKeys
 from store.errors import StoreError
@@ -66,16 +65,20 @@ class SymbolView:
         """Return the page of a symbol."""
         notes: list[str] = []
         read = await self._read(name, notes)
+        permits = _permits(name, read)
         return SymbolPage(
             symbol=name,
             position=tuple(self._position(name)),
             ledger=() if read is None else tuple(_ledger(read)),
             restrictions=() if read is None else tuple(_restrictions(read)),
-            permits=() if read is None else tuple(_permits(read)),
+            permits=tuple(permits[:_PERMITS_SHOWN]),
+            permits_left_out=max(len(permits) - _PERMITS_SHOWN, 0),
             permits_unread=read is None or read.hashes[1] is None,
             ages=self._ages.ages(name),
             decisions=await self._decisions(name, notes),
             all_decisions=Query(symbol=name).link(),
+            held=None if read is None else read.strings[0] is not None,
+            by_operator=read is not None and (read.strings[2] or b"").startswith(OPERATOR.encode()),
             notes=tuple(notes),
         )
 
@@ -86,14 +89,11 @@ class SymbolView:
             self._keys.cooldown(symbol),
         ]  # fmt: skip
         hashes = [self._keys.ledger(symbol), self._keys.open_permits(symbol), *self._symbols.cases(symbol)]
-        with trio.move_on_after(PATIENCE_SEC):
-            try:
-                return await self._store.read_keys(strings, hashes)
-            except StoreError as error:
-                notes.append(f"Redis cannot be read: {error}")
-                return None
-        notes.append("Redis did not answer within 0.5 s: ledger, permits and holds are not shown.")
-        return None
+        try:
+            return await read_in_time(self._store.read_keys(strings, hashes))
+        except UnreadError as error:
+            notes.append(f"Redis cannot be read, ledger, permits and holds are not shown: {error}")
+            return None
 
     def _position(self, symbol: Symbol) -> Iterator[Row]:
         snapshot = self._book.get(symbol)
@@ -166,7 +166,7 @@ def _restrictions(read: ReadKeys) -> Iterator[Row]:
         yield "hold", f"{hold}, {ends}"
         yield "hold of", owner or "not known"
         yield "hold reason", reason or "not given"
-    yield "cooldown key", cooldown or "none"
+    yield "cooldown key", "none" if cooldown is None else _with_moment(cooldown)
     for named, state in zip(("case", "case in shadow"), read.hashes[2:], strict=False):
         yield from _case(named, state)
 
@@ -176,32 +176,22 @@ def _case(named: str, state: Mapping[bytes, bytes] | None) -> Iterator[Row]:
         yield named, "not readable, or none" if state is None else "none"
         return
     case = texts_of(state)
-    yield named, printable(case.get("status", "without a status"))
-    for name in ("reason", "cause", "diff_amt", "diff_pct", "last_seen_ts"):
+    # Without a status it holds when both agreed, and no case.
+    yield named, printable(case.get("status", "none"))
+    for name in ("reason", "cause", "diff_amt", "diff_pct", "why", "advice", "last_seen_ts"):
         if case.get(name):
             yield f"{named} {name}", printable(case[name][:300])
 
 
-def _permits(read: ReadKeys) -> Iterator[Row]:
-    stored = read.hashes[1] or {}
-    shown = 0
-    for name, text in texts_of(stored).items():
-        if not name.startswith("p:"):
-            continue
-        shown += 1
-        if shown > _PERMITS_SHOWN:
-            continue
-        plan_id = PlanId(name[2:])
-        try:
-            permit = decode_open_permit(plan_id, text)
-        except UnreadableRecordError:
-            yield plan_id, f"cannot be read: {printable(text[:100])}"
-            continue
-        if permit.expires_ms > read.now_ms:
-            yield (
-                plan_id,
-                f"{permit.kind} {permit.order_side} {plain(permit.remaining)} on {permit.leg}, until "
-                f"{iso_utc(permit.expires_ms)}",
-            )
-    if shown > _PERMITS_SHOWN:
-        yield "", f"and {shown - _PERMITS_SHOWN} more"
+def _with_moment(text: str) -> str:
+    """Return a text, and the moment that it names as epoch ms."""
+    return f"{text}, {iso_utc(int(text))}" if text.isascii() and text.isdecimal() and len(text) < 14 else text
+
+
+def _permits(symbol: Symbol, read: ReadKeys | None) -> list[PermitRow]:
+    stored = {} if read is None else texts_of(read.hashes[1] or {})
+    return in_order(
+        permit_row(symbol, PlanId(name[2:]), text, read.now_ms)
+        for name, text in stored.items()
+        if read is not None and name.startswith("p:")
+    )

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import trio
 from starlette.exceptions import HTTPException
@@ -16,6 +16,8 @@ from starlette.routing import Route
 
 from monitoring.firing import NoticeKind
 from monitoring.http.middleware import LARGEST_BODY
+from monitoring.http.origin import PageOrigin
+from monitoring.http.session_pages import session_of, with_forms
 from monitoring.http.sessions import (
     SESSION_SEC,
     Session,
@@ -27,8 +29,8 @@ from monitoring.http.sessions import (
 from monitoring.monitor import Monitor
 from monitoring.page_view.act import ACTS, PageActs, UnusableFormError
 from page.act_content import ActContent, ActDone, Question
+from page.links import has_forms
 
-COOKIE = "act_session"
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,40}", re.ASCII)
 _MOST_FIELDS = 12
 _BODY_SEC = 5.0
@@ -44,10 +46,7 @@ def act_routes(monitor: Monitor, admit: _Admit, html: _Html) -> list[Route]:
     """Return the routes; without a token a page that says so, and 405 for each form."""
 
     async def shown(content: ActContent, status: int) -> Response:
-        answer = html(await monitor.page.document_of("act.html", content), status)
-        # Without a referrer a browser names no origin with a form either.
-        answer.headers["referrer-policy"] = "same-origin"
-        return answer
+        return with_forms(html(await monitor.page.document_of("act.html", content), status))
 
     async def off(request: Request) -> Response:
         admit(request)
@@ -62,7 +61,7 @@ def act_routes(monitor: Monitor, admit: _Admit, html: _Html) -> list[Route]:
             Route("/act", off, methods=["GET", "POST"]),
             Route("/act/{act}", off, methods=["GET", "POST"]),
         ]
-    forms = _Forms(monitor.acts, monitor.sessions, admit, shown)
+    forms = _Forms(monitor.acts, monitor.sessions, monitor.origin, admit, shown)
     return [
         Route("/act", forms.page),
         Route("/act/session", forms.open, methods=["POST"]),
@@ -74,16 +73,19 @@ def act_routes(monitor: Monitor, admit: _Admit, html: _Html) -> list[Route]:
 class _Forms:
     """Answers to the forms. Each checks origin, session and the session's token in the form."""
 
-    def __init__(self, acts: PageActs, sessions: Sessions, admit: _Admit, shown: _Shown) -> None:
+    def __init__(
+        self, acts: PageActs, sessions: Sessions, origin: PageOrigin, admit: _Admit, shown: _Shown
+    ) -> None:
         self._acts = acts
         self._sessions = sessions
+        self._origin = origin
         self._admit = admit
         self._shown = shown
 
     async def page(self, request: Request) -> Response:
         """Show the forms, with the latest outcome; without a session the one that opens it."""
         self._admit(request)
-        session = self._sessions.find(request.cookies.get(COOKIE, ""))
+        session = session_of(self._sessions, self._origin, request)
         if session is None:
             return await self._shown(ActContent(enabled=True), HTTPStatus.OK)
         return await self._in_session(session, state=await self._acts.state())
@@ -97,7 +99,7 @@ class _Forms:
         try:
             cookie = self._sessions.open(form.get("token", ""), name)
         except WrongTokenError:
-            self._acts.note_session("Wrong token on the page", name, _address(request))
+            self._acts.note_session("Wrong token on the page", name, self._origin.address(request))
             return await self._refused("The token is another.", HTTPStatus.FORBIDDEN)
         except TooManyFailuresError as failures:
             answer = await self._refused(
@@ -105,17 +107,29 @@ class _Forms:
             )
             answer.headers["retry-after"] = str(math.ceil(failures.wait_sec))
             return answer
-        self._acts.note_session("Session on the page", name, _address(request))
+        self._acts.note_session("Session on the page", name, self._origin.address(request))
         answer = _to_page()
-        answer.set_cookie(COOKIE, cookie, max_age=SESSION_SEC, path=_PATH, httponly=True, samesite="strict")
+        answer.set_cookie(
+            self._origin.cookie(request),
+            cookie,
+            max_age=SESSION_SEC,
+            secure=self._origin.is_public(request),
+            httponly=True,
+            samesite="strict",
+        )
         return answer
 
     async def end(self, request: Request) -> Response:
         """End the session."""
         await self._checked(request)
-        self._sessions.end(request.cookies.get(COOKIE, ""))
+        self._sessions.end(self._cookie(request))
         answer = _to_page()
-        answer.delete_cookie(COOKIE, path=_PATH, httponly=True, samesite="strict")
+        answer.delete_cookie(
+            self._origin.cookie(request),
+            secure=self._origin.is_public(request),
+            httponly=True,
+            samesite="strict",
+        )
         return answer
 
     async def act(self, request: Request) -> Response:
@@ -124,18 +138,21 @@ class _Forms:
         if act not in ACTS:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         session, form = await self._checked(request)
+        back = form.get("back", _PATH)
+        if not has_forms(back):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "back: the address of a page with forms")
         try:
-            answer = await self._acts.act(act, form, name=session.name, address=_address(request))
+            answer = await self._acts.act(act, form, name=session.name, address=self._origin.address(request))
         except UnusableFormError as error:
-            session.done = ActDone(good=False, text=str(error))
+            self._sessions.note(session, ActDone(good=False, text=str(error)), _PATH)
             return await self._in_session(
-                session, state=await self._acts.state(), status=HTTPStatus.BAD_REQUEST
+                session, state=await self._acts.state(), status=HTTPStatus.BAD_REQUEST, back=back
             )
         if isinstance(answer, Question):
             session.done = None
-            return await self._in_session(session, question=answer)
-        session.done = answer
-        return _to_page()
+            return await self._in_session(session, question=answer, back=back)
+        self._sessions.note(session, answer, back)
+        return _to_page(back)
 
     async def _in_session(
         self,
@@ -144,6 +161,7 @@ class _Forms:
         state: tuple[str, ...] = (),
         question: Question | None = None,
         status: int = HTTPStatus.OK,
+        back: str = _PATH,
     ) -> Response:
         content = ActContent(
             enabled=True,
@@ -152,6 +170,7 @@ class _Forms:
             state=state,
             kinds=tuple(NoticeKind),
             done=session.done,
+            back=back,
             question=question,
         )
         return await self._shown(content, status)
@@ -162,16 +181,21 @@ class _Forms:
     async def _checked(self, request: Request) -> tuple[Session, Mapping[str, str]]:
         """Return session and form. Raises HTTPException where one is missing or not of the other."""
         form = await self._form(request)
-        session = self._sessions.find(request.cookies.get(COOKIE, ""))
+        session = session_of(self._sessions, self._origin, request)
         if session is None:
             raise HTTPException(HTTPStatus.FORBIDDEN, "there is no session: open one at /act")
         if not is_of(session, form.get("csrf", "")):
             raise HTTPException(HTTPStatus.FORBIDDEN, "the form is of another session: load /act again")
         return session, form
 
+    def _cookie(self, request: Request) -> str:
+        return request.cookies.get(self._origin.cookie(request), "")
+
     async def _form(self, request: Request) -> Mapping[str, str]:
         self._admit(request)
-        _refuse_other_sites(request)
+        refusal = self._origin.refusal(request)
+        if refusal is not None:
+            raise HTTPException(HTTPStatus.FORBIDDEN, refusal)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {_FORM}")
         body = await _body(request)
@@ -203,28 +227,6 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """Refuse a form that a page of another site has sent, or one that does not say whose it is."""
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    same = [] if origin is None else [_authority(origin) == request.headers.get("host", "").lower()]
-    if site is not None:
-        same.append(site == "same-origin")
-    if not same or not all(same):
-        raise HTTPException(HTTPStatus.FORBIDDEN, "the form is of another site")
-
-
-def _authority(origin: str) -> str | None:
-    """Return host and port of an origin, as a Host header names them."""
-    try:
-        return urlsplit(origin).netloc.lower() or None
-    except ValueError:
-        return None
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else "unknown"
-
-
-def _to_page() -> Response:
+def _to_page(address: str = _PATH) -> Response:
     # Relative: the Host header is whatever came in.
-    return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": _PATH})
+    return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": address})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
-import re
 from http import HTTPStatus
 
 import msgspec
@@ -20,8 +18,9 @@ from brain.identifiers import PlanId
 from monitoring.http.act_routes import act_routes
 from monitoring.http.find_routes import find_routes
 from monitoring.http.history_routes import history_routes
-from monitoring.http.middleware import RateLimiter, SecurityHeaders
+from monitoring.http.middleware import EndsWithClient, RateLimiter, SecurityHeaders
 from monitoring.http.notices_routes import notices_routes
+from monitoring.http.session_pages import SessionPages
 from monitoring.http.waiting_routes import waiting_routes
 from monitoring.monitor import Monitor
 from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
@@ -29,7 +28,6 @@ from page.rendering import ASSETS, CONTENT_SECURITY_POLICY, asset
 #: Prometheus text format.
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 _LONGEST_PLAN_ID = 256
-_HOST = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::\d+)?")
 
 
 def application(
@@ -38,8 +36,9 @@ def application(
     """Return the ASGI application: no cached answer; but for `/act` GET and HEAD without a body.
 
     `/metrics`, `/healthz` and `/readyz` are always answered, the other routes within `limiter`. Bound to a
-    `loopback` address, the other routes answer to `localhost` and addresses alone: a web site that is open in
-    a browser on this host could point its own name at this address and read the answers (DNS rebinding).
+    `loopback` address, the other routes answer to `localhost`, addresses and the public origin alone: a web
+    site that is open in a browser on this host could point its own name at this address and read the answers
+    (DNS rebinding).
     """
     page = monitor.page
 
@@ -47,11 +46,15 @@ def application(
         log.error("HTTP request failed", path=request.url.path[:100], exc_info=error)
         return _json({"error": "the log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
+    pages = SessionPages(page, monitor.sessions, monitor.origin, _html)
     assets = {name: asset(name) for name in ASSETS}
 
     def admit(request: Request) -> None:
-        if loopback and not _is_local(request.headers.get("host", "")):
-            raise HTTPException(HTTPStatus.MISDIRECTED_REQUEST, "ask for localhost or an IP address")
+        if loopback and not monitor.origin.is_known(request):
+            raise HTTPException(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "ask for localhost, an IP address, or the host of P33_PAGE_ORIGIN",
+            )
         wait_sec = limiter.admit()
         if wait_sec:
             raise HTTPException(
@@ -101,30 +104,17 @@ def application(
             Route("/readyz", readyz),
             Route("/status", status_document),
             *act_routes(monitor, admit, _html),
-            *find_routes(monitor, admit, _html),
-            *notices_routes(monitor.notices_page, admit, _html),
+            *find_routes(monitor, admit, _html, pages),
+            *notices_routes(monitor.notices_page, admit, pages),
             *history_routes(monitor.history_page, admit, _html),
-            *waiting_routes(monitor.waiting_page, admit, _html),
+            *waiting_routes(monitor.waiting_page, admit, pages),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(EndsWithClient)],
         exception_handlers={HTTPException: _refusal, Exception: failed},
     )
     # A redirect to another spelling would repeat whatever Host header came in.
     served.router.redirect_slashes = False
     return served
-
-
-def _is_local(host: str) -> bool:
-    """Return whether a Host header is `localhost` or an address: no name in a DNS zone of others."""
-    found = _HOST.fullmatch(host)
-    name = (found[1] or found[2]) if found else ""
-    if name.lower() == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 async def _refusal(_: Request, refused: Exception) -> Response:

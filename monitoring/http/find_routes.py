@@ -15,26 +15,35 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from brain.identifiers import PlanId
+from explanation.printable import printable
 from monitoring.find.decisions import Export
 from monitoring.find.query import UnreadableQueryError
+from monitoring.http.session_pages import SessionPages
 from monitoring.monitor import Monitor
 from monitoring.page_view.document_cache import DocumentCache
+from page.act_content import Forms
 from page.find_content import ListedDecision
+from page.links import symbol_link
 from store.errors import StoreError
 
 _LONGEST = 256
 _COLUMNS = ("decided_ms", "plan_id", "symbol", "answer", "reason", "latency_ms", "source", "audit_id")
 _INCOMPLETE = "INCOMPLETE: older entries could not be read in time"
 #: A spreadsheet takes a cell that begins so for a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS = tuple("=+-@＝＋－＠")
 
 
 def find_routes(
-    monitor: Monitor, admit: Callable[[Request], None], html: Callable[[bytes, int], Response]
+    monitor: Monitor,
+    admit: Callable[[Request], None],
+    html: Callable[[bytes, int], Response],
+    pages: SessionPages,
 ) -> list[Route]:
     """Return the routes; `admit` refuses a request beyond the rate, `html` answers with a document."""
     find, page = monitor.find, monitor.page
     lists = DocumentCache[tuple[int, bytes]](find.clock)
+    plans = DocumentCache[tuple[int, bytes]](find.clock)
+    symbols = DocumentCache[bytes](find.clock)
 
     async def shown(template: str, content: object, status: int = HTTPStatus.OK) -> Response:
         return html(await page.document_of(template, content), status)
@@ -83,11 +92,16 @@ def find_routes(
         plan_id = request.path_params.get("plan_id") or request.query_params.get("plan_id", "")
         if not 1 <= len(plan_id) <= _LONGEST:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        content = await find.plans.page(PlanId(plan_id))
-        status = HTTPStatus.OK
-        if content.explained is None:
-            status = HTTPStatus.SERVICE_UNAVAILABLE if content.unread else HTTPStatus.NOT_FOUND
-        return await shown("find_plan.html", content, status)
+
+        async def make() -> tuple[int, bytes]:
+            content = await find.plans.page(PlanId(plan_id))
+            status = HTTPStatus.OK
+            if content.explained is None:
+                status = HTTPStatus.SERVICE_UNAVAILABLE if content.unread else HTTPStatus.NOT_FOUND
+            return status, await page.document_of("find_plan.html", content)
+
+        status, document = await plans.document(make, plan_id)
+        return html(document, status)
 
     async def symbol(request: Request) -> Response:
         admit(request)
@@ -97,7 +111,14 @@ def find_routes(
             if len(name) > _LONGEST:
                 raise HTTPException(HTTPStatus.NOT_FOUND)
             return RedirectResponse(f"/find?q={quote(name, safe='')}", HTTPStatus.SEE_OTHER)
-        return await shown("find_symbol.html", await find.symbols.page(known))
+
+        async def made(forms: Forms | None) -> bytes:
+            async def make() -> bytes:
+                return await page.document_of("find_symbol.html", await find.symbols.page(known), forms=forms)
+
+            return await symbols.document(make, (known, forms))
+
+        return await pages.answer(request, symbol_link(known), made)
 
     return [
         Route("/decisions", decisions),
@@ -132,9 +153,11 @@ async def _json(exported: Export) -> AsyncIterator[bytes]:
 
 def _cells(row: ListedDecision) -> tuple[str | int, ...]:
     latency = "" if row.latency_ms is None else row.latency_ms
-    texts = map(_no_formula, (row.plan_id, row.symbol, row.answer, row.reason))
-    return (row.at_ms, *texts, latency, _no_formula(row.source), row.audit_id)
+    texts = map(_cell, (row.plan_id, row.symbol, row.answer, row.reason))
+    return (row.at_ms, *texts, latency, _cell(row.source), row.audit_id)
 
 
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+def _cell(text: str) -> str:
+    """Return a text that is no formula, and has its invisible characters escaped, line ends among them."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(_FORMULAS) else shown

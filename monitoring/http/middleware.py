@@ -1,10 +1,11 @@
-"""Security headers and rate limits of the HTTP server."""
+"""Security headers and rate limits of the HTTP server, and the end of work that nobody waits for."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
 import msgspec
+import trio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,6 +55,42 @@ class SecurityHeaders:
             await refusal(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
+
+
+class EndsWithClient:
+    """Ends the work on a GET request as soon as its client has gone: nothing is read or made for nobody.
+
+    The work on a form goes on: an act is done, audited and logged whether its person waits or not.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "POST":
+            await self._app(scope, receive, send)
+            return
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            try:
+                await self._app(scope, _no_more, send)
+            except Exception as error:  # noqa: BLE001 - raised again below, without a group around it
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+
+async def _no_more() -> Message:
+    """Receive nothing: such a request has no body, and its end is seen elsewhere."""
+    await trio.sleep_forever()
 
 
 def _has_body(scope: Scope, headers: Headers) -> bool:

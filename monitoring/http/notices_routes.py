@@ -8,16 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from monitoring.http.session_pages import SessionPages
 from monitoring.page_view.notices import NoticesPage
 
 
-def notices_routes(
-    page: NoticesPage, admit: Callable[[Request], None], html: Callable[[bytes], Response]
-) -> list[Route]:
-    """Return the routes. `admit` refuses a request by raising; `html` makes the answer of a document."""
+def notices_routes(page: NoticesPage, admit: Callable[[Request], None], pages: SessionPages) -> list[Route]:
+    """Return the routes. `admit` refuses a request by raising."""
 
     async def notices(request: Request) -> Response:
         admit(request)
-        return html(await page.document())
+        return await pages.answer(request, "/notices", page.document)
 
     return [Route("/notices", notices)]

@@ -15,6 +15,8 @@ from settings.secret import Secret
 SESSION_SEC = 8 * 3600
 _MOST_SESSIONS = 32
 _MOST_FAILURES, _WITHIN_SEC = 5, 60.0
+#: How long a page says what became of an act that began there.
+_SAID_SEC = 60.0
 
 
 class WrongTokenError(Exception):
@@ -31,12 +33,14 @@ class TooManyFailuresError(Exception):
 
 @dataclass
 class Session:
-    """One person at one browser. `csrf` is in each form; `done` is the latest act."""
+    """One person at one browser. `csrf` is in each form; `done` is the latest act, begun at `done_at`."""
 
     name: str
     csrf: str
     ends_sec: float
     done: ActDone | None = None
+    done_at: str = ""
+    done_sec: float = 0.0
 
 
 class Sessions:
@@ -47,6 +51,8 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}
         self._failures_sec: deque[float] = deque()
+        #: Number of acts so far.
+        self.acts = 0
 
     def open(self, token: str, name: str) -> str:
         """Return the cookie of a new session. Raises WrongTokenError, TooManyFailuresError."""
@@ -72,6 +78,16 @@ class Sessions:
             del self._sessions[key]
             return None
         return session
+
+    def note(self, session: Session, done: ActDone, address: str) -> None:
+        """Keep the outcome of an act that began at the page of an address."""
+        self.acts += 1
+        session.done, session.done_at, session.done_sec = done, address, self._clock.now().monotonic_sec
+
+    def outcome_at(self, session: Session, address: str) -> ActDone | None:
+        """Return the outcome of the latest act for 60 s, where it began at the page of that address."""
+        age_sec = self._clock.now().monotonic_sec - session.done_sec
+        return session.done if session.done_at == address and age_sec <= _SAID_SEC else None
 
     def end(self, cookie: str) -> None:
         """End the session of a cookie."""

@@ -12,7 +12,7 @@ from brain.identifiers import EntryId, Symbol, is_symbol
 from clock import Clock
 from explanation.printable import printable
 from monitoring.acts import letters, notices, switches
-from monitoring.acts.act import Act, RefusedActError
+from monitoring.acts.act import Act, DoneAlreadyError, RefusedActError, Write, is_unanswered
 from monitoring.acts.events import act_event
 from monitoring.acts.wording import OPERATOR, state_lines
 from monitoring.firing import NoticeKind
@@ -27,11 +27,12 @@ from store.operator_values import is_entry_id
 _LONGEST_REASON, _LONGEST_SUBJECT = 200, 256
 _MOST_HOURS = 168
 _CHANGED = "The state is another than shown by now: nothing was changed."
+_ABSENT = "It does not fire on this instance at present."
 _STREAMS: tuple[DeadStream, ...] = ("apply.plan", "apply.result")
 #: By act, the fields of its form that say what is done.
 ACTS: Mapping[str, tuple[str, ...]] = {
     "trading-state": ("state", "reason"),
-    "hold": ("symbol", "reason"),
+    "hold": ("symbol", "reason", "force"),
     "release": ("symbol", "reason", "force"),
     "republish": ("stream", "letter", "reason"),
     "acknowledge": ("kind", "subject", "hours"),
@@ -43,12 +44,34 @@ class UnusableFormError(Exception):
     """A field of a form is missing or cannot be used; the message names it."""
 
 
+def _nothing_to_do(present: str, *_: str) -> ActDone:
+    return ActDone(good=True, text=f"Nothing to do. {present}")
+
+
+def _sentence(refused: RefusedActError) -> str:
+    text = str(refused)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 class PageActs:
     """The acts of the commands, for a person with a session."""
 
     def __init__(
-        self, settings: Settings, store: OperatorStore, clock: Clock, log: FilteringBoundLogger
+        self,
+        settings: Settings,
+        store: OperatorStore,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        *,
+        changed: Callable[[], None],
+        fires: Callable[[NoticeKind, str], bool],
     ) -> None:
+        """`changed` is called behind each act that may have changed something.
+
+        `fires`: whether a notice of a kind and subject fires on this instance.
+        """
+        self._changed = changed
+        self._fires = fires
         self._store = store
         self._clock = clock
         self._log = log
@@ -78,25 +101,41 @@ class PageActs:
         try:
             prepared = await prepare(self._store, by)
             if prepared.write is None:
-                return ActDone(good=True, text=f"Nothing to do. {prepared.present[0]}")
+                return _nothing_to_do(*prepared.present)
             seen = hashlib.sha256(prepared.seen.encode()).hexdigest()
             if "seen" not in form:
                 fields = (*arguments.items(), ("seen", seen))
                 return Question(act, prepared.present, prepared.change, prepared.question, fields)
-            text = await prepared.write(self._store) if form["seen"] == seen else None
-            done = ActDone(good=text is not None, text=text or _CHANGED)
+            done = await self._written(prepared.write) if form["seen"] == seen else None
+            if done is None:
+                again = await prepare(self._store, by)
+                if again.write is None:
+                    return _nothing_to_do(*again.present)
+                done = ActDone(good=False, text=_CHANGED)
         except RefusedActError as refused:
+            if isinstance(refused, DoneAlreadyError) and "seen" in form:
+                return _nothing_to_do(_sentence(refused))
             done = ActDone(good=False, text=" ".join((*refused.present, f"Refused: {refused}.")))
         except StoreRefusedError as error:
             done = ActDone(good=False, text=f"Redis refuses it, and nothing was changed: {error}")
         except StoreError as error:
-            text = f"Redis: {error}. It may have been done: look before you repeat it."
-            done = ActDone(good=False, text=text)
+            done = ActDone(good=False, text=f"Redis: {error}. Nothing was changed.")
         return await self._audited(act, arguments, done, by=by, address=address)
+
+    async def _written(self, write: Write) -> ActDone | None:
+        """Return the outcome of a write; None where the state is another than the one that was read."""
+        try:
+            text = await write(self._store)
+        except StoreError as error:
+            if not is_unanswered(error):
+                raise
+            text = f"Redis: {error}. It may have been done: look before you repeat it."
+            return ActDone(good=False, text=text, unknown=True)
+        return None if text is None else ActDone(good=True, text=text)
 
     def _read(self, act: str, form: Mapping[str, str]) -> _Prepare:
         if act == "acknowledge":
-            return _acknowledge(form)
+            return self._acknowledge(form)
         reason = form.get("reason", "").strip()
         if not reason or not reason.isprintable() or len(reason) > _LONGEST_REASON:
             raise UnusableFormError(f"reason: 1 to {_LONGEST_REASON} printable characters on one line")
@@ -107,10 +146,8 @@ class PageActs:
         symbol = form.get("symbol", "").strip().upper()
         if not is_symbol(symbol):
             raise UnusableFormError("symbol: one such as BTCUSDT")
-        if act == "hold":
-            return lambda store, by: switches.hold(store, Symbol(symbol), reason, by)
-        force = form.get("force") == "yes"
-        return lambda store, by: switches.release(store, Symbol(symbol), reason, by, force=force)
+        change, force = switches.hold if act == "hold" else switches.release, form.get("force") == "yes"
+        return lambda store, by: change(store, Symbol(symbol), reason, by, force=force)
 
     def _trading_state(self, form: Mapping[str, str], reason: str) -> _Prepare:
         try:
@@ -130,10 +167,36 @@ class PageActs:
             store, stream, EntryId(letter), reason, by, decision_ttl_ms=self._decision_ttl_ms
         )
 
+    def _acknowledge(self, form: Mapping[str, str]) -> _Prepare:
+        kind = next((each for each in NoticeKind if each == form.get("kind")), None)
+        if kind is None:
+            raise UnusableFormError(f"kind: one of {', '.join(NoticeKind)}")
+        subject = form.get("subject", "").strip()
+        if not subject.isprintable() or len(subject) > _LONGEST_SUBJECT:
+            raise UnusableFormError(f"subject: up to {_LONGEST_SUBJECT} printable characters")
+        hours = form.get("hours", "")
+        if (
+            not hours.isascii()
+            or not hours.isdecimal()
+            or len(hours) > 3
+            or not 1 <= int(hours) <= _MOST_HOURS
+        ):
+            raise UnusableFormError(f"hours: a whole number from 1 to {_MOST_HOURS}")
+        try:
+            subject = notices.usable_subject(kind, subject)
+        except RefusedActError as refused:
+            raise UnusableFormError(f"subject: {refused}") from refused
+        present = () if self._fires(kind, subject) else (_ABSENT,)
+        for_sec = int(hours) * 3600.0
+        return lambda store, by: notices.acknowledge(
+            store, kind, subject, by.removeprefix(OPERATOR), for_sec=for_sec, present=present
+        )
+
     async def _audited(
         self, act: str, arguments: Mapping[str, str], done: ActDone, *, by: str, address: str
     ) -> ActDone:
-        outcome = done.text if done.good else f"not done: {done.text}"
+        self._changed()
+        outcome = done.text if done.good else f"{'unknown' if done.unknown else 'not done'}: {done.text}"
         self._log.warning(
             "Act on the page", act=act, by=by, address=address, arguments=dict(arguments), outcome=outcome
         )
@@ -144,21 +207,6 @@ class PageActs:
             )
         except StoreError as error:
             self._log.error("Act on the page is not in p33.events", act=act, by=by, why=str(error))
-            return ActDone(good=done.good, text=f"{done.text} It is in the log, not in p33.events: {error}")
+            text = f"{done.text} It is in the log, not in p33.events: {error}"
+            return ActDone(good=done.good, text=text, unknown=done.unknown)
         return done
-
-
-def _acknowledge(form: Mapping[str, str]) -> _Prepare:
-    kind = next((each for each in NoticeKind if each == form.get("kind")), None)
-    if kind is None:
-        raise UnusableFormError(f"kind: one of {', '.join(NoticeKind)}")
-    subject = form.get("subject", "").strip()
-    if not subject.isprintable() or len(subject) > _LONGEST_SUBJECT:
-        raise UnusableFormError(f"subject: up to {_LONGEST_SUBJECT} printable characters")
-    hours = form.get("hours", "")
-    if not hours.isascii() or not hours.isdecimal() or len(hours) > 3 or not 1 <= int(hours) <= _MOST_HOURS:
-        raise UnusableFormError(f"hours: a whole number from 1 to {_MOST_HOURS}")
-    for_sec = int(hours) * 3600.0
-    return lambda store, by: notices.acknowledge(
-        store, kind, subject, by.removeprefix(OPERATOR), for_sec=for_sec
-    )

@@ -1,4 +1,4 @@
-"""The operator page as served: rendered once a second at most, with checkpoints while rendering."""
+"""The operator page as served: rendered once a second at most, with pauses while rendering."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from explanation.sections import sections_of
 from monitoring.pacing import pause
 from monitoring.page_view.document_cache import DocumentCache
 from monitoring.page_view.source import PageSource
+from page.act_content import ActDone, Forms
 from page.rendering import Page
 
 
 class Render(Protocol):
-    """Makes a document of a template, its content, and its charts, if it has any."""
+    """Makes a document of a template, its content, and its charts and forms, if it has any."""
 
-    async def __call__(self, template: str, content: object, drawn: object = None) -> bytes: ...
+    async def __call__(
+        self, template: str, content: object, drawn: object = None, forms: Forms | None = None
+    ) -> bytes: ...
 
 
 class PageCache:
@@ -32,6 +35,7 @@ class PageCache:
         self._page: Page | None = None
         self._compiling = trio.Lock()
         self._documents = DocumentCache[bytes](clock)
+        self._explanations = DocumentCache[tuple[bool, bytes]](clock)
 
     async def document(self) -> bytes:
         """Return the page, less than a second old."""
@@ -42,23 +46,34 @@ class PageCache:
         parts: list[str] = []
         for part in page.document(await self._source.content()):
             parts.append(part)
-            await trio.lowlevel.checkpoint()
+            await pause()
         return "".join(parts).encode()
 
-    async def document_of(self, template: str, content: object, drawn: object = None) -> bytes:
-        """Render a page of its own in parts. `drawn`: its charts, if it has any."""
+    async def document_of(
+        self, template: str, content: object, drawn: object = None, forms: Forms | None = None
+    ) -> bytes:
+        """Render a page of its own in parts. `drawn`: its charts, `forms`: its forms, if it has any."""
         parts: list[str] = []
-        for part in (await self._compiled()).document_of(template, content, drawn):
+        for part in (await self._compiled()).document_of(template, content, drawn, forms):
             parts.append(part)
             await pause()
         return "".join(parts).encode()
 
+    async def own(self, document: bytes, forms: Forms, csrf: str, done: ActDone | None) -> bytes:
+        """Put a person's own into the places of a document with forms: token, and outcome of the last act."""
+        outcome = b"" if done is None else await self.document_of("outcome.html", done)
+        return document.replace(forms.csrf.encode(), csrf.encode()).replace(forms.outcome.encode(), outcome)
+
     async def explanation(self, plan_id: PlanId) -> tuple[bool, bytes]:
         """Return whether the plan's decision is remembered, and the document that explains it or says so."""
-        explained = await self._source.explanation(plan_id)
-        if explained is None:
-            return False, (await self._compiled()).unexplained(plan_id).encode()
-        return True, (await self._compiled()).explanation(sections_of(explained)).encode()
+
+        async def make() -> tuple[bool, bytes]:
+            explained = await self._source.explanation(plan_id)
+            if explained is None:
+                return False, (await self._compiled()).unexplained(plan_id).encode()
+            return True, (await self._compiled()).explanation(sections_of(explained)).encode()
+
+        return await self._explanations.document(make, plan_id)
 
     async def _compiled(self) -> Page:
         async with self._compiling:

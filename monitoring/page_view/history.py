@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import trio
-
 from brain.history import MINUTE_MS, MINUTES_KEPT, Minute
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.pacing import paced
 from monitoring.page_view.cache import Render
 from monitoring.page_view.document_cache import DocumentCache
+from monitoring.patience import UnreadError, read_in_time
 from page.history_content import SPANS, HistoryContent
 from page.history_page import drawn_history
-from store.errors import StoreError
 from store.history_protocol import HistoryStore
 
 _YOUNG_SEC = 5.0
 _READ_AGAIN_SEC = 20.0
-_PATIENCE_SEC = 0.5
 _NO_ANSWER = "Redis does not answer: shown is what was read before."
 
 
@@ -58,13 +55,10 @@ class HistoryView:
         if now_sec - self._read_at_sec < _READ_AGAIN_SEC:
             return
         now = self._now_minute()
-        with trio.move_on_after(_PATIENCE_SEC) as patience:
-            try:
-                self._minutes = tuple(await self._store.minutes(now - MINUTES_KEPT, now))
-                self._read_at_sec, self._note = now_sec, ""
-            except StoreError:
-                self._note = _NO_ANSWER
-        if patience.cancelled_caught:
+        try:
+            self._minutes = tuple(await read_in_time(self._store.minutes(now - MINUTES_KEPT, now)))
+            self._read_at_sec, self._note = now_sec, ""
+        except UnreadError:
             self._note = _NO_ANSWER
 
     def _content(self, span: str, end: int | None) -> HistoryContent:

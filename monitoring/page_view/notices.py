@@ -7,6 +7,7 @@ from monitoring.notices import Notices
 from monitoring.pacing import pause
 from monitoring.page_view.cache import Render
 from monitoring.page_view.document_cache import DocumentCache
+from page.act_content import Forms
 
 
 class NoticesPage:
@@ -17,11 +18,12 @@ class NoticesPage:
         self._render = render
         self._documents = DocumentCache[bytes](clock)
 
-    async def document(self) -> bytes:
+    async def document(self, forms: Forms | None = None) -> bytes:
         """Return the page, less than a second old."""
-        return await self._documents.document(self._make)
 
-    async def _make(self) -> bytes:
-        content = await self._notices.content()
-        await pause()
-        return await self._render("notices.html", content)
+        async def make() -> bytes:
+            content = await self._notices.content()
+            await pause()
+            return await self._render("notices.html", content, forms=forms)
+
+        return await self._documents.document(make, forms)

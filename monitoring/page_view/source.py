@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
-import trio
 
 from brain.decisions.permit_text import audit_record
 from brain.identifiers import EntryId, PlanId
 from brain.json_text import read_json
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
 from brain.ledger.unknown_outcomes import decode_unknown
 from brain.moment import Moment
 from brain.numbers import plain
@@ -20,17 +19,20 @@ from clock import Clock
 from explanation.deciding import Explanation
 from explanation.explaining import explain_traces
 from explanation.governing import GovernorTraces
+from explanation.stored_traces import reservation_of
 from explanation.traces import PlanTraces, Recorded
 from monitoring.gate_distribution import GateDistribution
 from monitoring.holds_and_cooldowns import HoldsAndCooldownsCache
 from monitoring.ledger_comparison import LedgerComparison
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.pacing import pause
 from monitoring.page_view.bridge import page_bridge
 from monitoring.page_view.governor import page_governor
 from monitoring.page_view.headline import Observed, actor, overall
 from monitoring.page_view.intelligence import page_intelligence
 from monitoring.page_view.reconcile import page_reconcile
 from monitoring.page_view.roles import page_roles
+from monitoring.patience import UnreadError, read_in_time
 from monitoring.recent_decisions import RecentDecision, RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
 from monitoring.service_log import issuer
@@ -48,15 +50,13 @@ from page.content import (
 )
 from page.words import duration
 from settings import Settings
-from store.errors import StoreError
 from store.keys import Keys
 from store.protocol import DiagnosticsStore
 from store.records import PermitTraces
 
 _DECISIONS_SHOWN = 50
 _LATENCIES = 500
-_PATIENCE_SEC = 0.5
-_AT_A_TIME = 100
+_AT_A_TIME = 200
 _UNKNOWN = PermitTraces(0, None, None, None, None)
 
 
@@ -97,11 +97,11 @@ class PageSource:
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
         status = self._status.status()
-        await trio.lowlevel.checkpoint()
+        await pause()
         now = self._clock.now()
         snapshots, ages = await self._ages(now)
         holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
-        await trio.lowlevel.checkpoint()
+        await pause()
         tree = actor(status.tree)
         return PageContent(
             as_of_ms=now.wall_ms,
@@ -148,11 +148,8 @@ class PageSource:
         if seen is None:
             return None
         answer, permit = seen.answer, _UNKNOWN
-        with trio.move_on_after(_PATIENCE_SEC):
-            try:
-                permit = await self._store.permit_traces(plan_id, answer.symbol)
-            except StoreError:
-                permit = _UNKNOWN
+        with suppress(UnreadError):
+            permit = await read_in_time(self._store.permit_traces(plan_id, answer.symbol))
         record = audit_record(
             answer.decision,
             answer.case,
@@ -173,13 +170,7 @@ class PageSource:
             unknown=None if permit.unknown is None else decode_unknown(plan_id, permit.unknown),
             governor=self._judgement(plan_id),
         )
-        reservation = None
-        if permit.reservation is not None:
-            try:
-                reservation = decode_open_permit(plan_id, permit.reservation)
-            except UnreadableRecordError:
-                reservation = None
-        explained = explain_traces(traces, reservation)
+        explained = explain_traces(traces, reservation_of(plan_id, permit.reservation))
         if permit is _UNKNOWN:
             note = "Redis does not answer: what has become of the permit is not known."
             return msgspec.structs.replace(explained, notes=[*explained.notes, note])
@@ -215,7 +206,7 @@ class PageSource:
                 )
             )
             if number % _AT_A_TIME == 0:
-                await trio.lowlevel.checkpoint()
+                await pause()
         return snapshots, tuple(ages)
 
     async def _histories(self) -> tuple[GateHistory, ...]:
@@ -223,7 +214,7 @@ class PageSource:
         for title, short, step_sec in (("last 5 minutes", "5 min", 5), ("last hour", "1 h", 60)):
             gates = tuple(self._gates.history(step_sec, 60))
             histories.append(GateHistory(title, short, step_sec, gates))
-            await trio.lowlevel.checkpoint()
+            await pause()
         return tuple(histories)
 
 

@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
 import trio
 
-from brain.identifiers import PlanId
-from brain.ledger.booking import decode_open_permit
-from brain.ledger.order_memory import UnreadableRecordError
-from brain.numbers import plain
-from brain.positions.exposure import ExposureSum
 from brain.text_fields import truncate
 from channels import Channels
 from clocks.clocks import Clocks
+from monitoring.exposure import AccountExposure, AccountLook
+from monitoring.open_permits import in_order, permit_row
 from monitoring.pacing import pause
 from monitoring.page_view.cache import Render
 from monitoring.page_view.document_cache import DocumentCache
+from monitoring.patience import PATIENCE_SEC, UnreadError, read_in_time
 from monitoring.status.roles import RolesSource
+from page.act_content import Forms
+from page.permit_content import PermitRow
 from page.waiting_content import (
     CaseRow,
     LetterRow,
     PendingRow,
-    PermitRow,
     StreamWaits,
     Totals,
     UnknownRow,
     WaitingContent,
 )
 from page.words import duration, moment
-from store.errors import StoreError
 from store.records import SymbolState
 from store.waiting_protocol import WaitingStore
 from store.waiting_records import DeadEntry, PendingEntry, StreamWaiting, Waiting
 
-_PATIENCE_SEC = 0.5
 _AT_A_TIME = 100
 _MOST_ROWS = 100
 _MOST_CASES = 50
@@ -52,6 +50,7 @@ class WaitingView:
         channels: Channels,
         clocks: Clocks,
         roles: RolesSource,
+        account: AccountExposure,
         *,
         waits: Callable[[], Sequence[tuple[str, str]]],
         render: Render,
@@ -61,45 +60,44 @@ class WaitingView:
         self._channels = channels
         self._clocks = clocks
         self._roles = roles
+        self._account = account
         self._waits = waits
         self._render = render
         self._documents = DocumentCache[bytes](clocks)
 
-    async def document(self) -> bytes:
+    async def document(self, forms: Forms | None = None) -> bytes:
         """Return the page, less than a second old."""
-        return await self._documents.document(self._make)
 
-    async def _make(self) -> bytes:
-        return await self._render("waiting.html", await self.content())
+        async def make() -> bytes:
+            return await self._render("waiting.html", await self.content(), forms=forms)
+
+        return await self._documents.document(make, forms)
 
     async def content(self) -> WaitingContent:
         """Return all that waits, as of now."""
         waiting: Waiting | None = None
         permits: dict[str, SymbolState] | None = None
-        with trio.move_on_after(_PATIENCE_SEC):
-            try:
-                waiting = await self._store.waiting()
-                permits = await self._store.open_permits(self._symbols())
-            except StoreError:
-                pass
+        with trio.move_on_after(PATIENCE_SEC):
+            with suppress(UnreadError):
+                waiting = await read_in_time(self._store.waiting())
+            with suppress(UnreadError):
+                permits = await read_in_time(self._store.open_permits(self._symbols()))
         now_ms = self._clocks.now().wall_ms if waiting is None else waiting.now_ms
-        rows = await _permits(permits or {}, now_ms)
+        rows = None if permits is None else await _permits(permits, now_ms)
         unknown = tuple(self._unknown())
         cases = self._cases()
         streams = () if waiting is None else (("plans", waiting.plans), ("results", waiting.results))
         return WaitingContent(
             as_of_ms=now_ms,
-            totals=await self._totals(),
-            permits=tuple(rows[:_MOST_ROWS]),
-            permits_left_out=max(len(rows) - _MOST_ROWS, 0),
+            totals=_totals(await self._account.look(pause)),
+            permits=None if rows is None else tuple(rows[:_MOST_ROWS]),
+            permits_left_out=max(len(rows or ()) - _MOST_ROWS, 0),
             streams=tuple(_stream(name, stream) for name, stream in streams),
             cases=None if cases is None else cases[:_MOST_CASES],
             cases_left_out=max(len(cases or ()) - _MOST_CASES, 0),
             unknown=unknown[:_MOST_ROWS],
             unknown_left_out=max(len(unknown) - _MOST_ROWS, 0),
-            note=""
-            if permits is not None
-            else "Redis does not answer: open permits, and what waits on the streams, are not known.",
+            note=_note(permits=permits is not None, streams=waiting is not None),
         )
 
     def _symbols(self) -> list[str]:
@@ -107,18 +105,6 @@ class WaitingView:
         allowlist = self._channels.allowlist.value
         allowed = () if allowlist is None else allowlist.symbols
         return list(dict.fromkeys((*self._channels.book.symbols(), *sorted(allowed))))
-
-    async def _totals(self) -> Totals:
-        book, sums, positions = self._channels.book, ExposureSum(), 0
-        for number, symbol in enumerate(book.symbols()):
-            snapshot = book.get(symbol)
-            if snapshot is not None:
-                positions += any(leg.amount for leg in snapshot.legs)
-                sums.add(snapshot)
-            if number % _AT_A_TIME == 0:
-                await pause()
-        total = sums.exposure()
-        return Totals(_money(total.gross), _money(total.net), _money(total.profit), positions, total.unpriced)
 
     def _unknown(self) -> Iterator[UnknownRow]:
         channels, now_sec = self._channels, self._clocks.now().monotonic_sec
@@ -146,29 +132,44 @@ class WaitingView:
         )
 
 
+def _note(*, permits: bool, streams: bool) -> str:
+    """Return a sentence on what is not known; empty where both are."""
+    match permits, streams:
+        case True, True:
+            return ""
+        case True, False:
+            unknown = "What waits on the streams is"
+        case False, True:
+            unknown = "Open permits are"
+        case _:
+            unknown = "Open permits and what waits on the streams are"
+    return f"{unknown} not known: Redis does not answer."
+
+
+def _totals(look: AccountLook) -> Totals:
+    total, known = look.exposure, look.oldest_age_sec is not None
+    return Totals(
+        gross=_money(total.gross) if known else None,
+        net=_money(total.net) if known else None,
+        profit=_money(total.profit) if known else None,
+        positions=look.positions,
+        unpriced=total.unpriced,
+        symbols=look.symbols,
+        missing=look.missing,
+        stale=look.stale,
+        whole=look.is_whole,
+    )
+
+
 async def _permits(permits: Mapping[str, SymbolState], now_ms: int) -> list[PermitRow]:
     """Return the open permits; those that cannot be read first, then by their end."""
     rows: list[PermitRow] = []
     for symbol, state in permits.items():
         for plan_id, text in state.permits:
-            rows.append(_permit(symbol, plan_id, text, now_ms))
+            rows.append(permit_row(symbol, plan_id, text, now_ms))
             if len(rows) % _AT_A_TIME == 0:
                 await pause()
-    return sorted(rows, key=_ends)
-
-
-def _permit(symbol: str, plan_id: PlanId, text: str, now_ms: int) -> PermitRow:
-    try:
-        permit = decode_open_permit(plan_id, text)
-    except UnreadableRecordError:
-        return PermitRow(symbol, plan_id, f"unreadable: {text[:_LONGEST]}", None)
-    leg = "" if permit.leg.value == "BOTH" else f" {permit.leg.value}"
-    order = f"{permit.order_side} {plain(permit.remaining)} {permit.kind.value}{leg}"
-    return PermitRow(symbol, plan_id, order, (permit.expires_ms - now_ms) / 1000)
-
-
-def _ends(row: PermitRow) -> tuple[float, str, str]:
-    return float("-inf") if row.left_sec is None else row.left_sec, row.symbol, row.plan_id
+    return in_order(rows)
 
 
 def _stream(name: str, waiting: StreamWaiting) -> StreamWaits:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from channels import BridgeNow, Channels, IntentOutcome
+from monitoring.status.acting import obstacle_of
 from settings import Settings
 
-#: End of the actor's path in the tree.
-_ACTOR = "/intent_bridge"
 _PLAN, _SEEN = "plan", "seen"
 
 
@@ -56,12 +55,10 @@ def bridge_shown(
     """Return the intent bridge; unset where it is off. `waits`: the tree's, as (path, dependency)."""
     if channels.bridge is None:
         return msgspec.UNSET
-    mode, lease, now = settings.intent_bridge, channels.lease.value, channels.bridge.value
-    if lease is None or lease.fence is None:
-        return BridgeShown(mode=mode, doing="waits for the lease")
-    for path, what in waits:
-        if path.endswith(_ACTOR):
-            return BridgeShown(mode=mode, doing=f"waits: {what}", waits_for=what)
+    mode, now = settings.intent_bridge, channels.bridge.value
+    obstacle = obstacle_of("intent_bridge", channels.lease.value, waits)
+    if obstacle is not None:
+        return BridgeShown(mode=mode, doing=obstacle.doing, waits_for=obstacle.waits_for)
     if now is None:
         return BridgeShown(mode=mode, doing="waits for its start")
     return BridgeShown(

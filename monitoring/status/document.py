@@ -111,13 +111,15 @@ class GatesShown(GateCounts, frozen=True):
 class MismatchShown(msgspec.Struct, frozen=True):
     """A symbol in which exchange and ledger differ by more than is tolerated; signed amounts as text.
 
-    `apart_sec`: for how long, as far as comparisons have seen.
+    `apart_sec`: for how long, as far as comparisons have seen. `leg`: the one whose amounts these are, where
+    the sums agree and the legs do not; else empty.
     """
 
     symbol: str
     exchange: str
     ledger: str | None
     apart_sec: float | None
+    leg: str = ""
 
 
 class WaitingResultShown(msgspec.Struct, frozen=True):
@@ -289,8 +291,9 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Queue]
     settings: tuple[Setting, ...]
     unknown_executions: UnknownExecutionsShown = UnknownExecutionsShown()
-    #: What fires now, the most urgent first.
+    #: What fires now, the most urgent first: the first 200.
     notices: list[NoticeShown] = []
+    notices_left_out: int = 0
     #: No member where all roles are off.
     roles: RolesShown | msgspec.UnsetType = msgspec.UNSET
     #: Of our own executor; no member without one.

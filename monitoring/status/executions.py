@@ -9,11 +9,11 @@ import msgspec
 from channels import Channels, OpenExecution
 from monitoring.status.document import OpenExecutionShown, OpenExecutionsShown
 
-_MOST_NAMES = 20
+_MOST_SENTENCES = 20
 
 
 def open_executions_shown(channels: Channels) -> OpenExecutionsShown | msgspec.UnsetType:
-    """Return the undecided orders; unset without an executor."""
+    """Return all undecided orders; unset without an executor."""
     if channels.open_executions is None:
         return msgspec.UNSET
     undecided = _undecided(channels)
@@ -21,14 +21,14 @@ def open_executions_shown(channels: Channels) -> OpenExecutionsShown | msgspec.U
         OpenExecutionShown(
             each.plan_id, each.symbol, each.client_order_id, each.age_sec, each.held, list(each.lacking)
         )
-        for each in undecided[:_MOST_NAMES]
+        for each in undecided
     ]
     return OpenExecutionsShown(len(undecided), shown)
 
 
 def undecided_sentences(channels: Channels) -> list[str] | msgspec.UnsetType:
     """Return a sentence for each undecided order; unset where there is none."""
-    sentences = [_sentence(each) for each in _undecided(channels)[:_MOST_NAMES]]
+    sentences = [_sentence(each) for each in _undecided(channels)[:_MOST_SENTENCES]]
     return sentences or msgspec.UNSET
 
 

@@ -10,6 +10,7 @@ import msgspec
 from brain.execution.switches import TradingState
 from brain.numbers import plain
 from channels import Channels, GovernorNow
+from monitoring.status.acting import obstacle_of
 from settings import Settings
 
 #: Begin of what a Governor waits for while another one reads the plans (`actors/one_player.py`).
@@ -70,12 +71,10 @@ def governor_shown(
     """Return the Governor; unset where it is off. `waits`: the tree's, as (path, dependency)."""
     if channels.governor is None:
         return msgspec.UNSET
-    mode, lease = settings.governor, channels.lease.value
-    if lease is None or lease.fence is None:
-        return GovernorShown(mode=mode, doing="waits for the lease")
-    for path, what in waits:
-        if path.endswith("/governor") and what.startswith(_ANOTHER):
-            return GovernorShown(mode=mode, doing=f"waits: {what}", waits_for=what)
+    mode = settings.governor
+    obstacle = obstacle_of("governor", channels.lease.value, waits, begins=_ANOTHER)
+    if obstacle is not None:
+        return GovernorShown(mode=mode, doing=obstacle.doing, waits_for=obstacle.waits_for)
     now = channels.governor.value
     if now is None:
         return GovernorShown(mode=mode, doing="reads its state")

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from channels import Channels, IntelligenceNow, ResultWindow
+from monitoring.status.acting import obstacle_of
 from settings import Settings
-
-#: End of the actor's path in the tree.
-_ACTOR = "/decision_intelligence"
 
 
 class WindowShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +48,10 @@ def intelligence_shown(
     """Return decision intelligence; unset where it is off. `now_ms`: Redis's clock; `waits`: the tree's."""
     if channels.intelligence is None:
         return msgspec.UNSET
-    mode, lease = settings.decision_intelligence, channels.lease.value
-    if lease is None or lease.fence is None:
-        return IntelligenceShown(mode=mode, doing="waits for the lease")
-    for path, what in waits:
-        if path.endswith(_ACTOR):
-            return IntelligenceShown(mode=mode, doing=f"waits: {what}", waits_for=what)
+    mode = settings.decision_intelligence
+    obstacle = obstacle_of("decision_intelligence", channels.lease.value, waits)
+    if obstacle is not None:
+        return IntelligenceShown(mode=mode, doing=obstacle.doing, waits_for=obstacle.waits_for)
     now = channels.intelligence.value
     if now is None:
         return IntelligenceShown(mode=mode, doing="waits for its first look at the results")

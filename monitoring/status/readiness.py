@@ -10,6 +10,8 @@ from channels import Lease
 _REDIS = "Redis"
 #: Decides nothing while it waits, for whatever it is.
 _DECIDER = "permit_evaluator"
+#: Begin of each wait for the lease (`actors/waiting.py`).
+_LEASE_WAIT = "the lease"
 #: Without these every plan is decided all the same.
 _DECIDE_NOTHING = frozenset({"decision_intelligence", "intent_bridge"})
 
@@ -53,6 +55,23 @@ def unready(facts: ReadinessFacts) -> list[str]:
         *_own_state(facts),
         *([] if facts.clocks_apart is None else [facts.clocks_apart]),
     ]
+
+
+def faults(facts: ReadinessFacts) -> list[str]:
+    """Return the reasons of `unready` but for those that a standby in order has as well.
+
+    That is one behind another holder that is known: it waits for the lease, and adopts no ledger.
+    """
+    lease = facts.lease
+    if lease is None or lease.fence is not None or not lease.holder or lease.namesake is not None:
+        return unready(facts)
+    waits = tuple(
+        (path, what)
+        for path, what in facts.waits
+        if not (path.rpartition("/")[2] == _DECIDER and what.startswith(_LEASE_WAIT))
+    )
+    others = unready(msgspec.structs.replace(facts, waits=waits, ledgers_adopted=True))
+    return [reason for reason in others if reason not in _lease(lease)]
 
 
 def _actors(facts: ReadinessFacts) -> list[str]:

@@ -13,11 +13,11 @@ from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import LegAmounts, drift_numbers
 from brain.reconciliation.evidence import Growth
 from channels import Channels, OpenCase, ReconcileNow
+from monitoring.status.acting import obstacle_of
 from settings import Settings
 
 #: Begin of what an engine waits for while another one works (`actors/reconcile_engine/other_engines.py`).
 _ANOTHER = "another reconcile engine has "
-_MOST_CASES = 50
 _MOST_ORDERS = 20
 _MOST_REPAIRED = 20
 _MOST_WARNINGS = 3
@@ -85,8 +85,8 @@ class RepairShown(msgspec.Struct, frozen=True):
 class ReconcileShown(msgspec.Struct, frozen=True, kw_only=True):
     """The reconcile engine: `mode` is `on` or `shadow`, `doing` a sentence, `waits_for` another engine.
 
-    The others are null or empty while this instance compares nothing under its lease. `cases` are the first
-    50 of `open_cases`, those that need a person first, then by age. `repaired` are the latest 20 symbols.
+    The others are null or empty while this instance compares nothing under its lease. `cases`: those that
+    need a person first, then by age; `/status` ends after 50. `repaired` are the latest 20 symbols.
     """
 
     mode: str
@@ -110,12 +110,10 @@ def reconcile_shown(
     """
     if channels.reconcile is None:
         return msgspec.UNSET
-    mode, lease = settings.reconcile, channels.lease.value
-    if lease is None or lease.fence is None:
-        return ReconcileShown(mode=mode, doing="waits for the lease")
-    for path, what in waits:
-        if path.endswith("/reconcile_engine") and what.startswith(_ANOTHER):
-            return ReconcileShown(mode=mode, doing=f"waits: {what}", waits_for=what)
+    mode = settings.reconcile
+    obstacle = obstacle_of("reconcile_engine", channels.lease.value, waits, begins=_ANOTHER)
+    if obstacle is not None:
+        return ReconcileShown(mode=mode, doing=obstacle.doing, waits_for=obstacle.waits_for)
     now = channels.reconcile.value
     if now is None:
         return ReconcileShown(mode=mode, doing="waits for ledgers and symbols to compare")
@@ -130,7 +128,7 @@ def reconcile_shown(
         compared=now.compared,
         weight_1m=now.weight_1m,
         weight_per_min=now.weight_per_min,
-        cases=[_case(each, now_ms) for each in cases[:_MOST_CASES]],
+        cases=[_case(each, now_ms) for each in cases],
         repaired=[RepairShown(symbol, iso_utc(at_ms), plain(moved)) for symbol, at_ms, moved in repaired],
     )
 

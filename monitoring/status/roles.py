@@ -9,6 +9,7 @@ import msgspec
 from channels import Channels, UniverseState
 from clocks.clocks import Clocks
 from monitoring.metrics.registry import MetricRegistry
+from monitoring.status.acting import obstacle_of
 from monitoring.status.bridge import bridge_shown
 from monitoring.status.document import ExecutorShown, RolesShown, UniverseShown
 from monitoring.status.governor import governor_sentences, governor_shown
@@ -98,12 +99,10 @@ class RolesSource:
         )
 
     def _executor_shown(self, waits: Sequence[tuple[str, str]]) -> ExecutorShown:
-        mode, lease = self._settings.executing, self._channels.lease.value
-        if lease is None or lease.fence is None:
-            return ExecutorShown(mode=mode, doing="waits for the lease")
-        for path, what in waits:
-            if path.endswith("/executor") and what.startswith(_ANOTHER):
-                return ExecutorShown(mode=mode, doing=f"waits: {what}", waits_for=what)
+        mode = self._settings.executing
+        obstacle = obstacle_of("executor", self._channels.lease.value, waits, begins=_ANOTHER)
+        if obstacle is not None:
+            return ExecutorShown(mode=mode, doing=obstacle.doing, waits_for=obstacle.waits_for)
         if mode == "dry_run":
             return ExecutorShown(mode=mode, doing="publishes what it would send, and sends no order")
         open_orders = round(self._registry.value("exec_open_orders") or 0)

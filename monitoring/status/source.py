@@ -40,11 +40,12 @@ from monitoring.status.document import (
     WaitingResultShown,
 )
 from monitoring.status.executions import open_executions_shown, undecided_sentences
-from monitoring.status.readiness import ReadinessFacts, unready
+from monitoring.status.readiness import ReadinessFacts, faults, unready
 from monitoring.status.roles import RolesSource
 from monitoring.status.running_tree import RunningTree, nodes_of
+from monitoring.status.whole import WholeStatus, cut
 from monitoring.unreadable_symbols import UnreadableSymbols
-from page.content import Queue, Setting, Weight
+from page.content import Holding, Queue, Setting, Weight
 from settings import Loaded
 from settings.show import shown
 from supervision import NodeStatus
@@ -97,17 +98,22 @@ class StatusSource:
     def readiness(self) -> Readiness:
         """Return the answer of `/readyz`, as of now."""
         tree = self._tree().status()
-        reasons = self._unready(tree, self._snapshots(self._clocks.now(), self._known_snapshots()))
+        reasons = unready(self._facts(tree, self._snapshots(self._clocks.now(), self._known_snapshots())))
         return Readiness(not reasons, reasons, undecided_sentences(self._channels), self._roles.unreadable())
 
     def status(self) -> StatusDocument:
         """Return the answer of `/status`, as of now."""
+        return cut(self.whole().document)
+
+    def whole(self) -> WholeStatus:
+        """Return the same before it is cut."""
         now = self._clocks.now()
         known = self._known_snapshots()
-        return self._document(now, self._snapshots(now, known), self._ledgers(now, known))
+        apart = self._comparison.mismatches(known, self._ledger_amounts(), now)
+        return self._whole(now, self._snapshots(now, known), self._ledgers(apart))
 
-    async def status_in_parts(self) -> StatusDocument:
-        """Return the same; other tasks run between its parts, 200 snapshots or some ms of counting."""
+    async def whole_in_parts(self) -> WholeStatus:
+        """Return `whole`; other tasks run between its parts, 200 snapshots or some ms of counting."""
         now, known = self._clocks.now(), list[Snapshot]()
         for number, symbol in enumerate(self._channels.book.symbols(), 1):
             if (snapshot := self._channels.book.get(symbol)) is not None:
@@ -116,15 +122,17 @@ class StatusSource:
                 await trio.lowlevel.checkpoint()
         snapshots = self._snapshots(now, known)
         await trio.lowlevel.checkpoint()
-        return self._document(now, snapshots, self._ledgers(now, known))
+        apart = await self._comparison.mismatches_in_parts(known, self._ledger_amounts(), now)
+        return self._whole(now, snapshots, self._ledgers(apart))
 
-    def _document(self, now: Moment, snapshots: SnapshotsShown, ledgers: LedgersShown) -> StatusDocument:
+    def _whole(self, now: Moment, snapshots: SnapshotsShown, ledgers: LedgersShown) -> WholeStatus:
         tree = self._tree().status()
-        reasons = self._unready(tree, snapshots)
+        facts = self._facts(tree, snapshots)
+        reasons = unready(facts)
         lease, rules = self._channels.lease.value, self._channels.symbol_rules.value
         weight = self._registry.value("p33_request_weight_used")
         durability = self._channels.durability.value
-        return StatusDocument(
+        document = StatusDocument(
             build_tag=self._build_tag,
             version=self._version,
             instance=self._instance,
@@ -151,7 +159,7 @@ class StatusSource:
             if durability is None
             else EvictionShown(durability.maxmemory_policy, durability.may_evict, durability.evicted_keys),
             clocks=self._clocks_shown(),
-            gates=self._gates(),
+            gates=_gates(self._gate_distribution),
             channels=[
                 Queue(channel.name, channel.depth, dropped(channel)) for channel in self._channels.all()
             ],
@@ -160,26 +168,25 @@ class StatusSource:
             roles=self._roles.shown(self._tree().waiting()),
             open_executions=open_executions_shown(self._channels),
         )
+        return WholeStatus(document, faults(facts))
 
-    def _unready(self, tree: NodeStatus, snapshots: SnapshotsShown) -> list[str]:
+    def _facts(self, tree: NodeStatus, snapshots: SnapshotsShown) -> ReadinessFacts:
         states = {node.name: node.state for node in nodes_of(tree)}
         rules = self._channels.symbol_rules.value
-        return unready(
-            ReadinessFacts(
-                stopping=tree.state == "stopping",
-                waits=tuple(self._tree().waiting()),
-                needed_actors=tuple((name, states.get(name, "missing")) for name in _NEEDED_ACTORS),
-                lease=self._channels.lease.value,
-                symbols_known=None if rules is None else len(rules),
-                hedge_mode_known=self._channels.hedge_mode.value is not None,
-                allowlist_known=self._channels.allowlist.value is not None,
-                ledgers_adopted=bool(self._channels.ledgers_adopted.value),
-                snapshots=snapshots.count,
-                snapshots_fresh=snapshots.count - snapshots.stale,
-                stale_threshold_sec=self._stale_threshold_sec,
-                exchange_trouble=self._exchange_trouble(),
-                clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),
-            )
+        return ReadinessFacts(
+            stopping=tree.state == "stopping",
+            waits=tuple(self._tree().waiting()),
+            needed_actors=tuple((name, states.get(name, "missing")) for name in _NEEDED_ACTORS),
+            lease=self._channels.lease.value,
+            symbols_known=None if rules is None else len(rules),
+            hedge_mode_known=self._channels.hedge_mode.value is not None,
+            allowlist_known=self._channels.allowlist.value is not None,
+            ledgers_adopted=bool(self._channels.ledgers_adopted.value),
+            snapshots=snapshots.count,
+            snapshots_fresh=snapshots.count - snapshots.stale,
+            stale_threshold_sec=self._stale_threshold_sec,
+            exchange_trouble=self._exchange_trouble(),
+            clocks_apart=self._clocks.redis_apart(HARMFUL_SEC),
         )
 
     def _clocks_shown(self) -> ClocksShown:
@@ -253,20 +260,21 @@ class StatusSource:
             ban_left_sec=left_sec,
         )
 
-    def _ledgers(self, now: Moment, snapshots: Sequence[Snapshot]) -> LedgersShown:
-        known = self._registry.symbol_values("p33_ledger_amt")
-        holdings = self._comparison.compare(snapshots, known, now)
+    def _ledger_amounts(self) -> dict[str, float]:
+        return self._registry.symbol_values("p33_ledger_amt")
+
+    def _ledgers(self, apart: Sequence[Holding]) -> LedgersShown:
         mismatches = [
-            MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec)
-            for row in holdings.rows
+            MismatchShown(row.symbol, row.exchange, row.ledger, row.apart_sec, row.leg)
+            for row in apart
             if row.apart_sec is not None and row.apart_sec >= IN_FLIGHT_SEC
         ]
-        in_flight = sum(row.apart_sec is not None and row.apart_sec < IN_FLIGHT_SEC for row in holdings.rows)
+        in_flight = len(apart) - len(mismatches)
         waiting = [
             WaitingResultShown(each.symbol, each.plan_id, each.entry_id, each.why)
             for each in (self._channels.waiting_results.value or ())[:_MOST_NAMES]
         ]
-        return LedgersShown(len(known), in_flight, mismatches, waiting)
+        return LedgersShown(len(self._ledger_amounts()), in_flight, mismatches, waiting)
 
     def unknown_count(self) -> int:
         """Return the number of plans whose order may have been filled."""
@@ -286,7 +294,7 @@ class StatusSource:
                 iso_utc(each.since_ms),
                 round(each.ends_at_sec - now.monotonic_sec, 3),
             )
-            for each in unknown[:_MOST_NAMES]
+            for each in unknown
         ]
         return UnknownExecutionsShown(len(unknown), shown)
 
@@ -306,14 +314,7 @@ class StatusSource:
             None if rules is None else sum(rules[name].trading for name in allowlist.symbols & rules.keys()),
         )
 
-    def _gates(self) -> GatesShown:
-        gates = self._gate_distribution
-        all_of_them = gates.since_start()
-        return GatesShown(
-            all_of_them.allow,
-            all_of_them.deny,
-            all_of_them.allow_by_reason,
-            all_of_them.deny_by_reason,
-            gates.last_5_min(),
-            gates.last_1_h(),
-        )
+
+def _gates(gates: GateDistribution) -> GatesShown:
+    total, recent, hour = gates.since_start(), gates.last_5_min(), gates.last_1_h()
+    return GatesShown(total.allow, total.deny, total.allow_by_reason, total.deny_by_reason, recent, hour)

@@ -1,6 +1,6 @@
 "use strict";
-// Keeps the page current: asks for it again and again, and takes over what has changed. Everything comes as a
-// document that the server escaped; no text is ever made into markup here.
+// Keeps a page current: asks for it again and again, and takes over what has changed, as long as what comes has this
+// script, too. Everything comes as a document that the server escaped; no text is ever made into markup here.
 (() => {
   const EVERY_MS = 2000;
   const PATIENCE_MS = 5000;
@@ -53,6 +53,8 @@
     return pointedAt || section.querySelector(":focus-visible") !== null;
   }
 
+  let changes = true;
+
   function show(fresh) {
     for (const section of fresh.querySelectorAll("#main > *")) {
       const old = document.getElementById(section.id);
@@ -64,9 +66,11 @@
       takeOver(old, section);
     }
     for (const id of ["about", "as-of"]) {
-      takeOver(document.getElementById(id), fresh.getElementById(id));
+      const old = document.getElementById(id);
+      if (old !== null) takeOver(old, fresh.getElementById(id));
     }
     document.title = fresh.title;
+    changes = fresh.querySelector("script") !== null;
   }
 
   let lostAt = null;
@@ -81,7 +85,7 @@
   }
 
   async function refresh() {
-    if (document.hidden) return;
+    if (document.hidden || !changes) return;
     try {
       const { status, body } = await documentAt(window.location.href);
       if (status === 429) return;
@@ -94,34 +98,36 @@
   }
 
   async function keepCurrent() {
-    for (;;) {
+    while (changes) {
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
       await refresh();
     }
   }
 
   const why = document.getElementById("why");
-  const whyBody = document.getElementById("why-body");
 
   async function explain(link) {
     const { body } = await documentAt(link.href);
     const article = body.getElementById("explanation");
-    whyBody.replaceChildren(document.adoptNode(article));
+    document.getElementById("why-body").replaceChildren(document.adoptNode(article));
     why.showModal();
     why.scrollTop = 0;
   }
 
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-explain]");
-    if (link === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    explain(link).catch(() => window.location.assign(link.href));
-  });
-  document.getElementById("why-close").addEventListener("click", () => why.close());
-  why.addEventListener("click", (event) => {
-    if (event.target === why) why.close();
-  });
-  document.addEventListener("visibilitychange", refresh);
+  function openExplanations() {
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-explain]");
+      if (link === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      explain(link).catch(() => window.location.assign(link.href));
+    });
+    document.getElementById("why-close").addEventListener("click", () => why.close());
+    why.addEventListener("click", (event) => {
+      if (event.target === why) why.close();
+    });
+  }
 
+  if (why !== null) openExplanations();
+  document.addEventListener("visibilitychange", refresh);
   keepCurrent();
 })();

@@ -9,12 +9,15 @@ from typing import Any, Literal
 
 import trio
 
-Mode = Literal["ok", "redirect", "silent", "endless", "endless_head", "garbage", "refusing", "broken"]
+Mode = Literal[
+    "ok", "redirect", "silent", "endless", "endless_head", "garbage", "refusing", "broken", "limiting"
+]
 _ANSWERS: dict[str, bytes] = {
     "ok": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     "redirect": b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
     "garbage": b"\x00\x01\x02 no HTTP\r\n\r\n",
     "refusing": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "limiting": b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n",
     "broken": b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
 }
 

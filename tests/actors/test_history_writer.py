@@ -21,6 +21,7 @@ from clock import TrioClock
 from clocks.clocks import Clocks
 from exchange.protocol import Priority
 from exchange.weight_budget import WeightBudget
+from monitoring.exposure import AccountExposure
 from monitoring.gate_distribution import GateDistribution
 from monitoring.history import MinuteHistory
 from monitoring.recent_decisions import RecentDecisions
@@ -29,6 +30,7 @@ from store.memory.memory_redis import MemoryRedis
 from store.memory.store import MemoryStore
 from supervision import Heartbeat
 from tests.background import background
+from tests.monitoring.status_rig import rules_of
 from tests.monitoring.test_recent_decisions import decision
 from tests.virtual_time import virtual_time
 
@@ -52,10 +54,12 @@ class Process:
         self.channels = Channels(1)
         self.gates, self.recent = GateDistribution(self.clock), RecentDecisions()
         self.budget = WeightBudget(self.clock, 1200)
+        account = AccountExposure(
+            self.channels.book, self.channels.symbol_rules, self.clock, stale_threshold_sec=60.0
+        )
         self.history = MinuteHistory(
-            self.channels.book, self.channels.lease, self.gates, self.recent,
-            budget=self.budget, clocks=self.clocks,
-        )  # fmt: skip
+            account, self.channels.lease, self.gates, self.recent, budget=self.budget, clocks=self.clocks
+        )
         self.log = CapturingLogger()
         self.lend(fence)
 
@@ -139,6 +143,7 @@ async def test_a_minute_without_decisions_or_snapshots_is_written_as_that() -> N
 async def test_it_keeps_the_oldest_age_the_most_weight_and_the_last_exposure() -> None:
     process = Process()
     await process.take_lease()
+    process.channels.symbol_rules.send({"BTCUSDT": rules_of("BTCUSDT")})
     async with process.running():
         await trio.sleep(2)
         process.holds("BTCUSDT", "3", age_sec=40.0)
@@ -153,6 +158,32 @@ async def test_it_keeps_the_oldest_age_the_most_weight_and_the_last_exposure() -
     assert minute.oldest_age_sec is not None
     assert 45 < minute.oldest_age_sec < 75
     assert minute.weight == 40
+
+
+async def test_a_minute_in_which_the_book_is_never_complete_has_no_exposure() -> None:
+    process = Process()
+    await process.take_lease()
+    async with process.running():
+        # It is not known yet which symbols trade; then, one of them has no snapshot.
+        process.holds("BTCUSDT", "3")
+        await minute_of(FIRST + 1)
+        process.channels.symbol_rules.send({each: rules_of(each) for each in ("BTCUSDT", "ETHUSDT")})
+        process.holds("BTCUSDT", "3")
+        await minute_of(FIRST + 2)
+        process.holds("ETHUSDT", "-1")
+        process.holds("BTCUSDT", "2")
+        await trio.sleep(30)
+        # Neither a stale snapshot is summed, nor one of before trust was lost.
+        process.holds("ETHUSDT", "-9", age_sec=70.0)
+        await minute_of(FIRST + 4)
+        process.holds("BTCUSDT", "2")
+        process.holds("ETHUSDT", "-1")
+        process.channels.book.lose_trust(process.clock.now())
+        await minute_of(FIRST + 5)
+        minutes = await process.stored()
+    whole = Exposure(Decimal(300), Decimal(100), Decimal(10), 0)
+    assert [each.exposure for each in minutes] == [None, None, whole, None, None]
+    assert all(each.oldest_age_sec is not None for each in minutes)
 
 
 async def test_a_standby_writes_nothing_and_a_taken_over_minute_is_the_successors() -> None:

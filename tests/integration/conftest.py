@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from simulator import RunningSimulator, running
+from supervision import Heartbeat
+from tests.background import background
 from tests.integration.pipeline import Pipeline
 from tests.integration.reconciled import Reconciled
 from tests.integration.site import Site
 from tests.integration.surroundings import small_exchange
+from tests.monitoring.full_desk import full_desk
 from tests.page.browser import Browser, browser
 
 
@@ -32,6 +35,14 @@ def site(redis_server: str, simulator: RunningSimulator) -> Site:
 @pytest.fixture
 def reconciled(redis_server: str, simulator: RunningSimulator) -> Reconciled:
     return Reconciled(redis_server, simulator)
+
+
+@pytest.fixture
+async def desk_url() -> AsyncIterator[str]:
+    """The address of a service that stands still, and has something on each page."""
+    rig = await full_desk()
+    async with background(rig.metrics.run, Heartbeat()):
+        yield await rig.channels.http_address.changed()
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
 import httpx
 import pytest
-import trio
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys as Key
 
 from supervision import Heartbeat
@@ -18,42 +15,14 @@ from tests.background import background
 from tests.integration.pipeline import entry
 from tests.integration.site import Site
 from tests.monitoring.acting_desk import STATE, TOKEN, hidden
+from tests.monitoring.full_desk import PATHS, full_desk
 from tests.monitoring.status_rig import StatusRig
 from tests.page.browser import Browser
+from tests.page.keyboard import Keyboard
 from tests.page.test_rendering import read
 from tests.page.window import Window
 
 pytestmark = pytest.mark.browser
-
-
-class Keyboard:
-    """A person without a pointer: tabs to what has the focus next, and types."""
-
-    def __init__(self, browser: Browser, window: Window) -> None:
-        self._browser = browser
-        self._window = window
-
-    async def reach(self, selector: str) -> None:
-        """Press Tab until an element has the focus."""
-        for _ in range(60):
-            await self.press(Key.TAB)
-            if await self._window.run(
-                "return document.activeElement.matches(arguments[0]) && "
-                "getComputedStyle(document.activeElement).outlineStyle !== 'none'",
-                selector,
-            ):
-                return
-        raise AssertionError(f"Tab does not reach {selector}")
-
-    async def fill(self, selector: str, text: str) -> None:
-        await self.reach(selector)
-        await self.press(text)
-
-    async def press(self, keys: str) -> None:
-        await trio.to_thread.run_sync(partial(self._press, keys))
-
-    def _press(self, keys: str) -> None:
-        ActionChains(self._browser.driver).send_keys(keys).perform()
 
 
 @pytest.fixture
@@ -81,7 +50,7 @@ async def log_in(window: Window, keyboard: Keyboard) -> None:
 async def test_the_trading_state_is_set_by_keyboard_alone(
     served: tuple[StatusRig, str], window: Window, chromium: Browser
 ) -> None:
-    (rig, url), keyboard = served, Keyboard(chromium, window)
+    (rig, url), keyboard = served, Keyboard(window)
     await window.open(f"{url}/act")
     await log_in(window, keyboard)
     assert await window.run("return document.cookie") == ""
@@ -103,7 +72,7 @@ async def test_the_trading_state_is_set_by_keyboard_alone(
 async def test_the_refusal_of_a_wrong_token_is_shown(
     served: tuple[StatusRig, str], window: Window, chromium: Browser
 ) -> None:
-    (_, url), keyboard = served, Keyboard(chromium, window)
+    (_, url), keyboard = served, Keyboard(window)
     await window.open(f"{url}/act")
     await keyboard.fill("#name", "ann")
     await keyboard.fill("#token", "another-token-of-the-desk")
@@ -123,7 +92,7 @@ async def test_every_form_can_be_read_and_has_names_on_any_screen(
 ) -> None:
     _, url = served
     await window.open(f"{url}/act", width=width, scheme=scheme)
-    await log_in(window, Keyboard(chromium, window))
+    await log_in(window, Keyboard(window))
     assert await window.pale_texts() == []
     assert await window.run("return document.documentElement.scrollWidth <= innerWidth")
     unnamed = await window.run(
@@ -131,6 +100,26 @@ async def test_every_form_can_be_read_and_has_names_on_any_screen(
         ".filter(each => each.labels.length === 0).map(each => each.outerHTML)"
     )
     assert unnamed == []
+    apart = await window.run(
+        "const top = (each) => each.getBoundingClientRect().top;"
+        "return [...document.querySelectorAll('[type=radio], [type=checkbox]')]"
+        ".filter(each => Math.abs(top(each) - top(each.labels[0])) > 12).map(each => each.id)"
+    )
+    assert apart == []
+
+
+async def test_without_a_token_no_page_has_a_form_that_changes_anything(window: Window) -> None:
+    rig = await full_desk(token="")
+    async with background(rig.metrics.run, Heartbeat()):
+        url = await rig.channels.http_address.changed()
+        for path in (*PATHS, "/act"):
+            await window.open(f"{url}{path}", width=360)
+            methods = await window.run("return [...document.forms].map((each) => each.method)")
+            assert set(methods) <= {"get"}, path
+            assert await window.run("return document.querySelector('#bar a[href=\"/act\"]')") is None, path
+        await window.shows("This page only shows", "Read-only.")
+        assert await window.run("return document.documentElement.scrollWidth") == 360
+        assert await window.faults() == []
 
 
 async def test_a_form_of_another_site_changes_nothing_in_an_open_session(
@@ -138,7 +127,7 @@ async def test_a_form_of_another_site_changes_nothing_in_an_open_session(
 ) -> None:
     rig, url = served
     await window.open(f"{url}/act")
-    await log_in(window, Keyboard(chromium, window))
+    await log_in(window, Keyboard(window))
     csrf = await window.run("return document.querySelector('[name=csrf]').value")
     form = (
         f"<form method=post action={url}/act/hold><input name=csrf value={csrf}>"
@@ -163,3 +152,30 @@ async def test_a_running_daemon_holds_a_symbol_in_its_redis_and_denies_its_plans
         assert (await site.ask("plan-held", entry("BTCUSDT", "0.05")))["reason"] == "reconcile_hold_active"
     [(_, event)] = site.redis.xrange("quantum:stream:p33.events")
     assert (event["act"], event["by"]) == ("hold", "operator:ann")
+
+
+async def test_an_act_that_a_redis_takes_but_does_not_answer_is_unknown_and_done_when_asked_again(
+    site: Site,
+) -> None:
+    async with site.daemon({"P33_PAGE_TOKEN": TOKEN}) as daemon:
+        url = await daemon.ready()
+        async with httpx.AsyncClient(base_url=url, trust_env=False, headers={"origin": url}) as client:
+
+            async def outcome() -> str:
+                await client.post("/act/hold", data=hidden(read(question.text)))
+                return read((await client.get("/act")).text).text
+
+            await client.post("/act/session", data={"token": TOKEN, "name": "ann"})
+            form = hidden(read((await client.get("/act")).text))
+            question = await client.post("/act/hold", data={**form, "symbol": "BTCUSDT", "reason": "a drill"})
+            site.redis.client_pause(60_000, all=False)
+            try:
+                assert "? unknown Redis: no answer within" in await outcome()
+            finally:
+                site.redis.client_unpause()
+            for _ in range(2):
+                assert "✓ done" in await outcome()
+    assert site.redis.get("quantum:reconcile:hold_sig:BTCUSDT") == "operator:ann"
+    assert [event["event"] for _, event in site.redis.xrange("quantum:stream:reconcile.events")] == [
+        "HOLD_SET"
+    ]

@@ -124,7 +124,8 @@ async def test_status_shows_the_tree_as_a_tree_with_the_reasons_of_its_restarts(
         await is_ready(lambda: service.url)
         tree = msgspec.json.decode(await body(service.url, "/status"), type=Status).tree
 
-        assert [group.name for group in tree.children] == ["presence", "exchange", "snapshots", "decisions"]
+        groups = ["presence", "exchange", "snapshots", "decisions", "notices"]
+        assert [group.name for group in tree.children] == groups
         presence, snapshots = tree.named("presence"), tree.named("snapshots")
         assert [child.name for child in presence.children] == ["metrics", "lease_holder"]
         struck = snapshots.named("snapshot_fetcher_1")

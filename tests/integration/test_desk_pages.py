@@ -23,13 +23,15 @@ async def test_the_history_fits_the_screen_and_can_be_read(window: Window, width
     fence = (await rig.store.hold_lease("here:8045", None, 10**9)).fence
     for ago in range(300, 0, -1):
         await rig.store.write_minute(fence, a_minute(NOW - ago, denied={HOSTILE: ago % 7, "no_position": 1}))
-    async with serving(rig) as client:
+    async with serving(rig, within_sec=60) as client:
         await window.open(f"{client.base_url}/history", width=width, scheme=scheme)  # type: ignore[arg-type]
         text = await window.text()
         assert "3000 allowed" in text
         assert HOSTILE in text
         assert await window.run("return window.harm === undefined")
         assert await window.run("return document.documentElement.scrollWidth <= innerWidth")
+        columns = "getComputedStyle(document.querySelector('main')).gridTemplateColumns.split(' ').length"
+        assert await window.run(f"return {columns}") == (1 if width == 360 else 3)
         assert await window.pale_texts() == []
         drawn = "document.querySelectorAll('#decisions .lines rect').length"
         assert await window.run(f"return {drawn}") > 200
@@ -58,7 +60,7 @@ async def test_the_waiting_page_fits_the_screen_and_can_be_read(
     await rig.store.plans.create(lost=True)
     rig.redis.xadd(rig.keys.plans, {"plan_id": HOSTILE, "symbol": HOSTILE})
     await rig.store.plans.read_new(count=1, block_ms=0)
-    async with serving(rig) as client:
+    async with serving(rig, within_sec=60) as client:
         await window.open(f"{client.base_url}/waiting", width=width, scheme=scheme)  # type: ignore[arg-type]
         text = await window.text()
         assert "SELL 0.028 close" in text

@@ -65,7 +65,7 @@ async def test_an_operator_stops_trading_and_one_symbol_and_starts_both_again(
         await shown(TradingState.REDUCING)
 
         assert await run_command(trading_state, environ, TradingState.ACTIVE, agreed) == 0
-        assert await run_command(hold, environ, SOL, agreed) == 0
+        assert await run_command(hold, environ, SOL, agreed, force=False) == 0
         assert (
             await error_of("close-2", full_close("SOLUSDT")) == "permit_denied (P3.3: reconcile_hold_active)"
         )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import trio
 
+from monitoring.firing import STARTING_SEC
 from tests.integration.daemon_process import DaemonProcess
 from tests.integration.pipeline import PLANS, RESULTS, entry
 from tests.integration.site import Site
 from tests.integration.surroundings import SYMBOLS, is_ready, is_unready
+from tests.integration.waiting import until_async
 
 TAKEOVER_SEC = 3.0
 
@@ -70,6 +74,19 @@ async def test_an_instance_that_was_stopped_and_goes_on_after_losing_the_lease_w
     await is_unready(pair.first_url, "standing by", "second")
     await site.nothing_pends(PLANS)
     assert "Actor failed" not in pair.first.output + pair.second.output
+
+
+async def test_nobody_is_notified_of_a_standby_in_order(pair: Pair) -> None:
+    async with httpx.AsyncClient(base_url=pair.second_url, trust_env=False) as client:
+        shown: dict[str, Any] = {}
+
+        async def started_long_ago() -> bool:
+            shown.update((await client.get("/status")).json())
+            return float(shown["uptime_sec"]) > STARTING_SEC + 1
+
+        await until_async(started_long_ago, "a service that does not start any more", STARTING_SEC + 5)
+    assert [reason.partition(" ")[0] for reason in shown["reasons"]] == ["waiting", "standing", "the"]
+    assert shown["notices"] == []
 
 
 async def test_a_clean_stop_hands_over_at_once(pair: Pair, site: Site) -> None:

@@ -204,7 +204,7 @@ async def test_with_all_roles_off_nothing_of_them_is_read_written_counted_or_sho
     assert [key for key in keys if any(name in key for name in OF_ROLES)] == []
     assert "roles" not in shown
     assert [child["name"] for child in shown["tree"]["children"]] == [
-        "presence", "exchange", "snapshots", "decisions",
+        "presence", "exchange", "snapshots", "decisions", "notices",
     ]  # fmt: skip
     assert not any(
         name in channel["name"]

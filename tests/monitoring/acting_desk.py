@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import httpx
 
 from tests.monitoring.status_rig import StatusRig
@@ -36,14 +38,32 @@ class Desk:
     async def ask(self, act: str, fields: dict[str, str]) -> httpx.Response:
         return await self.post(f"/act/{act}", {"csrf": self.csrf, **fields})
 
-    async def consent(self, act: str, question: httpx.Response) -> str:
-        """Send the form of a question; return the text of the page that follows."""
+    async def consent(self, act: str, question: httpx.Response, back: str = "/act") -> str:
+        """Send the form of a question; return the text of the page that follows, whose address is `back`."""
         answer = await self.post(f"/act/{act}", hidden(read(question.text)))
-        assert (answer.status_code, answer.headers["location"]) == (303, "/act")
-        return read((await self.client.get("/act")).text).text
+        assert (answer.status_code, answer.headers["location"]) == (303, back)
+        return read((await self.client.get(back)).text).text
 
     def events(self, stream: str) -> list[dict[bytes, bytes]]:
         return [dict(fields) for _, fields in self.rig.redis.xrange(f"quantum:stream:{stream}")]
+
+
+class Form(NamedTuple):
+    """A form as a browser sends it without a word typed: its address, and what its fields hold."""
+
+    action: str
+    fields: dict[str, str]
+
+
+def forms_of(page: Reading) -> list[Form]:
+    """Return the forms of a page that change something."""
+    forms: list[Form] = []
+    for tag, each in page.elements:
+        if tag == "form":
+            forms.append(Form(each["action"] or "", {}))
+        elif tag == "input" and forms and "name" in each:
+            forms[-1].fields[each["name"] or ""] = each.get("value") or ""
+    return [form for form in forms if form.action != "/find"]
 
 
 def hidden(page: Reading) -> dict[str, str]:

@@ -24,7 +24,7 @@ from brain.plans.permit import Decision
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from brain.symbols.allowlist import Allowlist, AllowlistSource
 from brain.symbols.symbol_rules import SymbolRules
-from channels import BookEntry, Channels, DropOldest, Lease, MetricEvent
+from channels import BookEntry, DropOldest, Lease, MetricEvent
 from clocks.clocks import Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.metrics.families import LiveGauge, service_gauges
@@ -36,10 +36,12 @@ from store.memory.store import MemoryStore
 from supervision import Heartbeat, NodeStatus
 from tests.background import background
 from tests.brain.cases import case
+from wiring.roles import channels_of
 
 NOON_MS = 1_790_000_000_000
 ENVIRONMENT = {
     "P33_INSTANCE": "here:8045",
+    "P33_SHARDS": "1",
     "P33_STALE_THRESHOLD_SEC": "10",
     "P33_COOLDOWN_SEC": "15",
     "BINANCE_API_KEY": "key",
@@ -106,7 +108,9 @@ class StatusRig:
         self.logged = CapturingLogger()
         self.log: FilteringBoundLogger = structlog.wrap_logger(self.logged, processors=[])
         self.clocks = Clocks(self.clock)
-        self.channels = Channels(1, universe=universe != "off")
+        changed = {"P33_UNIVERSE": universe, "P33_PAGE_TOKEN": token, **(environment or {})}
+        loaded = settings.load({**ENVIRONMENT, **changed})
+        self.channels = channels_of(loaded.settings)
         self.channels.metrics = self.events = DropOldest[MetricEvent]("metrics", 100)
         self.book, self.lease = self.channels.book, self.channels.lease
         self.waits: list[tuple[str, str]] = []
@@ -118,9 +122,7 @@ class StatusRig:
         self.redis = MemoryRedis(lambda: self.clock.now().wall_ms)
         self.store = MemoryStore(self.redis, keys=self.keys, consumer="here:8045")
         self.monitor = Monitor(
-            settings.load(
-                {**ENVIRONMENT, "P33_UNIVERSE": universe, "P33_PAGE_TOKEN": token, **(environment or {})}
-            ),
+            loaded,
             self.channels,
             self.store,
             tree=lambda: StandingTree(self.tree, self.waits),
@@ -203,9 +205,9 @@ class StatusRig:
 
 
 @asynccontextmanager
-async def serving(rig: StatusRig) -> AsyncIterator[httpx.AsyncClient]:
-    """The actor at work, and a client of what it serves."""
-    with trio.fail_after(10):
+async def serving(rig: StatusRig, *, within_sec: float = 10) -> AsyncIterator[httpx.AsyncClient]:
+    """The actor at work, and a client of what it serves; TooSlowError when the block takes longer."""
+    with trio.fail_after(within_sec):
         async with background(rig.metrics.run, Heartbeat()):
             url = await rig.channels.http_address.changed()
             async with httpx.AsyncClient(base_url=url, trust_env=False) as client:

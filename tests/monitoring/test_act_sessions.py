@@ -70,9 +70,9 @@ async def test_five_wrong_tokens_within_a_minute_refuse_the_right_one_until_it_i
     assert len(wrong) == 5 and TOKEN not in str(desk.rig.log_lines)
 
 
-async def test_the_cookie_is_for_forms_of_this_page_alone_and_ends_after_eight_hours(desk: Desk) -> None:
+async def test_the_cookie_is_for_forms_of_these_pages_alone_and_ends_after_eight_hours(desk: Desk) -> None:
     cookie = (await desk.log_in()).headers["set-cookie"]
-    for part in ("HttpOnly", "SameSite=strict", "Path=/act", "Max-Age=28800"):
+    for part in ("HttpOnly", "SameSite=strict", "Path=/;", "Max-Age=28800"):
         assert part in cookie
     assert "You act as ann" in (await desk.client.get("/act")).text
     desk.rig.clock.advance(8 * 3600)

@@ -10,7 +10,7 @@ import pytest
 
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from channels import BookEntry
-from store.keys import GovernorKeys, ReconcileKeys
+from store.keys import ExecutorKeys, GovernorKeys, ReconcileKeys
 from tests.monitoring.find_rig import asked, audited, plans, some
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
@@ -182,6 +182,21 @@ async def test_a_plan_that_is_not_among_the_latest_is_explained_with_its_time_li
     assert "another one grants it" in reading.text
 
 
+async def test_a_plan_shows_that_the_executor_holds_the_symbol_for_its_order(rig: StatusRig) -> None:
+    executor = ExecutorKeys(rig.keys)
+    some(rig)
+    rig.redis.hset(
+        executor.order("plan-000001"),
+        {"plan_id": "plan-000001", "symbol": "BTCUSDT", "client_order_id": "x-1", "state": "unknown"},
+    )
+    rig.redis.set(executor.hold_sig("BTCUSDT"), "exec:x-1")
+    async with serving(rig) as client:
+        assert "the symbol is held for this order" in (await asked(client, "/plans/plan-000001")).text
+        rig.redis.set(executor.hold_sig("BTCUSDT"), "exec:x-2")
+        rig.clock.advance(1)
+        assert "held for this order" not in (await asked(client, "/plans/plan-000001")).text
+
+
 async def test_a_plan_without_a_decision_shows_what_was_published(rig: StatusRig) -> None:
     rig.redis.xadd(rig.keys.plans, {"plan_id": "waiting-1", "symbol": "BTCUSDT", "decision": "EXECUTE"})
     async with serving(rig) as client:
@@ -195,7 +210,9 @@ async def test_a_symbol_is_shown_with_all_that_is_known_of_it(rig: StatusRig) ->
     rig.redis.hset(rig.keys.ledger("BTCUSDT"), {"last_known_amt": "-0.038", "version": "12"})
     rig.redis.set(rig.keys.hold("BTCUSDT"), "1", ttl_ms=300_000)
     rig.redis.set("quantum:reconcile:hold_reason:BTCUSDT", "drift")
-    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {"status": "DRIFT", "cause": "unknown_fill"})
+    case = {"status": "DRIFT", "cause": "unknown_fill", "why": "an order moved it", "advice": "accept it"}
+    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {name.encode(): text for name, text in case.items()})
+    rig.redis.set(rig.keys.cooldown("BTCUSDT"), str(NOON_MS - 1000))
     rig.redis.hset(
         rig.keys.open_permits("BTCUSDT"),
         {"v": "1", "p:plan-000003": f"BOTH|close|SELL|0.028|{NOON_MS + 90_000}"},
@@ -213,10 +230,21 @@ async def test_a_symbol_is_shown_with_all_that_is_known_of_it(rig: StatusRig) ->
         "hold reason drift",
         "case DRIFT",
         "case cause unknown_fill",
-        "SELL 0.028 on BOTH",
+        "case why an order moved it",
+        "case advice accept it",
+        f"cooldown key {NOON_MS - 1000}, 2026-09-21T14:13:19.000Z",
+        "plan-000… SELL 0.028 close in 1 min 30 s",
         "plan-000",
     ):
         assert shown in text, shown
+
+
+async def test_an_agreement_that_is_noted_is_no_case(rig: StatusRig) -> None:
+    rig.redis.hset("quantum:reconcile:state:BTCUSDT", {"agreed_ms": str(NOON_MS)})
+    rig.redis.set(rig.keys.cooldown("BTCUSDT"), "soon")
+    async with serving(rig) as client:
+        text = (await asked(client, "/symbols/BTCUSDT")).text
+    assert "cooldown key soon case none Open permits" in text
 
 
 async def test_an_unknown_symbol_is_looked_for(rig: StatusRig) -> None:

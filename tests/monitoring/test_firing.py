@@ -20,12 +20,12 @@ from monitoring.status.document import (
     OpenExecutionShown,
     OpenExecutionsShown,
     RolesShown,
-    StatusDocument,
     UnknownExecutionShown,
     UnknownExecutionsShown,
 )
 from monitoring.status.governor import GovernorShown
 from monitoring.status.reconcile import CaseShown, ReconcileShown
+from monitoring.status.whole import WholeStatus
 from tests.monitoring.status_rig import StatusRig, node
 
 _CASE = CaseShown(
@@ -51,10 +51,15 @@ _CASE = CaseShown(
 )
 
 
-def status_of(rig: StatusRig, **changes: Any) -> StatusDocument:
+def status_of(rig: StatusRig, **changes: Any) -> WholeStatus:
+    """The status of a service that started long ago, with changes of its document."""
     rig.clock.advance(STARTING_SEC)
     rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
-    return msgspec.structs.replace(rig.monitor.status.status(), **changes)
+    return changed(rig.monitor.status.whole(), **changes)
+
+
+def changed(whole: WholeStatus, **changes: Any) -> WholeStatus:
+    return msgspec.structs.replace(whole, document=msgspec.structs.replace(whole.document, **changes))
 
 
 def decision(*, allow: bool) -> Decision:
@@ -63,7 +68,7 @@ def decision(*, allow: bool) -> Decision:
     return Decision(allow, reason, Kind.CLOSE, Leg.BOTH, "BUY", quantity, quantity, None, {})
 
 
-def found(status: StatusDocument) -> list[tuple[str, str]]:
+def found(status: WholeStatus) -> list[tuple[str, str]]:
     return [each.key for each in firing(status)]
 
 
@@ -83,15 +88,16 @@ async def test_a_service_that_is_not_ready_fires_with_its_reasons(rig: StatusRig
 
 
 async def test_of_many_reasons_three_are_named_and_the_others_counted(rig: StatusRig) -> None:
-    (fired,) = firing(status_of(rig, ready=False, reasons=["a", "b", "c", "d", "e"]))
+    status = msgspec.structs.replace(status_of(rig), faults=["a", "b", "c", "d", "e"])
+    (fired,) = firing(status)
     assert fired.text == "a; b; c; and 2 more reasons"
 
 
 async def test_a_start_a_stop_and_a_standby_are_in_order(rig: StatusRig) -> None:
     rig.channels.ledgers_adopted.send(False)
-    assert found(rig.monitor.status.status()) == []
+    assert found(rig.monitor.status.whole()) == []
     status = status_of(rig)
-    assert found(msgspec.structs.replace(status, tree=node("brain", state="stopping"))) == []
+    assert found(changed(status, tree=node("brain", state="stopping"))) == []
     rig.channels.ledgers_adopted.send(True)
     rig.lease.send(Lease(None, "other:8045"))
     assert found(status_of(rig)) == []
@@ -99,20 +105,37 @@ async def test_a_start_a_stop_and_a_standby_are_in_order(rig: StatusRig) -> None
     assert found(status_of(rig)) == [("not_ready", "")]
 
 
-async def test_a_standby_with_another_reason_is_not_ready(rig: StatusRig) -> None:
+async def test_a_standby_that_waits_for_the_lease_and_has_adopted_nothing_is_in_order(rig: StatusRig) -> None:
     rig.lease.send(Lease(None, "other:8045"))
     rig.channels.ledgers_adopted.send(False)
+    rig.waits.append(("brain/decisions/permit_evaluator", "the lease, held by other:8045"))
+    assert len(status_of(rig).document.reasons) == 3
+    assert found(status_of(rig)) == []
+
+
+async def test_a_standby_that_could_not_take_over_is_not_ready(rig: StatusRig) -> None:
+    rig.lease.send(Lease(None, "other:8045"))
+    rig.channels.ledgers_adopted.send(False)
+    rig.waits.append(("brain/decisions/permit_evaluator", "Redis at r:6379"))
+    rig.channels.allowlist = type(rig.channels.allowlist)("allowlist")
+    (fired,) = firing(status_of(rig))
+    assert fired.text == ("waiting for Redis at r:6379 (permit_evaluator); the allowlist is not known yet")
+
+
+async def test_a_wait_for_a_lease_of_nobody_is_no_standby(rig: StatusRig) -> None:
+    rig.lease.send(Lease(None, ""))
+    rig.waits.append(("brain/decisions/permit_evaluator", "the lease, held by "))
     assert found(status_of(rig)) == [("not_ready", "")]
 
 
 async def test_a_ban_fires_until_it_is_over(rig: StatusRig) -> None:
     status = status_of(rig)
-    banned = msgspec.structs.replace(status.weight, ban_left_sec=125.0)
-    (fired,) = firing(msgspec.structs.replace(status, weight=banned))
+    banned = msgspec.structs.replace(status.document.weight, ban_left_sec=125.0)
+    (fired,) = firing(changed(status, weight=banned))
     assert fired.kind is NoticeKind.BAN
     assert "2 min 5 s" in fired.text
-    over = msgspec.structs.replace(status.weight, ban_left_sec=-0.5)
-    assert found(msgspec.structs.replace(status, weight=over)) == []
+    over = msgspec.structs.replace(status.document.weight, ban_left_sec=-0.5)
+    assert found(changed(status, weight=over)) == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +146,7 @@ async def test_a_restart_limit_is_near_from_seven_tenths_on(
     rig: StatusRig, failures: int, allowed: int | None, fires: bool
 ) -> None:
     group = node("decisions", recent_failures=failures, failures_allowed=allowed)
-    tree = node("brain", *status_of(rig).tree.children, node("outer", group))
+    tree = node("brain", *status_of(rig).document.tree.children, node("outer", group))
     assert found(status_of(rig, tree=tree)) == ([("restart_limit", "decisions")] if fires else [])
 
 
@@ -133,7 +156,7 @@ async def test_an_auto_disarm_fires_until_trading_is_active_again(rig: StatusRig
 
     def of(**changes: Any) -> list[tuple[str, str]]:
         governor = msgspec.structs.replace(shown, **changes)
-        return found(msgspec.structs.replace(status, roles=RolesShown(governor=governor)))
+        return found(changed(status, roles=RolesShown(governor=governor)))
 
     assert of() == [("disarm", "")]
     assert of(trading_state="ACTIVE") == []
@@ -185,19 +208,19 @@ async def test_without_the_lease_nothing_of_the_account_fires(rig: StatusRig) ->
     ledgers = LedgersShown(2, 0, [MismatchShown("BTCUSDT", "0.040", None, 7.0)])
     status = status_of(rig, ledgers=ledgers)
     assert found(status) == [("divergence", "BTCUSDT")]
-    standby = msgspec.structs.replace(status, lease=LeaseShown(False, "other:8045"))
+    standby = changed(status, lease=LeaseShown(False, "other:8045"))
     assert found(standby) == []
 
 
 async def test_five_denied_plans_in_a_row_fire_and_one_allowed_ends_it(rig: StatusRig) -> None:
     for number in range(4):
         rig.decided(f"plan-{number}", decision=decision(allow=False))
-    assert found(rig.monitor.status.status()) == []
+    assert found(rig.monitor.status.whole()) == []
     rig.decided("plan-5", decision=decision(allow=False))
-    (fired,) = firing(rig.monitor.status.status())
+    (fired,) = firing(rig.monitor.status.whole())
     assert fired.text == "all 5 plans of the last 5 min were denied, 5 of them for no_position"
     rig.decided("plan-6", decision=decision(allow=True))
-    assert found(rig.monitor.status.status()) == []
+    assert found(rig.monitor.status.whole()) == []
 
 
 def test_the_most_urgent_kind_comes_first() -> None:

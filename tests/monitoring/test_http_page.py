@@ -221,7 +221,7 @@ async def test_status_shows_weight_mismatches_and_durability_as_the_page_does(ri
         "own_used": 5, "own_budget": 1200, "address_used": 5, "address_limit": 2400, "ban_left_sec": 60.0,
     }  # fmt: skip
     # The position changed a minute before anybody looked.
-    mismatch = {"symbol": "BTCUSDT", "exchange": "-0.038", "ledger": "0.5", "apart_sec": 60.0}
+    mismatch = {"symbol": "BTCUSDT", "exchange": "-0.038", "ledger": "0.5", "apart_sec": 60.0, "leg": ""}
     assert first["ledgers"] == {"count": 1, "in_flight": 0, "mismatches": [mismatch], "waiting_results": []}
     assert later["ledgers"]["mismatches"][0]["apart_sec"] == 67.0
     assert (first["append_only"], last["append_only"]) == (None, False)

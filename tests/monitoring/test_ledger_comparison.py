@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
+from brain.ledger.ledger import LedgerLegs
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
 from monitoring.ledger_comparison import LedgerComparison
@@ -101,6 +104,43 @@ def test_mismatches_come_first_and_then_what_is_worth_the_most() -> None:
 def test_the_table_is_bounded() -> None:
     seen = comparison().compare([snapshot(f"S{number}", "1") for number in range(150)], {}, AT)
     assert (len(seen.rows), seen.left_out) == (100, 50)
+
+
+def hedged(long: str, short: str) -> LedgerComparison:
+    legs = {"BTCUSDT": LedgerLegs(Decimal(long), Decimal(short))}
+    return LedgerComparison(Decimal("1.0"), legs=lambda: legs)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "ledger", "leg", "amounts"),
+    [
+        (("5", "-5"), ("3", "-3"), "LONG", ("5", "3", "2")),
+        (("5", "-3"), ("4", "-2"), "LONG", ("5", "4", "1")),
+        (("0", "-0"), ("5", "-5"), "LONG", ("0", "5", "-5")),
+        (("100", "-5"), ("100.5", "-5.5"), "SHORT", ("-5", "-5.5", "0.5")),
+    ],
+)
+def test_legs_that_differ_with_equal_sums_are_a_mismatch(
+    exchange: tuple[str, str], ledger: tuple[str, str], leg: str, amounts: tuple[str, str, str]
+) -> None:
+    gauge = float(sum(map(Decimal, ledger)))
+    for found in (
+        hedged(*ledger).compare([snapshot("BTCUSDT", *exchange)], {"BTCUSDT": gauge}, AT).rows,
+        hedged(*ledger).mismatches([snapshot("BTCUSDT", *exchange)], {"BTCUSDT": gauge}, AT),
+    ):
+        (seen,) = found
+        assert (seen.leg, seen.exchange, seen.ledger, seen.difference) == (leg, *amounts)
+        assert seen.apart_sec == 0.0
+
+
+def test_legs_that_agree_are_none_and_neither_are_those_read_before_a_booking() -> None:
+    both = [snapshot("BTCUSDT", "5", "-5")]
+    assert hedged("5", "-5").compare(both, {"BTCUSDT": 0.0}, AT).rows == ()
+    assert hedged("5.01", "-5.01").compare(both, {"BTCUSDT": 0.0}, AT).rows == ()
+    assert hedged("5", "-5").mismatches([snapshot("BTCUSDT", "6", "-5")], {"BTCUSDT": 1.0}, AT) == []
+    assert hedged("5", "-5").mismatches(both, {}, AT) == []
+    (net,) = hedged("5", "-5").mismatches([snapshot("BTCUSDT", "6", "-5")], {"BTCUSDT": 0.0}, AT)
+    assert (net.leg, net.exchange, net.ledger) == ("", "1", "0")
 
 
 def test_legs_count_with_their_sum() -> None:

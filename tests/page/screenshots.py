@@ -1,4 +1,8 @@
-"""Takes the pictures in docs/images from a running demo: `make screenshots`."""
+"""Takes pictures of all pages: `make screenshots`.
+
+Those that a document shows go to docs/images, all others to build/screenshots. They are of a running demo;
+only the history and the page for acting are of a service that stands still.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Literal
@@ -24,11 +29,14 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
+from commands import EXIT_INCONCLUSIVE
 from commands.console.progress import with_progress
+from tests.monitoring.acting_desk import TOKEN
 from tests.page.browser import Browser, BrowserMissingError, browser
+from tests.page.standing_desk import standing_desk
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = ROOT / "docs" / "images"
+IMAGES, OTHERS = ROOT / "docs" / "images", ROOT / "build" / "screenshots"
 LARGEST_BYTES = 200_000
 
 SCREENS: tuple[tuple[str, int, Literal["light", "dark"]], ...] = (
@@ -69,8 +77,18 @@ def demo() -> Iterator[str]:
                 time.sleep(0.2)
             yield found[0]
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Press Ctrl-C: the demo sums up, which takes long on a busy machine; then again: it ends without."""
+    for patience_sec in (60, 30):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_sec)
+            return
+    process.kill()
+    process.wait()
 
 
 def take(window: Browser, url: str) -> None:
@@ -89,15 +107,33 @@ def take(window: Browser, url: str) -> None:
 
 
 def find(window: Browser, url: str) -> None:
-    """The list of decisions, a plan and its symbol, each in both schemes and on a phone."""
+    """The list of decisions, a plan and its symbol, what waits, and the notices."""
     window.open(f"{url}decisions?answer=allow")
     plan = window.run("return document.querySelector('td.plan a').href")
     symbol = window.run("return document.querySelector('td.symbol a').href")
-    for name, address in (("decisions", f"{url}decisions"), ("plan", plan), ("symbol", symbol)):
-        for look, width, scheme in SCREENS:
-            window.look_like(width=width, height=760, scheme=scheme)
-            window.open(address)
-            keep(window, f"{name}-{look}")
+    addresses = {"decisions": f"{url}decisions", "plan": plan, "symbol": symbol}
+    for name, address in (addresses | {name: f"{url}{name}" for name in ("waiting", "notices")}).items():
+        each_look(window, name, address)
+
+
+def act(window: Browser) -> None:
+    """The history of a day that is made up, and the page for acting, without and with a session."""
+    with standing_desk() as url:
+        each_look(window, "history", f"{url}/history")
+        each_look(window, "session", f"{url}/act")
+        window.run("document.querySelector('#name').value = 'ann'")
+        window.run("document.querySelector('#token').value = arguments[0]", TOKEN)
+        window.run("document.querySelector('main form').requestSubmit()")
+        wait_until(window, "document.querySelector('#state-title') !== null")
+        each_look(window, "act", f"{url}/act")
+
+
+def each_look(window: Browser, name: str, address: str) -> None:
+    """The upper part of a page in both schemes and on a phone."""
+    for look, width, scheme in SCREENS:
+        window.look_like(width=width, height=760, scheme=scheme)
+        window.open(address)
+        keep(window, f"{name}-{look}")
 
 
 def page(
@@ -111,7 +147,7 @@ def page(
 
 
 def terminal(window: Browser, url: str) -> None:
-    """Draw the output of `status --once` on a terminal."""
+    """Draw the output of `status --once` on a terminal, without the tree of actors behind it."""
     shown = subprocess.run(  # noqa: S603 - this program's own command
         [sys.executable, "-m", "commands", "status", "--once", "--url", url.rstrip("/")],
         cwd=ROOT,
@@ -120,7 +156,9 @@ def terminal(window: Browser, url: str) -> None:
         text=True,
         check=True,
     ).stdout
-    draw(window, f"$ position-state-brain status --once\n{shown.rstrip()}", "terminal")
+    upper = shown.partition("Supervision tree")[0].rstrip("\x1b[01;m\n")
+    command = f"$ position-state-brain status --once | head -{upper.count(chr(10)) + 1}"
+    draw(window, f"{command}\n{upper}\x1b[0m", "terminal")
 
 
 def chain(window: Browser) -> None:
@@ -140,7 +178,7 @@ def chain(window: Browser) -> None:
         while more := os.read(main_side, 65536):
             written += more
     os.close(main_side)
-    if process.wait() != 0:
+    if process.wait() not in (0, EXIT_INCONCLUSIVE):
         raise SystemExit(f"The demo ended: {written.decode()[-2000:]}")
     frames = _NEXT_FRAME.split(written.decode().replace("\r", ""))
     draw(window, next(frame for frame in reversed(frames) if "On stage" in frame).rstrip(), "chain")
@@ -172,7 +210,7 @@ def wait_until(window: Browser, expression: str) -> None:
 
 def keep(window: Browser, name: str) -> None:
     """Write what the window shows; SystemExit when it is too large for a repository."""
-    path = IMAGES / f"{name}.png"
+    path = (IMAGES if f"images/{name}.png" in documents() else OTHERS) / f"{name}.png"
     path.write_bytes(window.driver.get_screenshot_as_png())
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}  {size // 1000} kB")
@@ -180,10 +218,18 @@ def keep(window: Browser, name: str) -> None:
         raise SystemExit(f"{path.name} is larger than {LARGEST_BYTES // 1000} kB")
 
 
+@cache
+def documents() -> str:
+    """Return the texts that may show pictures."""
+    return "".join(path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")))
+
+
 def main() -> None:
     """Play, look, keep."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    OTHERS.mkdir(parents=True, exist_ok=True)
     try:
+        with browser() as window:
+            act(window)
         with browser() as window:
             chain(window)
         with browser() as window, demo() as url:

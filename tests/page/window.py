@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar
 
 import trio
 
 from tests.integration.waiting import until_async
+from tests.page.axe import ALL, COLOURS, LAYOUT, faults
 from tests.page.browser import Browser
 
 T = TypeVar("T")
 
+_LOOKS: tuple[tuple[str, int, Literal["light", "dark"], Mapping[str, object]], ...] = (
+    ("light", 1280, "light", ALL), ("dark", 1280, "dark", COLOURS), ("phone", 360, "light", LAYOUT),
+)  # fmt: skip
 #: The page asks every two seconds, and the machine may have much to do.
 PATIENCE_SEC = 30.0
 
@@ -48,12 +52,15 @@ class Window:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
 
+    async def allow_scripts(self, *, allowed: bool) -> None:
+        """Let pages that are loaded from now on run their scripts, or not."""
+        await self._in_thread(partial(self._browser.allow_scripts, allowed=allowed))
+
     async def open(self, url: str, *, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> None:
         """Load a page on a screen of that width, after forgetting what was said before."""
         await self._in_thread(self._browser.complaints)
         await self._in_thread(self._browser.requested)
-        look = partial(self._browser.look_like, width=width, height=900, scheme=scheme)
-        await self._in_thread(look)
+        await self.looks_like(width=width, scheme=scheme)
         await self._in_thread(self._browser.open, url)
 
     async def run(self, script: str, *arguments: object) -> Any:
@@ -95,6 +102,18 @@ class Window:
     async def pale_texts(self) -> list[str]:
         """Texts that not everybody can read against what is behind them."""
         found: list[str] = await self.run(_PALE)
+        return found
+
+    async def looks_like(self, *, width: int, scheme: Literal["light", "dark"]) -> None:
+        """Become another screen, with the page as it is."""
+        await self._in_thread(partial(self._browser.look_like, width=width, height=900, scheme=scheme))
+
+    async def faults(self) -> list[str]:
+        """Return what axe-core finds serious or critical, in both schemes and on a phone."""
+        found: list[str] = []
+        for name, width, scheme, options in _LOOKS:
+            await self.looks_like(width=width, scheme=scheme)
+            found += [f"{name}: {each}" for each in await self._in_thread(faults, self._browser, options)]
         return found
 
     async def complaints(self) -> list[str]:

@@ -26,3 +26,26 @@ def test_a_token_that_is_short_or_hard_to_type_is_refused_and_not_shown(token: s
     assert str(refused.value) == (
         "P33_PAGE_TOKEN=*** is not allowed: 16 to 512 printable ASCII characters, no spaces"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://desk.example.com", "https://desk.example.com"),
+        ("https://Desk.Example.com:443/", "https://desk.example.com"),
+        ("https://desk.example.com:8443", "https://desk.example.com:8443"),
+        ("https://[2001:db8::7]", "https://[2001:db8::7]"),
+    ],
+)
+def test_an_origin_is_read_as_browsers_write_it(given: str, origin: str) -> None:
+    assert load({"P33_PAGE_ORIGIN": given}).settings.page_origin == origin
+    assert load({}).settings.page_origin is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["http://desk.example.com", "desk.example.com", "https://", "https://a.example/desk", "https://a@b"],
+)
+def test_an_origin_with_more_or_less_than_scheme_and_host_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"https://host\[:port\], nothing behind it"):
+        load({"P33_PAGE_ORIGIN": given})

@@ -150,9 +150,10 @@ class GovernorScores:
             names = (f"{eval_type}_{name}".encode() for name in _FIELDS[:3])
             texts = [stored.get(name, b"").decode() for name in names]
             if self._may_be_unknown():
-                if all(texts):
+                try:
                     observed.n, observed.mean, observed.var = int(texts[0]), float(texts[1]), float(texts[2])
-                else:
+                except ValueError:
+                    # None, or what could not be read before and was not observed anew.
                     del self._side.kept.observed[symbol, eval_type]
                 continue
             expected = [observed.n, observed.mean, observed.var]

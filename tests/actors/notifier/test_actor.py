@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+import trio.testing
 from trio.testing import MockClock
 
-from actors.notifier.actor import Notifier
+from actors.notifier.actor import LOOK_SEC, Notifier
 from actors.notifier.client import NoticeClient
 from brain.identifiers import FencingToken, PlanId, Symbol
 from brain.moment import Moment
 from channels import Count, Lease, UnknownExecution
 from monitoring.firing import STARTING_SEC
+from monitoring.outbox import OVER_AFTER_SEC
+from settings.notices import NoticeAddress
 from store.notice_records import SeenMark
 from supervision import Heartbeat
 from tests.actors.notice_endpoint import NoticeEndpoint, notice_endpoint
@@ -23,6 +26,8 @@ from tests.monitoring.status_rig import NOON_MS, SetClock, StatusRig
 
 #: A loaded machine may be late in waking a task.
 _WITHIN_SEC = 2.0
+#: Of an address that does not answer.
+_BEFORE_A_TIMEOUT_SEC = 4.0
 
 
 class TrioClock(SetClock):
@@ -58,6 +63,14 @@ async def notifying(rig: StatusRig, *, timeout_sec: float = 5.0) -> AsyncIterato
         yield heartbeat
 
 
+async def time_passes(rig: StatusRig, seconds: float) -> None:
+    """Let the set clock go on second by second, with a look in each, and the one snapshot stay fresh."""
+    for _ in range(round(seconds)):
+        rig.clock.advance(1.0)
+        rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
+        await trio.sleep(LOOK_SEC)
+
+
 def states(endpoint: NoticeEndpoint) -> list[tuple[str, str]]:
     return [(body["state"], body["kind"]) for body in endpoint.bodies]
 
@@ -66,7 +79,10 @@ def unknown(plan_id: str) -> UnknownExecution:
     return UnknownExecution(PlanId(plan_id), Symbol("BTCUSDT"), NOON_MS, 10.0**9)
 
 
-async def test_begin_and_end_arrive_within_two_seconds() -> None:
+async def test_the_begin_arrives_within_two_seconds_and_the_end_once_it_has_lasted_for_ten(
+    mock_clock: MockClock,
+) -> None:
+    mock_clock.autojump_threshold = 0.005
     async with notice_endpoint() as endpoint:
         rig = rig_for(endpoint)
         async with notifying(rig):
@@ -77,6 +93,9 @@ async def test_begin_and_end_arrive_within_two_seconds() -> None:
             await endpoint.until(lambda: len(endpoint.requests) == 1)
             assert endpoint.requests[0][2] - caused_sec < _WITHIN_SEC
             rig.channels.ledgers_adopted.send(True)
+            await time_passes(rig, OVER_AFTER_SEC - 1)
+            assert len(endpoint.requests) == 1
+            await time_passes(rig, 3)
             await endpoint.until(lambda: len(endpoint.requests) == 2)
         assert states(endpoint) == [("firing", "not_ready"), ("resolved", "not_ready")]
         first: dict[str, Any] = endpoint.bodies[0]
@@ -89,16 +108,20 @@ async def test_bad_addresses_delay_no_other() -> None:
         notice_endpoint("silent") as silent,
         notice_endpoint("endless_head") as endless,
         notice_endpoint("redirect") as redirecting,
+        notice_endpoint() as unusable,
         notice_endpoint() as good,
     ):
-        rig = rig_for(silent, endless, redirecting, good)
+        rig = rig_for(silent, endless, redirecting, unusable, good)
+        broken = rig.monitor.notices.deliveries[3]
+        broken.address = NoticeAddress("json", "http://\udc80.example", "/x")
         async with notifying(rig):
             rig.channels.ledgers_adopted.send(False)
-            await good.until(lambda: len(good.requests) == 1, _WITHIN_SEC)
+            await good.until(lambda: len(good.requests) == 1, _BEFORE_A_TIMEOUT_SEC)
             await silent.until(lambda: len(silent.requests) == 1)
-            rig.channels.ledgers_adopted.send(True)
-            await good.until(lambda: len(good.requests) == 2, _WITHIN_SEC)
-        assert states(good) == [("firing", "not_ready"), ("resolved", "not_ready")]
+            rig.channels.unknown_executions.send((unknown("plan-1"),))
+            await good.until(lambda: len(good.requests) == 2, _BEFORE_A_TIMEOUT_SEC)
+        assert states(good) == [("firing", "not_ready"), ("firing", "unknown_execution")]
+        assert broken.trouble == "TypeError"
 
 
 async def test_a_refused_body_is_given_up_and_counted_in_the_next(mock_clock: MockClock) -> None:
@@ -110,6 +133,7 @@ async def test_a_refused_body_is_given_up_and_counted_in_the_next(mock_clock: Mo
             await endpoint.until(lambda: len(endpoint.requests) == 3, 60.0)
             endpoint.mode = "ok"
             rig.channels.ledgers_adopted.send(True)
+            await time_passes(rig, OVER_AFTER_SEC + 3)
             await endpoint.until(lambda: len(endpoint.requests) == 4, 60.0)
         assert states(endpoint)[-1] == ("resolved", "not_ready")
         assert endpoint.bodies[-1]["others"] == 1
@@ -143,7 +167,7 @@ async def test_a_standby_reports_itself_and_the_holder_the_account(mock_clock: M
         rig = rig_for(endpoint)
         rig.lease.send(Lease(None, "other:8045"))
         rig.channels.unknown_executions.send((unknown("plan-1"),))
-        rig.channels.ledgers_adopted.send(False)
+        rig.waits.append(("brain/permit_evaluator", "Redis at r:6379"))
         async with notifying(rig):
             await endpoint.until(lambda: len(endpoint.requests) == 1)
             await trio.sleep(5)
@@ -156,23 +180,39 @@ async def test_a_standby_reports_itself_and_the_holder_the_account(mock_clock: M
             assert len(endpoint.requests) == 2
 
 
-async def test_a_notice_that_a_person_has_seen_is_not_repeated(mock_clock: MockClock) -> None:
+async def test_a_notice_that_a_person_has_seen_is_not_sent_until_the_mark_is_over(
+    mock_clock: MockClock,
+) -> None:
     mock_clock.autojump_threshold = 0.005
     async with notice_endpoint() as endpoint:
-        rig = rig_for(endpoint, clock=None)
+        rig = rig_for(endpoint)
         now_ms = rig.clock.now().wall_ms
-        await rig.store.mark_seen(
-            "not_ready", "", SeenMark("ann", now_ms + 7_000_000), now_ms, ("event", "x")
-        )
+        for kind, subject in (("not_ready", ""), ("unknown_execution", "plan-1")):
+            mark = SeenMark("ann", now_ms + 7_000_000)
+            await rig.store.mark_seen(kind, subject, mark, now_ms, ("event", "x"))
         rig.channels.ledgers_adopted.send(False)
         async with notifying(rig):
-            await endpoint.until(lambda: len(endpoint.requests) == 1)
-            rig.clock.advance(3601)
             await trio.sleep(5)
-            assert len(endpoint.requests) == 1
+            rig.clock.advance(3601)
+            rig.channels.unknown_executions.send((unknown("plan-1"),))
+            await trio.sleep(5)
+            assert endpoint.requests == []
             rig.clock.advance(3601)
             await endpoint.until(lambda: len(endpoint.requests) == 2)
-        assert states(endpoint)[-1] == ("still_firing", "not_ready")
+        assert states(endpoint) == [("firing", "not_ready"), ("firing", "unknown_execution")]
+
+
+async def test_without_an_address_it_looks_all_the_same(mock_clock: MockClock) -> None:
+    mock_clock.autojump_threshold = 0.005
+    rig = StatusRig()
+    rig.clock.advance(STARTING_SEC)
+    rig.channels.ledgers_adopted.send(False)
+    await rig.store.mark_seen("not_ready", "", SeenMark("ann", NOON_MS * 2), NOON_MS, ("event", "x"))
+    async with notifying(rig):
+        await trio.sleep(LOOK_SEC)
+        await time_passes(rig, 30)
+    (shown,) = rig.monitor.notices.status_document().notices
+    assert (shown.for_sec, shown.seen_by) == (30.0, "ann")
 
 
 async def test_outcomes_are_counted() -> None:
@@ -184,3 +224,39 @@ async def test_outcomes_are_counted() -> None:
             with trio.fail_after(5):
                 events = await rig.events.receive_all()
         assert events == [Count("p33_notices_total", ("not_ready", "sent"))]
+
+
+async def test_an_address_that_asks_to_wait_is_left_alone_for_so_long(mock_clock: MockClock) -> None:
+    mock_clock.autojump_threshold = 0.005
+    async with notice_endpoint("limiting") as endpoint:
+        rig = rig_for(endpoint)
+        async with notifying(rig):
+            rig.channels.ledgers_adopted.send(False)
+            await endpoint.until(lambda: len(endpoint.requests) == 2, 60.0)
+            first, second = (at_sec for _, _, at_sec in endpoint.requests)
+            assert 40.0 <= second - first < 45.0
+            endpoint.mode = "ok"
+            await endpoint.until(lambda: len(endpoint.requests) == 3, 60.0)
+        assert states(endpoint)[-1] == ("firing", "not_ready")
+
+
+async def test_of_many_changes_twenty_are_sent_within_a_minute_and_the_rest_is_counted(
+    mock_clock: MockClock,
+) -> None:
+    mock_clock.autojump_threshold = 0.005
+    async with notice_endpoint() as endpoint:
+        rig = rig_for(endpoint)
+        (delivery,) = rig.monitor.notices.deliveries
+        async with notifying(rig):
+            rig.channels.unknown_executions.send(tuple(unknown(f"first-{each}") for each in range(20)))
+            await endpoint.until(lambda: len(endpoint.requests) == 20)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            rig.channels.unknown_executions.send(tuple(unknown(f"second-{each}") for each in range(20)))
+            rig.clock.advance(59)
+            rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
+            await trio.sleep(5)
+            assert (len(endpoint.requests), delivery.sent) == (20, 20)
+            rig.clock.advance(1)
+            await endpoint.until(lambda: len(endpoint.requests) == 21)
+        assert [body["others"] for body in endpoint.bodies] == [0] * 20 + [39]
+        assert endpoint.bodies[-1]["state"] == "resolved"

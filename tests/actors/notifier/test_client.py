@@ -63,6 +63,14 @@ async def test_a_dead_address_fails_without_its_name() -> None:
         await NoticeClient().post(address_of(port), _BODY)
 
 
+@pytest.mark.parametrize("host", [f"{'a' * 64}.example", "a..example", "xn--a.example"])
+async def test_a_host_that_cannot_be_looked_up_fails_as_one_that_is_away(host: str) -> None:
+    address = NoticeAddress("json", f"https://{host}", "/x")
+    with pytest.raises(NotDeliveredError) as failed:
+        await NoticeClient().post(address, _BODY)
+    assert host not in str(failed.value)
+
+
 async def test_a_server_that_speaks_no_tls_fails_as_one_that_refuses() -> None:
     async with notice_endpoint("garbage") as endpoint:
         (address,) = parse_notice_addresses(f"slack+https://127.0.0.1:{endpoint.port}/x")

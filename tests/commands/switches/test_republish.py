@@ -115,7 +115,8 @@ async def test_a_plan_is_published_while_it_is_known_to_be_undecided(desk: Desk)
     ("fields", "age_sec", "said"),
     [
         ({"plan_id": "p-1"}, 3601, "older than 1 h"),
-        ({"symbol": "BTCUSDT"}, 60, "no readable plan id"),
+        ({"symbol": "BTCUSDT"}, 60, "it would be a dead letter again: plan_id: missing"),
+        ({"plan_id": "p33:9f", "symbol": "BTCUSDT"}, 60, "dead letter again: plan_id: begins like another"),
     ],
 )
 async def test_a_plan_of_which_no_decision_can_be_known_is_refused(
@@ -146,3 +147,21 @@ async def test_without_consent_nothing_is_published(desk: Desk) -> None:
     for order in (desk.order("n"), Order("a test")):
         assert await run_command(republish, desk.environ, "apply.result", letter_id, order) == 1
     assert desk.events("apply.result") == desk.events("p33.events") == []
+
+
+async def test_a_refusal_older_than_a_plans_mark_is_not_published(desk: Desk) -> None:
+    letter_id = dead_at(desk, "apply.result", REFUSED, age_sec=3601)
+    assert await run_command(republish, desk.environ, "apply.result", letter_id, desk.order()) == 1
+    assert "older than 1 h (P33_DECISION_TTL_SEC): what became of its plan" in desk.shown()[1]
+    assert desk.events("apply.result") == []
+
+
+async def test_a_letter_that_is_published_but_not_noted_is_no_failure(desk: Desk) -> None:
+    letter_id = dead_at(desk, "apply.result", REFUSED)
+    desk.redis.set("quantum:stream:p33.events", "x")
+    assert await run_command(republish, desk.environ, "apply.result", letter_id, desk.order()) == 0
+    out, err = desk.shown()
+    assert "It is published again as " in out and desk.events("apply.result") == [REFUSED]
+    assert (
+        err.startswith("position-state-brain: it is done, but not in p33.events: ") and err.count("\n") == 1
+    )

@@ -50,6 +50,32 @@ async def test_without_a_name_the_login_behind_sudo_counts(
     assert json.loads(desk.redis.hget(SEEN, "not_ready|"))["by"] == "ann"
 
 
+async def test_a_symbol_is_marked_in_capitals_as_notices_have_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await acknowledge(desk, monkeypatch, "divergence", "btcusdt") == 0
+    assert list(desk.redis.hgetall(SEEN)) == ["divergence|BTCUSDT"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["not_ready", "BTCUSDT"], "not_ready has no subject"),
+        (["all_denied", "x"], "all_denied has no subject"),
+        (["unknown_execution"], "unknown_execution needs its subject, a plan"),
+        (["case"], "case needs its subject, a symbol such as BTCUSDT"),
+        (["divergence", "BTC USDT"], "divergence needs its subject, a symbol such as BTCUSDT"),
+        (["restart_limit"], "restart_limit needs its subject, a group of actors"),
+    ],
+)
+async def test_a_notice_that_cannot_fire_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    assert await acknowledge(desk, monkeypatch, *arguments) == 1
+    assert said in desk.shown()[1]
+    assert desk.keys() == set()
+
+
 async def test_a_key_of_a_wrong_type_is_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.redis.set(SEEN, "text")
     assert await acknowledge(desk, monkeypatch, "ban") == 1

@@ -142,7 +142,7 @@ async def test_settings_without_governor_and_executor_are_named(desk: Desk) -> N
 
 
 async def test_a_symbol_is_held_without_an_expiry_until_its_operator_releases_it(desk: Desk) -> None:
-    assert await run_command(hold, desk.environ, BTC, desk.order()) == 0
+    assert await run_command(hold, desk.environ, BTC, desk.order(), force=False) == 0
     assert (desk.redis.get(HOLD), desk.redis.get(REASON), desk.redis.get(SIG)) == (
         "1",
         "a test",
@@ -182,16 +182,37 @@ async def test_the_hold_of_another_is_released_by_force_alone_and_says_what_it_i
     assert (event["event"], event["hold_sig"], event["by"]) == ("HOLD_CLEARED", "exec:p33-0a", "operator:ann")
 
 
-async def test_an_operators_hold_replaces_one_that_ends_by_itself(desk: Desk) -> None:
+async def test_the_hold_of_another_is_replaced_by_force_alone_and_named_as_lost(desk: Desk) -> None:
     exec_hold(desk)
-    assert await run_command(hold, desk.environ, BTC, desk.order()) == 0
-    assert "It replaces the hold that stands now." in desk.shown()[0]
+    before = desk.keys()
+    assert await run_command(hold, desk.environ, BTC, desk.order(), force=False) == 1
+    out, err = desk.shown()
+    assert "BTCUSDT is held by the executor for its order p33-0a" in out
+    assert "no operator holds BTCUSDT" in err and "--force" in err
+    assert (desk.redis.get(SIG), desk.keys(), desk.asked) == ("exec:p33-0a", before, [])
+    assert await run_command(hold, desk.environ, BTC, desk.order(), force=True) == 0
+    assert "The hold by the executor for its order p33-0a is lost" in desk.shown()[0]
     assert (desk.redis.get(SIG), desk.redis.ttl(HOLD)) == ("operator:ann", -1)
+
+
+async def test_hold_and_release_do_not_lift_the_hold_of_another_without_force(desk: Desk) -> None:
+    exec_hold(desk)
+    for change in (hold, release):
+        assert await run_command(change, desk.environ, BTC, desk.order(), force=False) == 1
+    assert (desk.redis.get(HOLD), desk.redis.get(SIG)) == ("1", "exec:p33-0a")
+
+
+async def test_the_hold_of_another_operator_is_replaced_without_force(desk: Desk) -> None:
+    assert await run_command(hold, desk.environ, BTC, desk.order(), force=False) == 0
+    bob = {**desk.environ, "SUDO_USER": "bob"}
+    assert await run_command(hold, bob, BTC, desk.order(), force=False) == 0
+    assert "The hold by the operator ann is lost" in desk.shown()[0]
+    assert desk.redis.get(SIG) == "operator:bob"
 
 
 async def test_a_hold_that_changes_between_look_and_answer_is_left_alone(desk: Desk) -> None:
     order = desk.order(before=lambda: exec_hold(desk))
-    assert await run_command(hold, desk.environ, BTC, order) == 1
+    assert await run_command(hold, desk.environ, BTC, order, force=True) == 1
     assert desk.redis.get(SIG) == "exec:p33-0a"
     replaced = desk.order(before=lambda: desk.redis.set(SIG, "exec:another"))
     assert await run_command(release, desk.environ, BTC, replaced, force=True) == 1
@@ -206,7 +227,7 @@ async def test_a_symbol_that_is_not_held_needs_no_release(desk: Desk) -> None:
 
 async def test_a_redis_that_does_not_answer_is_one_clear_line(desk: Desk) -> None:
     environ = {**desk.environ, "REDIS_URL": "unix:///nowhere"}
-    assert await run_command(hold, environ, BTC, desk.order()) == 1
+    assert await run_command(hold, environ, BTC, desk.order(), force=False) == 1
     out, err = desk.shown()
     assert (
         out == ""
@@ -215,12 +236,37 @@ async def test_a_redis_that_does_not_answer_is_one_clear_line(desk: Desk) -> Non
     )
 
 
+async def test_a_write_that_redis_does_not_answer_may_have_been_done_and_is_said_so(desk: Desk) -> None:
+    order = desk.order(before=lambda: desk.redis.client_pause(60_000, all=False))
+    try:
+        assert await run_command(hold, desk.environ, BTC, order, force=False) == 3
+    finally:
+        desk.redis.client_unpause()
+    assert "no answer within" in (err := desk.shown()[1])
+    assert "it may have been done: look before you repeat it" in err and err.count("\n") == 1
+
+
+async def test_a_hold_that_stands_as_asked_for_is_left_alone(desk: Desk) -> None:
+    for _ in range(2):
+        assert await run_command(hold, desk.environ, BTC, desk.order(), force=False) == 0
+    assert len(desk.asked) == len(desk.events("reconcile.events")) == 1
+    assert await run_command(hold, desk.environ, BTC, Order("another", yes=True), force=False) == 0
+    assert desk.redis.get(REASON) == "another"
+    desk.redis.pexpire(HOLD, 60_000)
+    assert await run_command(hold, desk.environ, BTC, Order("another", yes=True), force=False) == 0
+    assert desk.redis.ttl(HOLD) == -1
+
+
 async def test_the_command_line_leads_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in desk.environ.items():
         monkeypatch.setenv(name, value)
     assert await run_command(main, ["trading-state", "REDUCING", "--reason", "figures", "--yes"]) == 0
     assert desk.redis.get(STATE) == "REDUCING"
     assert await run_command(main, ["hold", "btcusdt", "--reason", "a test", "--yes"]) == 0
+    assert desk.redis.get(SIG) == "operator:ann"
+    desk.redis.set(SIG, "p34:0a")
+    assert await run_command(main, ["hold", "btcusdt", "--reason", "a test", "--yes"]) == 1
+    assert await run_command(main, ["hold", "btcusdt", "--reason", "a test", "--yes", "--force"]) == 0
     assert desk.redis.get(SIG) == "operator:ann"
     assert await run_command(main, ["release", "BTCUSDT", "--reason", "a test", "--yes", "--force"]) == 0
     assert not desk.redis.exists(HOLD)
