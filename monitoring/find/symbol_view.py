@@ -20,6 +20,7 @@ from monitoring.find.decisions import listed
 from monitoring.find.known_symbols import KnownSymbols
 from monitoring.find.query import Query, newest_of
 from monitoring.open_permits import in_order, permit_row
+from monitoring.pacing import pause
 from monitoring.patience import UnreadError, read_in_time
 from page.find_content import ListedDecision, SymbolPage
 from page.permit_content import PermitRow
@@ -30,6 +31,7 @@ from store.keys import ExecutorKeys, Keys
 
 _DECISIONS_SHOWN, _PERMITS_SHOWN = 20, 50
 _INDEX_READS_SEC = 0.3
+_AT_A_TIME = 50
 
 
 class SymbolView:
@@ -65,7 +67,7 @@ class SymbolView:
         """Return the page of a symbol."""
         notes: list[str] = []
         read = await self._read(name, notes)
-        permits = _permits(name, read)
+        permits = await _permits(name, read)
         return SymbolPage(
             symbol=name,
             position=tuple(self._position(name)),
@@ -188,10 +190,12 @@ def _with_moment(text: str) -> str:
     return f"{text}, {iso_utc(int(text))}" if text.isascii() and text.isdecimal() and len(text) < 14 else text
 
 
-def _permits(symbol: Symbol, read: ReadKeys | None) -> list[PermitRow]:
-    stored = {} if read is None else texts_of(read.hashes[1] or {})
-    return in_order(
-        permit_row(symbol, PlanId(name[2:]), text, read.now_ms)
-        for name, text in stored.items()
-        if read is not None and name.startswith("p:")
-    )
+async def _permits(symbol: Symbol, read: ReadKeys | None) -> list[PermitRow]:
+    rows: list[PermitRow] = []
+    if read is not None:
+        for number, (name, text) in enumerate(texts_of(read.hashes[1] or {}).items(), 1):
+            if name.startswith("p:"):
+                rows.append(permit_row(symbol, PlanId(name[2:]), text, read.now_ms))
+            if number % _AT_A_TIME == 0:
+                await pause()
+    return in_order(rows)
