@@ -35,6 +35,8 @@ class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
     """A page of decisions. `form` has the filter as texts, `problem` why there is none.
 
     `back_to_ms` is how far back the list reaches while older entries are still being read; None at their end.
+    `current` is False where the newest entries could not be read in time. `newest` leads to the list of now,
+    from a page of one that stays as it was.
     """
 
     form: Mapping[str, str]
@@ -43,23 +45,26 @@ class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     held: int = 0
     back_to_ms: int | None = None
+    current: bool = True
     page: int = 1
     pages: int = 1
     rows: tuple[ListedDecision, ...] = ()
     sorts: tuple[SortLink, ...] = ()
     previous: str = ""
     next: str = ""
+    newest: str = ""
     csv: str = ""
     json: str = ""
-    again: str = ""
+    again: bool = False
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """Something that a text may name: its kind, its name, its page."""
+    """Something that a text may name: its kind, its name, its page, and how the text names it."""
 
     kind: str
     name: str
     link: str
+    hint: str = ""
 
 
 class Candidates(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +96,7 @@ class SymbolPage(msgspec.Struct, frozen=True, kw_only=True):
     restrictions: tuple[Row, ...]
     permits: tuple[PermitRow, ...]
     permits_left_out: int
+    permits_unread: bool
     ages: tuple[float | None, ...]
     decisions: tuple[ListedDecision, ...]
     all_decisions: str

@@ -7,15 +7,21 @@ from urllib.parse import quote
 
 #: Pages with forms. A symbol has 32 characters at most, of four quoted bytes each.
 _WITH_FORMS = re.compile(r"/(?:act|notices|waiting|symbols/[A-Za-z0-9%._~-]{1,384})", re.ASCII)
+#: A browser leaves these segments out of a path, quoted or not.
+_DOTS = (".", "..")
 
 
 def plan_link(plan_id: str) -> str:
     """Return the address of a plan's page."""
+    if plan_id in _DOTS:
+        return f"/plans?plan_id={plan_id}"
     return f"/plans/{quote(plan_id, safe='')}"
 
 
 def symbol_link(symbol: str) -> str:
     """Return the address of a symbol's page."""
+    if symbol in _DOTS:
+        return f"/find?q={symbol}"
     return f"/symbols/{quote(symbol, safe='')}"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from enum import IntEnum
 from typing import Any
 
 import msgspec
 
+from monitoring.pacing import pause
 from store.desk_protocol import AuditRow
 
 
@@ -21,6 +22,11 @@ class Answer(IntEnum):
     ALLOW = 1
 
 
+#: Places that are looked at between two pauses: some 0.2 ms.
+_AT_A_TIME = 4_000
+_NAMES_AT_A_TIME = 2_000
+#: Values of one column, and rows of all, that are copied between two pauses.
+_COPIED_AT_A_TIME, _ROWS_AT_A_TIME = 20_000, 2_000
 _ANSWERS = {"true": Answer.ALLOW, "plan": Answer.ALLOW, "false": Answer.DENY, "refused": Answer.DENY}
 
 
@@ -51,10 +57,14 @@ class Names:
     def text(self, number: int) -> str:
         return self._texts[number]
 
-    def beginning(self, text: str) -> frozenset[int]:
+    async def beginning(self, text: str) -> frozenset[int]:
         """Return the numbers of the texts that begin so, in any case."""
-        wanted = text.casefold()
-        return frozenset([number for number, each in enumerate(self._folded) if each.startswith(wanted)])
+        wanted, numbers = text.casefold(), list[int]()
+        for first in range(0, len(self._folded), _NAMES_AT_A_TIME):
+            some = enumerate(self._folded[first : first + _NAMES_AT_A_TIME], first)
+            numbers += [number for number, each in some if each.startswith(wanted)]
+            await pause()
+        return frozenset(numbers)
 
 
 class AllNames(msgspec.Struct):
@@ -107,19 +117,19 @@ class Columns:
         """Return the id of the entry that was answered; empty where it is not known."""
         return f"{self.entry_ms[place]}-{self.entry_seq[place]}" if self.entry_ms[place] else ""
 
-    def place_of(self, plan_id: str) -> int | None:
+    async def place_of(self, plan_id: str) -> int | None:
         """Return the place of the newest entry of a plan."""
         place = None
-        while (found := _index(self.plan_id, plan_id, 0 if place is None else place + 1)) is not None:
+        while (found := await _index(self.plan_id, plan_id, 0 if place is None else place + 1)) is not None:
             place = found
         return place
 
-    def place_of_entry(self, entry_id: str) -> int | None:
+    async def place_of_entry(self, entry_id: str) -> int | None:
         """Return the place of the answer to the entry of that id."""
         at_ms, seq = parts(entry_id)
-        place = _index(self.entry_ms, at_ms, 0) if at_ms else None
+        place = await _index(self.entry_ms, at_ms, 0) if at_ms else None
         while place is not None and (self.entry_seq[place] != seq or not self.plan_id[place]):
-            place = _index(self.entry_ms, at_ms, place + 1)
+            place = await _index(self.entry_ms, at_ms, place + 1)
         return place
 
     def between(self, since_ms: int | None, until_ms: int | None) -> tuple[int, int]:
@@ -128,25 +138,42 @@ class Columns:
         high = len(self) if until_ms is None else bisect_left(self.at_ms, until_ms + 1)
         return low, high
 
+    def end_at(self, audit_id: str) -> int:
+        """Return the place behind the entry of that id, or behind the last that is older."""
+        at_ms, seq = parts(audit_id)
+        place = bisect_left(self.at_ms, at_ms)
+        while place < len(self) and self.at_ms[place] == at_ms and self.seq[place] <= seq:
+            place += 1
+        return place
+
     def put_behind(self, newer: Columns) -> None:
         """Append columns that are newer than all of these; no place of an entry changes."""
         for mine, others in zip(self._all(), newer._all(), strict=True):
             mine.extend(others)
 
-    def behind(self, older: Sequence[Columns]) -> Columns:
-        """Return these with columns before them, of which each is older than the one before it."""
-        joined = Columns(self.names)
-        for each in reversed(older):
-            joined.put_behind(each)
-        joined.put_behind(self)
+    def behind(self, older: Sequence[Columns]) -> Generator[None, None, Columns]:
+        """Return these with columns before them, each older than the one before it; yield after 0.2 ms."""
+        joined, copied = Columns(self.names), 0
+        for piece in (*reversed(older), self):
+            yield from joined._copy(piece, 0)
+            copied += len(piece)
+            if copied >= _ROWS_AT_A_TIME:
+                copied = 0
+                yield
         return joined
 
-    def newest(self, count: int) -> Columns:
-        """Return the newest `count` of these."""
+    def newest(self, count: int) -> Generator[None, None, Columns]:
+        """Return the newest `count` of these; yield after 0.2 ms."""
         kept = Columns(self.names)
-        for column, mine in zip(kept._all(), self._all(), strict=True):
-            column.extend(mine[-count:])
+        yield from kept._copy(self, max(len(self) - count, 0))
         return kept
+
+    def _copy(self, others: Columns, begin: int) -> Generator[None, None, None]:
+        for column, theirs in zip(self._all(), others._all(), strict=True):
+            for first in range(begin, len(theirs), _COPIED_AT_A_TIME):
+                column.extend(theirs[first : first + _COPIED_AT_A_TIME])
+                if len(theirs) > _ROWS_AT_A_TIME:
+                    yield
 
     def _all(self) -> tuple[Any, ...]:
         return (
@@ -163,10 +190,13 @@ def parts(entry_id: str) -> tuple[int, int]:
     return int(ms), int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 20 else 0
 
 
-def _index(column: Any, value: str | int, begin: int) -> int | None:
-    """Return the first place of a value from `begin` on; 2 ms for 100 000, without a loop of our own."""
-    try:
-        place: int = column.index(value, begin)
-    except ValueError:
-        return None
-    return place
+async def _index(column: Any, value: str | int, begin: int) -> int | None:
+    """Return the first place of a value from `begin` on."""
+    for first in range(begin, len(column), _AT_A_TIME):
+        try:
+            place: int = column.index(value, first, first + _AT_A_TIME)
+        except ValueError:
+            await pause()
+        else:
+            return place
+    return None

@@ -8,10 +8,16 @@ from http import HTTPStatus
 
 import msgspec
 
-from clock import Clock
 from monitoring.find.audit_index import AuditIndex
 from monitoring.find.columns import Answer, Columns
-from monitoring.find.query import PAGE_ROWS, Query, UnreadableQueryError, matching, read_query
+from monitoring.find.query import (
+    PAGE_ROWS,
+    Query,
+    UnreadableQueryError,
+    counts_back,
+    matching,
+    read_query,
+)
 from monitoring.pacing import pause
 from page.find_content import DecisionList, ListedDecision, SortLink
 from store.errors import StoreError
@@ -19,7 +25,7 @@ from store.errors import StoreError
 #: A page is answered within 0.3 s; older entries are read on at the next.
 _PAGE_READS_SEC = 0.15
 _EXPORT_READS_SEC = 60.0
-_ROWS_AT_A_TIME = 100
+_ROWS_AT_A_TIME = 40
 _ANSWER_TEXTS = {Answer.ALLOW: "allow", Answer.DENY: "deny", Answer.NONE: ""}
 _LABELS = ("decided, UTC", "symbol", "answer", "reason", "source", "latency", "plan")
 _SORTED_BY = {"decided, UTC": "time", "symbol": "symbol", "reason": "reason", "latency": "latency"}
@@ -42,60 +48,75 @@ class Export(msgspec.Struct, frozen=True):
 class Decisions:
     """Answers `/decisions` from the index."""
 
-    def __init__(self, index: AuditIndex, clock: Clock) -> None:
+    def __init__(self, index: AuditIndex) -> None:
         self._index = index
-        self._clock = clock
 
     async def page(self, parameters: Mapping[str, str]) -> tuple[int, DecisionList]:
         """Return the status and the content of the page."""
+        form = _form(Query())
+        form |= {name: parameters[name][:256] for name in form if name in parameters}
         try:
-            query = self._query(parameters)
+            query = await self._query(parameters)
+            held = await self._index.follow(query.role, _PAGE_READS_SEC)
         except UnreadableQueryError as error:
-            form = _form(Query()) | {
-                name: parameters[name][:256] for name in _form(Query()) if name in parameters
-            }
             return HTTPStatus.BAD_REQUEST, DecisionList(
                 form=form, roles=self._index.roles, problem=str(error)
             )
-        try:
-            held = await self._index.follow(query.role, _PAGE_READS_SEC)
         except StoreError as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, DecisionList(
-                form=_form(query), roles=self._index.roles, problem=f"Redis cannot be read: {error}"
+                form=form, roles=self._index.roles, problem=f"Redis cannot be read: {error}"
             )
-        columns, complete = held.columns, held.complete
+        columns = held.columns
+        anchored, query = bool(query.upto), _anchored(query, columns)
+        exported = query if anchored else _unanchored(query)
         places = await matching(columns, query)
         pages = max(-(-len(places) // PAGE_ROWS), 1)
         number = min(query.page, pages)
         shown = places[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
-        back_to_ms = None if complete or not len(columns) else columns.at_ms[0]
+        rows = tuple(listed(columns, shown))
+        await pause()
         return HTTPStatus.OK, DecisionList(
             form=_form(query),
             roles=self._index.roles,
             total=len(places),
             held=len(columns),
-            back_to_ms=back_to_ms,
+            back_to_ms=held.back_to_ms,
+            current=held.current,
             page=number,
             pages=pages,
-            rows=tuple(listed(columns, shown)),
+            rows=rows,
             sorts=tuple(_sort_link(label, query) for label in _LABELS),
+            newest=_unanchored(query).link(page=1) if anchored else "",
             previous=query.link(page=number - 1) if number > 1 else "",
             next=query.link(page=number + 1) if number < pages else "",
-            csv=query.link("/decisions.csv", page=1),
-            json=query.link("/decisions.json", page=1),
-            again=query.link() if back_to_ms is not None else "",
+            csv=exported.link("/decisions.csv", page=1),
+            json=exported.link("/decisions.json", page=1),
+            again=not held.complete or not held.current,
         )
 
     async def export(self, parameters: Mapping[str, str]) -> Export:
         """Return all entries that match. Raises UnreadableQueryError, StoreError."""
-        query = self._query(parameters)
+        query = await self._query(parameters)
         held = await self._index.follow(query.role, _EXPORT_READS_SEC)
-        columns = held.columns
-        back_to_ms = None if held.complete or not len(columns) else columns.at_ms[0]
-        return Export(columns, array("L", await matching(columns, query)), back_to_ms)
+        places = await matching(held.columns, _anchored(query, held.columns))
+        return Export(held.columns, places, held.back_to_ms)
 
-    def _query(self, parameters: Mapping[str, str]) -> Query:
-        return read_query(parameters, roles=self._index.roles, now_ms=self._clock.now().wall_ms)
+    async def _query(self, parameters: Mapping[str, str]) -> Query:
+        """Read a query, which counts back from Redis's clock unless it says from when."""
+        now_ms = await self._index.redis_now_ms() if counts_back(parameters) else 0
+        query = read_query(parameters, roles=self._index.roles, now_ms=now_ms)
+        return query if query.as_of else msgspec.structs.replace(query, as_of=now_ms)
+
+
+def _anchored(query: Query, columns: Columns) -> Query:
+    """Return the query of a list that stays as it is now while entries arrive."""
+    if query.upto or not len(columns):
+        return query
+    return msgspec.structs.replace(query, upto=columns.audit_id(len(columns) - 1))
+
+
+def _unanchored(query: Query) -> Query:
+    return msgspec.structs.replace(query, upto="", as_of=0)
 
 
 def listed(columns: Columns, places: Iterable[int]) -> list[ListedDecision]:
@@ -124,7 +145,7 @@ def _form(query: Query) -> dict[str, str]:
 
 
 def _sort_link(label: str, query: Query) -> SortLink:
-    sort = _SORTED_BY.get(label)
+    sort, query = _SORTED_BY.get(label), _unanchored(query)
     if sort is None:
         return SortLink(label, "", "")
     if sort != query.sort:

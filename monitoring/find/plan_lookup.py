@@ -134,8 +134,7 @@ class PlanLookup:
 
     async def _audited(self, role: str, plan_id: PlanId, notes: list[str]) -> tuple[str, str, bytes] | None:
         """Return audit id, entry id and record of the newest decision of a role on a plan."""
-        held = await self._index.follow(role, _INDEX_READS_SEC)
-        place = held.columns.place_of(plan_id)
+        held, place = await self._index.decision_on(role, plan_id, _INDEX_READS_SEC)
         if place is None:
             if not held.complete:
                 notes.append("The audit is still being read: ask again for an older decision.")

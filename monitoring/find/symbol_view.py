@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from brain.identifiers import PlanId, Symbol, is_symbol
+from brain.identifiers import PlanId, Symbol
 from brain.moment import iso_utc
-from brain.numbers import plain
+from brain.numbers import ZERO, plain
 from brain.positions.position import Snapshot
 from channels import SnapshotBook
 from clock import Clock
@@ -17,7 +17,8 @@ from monitoring.acts.wording import OPERATOR
 from monitoring.find.age_history import AgeHistory
 from monitoring.find.audit_index import AuditIndex
 from monitoring.find.decisions import listed
-from monitoring.find.query import Query, matching
+from monitoring.find.known_symbols import KnownSymbols
+from monitoring.find.query import Query, newest_of
 from monitoring.open_permits import in_order, permit_row
 from monitoring.patience import UnreadError, read_in_time
 from page.find_content import ListedDecision, SymbolPage
@@ -25,7 +26,7 @@ from page.permit_content import PermitRow
 from page.words import duration
 from store.desk_protocol import DeskStore, ReadKeys
 from store.errors import StoreError
-from store.keys import ExecutorKeys, Keys, ReconcileKeys
+from store.keys import ExecutorKeys, Keys
 
 _DECISIONS_SHOWN, _PERMITS_SHOWN = 20, 50
 _INDEX_READS_SEC = 0.3
@@ -42,7 +43,7 @@ class SymbolView:
         index: AuditIndex,
         book: SnapshotBook,
         ages: AgeHistory,
-        symbols: Callable[[], frozenset[str]],
+        symbols: KnownSymbols,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -52,9 +53,13 @@ class SymbolView:
         self._ages = ages
         self._symbols = symbols
 
-    def known(self, name: str) -> Symbol | None:
+    async def known(self, name: str) -> Symbol | None:
         """Return the symbol of a name; None for a text that names none in capital letters that is known."""
-        return name if is_symbol(name) and name in self._symbols() else None
+        try:
+            known = await self._symbols.known(name, _INDEX_READS_SEC)
+        except StoreError:
+            return None
+        return Symbol(name) if known else None
 
     async def page(self, name: Symbol) -> SymbolPage:
         """Return the page of a symbol."""
@@ -68,6 +73,7 @@ class SymbolView:
             restrictions=() if read is None else tuple(_restrictions(read)),
             permits=tuple(permits[:_PERMITS_SHOWN]),
             permits_left_out=max(len(permits) - _PERMITS_SHOWN, 0),
+            permits_unread=read is None or read.hashes[1] is None,
             ages=self._ages.ages(name),
             decisions=await self._decisions(name, notes),
             all_decisions=Query(symbol=name).link(),
@@ -77,12 +83,12 @@ class SymbolView:
         )
 
     async def _read(self, symbol: Symbol, notes: list[str]) -> ReadKeys | None:
-        executor, reconcile = ExecutorKeys(self._keys), ReconcileKeys(self._keys, shadow=False)
+        executor = ExecutorKeys(self._keys)
         strings = [
             self._keys.hold(symbol), executor.hold_reason(symbol), executor.hold_sig(symbol),
             self._keys.cooldown(symbol),
         ]  # fmt: skip
-        hashes = [self._keys.ledger(symbol), self._keys.open_permits(symbol), reconcile.state(symbol)]
+        hashes = [self._keys.ledger(symbol), self._keys.open_permits(symbol), *self._symbols.cases(symbol)]
         try:
             return await read_in_time(self._store.read_keys(strings, hashes))
         except UnreadError as error:
@@ -99,7 +105,10 @@ class SymbolView:
         yield from _legs(snapshot)
         yield "mark price", "not known" if snapshot.mark_price is None else plain(snapshot.mark_price)
         if snapshot.mark_price is not None:
-            yield "notional", plain(abs(snapshot.amount) * snapshot.mark_price)
+            yield (
+                "notional",
+                plain(sum((abs(leg.amount) for leg in snapshot.legs), ZERO) * snapshot.mark_price),
+            )
         profit = snapshot.unrealized_pnl
         yield "unrealised P&L", "not known" if profit is None else plain(profit)
         yield "leverage", "not known" if snapshot.leverage is None else plain(snapshot.leverage)
@@ -115,9 +124,7 @@ class SymbolView:
         number = columns.names.symbols.number_of(symbol)
         if number is None:
             return ()
-        places = await matching(columns, Query(symbol=symbol))
-        own = [place for place in places if columns.symbol[place] == number]
-        return tuple(listed(columns, own[:_DECISIONS_SHOWN]))
+        return tuple(listed(columns, await newest_of(columns, number, _DECISIONS_SHOWN)))
 
 
 def _legs(snapshot: Snapshot) -> Iterator[Row]:
@@ -160,16 +167,20 @@ def _restrictions(read: ReadKeys) -> Iterator[Row]:
         yield "hold of", owner or "not known"
         yield "hold reason", reason or "not given"
     yield "cooldown key", "none" if cooldown is None else _with_moment(cooldown)
-    state = read.hashes[2]
-    if state:
-        case = texts_of(state)
-        # Without a status it holds when both agreed, and no case.
-        yield "case", printable(case.get("status", "none"))
-        for name in ("reason", "cause", "diff_amt", "diff_pct", "why", "advice", "last_seen_ts"):
-            if case.get(name):
-                yield f"case {name}", printable(case[name][:300])
-    else:
-        yield "case", "not readable, or none" if state is None else "none"
+    for named, state in zip(("case", "case in shadow"), read.hashes[2:], strict=False):
+        yield from _case(named, state)
+
+
+def _case(named: str, state: Mapping[bytes, bytes] | None) -> Iterator[Row]:
+    if not state:
+        yield named, "not readable, or none" if state is None else "none"
+        return
+    case = texts_of(state)
+    # Without a status it holds when both agreed, and no case.
+    yield named, printable(case.get("status", "none"))
+    for name in ("reason", "cause", "diff_amt", "diff_pct", "why", "advice", "last_seen_ts"):
+        if case.get(name):
+            yield f"{named} {name}", printable(case[name][:300])
 
 
 def _with_moment(text: str) -> str:

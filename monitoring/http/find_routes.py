@@ -28,6 +28,7 @@ from store.errors import StoreError
 
 _LONGEST = 256
 _COLUMNS = ("decided_ms", "plan_id", "symbol", "answer", "reason", "latency_ms", "source", "audit_id")
+_INCOMPLETE = "INCOMPLETE: older entries could not be read in time"
 #: A spreadsheet takes a cell that begins so for a formula.
 _FORMULAS = tuple("=+-@＝＋－＠")
 
@@ -68,7 +69,8 @@ def find_routes(
 
     async def decisions_csv(request: Request) -> Response:
         exported = await export(request)
-        headers = {"content-disposition": 'attachment; filename="decisions.csv"'}
+        name = "decisions.csv" if exported.back_to_ms is None else "decisions-incomplete.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(_csv(exported), media_type="text/csv", headers=headers)
 
     async def decisions_json(request: Request) -> Response:
@@ -87,7 +89,7 @@ def find_routes(
 
     async def plan(request: Request) -> Response:
         admit(request)
-        plan_id = request.path_params["plan_id"]
+        plan_id = request.path_params.get("plan_id") or request.query_params.get("plan_id", "")
         if not 1 <= len(plan_id) <= _LONGEST:
             raise HTTPException(HTTPStatus.NOT_FOUND)
 
@@ -104,7 +106,7 @@ def find_routes(
     async def symbol(request: Request) -> Response:
         admit(request)
         name = request.path_params["symbol"]
-        known = find.symbols.known(name)
+        known = await find.symbols.known(name)
         if known is None:
             if len(name) > _LONGEST:
                 raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -123,6 +125,7 @@ def find_routes(
         Route("/decisions.csv", decisions_csv),
         Route("/decisions.json", decisions_json),
         Route("/find", find_text),
+        Route("/plans", plan),
         Route("/plans/{plan_id:path}", plan),
         Route("/symbols/{symbol:path}", symbol),
     ]
@@ -135,6 +138,8 @@ async def _csv(exported: Export) -> AsyncIterator[bytes]:
         writer = csv.writer(text)
         writer.writerows(map(_cells, rows))
         yield text.getvalue().encode()
+    if exported.back_to_ms is not None:
+        yield f"{exported.back_to_ms},,,,{_INCOMPLETE},,,\r\n".encode()
 
 
 async def _json(exported: Export) -> AsyncIterator[bytes]:

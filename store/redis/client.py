@@ -55,7 +55,7 @@ def naming(key: str) -> Iterator[None]:
 class RedisLink:
     """Client for one purpose, so that a blocking read never delays a write.
 
-    At most `MOST_CONNECTIONS` commands or pipelines are under way at once; others queue, within their
+    At most `most` commands or pipelines are under way at once; others queue, within their
     deadline. After an answer of the wrong server (a demoted primary keeps its connections), that connection
     and all older ones are closed: the next command resolves the address again.
 
@@ -65,7 +65,15 @@ class RedisLink:
     deadline instead, which also covers a server that accepts and is silent.
     """
 
-    def __init__(self, url: str, *, timeout_sec: float, beside: RedisLink | None = None, **tls: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_sec: float,
+        beside: RedisLink | None = None,
+        most: int = MOST_CONNECTIONS,
+        **tls: Any,
+    ) -> None:
         """Take `beside`, a link to the same address: both use the same server, and move at the same time."""
         self.address = _without_credentials(url)
         self._timeout_sec = timeout_sec
@@ -88,7 +96,7 @@ class RedisLink:
         )
         self._pool = ConnectionPool(self._connection)
         self._servers.on_move(self._pool.cut)
-        self._free = trio.Semaphore(MOST_CONNECTIONS)
+        self._free = trio.Semaphore(most)
         #: redis-py's reply parsers, by command.
         self._readers: dict[Any, Callable[[Any], Any]] = dict(client.response_callbacks)
         # Parsed by `store/redis/replies.py` in half the time.

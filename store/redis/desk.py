@@ -16,14 +16,16 @@ from store.redis.scripts import ScriptRunner
 class RedisDesk:
     """Part of `store.redis.store.RedisStore`."""
 
-    _writes: RedisLink
-    _scripts: ScriptRunner
+    _desk: RedisLink
+    _desk_scripts: ScriptRunner
 
     async def audit_rows(
         self, stream: str, *, newest: str = "+", oldest: str = "-", count: int = SLICE
     ) -> list[AuditRow]:
         with naming(stream):
-            rows: list[list[bytes]] = await self._scripts.run("audit_rows", stream, newest, oldest, count)
+            rows: list[list[bytes]] = await self._desk_scripts.run(
+                "audit_rows", stream, newest, oldest, count
+            )
         texts = ([text.decode(errors="backslashreplace") for text in row] for row in rows)
         return [AuditRow(EntryId(audit_id), *others) for audit_id, *others in texts]
 
@@ -32,7 +34,7 @@ class RedisDesk:
     ) -> FoundEntries:
         wanted = text.encode(errors="surrogateescape")
         with naming(stream):
-            looked, last_id, found = await self._scripts.run(
+            looked, last_id, found = await self._desk_scripts.run(
                 "entries_naming", stream, first, last, count, wanted, "back" if back else ""
             )
         entries = [Entry(EntryId(entry_id.decode()), _fields(flat)) for entry_id, flat in found]
@@ -45,7 +47,7 @@ class RedisDesk:
         commands += [(name, key) for key in strings for name in ("GET", "PTTL")]
         commands += [("HGETALL", key) for key in hashes]
         commands += [("EXISTS", key) for key in others]
-        now, *answers = await self._writes.pipeline(commands)
+        now, *answers = await self._desk.pipeline(commands)
         unrefused(["TIME"], [now])
         ends = 2 * len(strings)
         rest = ends + len(hashes)

@@ -54,13 +54,16 @@ from store.stored_values import (
 _BLOCK_MARGIN_SEC = 2.0
 #: Entries a script handles at once: Redis serves no other client in that time, less than 1 ms.
 _SYMBOLS_A_SCRIPT = 200
+#: Redis runs one command at a time: what searches have under way, decisions wait for.
+_DESK_CONNECTIONS = 2
 _pack = msgspec.msgpack.encode
 
 
 class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
-    Each blocking read has a client of its own, so that waiting for plans never delays a commit.
+    Each blocking read has a client of its own, so that waiting for plans never delays a commit; so have the
+    desk's pages, so that their searches do not.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
         self._readers = [first]
         self._readers += [RedisLink(url, timeout_sec=reader_sec, beside=first) for _ in range(5)]
         self._writes = RedisLink(url, timeout_sec=timeout_sec, beside=first)
+        self._desk = RedisLink(url, timeout_sec=timeout_sec, beside=first, most=_DESK_CONNECTIONS)
+        self._desk_scripts = ScriptRunner(self._desk)
         self.address = self._writes.address
         self._scripts = ScriptRunner(self._writes)
         self._plan_run = ComparedRun(self._writes, keys)
@@ -103,7 +108,7 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
 
     async def close(self) -> None:
         """Close all connections."""
-        for link in (self._writes, *self._readers):
+        for link in (self._writes, self._desk, *self._readers):
             await link.close()
 
     def _role_group(

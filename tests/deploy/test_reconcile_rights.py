@@ -57,6 +57,7 @@ async def test_the_engine_takes_each_of_its_steps_with_the_rights_of_its_role(
         assert OPENING.hold is not None
         taken = msgspec.structs.replace(OPENING.hold, before="exec:p33-1")
         assert await store.change_case(fence, msgspec.structs.replace(OPENING, hold=taken))
+        assert (await store.read_keys([], [engine.state(DRIFTED)])).hashes[0]
         expected = ExpectedLedger(DRIFTED, "0.7", None, None)
         assert (await store.differing_ledgers([expected])).differing == [DRIFTED]
         assert (await store.reconcile_views([DRIFTED]))[DRIFTED].ledger == LEDGER

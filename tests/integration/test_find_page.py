@@ -55,7 +55,7 @@ async def test_a_plan_is_found_by_keyboard_alone_and_its_symbol_behind_it(site: 
         )
         await window.run("document.querySelector('#find-text').focus()")
         await window.press("plan-to", Keys.ENTER)
-        await window.shows("Several begin so", "plan-to-find-1", "plan-to-find-2")
+        await window.shows("Several may be meant", "plan-to-find-1", "plan-to-find-2")
         await window.run("document.querySelector('#find-text').focus()")
         await window.press(str(order.order_id), Keys.ENTER)
         await window.comes_true("location.pathname === '/plans/plan-to-find-1'")

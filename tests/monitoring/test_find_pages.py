@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections.abc import Callable
+from decimal import Decimal
+from urllib.parse import quote, urljoin
 
 import pytest
 
-from store.keys import ExecutorKeys, GovernorKeys
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from channels import BookEntry
+from store.keys import ExecutorKeys, GovernorKeys, ReconcileKeys
 from tests.monitoring.find_rig import asked, audited, plans, some
 from tests.monitoring.status_rig import NOON_MS, StatusRig, serving
 from tests.page.contents import HOSTILE
 from tests.page.test_rendering import read
 
+LEGS = {Leg.LONG: "5", Leg.SHORT: "-5"}
 PARAMETERS = ("symbol", "reason", "source", "since", "until", "role", "page", "answer", "sort", "order")
 
 
@@ -46,6 +51,116 @@ async def test_a_beginning_of_several_lists_them(rig: StatusRig) -> None:
         assert "No plan, order, intent or symbol" in nothing.text
         assert (await client.get("/find?q=%20")).status_code == 400
         assert (await client.get("/find", params={"q": "x" * 257})).status_code == 400
+
+
+def result(rig: StatusRig, plan_id: str, symbol: str, order_id: str) -> None:
+    rig.redis.xadd(
+        rig.keys.results, {"plan_id": plan_id, "symbol": symbol, "executed": "true", "order_id": order_id}
+    )
+
+
+async def test_an_order_id_of_two_symbols_lists_both_plans(rig: StatusRig) -> None:
+    result(rig, "plan-of-btc", "BTCUSDT", "8389766123")
+    result(rig, "plan-of-eth", "ETHUSDT", "8389766123")
+    rig.redis.xadd(rig.keys.plans, {"plan_id": "plan-of-sol", "intent_id": "8389766123"})
+    async with serving(rig) as client:
+        reading = await asked(client, "/find?q=8389766123")
+        assert plans(reading) == ["plan-of-eth", "plan-of-btc", "plan-of-sol"]
+        for hint in ("BTCUSDT order in quantum:stream:apply.result", "intent in quantum:stream:apply.plan"):
+            assert hint in reading.text
+        result(rig, "plan-alone", "BTCUSDT", "8389766124")
+        result(rig, "plan-alone", "BTCUSDT", "8389766124")
+        alone = await client.get("/find?q=8389766124")
+        assert alone.headers["location"] == "/plans/plan-alone"
+
+
+async def test_an_entry_id_of_two_streams_lists_both_plans(rig: StatusRig) -> None:
+    rig.redis.xadd(rig.keys.plans, {"plan_id": "plan-waiting"}, entry_id="1790000000000-0")
+    rig.redis.xadd(rig.keys.results, {"plan_id": "plan-executed"}, entry_id="1790000000000-0")
+    async with serving(rig) as client:
+        assert plans(await asked(client, "/find?q=1790000000000-0")) == ["plan-waiting", "plan-executed"]
+
+
+async def test_a_short_id_that_is_not_found_says_how_much_is_needed(rig: StatusRig) -> None:
+    result(rig, "plan-1", "BTCUSDT", "77711")
+    async with serving(rig) as client:
+        assert "six characters are needed" in (await asked(client, "/find?q=77711", 404)).text
+        assert "six characters are needed" not in (await asked(client, "/find?q=777111", 404)).text
+
+
+async def test_beginnings_of_symbols_are_answered_without_a_search(rig: StatusRig) -> None:
+    for symbol in ("BTCUSDC", "ETHUSDT"):
+        rig.publish(symbol, "1", age_sec=1.0)
+    rig.redis.xadd(rig.keys.plans, {"plan_id": "BTCUSD-1"})
+    async with serving(rig) as client:
+        for method in ("entries_naming", "audit_rows"):
+            rig.store.faults.fail_next("before", method=method, count=100)
+        reading = await asked(client, "/find?q=btcusd")
+        assert "symbol BTCUSDC" in reading.text and "symbol BTCUSDT" in reading.text
+        assert "Symbols begin so" in reading.text and "cannot be read" not in reading.text
+        assert (await client.get("/find?q=eth")).headers["location"] == "/symbols/ETHUSDT"
+
+
+@pytest.mark.parametrize("plan_id", [".", ".."])
+async def test_a_plan_whose_name_is_a_dot_segment_has_a_page(rig: StatusRig, plan_id: str) -> None:
+    audited(rig, plan_id, symbol=plan_id)
+    async with serving(rig) as client:
+        reading = await asked(client, "/decisions")
+        (link,) = (
+            each.get("href") or "" for tag, each in reading.elements
+            if tag == "a" and "plan" in (each.get("href") or "")
+        )  # fmt: skip
+        assert urljoin("http://x/decisions", link) == f"http://x/plans?plan_id={plan_id}"
+        assert f"plan {plan_id}" in (await asked(client, link)).text
+        assert (await client.get(f"/find?q={plan_id}")).headers["location"] == link
+        assert (await client.get("/plans")).status_code == 404
+
+
+@pytest.mark.parametrize("trace", ["ledger", "hold", "cooldown", "case", "decision"])
+async def test_a_symbol_that_the_exchange_does_not_name_has_a_page(trace: str) -> None:
+    rig = StatusRig(snapshot=False, environment={"P33_RECONCILE": "shadow"})
+    rig.channels.symbol_rules.send({})
+    name, keys = "GONEUSDT", rig.keys
+    traces: dict[str, Callable[[], object]] = {
+        "ledger": lambda: rig.redis.hset(keys.ledger(name), {"last_known_amt": "2"}),
+        "hold": lambda: rig.redis.set(keys.hold(name), "1"),
+        "cooldown": lambda: rig.redis.set(keys.cooldown(name), "1"),
+        "case": lambda: rig.redis.hset(ReconcileKeys(keys, shadow=True).state(name), {"status": "DRIFT"}),
+        "decision": lambda: audited(rig, "plan-000001", symbol=name),
+    }
+    async with serving(rig) as client:
+        assert (await client.get(f"/symbols/{name}")).status_code == 303
+        traces[trace]()
+        text = (await asked(client, f"/symbols/{name}")).text
+        assert "snapshot none yet" in text
+        assert (await client.get("/find?q=goneusdt")).headers["location"] == f"/symbols/{name}"
+
+
+async def test_a_case_of_the_shadow_is_shown_where_the_engine_is_in_shadow() -> None:
+    for mode, shown in (("shadow", "case none case in shadow DRIFT"), ("off", "case none")):
+        rig = StatusRig(environment={"P33_RECONCILE": mode})
+        rig.redis.hset(ReconcileKeys(rig.keys, shadow=True).state("BTCUSDT"), {"status": "DRIFT"})
+        async with serving(rig) as client:
+            text = (await asked(client, "/symbols/BTCUSDT")).text
+        assert shown in text and ("DRIFT" in text) == (mode == "shadow")
+
+
+async def test_both_legs_of_a_hedge_count_in_the_notional(rig: StatusRig) -> None:
+    legs = tuple(LegPosition(leg, Decimal(amount), Decimal(100), 1) for leg, amount in LEGS.items())
+    at = rig.clock.now()
+    snapshot = Snapshot("BTCUSDT", legs, Decimal(5), Decimal(110), NOON_MS, at, VerifiedBy.REST)
+    rig.book.publish(0, BookEntry(snapshot, at.earlier_by(-1)))
+    async with serving(rig) as client:
+        assert "notional 1100" in (await asked(client, "/symbols/BTCUSDT")).text
+
+
+async def test_open_permits_that_cannot_be_read_are_not_none(rig: StatusRig) -> None:
+    rig.redis.set(rig.keys.open_permits("BTCUSDT"), "of another type")
+    async with serving(rig) as client:
+        text = (await asked(client, "/symbols/BTCUSDT")).text
+        assert "Open permits Not read" in text and "Open permits None" not in text
+        with rig.redis.faults.outage():
+            assert "Open permits Not read" in (await asked(client, "/symbols/BTCUSDT")).text
 
 
 async def test_a_plan_that_is_not_among_the_latest_is_explained_with_its_time_line(rig: StatusRig) -> None:
