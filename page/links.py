@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-#: Pages with forms. A symbol has 32 characters at most, of four quoted bytes each.
-_WITH_FORMS = re.compile(r"/(?:act|notices|waiting|symbols/[A-Za-z0-9%._~-]{1,384})", re.ASCII)
 #: A browser leaves these segments out of a path, quoted or not.
 _DOTS = (".", "..")
+#: Pages with forms. A symbol has 32 characters at most, of four quoted bytes each.
+_WITH_FORMS = re.compile(r"/(?:act|notices|waiting|symbols/[A-Za-z0-9%._~-]{1,384})", re.ASCII)
 
 
 def plan_link(plan_id: str) -> str:
