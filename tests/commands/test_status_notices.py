@@ -27,6 +27,7 @@ async def test_notices_are_listed_with_the_person_who_has_seen_them(capsys: Capt
     mark = SeenMark("Ann", now_ms + 3_600_000)
     await rig.store.mark_seen("unknown_execution", "plan-1", mark, now_ms, ("event", "NOTICE_SEEN"))
     rig.clock.advance(5)
+    await rig.monitor.notices.look()
     async with serving(rig) as client:
         url = str(client.base_url).rstrip("/")
         assert await run_command(main, ["status", "--once", "--url", url]) == 0
