@@ -54,13 +54,13 @@ class NoticeEndpoint:
     async def _record(self, stream: trio.SocketStream) -> None:
         received = b""
         while b"\r\n\r\n" not in received:
-            received += await stream.receive_some() or b"\r\n\r\n"
+            received += await _more(stream)
         head, _, body = received.partition(b"\r\n\r\n")
         (length,) = (
             int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Len")
         )
         while len(body) < length:
-            body += await stream.receive_some()
+            body += await _more(stream)
         self.requests.append((head.split()[1].decode(), json.loads(body), trio.current_time()))
         changed, self._changed = self._changed, trio.Event()
         changed.set()
@@ -74,6 +74,14 @@ class NoticeEndpoint:
                 await stream.send_all(b"X-More: more\r\n" * 1000)
                 self.bytes_sent += 14_000
         await stream.send_all(_ANSWERS[self.mode])
+
+
+async def _more(stream: trio.SocketStream) -> bytes:
+    """Return what comes next. Raises ClosedResourceError where a client leaves amid its request."""
+    received = bytes(await stream.receive_some())
+    if not received:
+        raise trio.ClosedResourceError
+    return received
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from actors.notifier.actor import LOOK_SEC, Notifier
 from actors.notifier.client import NoticeClient
 from brain.identifiers import FencingToken, PlanId, Symbol
 from brain.moment import Moment
-from channels import Count, Lease, UnknownExecution
+from channels import Count, Lease, SetGauge, UnknownExecution
 from monitoring.firing import STARTING_SEC
 from monitoring.outbox import OVER_AFTER_SEC
 from settings.notices import NoticeAddress
@@ -240,23 +240,28 @@ async def test_an_address_that_asks_to_wait_is_left_alone_for_so_long(mock_clock
         assert states(endpoint)[-1] == ("firing", "not_ready")
 
 
-async def test_of_many_changes_twenty_are_sent_within_a_minute_and_the_rest_is_counted(
+async def test_of_many_changes_twelve_are_sent_within_a_minute_and_the_rest_is_counted(
     mock_clock: MockClock,
 ) -> None:
     mock_clock.autojump_threshold = 0.005
     async with notice_endpoint() as endpoint:
         rig = rig_for(endpoint)
         (delivery,) = rig.monitor.notices.deliveries
+
+        def differing() -> None:
+            for number in range(20):
+                rig.publish(f"S{number:02d}USDT", "1", age_sec=0.0)
+                rig.monitor.registry.apply(SetGauge("p33_ledger_amt", 0.5, (f"S{number:02d}USDT",)))
+
+        differing()
         async with notifying(rig):
-            rig.channels.unknown_executions.send(tuple(unknown(f"first-{each}") for each in range(20)))
-            await endpoint.until(lambda: len(endpoint.requests) == 20)
+            await endpoint.until(lambda: len(endpoint.requests) == 12)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            rig.channels.unknown_executions.send(tuple(unknown(f"second-{each}") for each in range(20)))
             rig.clock.advance(59)
-            rig.publish("BTCUSDT", "-0.038", age_sec=0.0)
+            differing()
             await trio.sleep(5)
-            assert (len(endpoint.requests), delivery.sent) == (20, 20)
+            assert (len(endpoint.requests), delivery.sent) == (12, 12)
             rig.clock.advance(1)
-            await endpoint.until(lambda: len(endpoint.requests) == 21)
-        assert [body["others"] for body in endpoint.bodies] == [0] * 20 + [39]
-        assert endpoint.bodies[-1]["state"] == "resolved"
+            await endpoint.until(lambda: len(endpoint.requests) == 13)
+        assert [body["others"] for body in endpoint.bodies] == [0] * 12 + [7]
+        assert {body["kind"] for body in endpoint.bodies} == {"divergence"}
