@@ -246,6 +246,26 @@ def test_after_a_break_of_redis_an_agreement_counts_for_the_same_ledger_alone(ag
     assert agreed_ms(agreements) == 1000
 
 
+@pytest.mark.parametrize(
+    ("noted", "version", "amount", "since_ms"),
+    [
+        # A person has set the ledger since it was noted.
+        (Agreed(400, "5", "3"), "3", "0", 1000),
+        (Agreed(2000, "0", "3"), "3", "0", 2000),
+        (Agreed(400, "5", "3"), "4", "0", 400),
+        (Agreed(400, "5", "3"), "3", "1", 400),
+        (Agreed(2000, "0", "7"), "3", "0", 1000),
+    ],
+)
+def test_an_agreement_of_before_a_break_counts_beside_an_earlier_noted_one(
+    agreements: Agreements, noted: Agreed, version: str, amount: str, since_ms: int
+) -> None:
+    agreements.drop()
+    agreements.view(BTC, stored(amount), version, noted)
+    agreements.agree(BTC, Agreed(5000, "9", version), 10.0)
+    assert agreements.latest_ms(BTC, stored(amount), version, noted) == since_ms
+
+
 def test_after_a_break_another_ledger_agrees_at_first_sight(agreements: Agreements) -> None:
     agreements.drop()
     agreements.agree(BTC, Agreed(5000, "2", "4"), 10.0)
