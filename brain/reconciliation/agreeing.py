@@ -162,7 +162,7 @@ class Agreements:
         """Take in a ledger as stored, with the agreement that is `noted` of it."""
         known = self._agreed.get(symbol)
         before = self._of_before_break(symbol, stored, version)
-        goes_on = noted if noted is not None and noted.amounts and _counts(noted, version) else None
+        goes_on = noted if noted is not None and _goes_on(noted, stored, version) else None
         if known is None and before is not None and (goes_on is None or goes_on.at_ms <= before.at_ms):
             self._agreed[symbol] = before
         elif known is None and goes_on is not None:
@@ -251,6 +251,13 @@ def is_before(version: str | None, other: str) -> bool:
 def _counts(noted: Agreed, version: str | None) -> bool:
     """Return True for a ledger of the noted version or a later one."""
     return noted.version is not None and not is_before(version, noted.version)
+
+
+def _goes_on(noted: Agreed, stored: StoredLedger, version: str | None) -> bool:
+    """Return True unless the ledger is an earlier one, or was set by hand since, which keeps the version."""
+    if not noted.amounts or not _counts(noted, version):
+        return False
+    return noted.version != version or _has_amounts(stored, noted.amounts)
 
 
 def _ends(known: Agreed, seen: Agreed) -> bool:
