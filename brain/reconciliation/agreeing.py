@@ -161,10 +161,14 @@ class Agreements:
     def view(self, symbol: Symbol, stored: StoredLedger, version: str | None, noted: Agreed | None) -> None:
         """Take in a ledger as stored, with the agreement that is `noted` of it."""
         known = self._agreed.get(symbol)
-        if known is None and noted is not None and noted.amounts and _counts(noted, version):
+        before = self._of_before_break(symbol, stored, version)
+        goes_on = noted if noted is not None and _goes_on(noted, stored, version) else None
+        if known is None and before is not None and (goes_on is None or goes_on.at_ms <= before.at_ms):
+            self._agreed[symbol] = before
+        elif known is None and goes_on is not None:
             # Another process, or this one before a break, goes on here.
-            self._agreed[symbol] = noted
-            if noted.version != version:
+            self._agreed[symbol] = goes_on
+            if goes_on.version != version:
                 # By bookings, or by a correction too, which contains what was traded until then.
                 self._moved.add(symbol)
         if known is None or symbol in self._moved:
@@ -183,15 +187,21 @@ class Agreements:
         self, symbol: Symbol, stored: StoredLedger, version: str | None, noted: Agreed | None
     ) -> int:
         """Return the latest agreement that counts for a ledger as stored; 0 for none."""
-        seen, before = self._agreed.get(symbol), self._before_break.get(symbol)
+        seen = self._agreed.get(symbol)
         if seen is not None and (seen.version is None or not is_before(version, seen.version)):
             return seen.at_ms
-        found = 0
-        if before is not None and before.version == version is not None:
-            found = before.at_ms if _has_amounts(stored, before.amounts) else 0
+        before = self._of_before_break(symbol, stored, version)
+        found = 0 if before is None else before.at_ms
         if noted is not None and _counts(noted, version):
             found = max(found, noted.at_ms)
         return found
+
+    def _of_before_break(self, symbol: Symbol, stored: StoredLedger, version: str | None) -> Agreed | None:
+        """Return the agreement of before the latest break, if the ledger is the same."""
+        before = self._before_break.get(symbol)
+        if before is None or before.version is None or before.version != version:
+            return None
+        return before if _has_amounts(stored, before.amounts) else None
 
     def _take(self, symbol: Symbol, seen: Agreed, *, came_back: bool = False) -> None:
         self._agreed[symbol] = seen
@@ -241,6 +251,13 @@ def is_before(version: str | None, other: str) -> bool:
 def _counts(noted: Agreed, version: str | None) -> bool:
     """Return True for a ledger of the noted version or a later one."""
     return noted.version is not None and not is_before(version, noted.version)
+
+
+def _goes_on(noted: Agreed, stored: StoredLedger, version: str | None) -> bool:
+    """Return True unless the ledger is an earlier one, or was set by hand since, which keeps the version."""
+    if not noted.amounts or not _counts(noted, version):
+        return False
+    return noted.version != version or _has_amounts(stored, noted.amounts)
 
 
 def _ends(known: Agreed, seen: Agreed) -> bool:

@@ -231,6 +231,14 @@ def test_another_process_does_not_take_a_ledger_that_has_moved_for_the_noted_one
     assert agreed_ms(agreements, version) == since_ms
 
 
+def test_a_ledger_that_was_corrected_since_it_was_noted_agrees_at_another_process_first_sight() -> None:
+    """It has the noted version, and other amounts: a person has set it."""
+    agreements, noted = Agreements(SETTLE_SEC), Agreed(400, "0", "3")
+    agreements.view(BTC, stored("2"), "3", noted)
+    agreements.agree(BTC, Agreed(5000, "2", "3"), 0.0)
+    assert agreements.latest_ms(BTC, stored("2"), "3", noted) == 5000
+
+
 def test_without_another_one_a_noted_agreement_counts_for_later_versions() -> None:
     agreements, noted = Agreements(SETTLE_SEC), Agreed(400, "0", "3")
     assert agreements.latest_ms(BTC, stored("5"), "4", noted) == 400
@@ -244,6 +252,25 @@ def test_after_a_break_of_redis_an_agreement_counts_for_the_same_ledger_alone(ag
     agreements.agree(BTC, Agreed(5000, "0", "3"), 10.0)
     agreements.view(BTC, stored("0"), "3", None)
     assert agreed_ms(agreements) == 1000
+
+
+@pytest.mark.parametrize(
+    ("noted", "version", "amount", "since_ms"),
+    [
+        # A person has set the ledger since it was noted.
+        (Agreed(400, "5", "3"), "3", "0", 1000),
+        (Agreed(2000, "0", "3"), "3", "0", 2000),
+        (Agreed(400, "5", "3"), "4", "0", 400),
+        (Agreed(2000, "0", "7"), "3", "0", 1000),
+    ],
+)
+def test_an_agreement_of_before_a_break_counts_beside_an_earlier_noted_one(
+    agreements: Agreements, noted: Agreed, version: str, amount: str, since_ms: int
+) -> None:
+    agreements.drop()
+    agreements.view(BTC, stored(amount), version, noted)
+    agreements.agree(BTC, Agreed(5000, "9", version), 10.0)
+    assert agreements.latest_ms(BTC, stored(amount), version, noted) == since_ms
 
 
 def test_after_a_break_another_ledger_agrees_at_first_sight(agreements: Agreements) -> None:
