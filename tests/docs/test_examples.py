@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -154,7 +155,8 @@ async def operated(own_redis: Path, simulator: RunningSimulator) -> AsyncIterato
         pipeline = Pipeline(environ["REDIS_URL"])
         await pipeline.ask("7f3a90c1-2b5d", {"symbol": "BTCUSDT", "decision": "EXECUTE"}, WITHIN_SEC)
         refused = {b"plan_id": b"7f3a90c1-2b5d", b"symbol": b"BTCUSDT", b"executed": b"False"}
-        letter = dead_letter(refused, entry_id=EntryId("1790000000000-0"), error="ledger of a wrong type")
+        entry_id = EntryId(f"{time.time_ns() // 1_000_000}-0")
+        letter = dead_letter(refused, entry_id=entry_id, error="ledger of a wrong type")
         letters = redis.Redis(unix_socket_path=str(own_redis))
         letters.xadd(f"{RESULTS}.dead", dict(zip(letter[::2], letter[1::2], strict=True)), "1790000000007-0")
         yield {**environ, "P33_METRICS_PORT": url.rpartition(":")[2]}
