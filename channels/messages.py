@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -122,10 +121,8 @@ class MarkPrice(msgspec.Struct, frozen=True):
     ts_ms: int
 
 
-class MarkPrices(msgspec.Struct, frozen=True):
-    """Mark prices from the market stream: of all symbols, those of other shards too, or of some of them."""
-
-    by_symbol: Mapping[str, MarkPrice]
+class MarksChanged(msgspec.Struct, frozen=True):
+    """The book has newer mark prices, from the market stream."""
 
 
 class OwnOrderObserved(msgspec.Struct, frozen=True):
@@ -146,7 +143,7 @@ ShardMessage = (
     | StreamConnected
     | StreamProven
     | StreamLost
-    | MarkPrices
+    | MarksChanged
 )
 
 

@@ -73,6 +73,17 @@ class LegPosition(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, entry_price=other.entry_price)
 
 
+def profit(legs: tuple[LegPosition, ...], mark_price: Decimal | None) -> Decimal | None:
+    """Return (mark - entry) x amount over the legs, in quote currency; None if a price is unknown."""
+    total = ZERO
+    for leg in legs:
+        if leg.amount:
+            if mark_price is None or leg.entry_price is None:
+                return None
+            total += (mark_price - leg.entry_price) * leg.amount
+    return total
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """A symbol's position, and a moment at which it was true.
 
@@ -102,13 +113,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def unrealized_pnl(self) -> Decimal | None:
         """Return (mark - entry) x amount over the legs, in quote currency; None if a price is unknown."""
-        mark_price, profit = self.mark_price, ZERO
-        for leg in self.legs:
-            if leg.amount:
-                if mark_price is None or leg.entry_price is None:
-                    return None
-                profit += (mark_price - leg.entry_price) * leg.amount
-        return profit
+        return profit(self.legs, self.mark_price)
 
     @property
     def hedged(self) -> bool:
