@@ -23,7 +23,7 @@ _STREAM = VerifiedBy.STREAM
 _MOST_REMEMBERED = 4_096
 
 
-class BookEntry(msgspec.Struct, frozen=True):
+class BookEntry(msgspec.Struct, frozen=True, gc=False):
     """A snapshot, and since when a stream without gaps would have pushed every change of it.
 
     `synced_at` is the latest moment at which a REST read or a push gave the whole position; a proof of a
@@ -36,7 +36,7 @@ class BookEntry(msgspec.Struct, frozen=True):
     disputed: bool = False
 
 
-class Uncovered(msgspec.Struct, frozen=True):
+class Uncovered(msgspec.Struct, frozen=True, gc=False):
     """Reason why nothing makes a symbol's snapshot fresher, as a phrase, and since when."""
 
     why: str

@@ -31,7 +31,7 @@ _ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _USDT_MARGINED = 1
 
 
-class _Row(MarkPriceUpdate, frozen=True):
+class _Row(MarkPriceUpdate, frozen=True, gc=False):
     st: int = _USDT_MARGINED
 
 

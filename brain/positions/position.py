@@ -46,7 +46,7 @@ def side_of(amount: Decimal) -> PositionSide:
     return _SHORT if amount.is_signed() else _LONG
 
 
-class LegPosition(msgspec.Struct, frozen=True):
+class LegPosition(msgspec.Struct, frozen=True, gc=False):
     """One row of `positionRisk`, or one entry of `ACCOUNT_UPDATE`'s `P`.
 
     `amount` is signed (a SHORT leg is negative, as Binance sends it). `update_time_ms` is the exchange's
@@ -84,7 +84,7 @@ def profit(legs: tuple[LegPosition, ...], mark_price: Decimal | None) -> Decimal
     return total
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """A symbol's position, and a moment at which it was true.
 
     `legs` holds `BOTH` alone in one-way mode, `LONG` and `SHORT` in hedge mode. `verified_at` is the sending

@@ -160,7 +160,9 @@ class FetcherRig(Channels):
         """A fetcher that reads in bulk: the only one, or that of one shard with an inbox of its own."""
 
         def bulk(known: ShardPositions) -> Refresh:
-            return BulkRefresh(known, self.positions, metrics=self.metrics, clock=self.clock, log=self.log)
+            return BulkRefresh(
+                known, self.positions, trio.Lock(), metrics=self.metrics, clock=self.clock, log=self.log
+            )
 
         return self.fetcher_with(bulk, shard=shard, is_mine=is_mine, inbox=inbox)
 
