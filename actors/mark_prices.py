@@ -1,4 +1,4 @@
-"""Mark prices: the market stream, kept open, one message a second for each shard.
+"""Mark prices: the market stream, kept open; its prices go into the book of snapshots, a frame a second.
 
 Nothing waits for it: without it mark prices come with REST reads.
 """
@@ -12,7 +12,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from brain.moment import Moment
-from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
+from channels import Conflating, MarkPrice, MarksChanged, ShardMessage, SnapshotBook
 from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeError, ExchangeUnavailable
 from exchange.protocol import MarkPriceConnector, MarkPriceUpdate, Priority
@@ -33,6 +33,7 @@ class MarkPriceFeed:
     def __init__(
         self,
         connector: MarkPriceConnector,
+        book: SnapshotBook,
         shards: Sequence[Conflating[ShardMessage]],
         exchange_ms: Callable[[Moment], int],
         *,
@@ -42,6 +43,7 @@ class MarkPriceFeed:
     ) -> None:
         """`exchange_ms` returns the exchange's clock at a moment (epoch ms). `limit` outlives the actor."""
         self._connector = connector
+        self._book = book
         self._shards = shards
         self._exchange_ms = exchange_ms
         self._limit = limit
@@ -86,7 +88,9 @@ class MarkPriceFeed:
         prices: dict[str, MarkPrice] = {}
         for begin in range(0, len(updates), _PRICES_AT_A_TIME):
             for update in updates[begin : begin + _PRICES_AT_A_TIME]:
-                prices[update.s] = MarkPrice(update.p, min(update.E - ahead_ms, latest_ms))
+                ts_ms = update.E - ahead_ms
+                prices[update.s] = MarkPrice(update.p, ts_ms if ts_ms < latest_ms else latest_ms)
             await trio.lowlevel.checkpoint()
+        self._book.mark(prices)
         for shard in self._shards:
-            shard.send(MarkPrices(prices))
+            shard.send(MarksChanged())

@@ -19,7 +19,8 @@ import trio
 
 from actors.snapshot_fetcher.positions import ShardPositions
 from actors.snapshot_fetcher.read_schedule import Cadence
-from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter, snapshot_fields
+from actors.snapshot_fetcher.snapshot_fields import snapshot_fields
+from actors.snapshot_fetcher.writer import SNAPSHOT_TTL_SEC, SnapshotWriter
 from bench.redis_socket import BlockingRedis, Command
 from brain.identifiers import FencingToken
 from brain.moment import Moment

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 
-class Moment(msgspec.Struct, frozen=True, order=True):
+class Moment(msgspec.Struct, frozen=True, order=True, gc=False):
     """Instant, by the monotonic and by the wall clock of this host.
 
     The two never mix: differences are taken within each clock, and an age is the larger one. So neither a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 import msgspec
 import trio
@@ -22,7 +23,7 @@ _STREAM = VerifiedBy.STREAM
 _MOST_REMEMBERED = 4_096
 
 
-class BookEntry(msgspec.Struct, frozen=True):
+class BookEntry(msgspec.Struct, frozen=True, gc=False):
     """A snapshot, and since when a stream without gaps would have pushed every change of it.
 
     `synced_at` is the latest moment at which a REST read or a push gave the whole position; a proof of a
@@ -35,7 +36,7 @@ class BookEntry(msgspec.Struct, frozen=True):
     disputed: bool = False
 
 
-class Uncovered(msgspec.Struct, frozen=True):
+class Uncovered(msgspec.Struct, frozen=True, gc=False):
     """Reason why nothing makes a symbol's snapshot fresher, as a phrase, and since when."""
 
     why: str
@@ -75,7 +76,8 @@ class SnapshotBook:
         self._shard_of[entry.snapshot.symbol] = shard
         self.published += 1
         self._newest.append(entry.snapshot.symbol)
-        self._readers.unpark_all()
+        if self._readers:
+            self._readers.unpark_all()
 
     def published_since(self, published: int) -> Iterable[str]:
         """Return the symbols of the snapshots behind the first `published`; all where that is long ago."""
@@ -89,7 +91,10 @@ class SnapshotBook:
         self._proofs[shard] = proof
 
     def mark(self, prices: Mapping[str, MarkPrice]) -> None:
-        """The symbols have these mark prices by now; one that is older than its snapshot's is not shown."""
+        """The symbols have these mark prices by now, those too that are not in the book.
+
+        One that is older than its snapshot's is not shown.
+        """
         self._marks.update(prices)
         self._readers.unpark_all()
 
@@ -146,17 +151,29 @@ class SnapshotBook:
         if entry is None:
             return None
         known = entry.snapshot
-        price, ts_ms = known.mark_price, known.mark_ts_ms
-        mark = self._marks.get(symbol)
-        if mark is not None and mark.ts_ms >= ts_ms:
-            price, ts_ms = mark.price, mark.ts_ms
-        verified_at, verified_by = known.verified_at, known.verified_by
-        proof = self._proofs.get(self._shard_of[symbol])
+        price, ts_ms = self.mark_of(known)
+        verified_at, verified_by = self.verification(entry)
+        return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
+
+    def entry(self, symbol: str) -> BookEntry | None:
+        """The newest entry of `symbol`: the same object until another snapshot is published."""
+        return self._entries.get(symbol)
+
+    def verification(self, entry: BookEntry) -> tuple[Moment, VerifiedBy]:
+        """Return until when an entry's snapshot is verified, and by what; the moment is the proof's own."""
+        known, proof = entry.snapshot, self._proofs.get(self._shard_of[entry.snapshot.symbol])
         if proof is not None and entry.synced_at is not None and entry.synced_at >= proof.since:
             as_of = proof.as_of
-            if as_of > verified_at:
-                verified_at, verified_by = as_of, _STREAM
-        return Snapshot(symbol, known.legs, known.leverage, price, ts_ms, verified_at, verified_by)
+            if as_of > known.verified_at:
+                return as_of, _STREAM
+        return known.verified_at, known.verified_by
+
+    def mark_of(self, known: Snapshot) -> tuple[Decimal | None, int]:
+        """Return the latest mark price of a snapshot in the book, and its time; None while it is unknown."""
+        mark = self._marks.get(known.symbol)
+        if mark is not None and mark.ts_ms >= known.mark_ts_ms:
+            return mark.price, mark.ts_ms
+        return known.mark_price, known.mark_ts_ms
 
     def read_at(self, symbol: str) -> Moment | None:
         """Return when a read or a push last gave the whole position of `symbol`; None while unknown.

@@ -27,7 +27,6 @@ from channels.messages import (
     Lease,
     LedgerWanted,
     LeverageObserved,
-    MarkPrices,
     MetricEvent,
     OnDemandRead,
     OpenExecution,
@@ -161,8 +160,7 @@ def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardM
     """Return what waits after a message of the same key arrived.
 
     Positions are ordered by the exchange's time, the rest by arrival. A position that arrives later and is
-    dated earlier, with another amount, is kept beside the other one. Mark prices add up: one round may come
-    in several frames, each with other symbols.
+    dated earlier, with another amount, is kept beside the other one.
     """
     if isinstance(waiting, PositionObserved) and isinstance(arriving, PositionObserved):
         before, after = waiting.position, arriving.position
@@ -171,6 +169,4 @@ def newer_shard_message(waiting: ShardMessage, arriving: ShardMessage) -> ShardM
         if after.amount == before.amount:
             return waiting
         return msgspec.structs.replace(waiting, out_of_order=arriving)
-    if isinstance(waiting, MarkPrices) and isinstance(arriving, MarkPrices):
-        return MarkPrices({**waiting.by_symbol, **arriving.by_symbol})
     return arriving

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -16,7 +15,7 @@ from brain.moment import Moment
 from brain.positions.position import LegPosition, Snapshot
 
 
-class PositionObserved(msgspec.Struct, frozen=True):
+class PositionObserved(msgspec.Struct, frozen=True, gc=False):
     """A leg's new position, pushed by the private stream (one entry of `ACCOUNT_UPDATE`'s `P`).
 
     `out_of_order` is one of another amount and an earlier date that arrived behind it, before either was
@@ -115,17 +114,15 @@ class StreamLost(msgspec.Struct, frozen=True):
     why: str
 
 
-class MarkPrice(msgspec.Struct, frozen=True):
+class MarkPrice(msgspec.Struct, frozen=True, gc=False):
     """A symbol's mark price, and its time on this host's wall clock (epoch ms)."""
 
     price: Decimal
     ts_ms: int
 
 
-class MarkPrices(msgspec.Struct, frozen=True):
-    """Mark prices from the market stream: of all symbols, those of other shards too, or of some of them."""
-
-    by_symbol: Mapping[str, MarkPrice]
+class MarksChanged(msgspec.Struct, frozen=True):
+    """The book has newer mark prices, from the market stream."""
 
 
 class OwnOrderObserved(msgspec.Struct, frozen=True):
@@ -146,7 +143,7 @@ ShardMessage = (
     | StreamConnected
     | StreamProven
     | StreamLost
-    | MarkPrices
+    | MarksChanged
 )
 
 
@@ -200,13 +197,13 @@ class Lease(msgspec.Struct, frozen=True):
     since: FencingToken | None = None
 
 
-class SnapshotChanged(msgspec.Struct, frozen=True):
+class SnapshotChanged(msgspec.Struct, frozen=True, gc=False):
     """A symbol's position, as now known, is another than before (or known for the first time)."""
 
     snapshot: Snapshot
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct, frozen=True, gc=False):
     """Add `amount` to the counter `name` at `labels`, in the order in which the metric declares them."""
 
     name: str
@@ -214,7 +211,7 @@ class Count(msgspec.Struct, frozen=True):
     amount: float = 1
 
 
-class SetGauge(msgspec.Struct, frozen=True):
+class SetGauge(msgspec.Struct, frozen=True, gc=False):
     """Set the gauge `name` at `labels` to `value`."""
 
     name: str
@@ -222,7 +219,7 @@ class SetGauge(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
-class Observe(msgspec.Struct, frozen=True):
+class Observe(msgspec.Struct, frozen=True, gc=False):
     """Add an observation, in seconds, to the histogram `name`, `times` times."""
 
     name: str

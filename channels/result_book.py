@@ -123,6 +123,10 @@ class ResultBook:
         results.fills[order_id] = msgspec.structs.replace(fill, leg=leg, filled_ms=filled_ms)
         self._readers.unpark_all()
 
+    def concerns(self, symbol: str) -> bool:
+        """Return False if no result has arrived that a snapshot of the symbol could lack."""
+        return symbol in self._symbols or self._not_before is not None
+
     def all_in(self, snapshot: Snapshot) -> bool:
         """Return True if the snapshot is proven to contain the fills of all its symbol's arrived results."""
         verified_at, not_before = snapshot.verified_at, self._not_before

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation, Rounded
 
 _LARGEST_EXPONENT = 14
 _SMALLEST_EXPONENT = -18
+_SMALLEST = Decimal(1).scaleb(_SMALLEST_EXPONENT)
+#: To 18 decimals it takes without rounding what has no more of them and is below 10^15.
+_FITTING = Context(prec=_LARGEST_EXPONENT + 1 - _SMALLEST_EXPONENT, traps=[InvalidOperation, Rounded])
 
 
 def finite(number: Decimal) -> Decimal:
@@ -13,8 +16,11 @@ def finite(number: Decimal) -> Decimal:
 
     Raises ValueError for NaN, an infinity, 10^15 and more, or more than 18 decimals.
     """
-    if not number:
-        return number
+    try:
+        if not _FITTING.quantize(number, _SMALLEST).is_nan():
+            return number
+    except (InvalidOperation, Rounded):
+        pass
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
         raise ValueError(f"not a finite number: {number}")  # noqa: TRY004 - a wrong value of the right type

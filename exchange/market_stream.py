@@ -7,6 +7,7 @@ frame an array with an entry for every symbol. Needs no key.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 import trio
@@ -30,11 +31,12 @@ _ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 _USDT_MARGINED = 1
 
 
-class _Row(MarkPriceUpdate, frozen=True):
+class _Row(MarkPriceUpdate, frozen=True, gc=False):
     st: int = _USDT_MARGINED
 
 
 _ROW = msgspec.json.Decoder(_Row)
+_SOME_ROWS = msgspec.json.Decoder(list[_Row])
 
 
 class MarketStreamConnector(WebSocketConnector):
@@ -65,7 +67,7 @@ class MarketStreamConnection:
         except msgspec.DecodeError as error:
             raise UnreadableEvent(f"mark prices: {error}") from None
         for begin in range(0, len(rows), _ROWS_AT_A_TIME):
-            updates += filter(None, map(_update, rows[begin : begin + _ROWS_AT_A_TIME]))
+            updates += _updates(rows[begin : begin + _ROWS_AT_A_TIME])
             await trio.lowlevel.checkpoint()
         return updates, received
 
@@ -82,10 +84,25 @@ class MarketStreamConnection:
         await self._opened.aclose()
 
 
-def _update(raw: msgspec.Raw) -> MarkPriceUpdate | None:
-    """Return a row's price; None for an unreadable row, one of COIN-M, and the price 0, which means none."""
+def _updates(raws: Sequence[msgspec.Raw]) -> list[MarkPriceUpdate]:
+    """Return the prices of rows, but for unreadable ones, those of COIN-M, and the price 0, which is none."""
     try:
-        row = read_json(_ROW, raw)
-        return row if row.st == _USDT_MARGINED and finite(row.p) > 0 else None
-    except (msgspec.DecodeError, ValueError):
+        # Rows decoded together take a quarter of the time.
+        rows = read_json(_SOME_ROWS, b"[%b]" % b",".join(raws))
+    except msgspec.DecodeError:
+        rows = list(filter(None, map(_readable, raws)))
+    return [row for row in rows if row.st == _USDT_MARGINED and _is_price(row.p)]
+
+
+def _readable(raw: msgspec.Raw) -> _Row | None:
+    try:
+        return read_json(_ROW, raw)
+    except msgspec.DecodeError:
         return None
+
+
+def _is_price(number: Decimal) -> bool:
+    try:
+        return finite(number) > 0
+    except ValueError:
+        return False

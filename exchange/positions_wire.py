@@ -27,7 +27,7 @@ _LONGEST_TIME = 16
 _LONGEST_REASON = 120
 
 
-class _Row(msgspec.Struct, frozen=True, rename="camel"):
+class _Row(msgspec.Struct, frozen=True, rename="camel", gc=False):
     symbol: str
     position_amt: Decimal
     entry_price: Decimal

@@ -33,7 +33,7 @@ class Priority(IntEnum):
     VITAL = 4
 
 
-class PositionRow(msgspec.Struct, frozen=True):
+class PositionRow(msgspec.Struct, frozen=True, gc=False):
     """Row of `positionRisk`: a leg of a symbol, flat or not.
 
     `mark_ts_ms` is the exchange's clock when the request was sent: the mark price is at least that new.
@@ -251,7 +251,7 @@ class StreamConnector(Protocol):
         """
 
 
-class MarkPriceUpdate(msgspec.Struct, frozen=True):
+class MarkPriceUpdate(msgspec.Struct, frozen=True, gc=False):
     """Entry of a mark-price frame: event time (the exchange's clock, ms), symbol, mark price."""
 
     E: int

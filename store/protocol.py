@@ -180,11 +180,14 @@ class SnapshotStore(AddressedStore, Protocol):
         times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
+        marks: Mapping[str, MarkWrite],
     ) -> list[str]:
         """Set the `ts_…` fields, given as `times`, of snapshots that still are as last written.
 
-        `written_ms`: by symbol, the `ts_epoch_ms` that the hash must have. Returns the symbols whose hash
-        has another: Redis may have lost the latest write, and the proof does not hold for the older one.
+        `written_ms`: by symbol, the `ts_epoch_ms` that the hash must have. `marks`: by symbol, the mark price
+        to set as well. The hash's life is renewed once in a minute of its times. Returns the symbols whose
+        hash has another time: Redis may have lost the latest write, and the proof does not hold for the older
+        one.
         """
 
     async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:

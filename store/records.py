@@ -218,7 +218,7 @@ class Adoption(msgspec.Struct, frozen=True, array_like=True):
     event_fields: tuple[str, ...]
 
 
-class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
+class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Snapshot hash to be replaced whole: flat field names and values."""
 
     symbol: str
@@ -226,7 +226,7 @@ class SnapshotWrite(msgspec.Struct, frozen=True, array_like=True):
     fields: tuple[str, ...]
 
 
-class MarkWrite(msgspec.Struct, frozen=True, array_like=True):
+class MarkWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Fields of a snapshot hash that follow the mark price, as text; an empty profit is unknown."""
 
     symbol: str

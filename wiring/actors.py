@@ -227,6 +227,7 @@ class ServiceActors:
     def _mark_prices(self, connector: MarkPriceConnector) -> MarkPriceFeed:
         return MarkPriceFeed(
             connector,
+            self._channels.book,
             self._channels.shards,
             self._clocks.exchange_ms,
             limit=self._connections,

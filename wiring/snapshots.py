@@ -52,7 +52,7 @@ class SnapshotMaking:
         self.positions = PositionReads(
             exchange, book_read, self.latency, fetch_mode=settings.fetch_mode, clock=clocks, log=log
         )
-        self._turns = trio.Lock()
+        self._writing, self._merging = trio.Lock(), trio.Lock()
         self._pacer = ReadPacer(read_pace(settings), weight_per_read)
         self._swept = SweptSymbols(channels.symbol_rules, channels.never_read)
         self._cadence = Cadence(settings.poll_sec, settings.audit_sec, settings.audit_max_age_sec)
@@ -66,7 +66,7 @@ class SnapshotMaking:
             channels.lease,
             source=self._settings.snapshot_source,
             ondemand_ttl_sec=self._settings.ondemand_ttl_sec,
-            turns=self._turns,
+            turns=self._writing,
             log=self._log,
         )
         known = ShardPositions(
@@ -108,7 +108,7 @@ class SnapshotMaking:
             metrics=metrics,
             log=log,
         )
-        bulk = BulkRefresh(known, reads.all, metrics=metrics, clock=self._clocks, log=log)
+        bulk = BulkRefresh(known, reads.all, self._merging, metrics=metrics, clock=self._clocks, log=log)
         sweep = PositionSweep(
             known, reads, self._exchange, self._pacer, self._swept, clock=self._clocks, log=log
         )

@@ -13,7 +13,7 @@ from brain.moment import Moment
 from brain.numbers import EXACT, ZERO
 from brain.positions.position import LegPosition, Snapshot
 from brain.symbols.symbol_rules import SymbolRules
-from channels import LatestValue, ResultBook, SnapshotBook
+from channels import BookEntry, LatestValue, ResultBook, SnapshotBook
 from clock import Clock
 from supervision import Heartbeat
 
@@ -52,6 +52,8 @@ class AccountPositions:
         self.oldest: Moment | None = None
         """Oldest proof of a symbol's snapshot; None while one is missing or not trusted."""
         self._published = 0
+        #: The legs that were valued last.
+        self._valued: dict[str, tuple[LegPosition, ...]] = {}
         self._notionals: dict[str, Decimal] = {}
         self._profits: dict[str, Decimal] = {}
         #: Symbols with a position whose price, or whose profit, is not known.
@@ -79,7 +81,7 @@ class AccountPositions:
         if book.published != self._published:
             symbols, self._published = set(book.published_since(self._published)), book.published
             for symbol in symbols:
-                self._value(symbol, book.get(symbol), now)
+                self._value_entry(symbol, book.entry(symbol), now, anew=False)
         held = None if self._unpriced else Holdings(self._notionals, self._total)
         return held, None if self._unvalued else self._profit
 
@@ -118,21 +120,44 @@ class AccountPositions:
         None where one is missing or not trusted.
         """
         rules, book = self._symbol_rules.value or {}, self._book
+        # Most symbols share the moment of the latest proof.
         oldest: Moment | None = None
+        seen: Moment | None = None
         missing = not rules or bool(self._never_read.value)
         names = [name for name, each in rules.items() if each.trading or book.holds(name)]
         names += [name for name in book.symbols() if name not in rules and book.holds(name)]
         for begin in range(0, len(names), _SYMBOLS_AT_A_TIME):
             at = self._clock.now()
             for name in names[begin : begin + _SYMBOLS_AT_A_TIME]:
-                snapshot = book.get(name)
-                self._value(name, snapshot, at)
-                if snapshot is None or not book.is_trusted(snapshot):
+                entry = book.entry(name)
+                self._value_entry(name, entry, at, anew=True)
+                if entry is None or entry.disputed:
                     missing = True
-                elif oldest is None or snapshot.verified_at < oldest:
-                    oldest = snapshot.verified_at
+                    continue
+                verified_at, _ = book.verification(entry)
+                if verified_at is seen:
+                    continue
+                seen = verified_at
+                if book.trust_lost_at is not None and verified_at <= book.trust_lost_at:
+                    missing, seen = True, None
+                elif oldest is None or verified_at < oldest:
+                    oldest = verified_at
+            seen = None
             await trio.lowlevel.checkpoint()
         return None if missing else oldest
+
+    def _value_entry(self, symbol: str, entry: BookEntry | None, now: Moment, *, anew: bool) -> None:
+        """Take over what a symbol's snapshot is worth: `anew`, though only its price may have changed."""
+        if entry is None:
+            return
+        legs, known = entry.snapshot.legs, self._valued.get(symbol)
+        # A read of the same position has its rows again, in another tuple.
+        if known is not None and (known is legs or known == legs) and symbol not in self._unpriced:
+            is_priced = symbol not in self._unvalued and not anew
+            if is_priced or symbol not in self._notionals:
+                return
+        self._valued[symbol] = legs
+        self._value(symbol, self._book.get(symbol), now)
 
     def _value(self, symbol: str, snapshot: Snapshot | None, now: Moment) -> None:
         """Take over a symbol's notional and profit."""

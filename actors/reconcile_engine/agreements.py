@@ -23,29 +23,39 @@ class SeenAgreements:
         self._versions: dict[Symbol, str] = {}
         #: What was noted, and when.
         self._noted: dict[Symbol, tuple[Agreed, float]] = {}
+        #: Ledgers as they were seen last, where seeing them again changes nothing and nothing is to be noted.
+        self._at_rest: dict[Symbol, ExpectedLedger] = {}
+
+    def at_rest(self, symbol: Symbol) -> ExpectedLedger | None:
+        """Return the ledger that was seen last if seeing the same again changes nothing; else None."""
+        return self._at_rest.get(symbol)
 
     def drop(self) -> None:
         """Forget what Redis holds: it may be another one, or have lost writes."""
         self._agreements.drop()
+        self._at_rest.clear()
         self._versions.clear()
         self._noted.clear()
 
     def forget_version(self, symbol: Symbol) -> None:
         """Forget the version of a ledger that may be another one now."""
         self._versions.pop(symbol, None)
+        self._at_rest.pop(symbol, None)
 
     def moved(self, symbols: Iterable[Symbol]) -> None:
         """Take in ledgers that have moved."""
         for symbol in symbols:
-            self._versions.pop(symbol, None)
+            self.forget_version(symbol)
             self._agreements.move(symbol)
 
     def interrupt(self, symbol: Symbol) -> None:
         """Take in that both sides differ, or that an order is in flight."""
+        self._at_rest.pop(symbol, None)
         self._agreements.interrupt(symbol)
 
     def differ(self, expected: ExpectedLedger, at_ms: int, view: ReconcileView) -> None:
         """Take in a ledger that differs from the expected one, which contains every trade until `at_ms`."""
+        self._at_rest.pop(expected.symbol, None)
         self._agreements.differ(expected.symbol, view.ledger, view.version, _amounts(expected), at_ms)
 
     def apart(self) -> Collection[Symbol]:
@@ -57,8 +67,13 @@ class SeenAgreements:
 
         One that differed last has to be read.
         """
-        if ledger.symbol not in self._agreements.apart():
-            self._agree(ledger, at_ms, self._versions.get(ledger.symbol))
+        symbol = ledger.symbol
+        if symbol not in self._agreements.apart():
+            version = self._versions.get(symbol)
+            self._agree(ledger, at_ms, version)
+            rests = self._agreements.rests(symbol, Agreed(at_ms, _amounts(ledger), version))
+            if rests and not (symbol in self._versions and self._has_to_be_noted(symbol)):
+                self._at_rest[symbol] = ledger
 
     def read(self, ledger: ExpectedLedger, at_ms: int, version: str | None) -> None:
         """Record the same of a ledger that was read with its version."""
@@ -75,6 +90,7 @@ class SeenAgreements:
 
     def viewed(self, symbol: Symbol, view: ReconcileView) -> None:
         """Take in what Redis has. What it has lost is noted again."""
+        self._at_rest.pop(symbol, None)
         if view.agreed is None:
             self._noted.pop(symbol, None)
         self._agreements.view(symbol, view.ledger, view.version, _noted(view))
@@ -85,14 +101,12 @@ class SeenAgreements:
 
     def unnoted(self) -> list[Agreement]:
         """Return agreements with a ledger of a known version that are not noted yet, or an hour ago."""
-        now_sec = trio.current_time()
         found: list[Agreement] = []
         for symbol in self._versions:
-            agreed = self._agreements.get(symbol)
-            if agreed is None or agreed.version is None:
+            if symbol in self._at_rest:
                 continue
-            noted, at_sec = self._noted.get(symbol, (None, 0.0))
-            if noted != agreed or now_sec - at_sec >= _NOTED_SEC:
+            agreed = self._agreements.get(symbol)
+            if agreed is not None and agreed.version is not None and self._has_to_be_noted(symbol):
                 found.append(Agreement(symbol, agreed.at_ms, agreed.version, agreed.amounts))
         return found
 
@@ -102,8 +116,16 @@ class SeenAgreements:
             agreed = Agreed(each.at_ms, each.amounts, each.version)
             self._noted[each.symbol] = agreed, trio.current_time()
 
+    def _has_to_be_noted(self, symbol: Symbol) -> bool:
+        """Return True for an agreement of a known version that is not noted yet, or an hour ago."""
+        agreed, (noted, at_sec) = self._agreements.get(symbol), self._noted.get(symbol, (None, 0.0))
+        if agreed is None or agreed.version is None:
+            return False
+        return noted != agreed or trio.current_time() - at_sec >= _NOTED_SEC
+
     def _agree(self, ledger: ExpectedLedger, at_ms: int, version: str | None) -> None:
         agreed = Agreed(at_ms, _amounts(ledger), version)
+        self._at_rest.pop(ledger.symbol, None)
         self._agreements.agree(ledger.symbol, agreed, trio.current_time())
 
 

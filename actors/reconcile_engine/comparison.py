@@ -8,16 +8,17 @@ read with the ledger.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import cast
 
 import msgspec
 import trio
 
 from actors.reconcile_engine.agreements import SeenAgreements
+from actors.reconcile_engine.expected_ledgers import ExpectedLedgers
 from actors.reconcile_engine.orders_in_flight import may_be_in_flight, open_permits
 from brain.identifiers import Symbol
 from brain.moment import Moment
-from brain.numbers import ZERO, plain
-from brain.positions.position import Leg, LegPosition, Snapshot
+from brain.positions.position import LegPosition, Snapshot
 from brain.reconciliation.comparing import Comparison, compare
 from brain.reconciliation.rules import ReconcileRules
 from brain.symbols.symbol_rules import SymbolRules
@@ -27,7 +28,7 @@ from store.reconcile_protocol import ReconcileStore
 from store.reconcile_records import ExpectedLedger, ReconcileView
 
 #: Less than 1 ms of work between checkpoints.
-_SYMBOLS_AT_A_TIME = 50
+_SYMBOLS_AT_A_TIME, _STILL_AT_A_TIME = 50, 400
 #: So many symbols are read in full each cadence, in turn: their holds, and the versions of their ledgers.
 _SWEPT = 32
 #: Trades from so long before the first sight of a drift are evidence at most (ms).
@@ -76,8 +77,7 @@ class PositionComparison:
         self._clocks = clocks
         self.agreements = SeenAgreements(rules.settle_sec)
         self._expected: dict[Symbol, ExpectedLedger] = {}
-        #: The ledger that agrees with legs, which are the same object until a symbol is read or pushed again.
-        self._of_legs: dict[Symbol, tuple[tuple[LegPosition, ...], ExpectedLedger]] = {}
+        self._ledgers = ExpectedLedgers()
         #: When a symbol's position was last believed (trio's clock).
         self._believed_sec: dict[Symbol, float] = {}
         self._begun_sec = trio.current_time()
@@ -99,7 +99,7 @@ class PositionComparison:
     def names(self) -> list[Symbol]:
         """Return the symbols of the exchange and of the book, whatever the settings name."""
         names = dict.fromkeys((*(self._symbol_rules.value or {}), *self._book.symbols()))
-        return [Symbol(name) for name in names]
+        return cast("list[Symbol]", list(names))
 
     def is_listed(self, symbol: Symbol) -> bool:
         """Return False for a symbol that the exchange does not list any more."""
@@ -109,9 +109,11 @@ class PositionComparison:
         """Return those of `symbols` whose position has other amounts than the ones compared last."""
         found: list[Symbol] = []
         for name in symbols:
-            symbol, snapshot = Symbol(name), self._book.get(name)
+            symbol, entry = Symbol(name), self._book.entry(name)
             known = self._expected.get(symbol)
-            if snapshot is not None and (known is None or self._ledger_of(symbol, snapshot.legs) != known):
+            if entry is not None and (
+                known is None or self._ledgers.of(symbol, entry.snapshot.legs) != known
+            ):
                 found.append(symbol)
         return found
 
@@ -157,10 +159,14 @@ class PositionComparison:
 
     async def compare(self, symbols: Collection[Symbol], in_full: Collection[Symbol]) -> list[Compared]:
         """Compare symbols; return those that differ, and those of `in_full`. Raises as the store does."""
-        believed, unseen = await self._believed_of(list(dict.fromkeys((*symbols, *in_full))))
-        expected = {symbol: self._ledger_of(symbol, each.legs) for symbol, (each, _) in believed.items()}
-        zero = [ExpectedLedger(symbol, "0", None, None) for symbol in unseen]
-        ledgers = await self._store.differing_ledgers([*expected.values(), *zero])
+        asked = list(dict.fromkeys((*symbols, *in_full)))
+        still = await self._still(asked)
+        believed, unseen = await self._believed_of([symbol for symbol in asked if symbol not in still])
+        expected = {symbol: self._ledgers.of(symbol, each.legs) for symbol, (each, _) in believed.items()}
+        zero = {symbol: ExpectedLedger(symbol, "0", None, None) for symbol in unseen}
+        # In the order of the symbols: what is sent at rest is the same each time.
+        found = (still.get(symbol) or expected.get(symbol) or zero.get(symbol) for symbol in asked)
+        ledgers = await self._store.differing_ledgers([each for each in found if each is not None])
         differing = dict.fromkeys(ledgers.differing)
         apart = {*differing, *ledgers.in_flight}
         for symbol, each in expected.items():
@@ -210,13 +216,6 @@ class PositionComparison:
         alone = self.comparison_of(compared.symbol, compared.legs or (), view._replace(permits={}))
         return alone.drift is not None
 
-    def _ledger_of(self, symbol: Symbol, legs: tuple[LegPosition, ...]) -> ExpectedLedger:
-        """Return the ledger that agrees with the legs."""
-        known = self._of_legs.get(symbol)
-        if known is None or known[0] is not legs:
-            known = self._of_legs[symbol] = legs, expected_ledger(symbol, legs)
-        return known[1]
-
     def _compared(self, symbol: Symbol, view: ReconcileView, asked_sec: float) -> Compared:
         self.agreements.viewed(symbol, view)
         snapshot = self._believed(symbol)
@@ -232,7 +231,7 @@ class PositionComparison:
                 unseen_sec=trio.current_time() - believed_sec,
             )
         comparison = self.comparison_of(symbol, snapshot.legs, view)
-        expected, at_ms = self._ledger_of(symbol, snapshot.legs), self._agreed_ms(snapshot)
+        expected, at_ms = self._ledgers.of(symbol, snapshot.legs), self._agreed_ms(snapshot)
         if not comparison.agrees:
             self.agreements.differ(expected, at_ms, view)
         else:
@@ -247,6 +246,30 @@ class PositionComparison:
             legs=snapshot.legs,
             verified_ms=self._known_ms(snapshot, snapshot.verified_at),
         )
+
+    async def _still(self, symbols: Collection[Symbol]) -> dict[Symbol, ExpectedLedger]:
+        """Return the ledgers of symbols that are believed and as they were compared last, and at rest.
+
+        If Redis has them still, comparing them in whole would change nothing.
+        """
+        found: dict[Symbol, ExpectedLedger] = {}
+        book, good = self._book, None  # the verification of a believed snapshot
+        for number, symbol in enumerate(symbols):
+            if number % _STILL_AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+                good = None
+            known, entry = self.agreements.at_rest(symbol), book.entry(symbol)
+            if known is None or entry is None or self._ledgers.of(symbol, entry.snapshot.legs) is not known:
+                continue
+            verified_at, _ = book.verification(entry)
+            # Most symbols share the moment of the latest proof.
+            believed = verified_at is good and not entry.disputed and not self._results.concerns(symbol)
+            if not believed and self._believed(symbol) is None:
+                continue
+            good = verified_at
+            found[symbol] = known
+            self._believed_sec[symbol] = trio.current_time()
+        return found
 
     async def _believed_of(
         self, symbols: Collection[Symbol]
@@ -292,13 +315,3 @@ class PositionComparison:
         changed_ms = max((row.update_time_ms for row in snapshot.legs), default=0)
         lead_ms = None if at is None else self._clocks.exchange.at_least_ms(at)
         return changed_ms if at is None or lead_ms is None else max(changed_ms, at.wall_ms + lead_ms)
-
-
-def expected_ledger(symbol: Symbol, legs: Iterable[LegPosition]) -> ExpectedLedger:
-    """Return the ledger that agrees with a position, as P3.3 would store it."""
-    amounts = {row.leg: row.amount for row in legs}
-    total = plain(sum(amounts.values(), ZERO))
-    if amounts.keys() <= {Leg.BOTH}:
-        return ExpectedLedger(symbol, total, None, None)
-    long, short = (plain(amounts.get(leg, ZERO)) for leg in (Leg.LONG, Leg.SHORT))
-    return ExpectedLedger(symbol, total, long, short)

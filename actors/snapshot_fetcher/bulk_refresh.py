@@ -14,8 +14,8 @@ from exchange.protocol import PositionRow, PositionsRead, Priority
 from exchange.shared_read import SharedRead
 from supervision import Heartbeat
 
-#: All shards merge at the same time: 16 symbols of each take 2 ms together.
-_SYMBOLS_AT_A_TIME = 16
+#: Less than 1 ms of work between checkpoints.
+_SYMBOLS_AT_A_TIME, _ROWS_AT_A_TIME = 16, 1000
 
 
 class BulkRefresh:
@@ -25,14 +25,17 @@ class BulkRefresh:
         self,
         known: ShardPositions,
         positions: SharedRead,
+        turns: trio.Lock,
         *,
         metrics: DropOldest[MetricEvent],
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
+        """`positions` and `turns` are shared with the other shards: one at a time merges some symbols."""
         self._known = known
         self._schedule = known.schedule
         self._positions = positions
+        self._turns = turns
         self._metrics = metrics
         self._clock = clock
         self._log = log
@@ -67,18 +70,20 @@ class BulkRefresh:
     async def _take(self, read: PositionsRead, heartbeat: Heartbeat) -> None:
         """Merge the read, 16 symbols at a time: messages that arrive are delayed by no more than that."""
         rows: dict[str, list[PositionRow]] = {}
-        for row in read.rows:
-            if self._known.is_mine(row.symbol):
-                rows.setdefault(row.symbol, []).append(row)
+        for begin in range(0, len(read.rows), _ROWS_AT_A_TIME):
+            for row in read.rows[begin : begin + _ROWS_AT_A_TIME]:
+                if self._known.is_mine(row.symbol):
+                    rows.setdefault(row.symbol, []).append(row)
+            await trio.lowlevel.checkpoint()
         symbols = list(rows)
         for begin in range(0, len(symbols), _SYMBOLS_AT_A_TIME):
             some = symbols[begin : begin + _SYMBOLS_AT_A_TIME]
             legs = tuple(row for symbol in some for row in rows[symbol])
-            self._known.apply_read(PositionsRead(legs, read.sent, read.received))
-            for symbol in some:
-                self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
+            async with self._turns:
+                self._known.apply_read(PositionsRead(legs, read.sent, read.received))
+                for symbol in some:
+                    self._metrics.send(Count("p33_snapshot_total", (symbol, "ok")))
             heartbeat.beat()
-            await trio.lowlevel.checkpoint()
         self._known.apply_absence(rows.keys(), read)
         self._schedule.answered(None, read.sent)
 

@@ -58,6 +58,8 @@ class AmbiguousReads:
 
     def repeated(self, symbol: str | None, sent: Moment) -> None:
         """Record a read of the symbol, or of all (None), sent then, whatever it showed."""
+        if not self._repeats:
+            return
         for name in list(self._repeats) if symbol is None else (symbol,):
             if name in self._repeats and sent >= self._repeats[name].sent_after:
                 del self._repeats[name]
@@ -101,6 +103,8 @@ class UnmatchedFills:
 
     def read(self, symbol: str | None, sent: Moment) -> None:
         """Record a read, sent then, of all legs of the symbol, or of all symbols (None)."""
+        if not self._waiting:
+            return
         for name, leg in list(self._waiting):
             if symbol in (None, name):
                 later = [fill for fill in self._waiting[name, leg] if fill.received > sent]

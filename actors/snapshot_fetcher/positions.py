@@ -26,7 +26,7 @@ from channels import (
     DropOldest,
     FillObserved,
     LeverageObserved,
-    MarkPrices,
+    MarksChanged,
     MetricEvent,
     PositionObserved,
     SetGauge,
@@ -107,8 +107,8 @@ class ShardPositions:
                     touched[message.symbol] = None
                 case FillObserved():
                     self._expect_update_for(message)
-                case MarkPrices():
-                    self._published.mark(message.by_symbol)
+                case MarksChanged():
+                    self._writer.marks_changed()
                 case LeverageObserved():
                     self._apply_leverage(message)
                     touched[message.symbol] = None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from actors.snapshot_fetcher.writer import SnapshotWriter
 from brain.moment import Moment
 from brain.positions.position import LegPosition, Snapshot
-from channels import BookEntry, Conflating, MarkPrice, SnapshotBook, SnapshotChanged
+from channels import BookEntry, Conflating, SnapshotBook, SnapshotChanged
 
 
 class PublishedSnapshots:
@@ -56,9 +54,3 @@ class PublishedSnapshots:
         entry, snapshot = self._entries.get(symbol), self._book.get(symbol)
         if entry is not None and not entry.disputed and snapshot is not None:
             self.put(snapshot, None, disputed=True)
-
-    def mark(self, prices: Mapping[str, MarkPrice]) -> None:
-        """Apply mark prices, of symbols of this shard and of others."""
-        mine = {symbol: prices[symbol] for symbol in self._entries if symbol in prices}
-        self._book.mark(mine)
-        self._writer.marked(mine)

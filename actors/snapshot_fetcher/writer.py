@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from decimal import Decimal
 from itertools import islice
-from typing import TypeGuard
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from actors.snapshot_fetcher.snapshot_fields import mark_write, snapshot_fields, snapshot_times
 from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import FencingToken
-from brain.moment import Moment, iso_utc
-from brain.numbers import plain
-from brain.positions.position import Leg, Snapshot, VerifiedBy, side_of
+from brain.moment import Moment
+from brain.positions.position import Snapshot, VerifiedBy
 from channels import LatestValue, Lease, SnapshotBook
 from store.errors import FencedError
 from store.protocol import SnapshotStore
@@ -35,6 +33,36 @@ _LONGEST_WAIT_SEC = 0.25
 _LONGEST_TURN_WAIT_SEC = 0.05
 _LARGEST_ROUNDING_MS = 1000
 SNAPSHOT_TTL_SEC = 3600
+#: A mark price waits for so long for a proof to be written with (seconds).
+_MARK_WITHOUT_PROOF_SEC = 1.5
+#: Least time between two written mark prices of a flat position (ms): no profit depends on them.
+FLAT_MARK_EVERY_MS = 10_000
+#: Named once: up to Python 3.11, a look into an enum takes as long as ten others.
+_ON_DEMAND = VerifiedBy.ONDEMAND
+
+
+class _Written:
+    """A snapshot as Redis holds it: its position, the latest time and the time of its mark price.
+
+    `snapshot` is the published one that shows this position, as it was compared last.
+    """
+
+    __slots__ = ("flat", "mark_ts_ms", "snapshot", "verified_at")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.flat = not any(leg.amount for leg in snapshot.legs)
+        self.verified_at = snapshot.verified_at
+        self.mark_ts_ms = snapshot.mark_ts_ms
+
+    def shows(self, published: Snapshot) -> bool:
+        """Return True if a published snapshot shows the same position."""
+        known = self.snapshot
+        if published is not known:
+            if published.legs != known.legs or published.leverage != known.leverage:
+                return False
+            self.snapshot = published
+        return True
 
 
 class SnapshotWriter:
@@ -65,8 +93,9 @@ class SnapshotWriter:
         self._changed: dict[str, None] = {}
         self._proven: dict[str, None] = {}
         self._marked: dict[str, None] = {}
-        #: Snapshots in Redis, mark prices aside.
-        self._written: dict[str, Snapshot] = {}
+        #: When mark prices that came without a proof are written (trio's clock).
+        self._marks_due_sec = math.inf
+        self._written: dict[str, _Written] = {}
         self._wanted = trio.lowlevel.ParkingLot()
         self._turns = turns
         self._waiting = trio.CancelScope()
@@ -81,17 +110,19 @@ class SnapshotWriter:
             self._wanted.unpark()
         else:
             self.proven((symbol,))
-            self.marked((symbol,))
+            self.marks_changed()
 
     def proven(self, symbols: Iterable[str]) -> None:
         """Mark the snapshots as proven at a later moment."""
         self._proven.update(dict.fromkeys(symbols))
-        self._wanted.unpark()
+        if self._wanted:
+            self._wanted.unpark()
 
-    def marked(self, symbols: Iterable[str]) -> None:
-        """Mark the snapshots as having newer mark prices."""
-        self._marked.update(dict.fromkeys(symbols))
-        self._wanted.unpark()
+    def marks_changed(self) -> None:
+        """Have newer mark prices of the book written: with the next proof, or soon without one."""
+        if self._marks_due_sec == math.inf:
+            self._marks_due_sec = trio.current_time() + _MARK_WITHOUT_PROOF_SEC
+            self._wanted.unpark()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Write until cancelled."""
@@ -109,6 +140,9 @@ class SnapshotWriter:
 
     async def _write_what_is_marked(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         while self._lease.value is not None and self._lease.value.fence == fence:
+            if trio.current_time() >= self._marks_due_sec:
+                self._marks_due_sec = math.inf
+                self._marked.update(dict.fromkeys(self._written))
             rest = bool(self._changed or self._proven or self._marked)
             if not rest:
                 self._rest_since_sec = math.inf
@@ -120,7 +154,7 @@ class SnapshotWriter:
                 else:
                     await self._write_in_turn(fence, heartbeat)
             else:
-                with heartbeat.idle():
+                with heartbeat.idle(), trio.move_on_at(self._marks_due_sec):
                     await self._wanted.park()
             heartbeat.beat()
 
@@ -151,7 +185,7 @@ class SnapshotWriter:
     async def _write_whole(self, marks: dict[str, None], fence: FencingToken) -> None:
         symbols = _take(marks, _WHOLE_AT_A_TIME)
         writes: list[SnapshotWrite] = []
-        written: dict[str, Snapshot] = {}
+        written: list[Snapshot] = []
         for symbol in symbols:
             self._changed.pop(symbol, None)
             self._proven.pop(symbol, None)
@@ -159,56 +193,91 @@ class SnapshotWriter:
             snapshot = self._undisputed(symbol)
             if snapshot is None:
                 continue
-            on_demand = snapshot.verified_by is VerifiedBy.ONDEMAND
+            on_demand = snapshot.verified_by is _ON_DEMAND
             ttl_sec = self._ondemand_ttl_sec if on_demand else SNAPSHOT_TTL_SEC
             writes.append(SnapshotWrite(symbol, ttl_sec, snapshot_fields(snapshot, self._source)))
-            written[symbol] = snapshot
+            written.append(snapshot)
         with self._round_trip(marks, symbols):
             await self._store.write_snapshots(fence, writes)
-        self._written.update(written)
+        for snapshot in written:
+            self._written[snapshot.symbol] = _Written(snapshot)
 
     async def _write_proofs(self, fence: FencingToken) -> None:
         symbols = _take(self._proven, _AT_A_TIME)
-        alike: dict[tuple[Moment, VerifiedBy], dict[str, Snapshot]] = {}
-        for symbol in symbols:
-            snapshot, written = self._undisputed(symbol), self._written.get(symbol)
-            if snapshot is None:
-                continue
-            if not _is_still(written, snapshot) or snapshot.verified_by is VerifiedBy.ONDEMAND:
-                self._changed[symbol] = None
-            elif _is_later(snapshot.verified_at, written.verified_at):
-                alike.setdefault((snapshot.verified_at, snapshot.verified_by), {})[symbol] = snapshot
+        alike = self._of_same_moment(symbols)
         if len(alike) > _MOST_MOMENTS:
             # One round trip proves many symbols, but of one moment only.
             self._changed.update(dict.fromkeys(symbol for proven in alike.values() for symbol in proven))
             return
         with self._round_trip(self._proven, symbols):
             for (as_of, verified_by), proven in alike.items():
+                marks = self._newer_marks(proven, least_ms=1)
                 missing = await self._store.prove_snapshots(
                     fence,
-                    {symbol: self._written[symbol].verified_at.wall_ms for symbol in proven},
+                    {symbol: written.verified_at.wall_ms for symbol, written in proven.items()},
+                    marks=marks,
                     times=snapshot_times(as_of.wall_ms),
                     verified_by=verified_by.value,
                     ttl_sec=SNAPSHOT_TTL_SEC,
                 )
-                self._written.update(proven)
+                for written in proven.values():
+                    written.verified_at = as_of
+                self._marks_are_written(marks)
                 self._changed.update(dict.fromkeys(missing))
+
+    def _of_same_moment(self, symbols: Iterable[str]) -> dict[tuple[Moment, VerifiedBy], dict[str, _Written]]:
+        """Return by its moment and kind which of the symbols a later proof is of; the others are changed."""
+        book, alike = self._book, dict[tuple[Moment, VerifiedBy], dict[str, _Written]]()
+        as_of = verified_by = verified_at = None
+        later, proven = False, dict[str, _Written]()
+        for symbol in symbols:
+            entry, written = book.entry(symbol), self._written.get(symbol)
+            if entry is None or entry.disputed:
+                continue
+            at, by = book.verification(entry)
+            if written is None or by is _ON_DEMAND or not written.shows(entry.snapshot):
+                self._changed[symbol] = None
+                continue
+            # Most symbols share both moments, by a proof of the stream and by the one before.
+            if at is not as_of or by is not verified_by or written.verified_at is not verified_at:
+                as_of, verified_by, verified_at = at, by, written.verified_at
+                if later := _is_later(as_of, verified_at):
+                    proven = alike.setdefault((as_of, verified_by), {})
+            if later:
+                proven[symbol] = written
+        return alike
 
     async def _write_marks(self, fence: FencingToken) -> None:
         symbols = _take(self._marked, _AT_A_TIME)
-        marks: list[MarkWrite] = []
+        proven: dict[str, _Written] = {}
         for symbol in symbols:
-            snapshot, written = self._book.get(symbol), self._written.get(symbol)
-            if snapshot is None or snapshot.mark_price is None:
+            entry, written = self._book.entry(symbol), self._written.get(symbol)
+            if entry is None:
                 continue
-            if _is_still(written, snapshot):
-                marks.append(mark_write(snapshot))
+            if written is not None and written.shows(entry.snapshot):
+                proven[symbol] = written
             else:
                 # Position and profit must fit each other.
                 self._changed[symbol] = None
+        marks = self._newer_marks(proven, least_ms=_MARK_WITHOUT_PROOF_SEC * 1000)
         if marks:
             with self._round_trip(self._marked, symbols):
-                await self._store.write_marks(fence, marks)
+                await self._store.write_marks(fence, list(marks.values()))
+            self._marks_are_written(marks)
+
+    def _newer_marks(self, written: Mapping[str, _Written], *, least_ms: float) -> dict[str, MarkWrite]:
+        """Return the book's mark prices by symbol that are `least_ms` newer than the written ones."""
+        marks: dict[str, MarkWrite] = {}
+        for symbol, known in written.items():
+            price, ts_ms = self._book.mark_of(known.snapshot)
+            newer_ms = abs(ts_ms - known.mark_ts_ms)
+            if price is not None and newer_ms >= (FLAT_MARK_EVERY_MS if known.flat else least_ms):
+                marks[symbol] = mark_write(symbol, known.snapshot.legs, price, ts_ms)
+        return marks
+
+    def _marks_are_written(self, marks: Mapping[str, MarkWrite]) -> None:
+        for symbol, mark in marks.items():
+            self._written[symbol].mark_ts_ms = int(mark.mark_ts_epoch_ms)
 
     def _undisputed(self, symbol: str) -> Snapshot | None:
         """Return the snapshot to write; None while it is disputed."""
@@ -225,11 +294,6 @@ class SnapshotWriter:
         self._trouble.over()
 
 
-def _is_still(written: Snapshot | None, snapshot: Snapshot) -> TypeGuard[Snapshot]:
-    """Return True if the written snapshot shows the same position."""
-    return written is not None and written.legs == snapshot.legs and written.leverage == snapshot.leverage
-
-
 def _is_later(moment: Moment, written: Moment) -> bool:
     """Return True if the time differs from the written one: later, or on a clock that was set back."""
     later_ms = moment.wall_ms - written.wall_ms
@@ -242,52 +306,3 @@ def _take(marks: dict[str, None], most: int) -> list[str]:
     for symbol in symbols:
         del marks[symbol]
     return symbols
-
-
-def snapshot_times(ts_epoch_ms: int) -> dict[str, str]:
-    """Return the three forms of a snapshot's time (this host's wall clock); `ts_epoch` is in seconds."""
-    return {
-        "ts_epoch": str(ts_epoch_ms // 1000),
-        "ts_epoch_ms": str(ts_epoch_ms),
-        "ts_iso": iso_utc(ts_epoch_ms),
-    }
-
-
-def snapshot_fields(snapshot: Snapshot, source: str) -> tuple[str, ...]:
-    """Return the flat fields of `quantum:position:snapshot:<symbol>`; amounts as text without an exponent.
-
-    Leaves out the prices, profit and leverage that are not known.
-    """
-    amount = snapshot.amount
-    known = {
-        "symbol": snapshot.symbol,
-        "position_amt": plain(amount),
-        "side": side_of(amount).value,
-        "entry_price": _text(snapshot.entry_price),
-        "mark_price": _text(snapshot.mark_price),
-        "leverage": _text(snapshot.leverage),
-        "unrealized_pnl": _text(snapshot.unrealized_pnl),
-        "mark_ts_epoch_ms": "" if snapshot.mark_price is None else str(snapshot.mark_ts_ms),
-        **snapshot_times(snapshot.verified_at.wall_ms),
-        "source": source,
-        "verified_by": snapshot.verified_by.value,
-    }
-    fields = {name: text for name, text in known.items() if text}
-    if snapshot.hedged:
-        fields["long_amt"] = plain(snapshot.amount_of(Leg.LONG))
-        fields["short_amt"] = plain(snapshot.amount_of(Leg.SHORT))
-    return tuple(text for pair in fields.items() for text in pair)
-
-
-def mark_write(snapshot: Snapshot) -> MarkWrite:
-    """Return the fields that follow the mark price."""
-    return MarkWrite(
-        snapshot.symbol,
-        _text(snapshot.mark_price),
-        _text(snapshot.unrealized_pnl),
-        str(snapshot.mark_ts_ms),
-    )
-
-
-def _text(number: Decimal | None) -> str:
-    return "" if number is None else plain(number)

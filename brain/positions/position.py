@@ -46,7 +46,7 @@ def side_of(amount: Decimal) -> PositionSide:
     return _SHORT if amount.is_signed() else _LONG
 
 
-class LegPosition(msgspec.Struct, frozen=True):
+class LegPosition(msgspec.Struct, frozen=True, gc=False):
     """One row of `positionRisk`, or one entry of `ACCOUNT_UPDATE`'s `P`.
 
     `amount` is signed (a SHORT leg is negative, as Binance sends it). `update_time_ms` is the exchange's
@@ -73,7 +73,18 @@ class LegPosition(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, entry_price=other.entry_price)
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+def profit(legs: tuple[LegPosition, ...], mark_price: Decimal | None) -> Decimal | None:
+    """Return (mark - entry) x amount over the legs, in quote currency; None if a price is unknown."""
+    total = ZERO
+    for leg in legs:
+        if leg.amount:
+            if mark_price is None or leg.entry_price is None:
+                return None
+            total += (mark_price - leg.entry_price) * leg.amount
+    return total
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """A symbol's position, and a moment at which it was true.
 
     `legs` holds `BOTH` alone in one-way mode, `LONG` and `SHORT` in hedge mode. `verified_at` is the sending
@@ -105,13 +116,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def unrealized_pnl(self) -> Decimal | None:
         """Return (mark - entry) x amount over the legs, in quote currency; None if a price is unknown."""
-        mark_price, profit = self.mark_price, ZERO
-        for leg in self.legs:
-            if leg.amount:
-                if mark_price is None or leg.entry_price is None:
-                    return None
-                profit += (mark_price - leg.entry_price) * leg.amount
-        return profit
+        return profit(self.legs, self.mark_price)
 
     @property
     def hedged(self) -> bool:

@@ -33,7 +33,7 @@ class Rule(IntEnum):
     FLAT_BOTH = 9
 
 
-class Dispute(msgspec.Struct, frozen=True):
+class Dispute(msgspec.Struct, frozen=True, gc=False):
     """A row that contradicts a leg's known one: of a push (rule 5) or of a read (rule 6).
 
     `at` is when the push arrived or the read was sent; `received` when either arrived. `pushed` is the latest
@@ -52,7 +52,7 @@ class Dispute(msgspec.Struct, frozen=True):
         return self.at if self.pushed_at is None else max(self.at, self.pushed_at)
 
 
-class LegState(msgspec.Struct, frozen=True):
+class LegState(msgspec.Struct, frozen=True, gc=False):
     """A leg's known row and the span in which it is known to be true.
 
     `learnt` is the arrival of the push or the sending of the read, `arrived` the arrival of either's message.
@@ -79,7 +79,7 @@ class LegState(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, until=moment, verified_by=verified_by)
 
 
-class SymbolState(msgspec.Struct, frozen=True):
+class SymbolState(msgspec.Struct, frozen=True, gc=False):
     """Known state of a symbol's position. `leverage` and mark price are None until they are known.
 
     `read`: a REST read has shown all of its legs; pushes alone may have shown half of it. `not_shown_at` is
@@ -123,14 +123,14 @@ class SymbolState(msgspec.Struct, frozen=True):
         return min((known.synced_at for known in self.legs), default=None)
 
 
-class StreamProof(msgspec.Struct, frozen=True):
+class StreamProof(msgspec.Struct, frozen=True, gc=False):
     """Proof of a stream without gaps since `since`, whose every event until `as_of` has been applied."""
 
     since: Moment
     as_of: Moment
 
 
-class Discrepancy(msgspec.Struct, frozen=True):
+class Discrepancy(msgspec.Struct, frozen=True, gc=False):
     """Amount of a leg in a read that a trusted stream had not pushed (rule 15)."""
 
     symbol: str

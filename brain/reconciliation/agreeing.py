@@ -112,6 +112,14 @@ class Agreements:
             elif seen.version is not None:
                 self._take(symbol, seen._replace(at_ms=known.at_ms), came_back=True)
 
+    def rests(self, symbol: Symbol, seen: Agreed) -> bool:
+        """Return True if another sight of the same would change nothing, however often it comes."""
+        known = self._agreed.get(symbol)
+        if known is None or symbol in self._apart or symbol in self._candidates:
+            return False
+        is_version_known = known.version is not None or seen.version is None
+        return is_version_known and self._is_as_before(symbol, known, seen)
+
     def was_set(self, symbol: Symbol, seen: Agreed) -> bool:
         """Return True for a ledger that differed, and was corrected by hand or adopted since.
 

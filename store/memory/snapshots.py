@@ -10,6 +10,8 @@ from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace
 from store.records import MarkWrite, SnapshotWrite
 
+_MINUTE_MS = 60_000
+
 
 def write_snapshots(
     redis: Keyspace, keys: Keys, fence: FencingToken, snapshots: Sequence[SnapshotWrite]
@@ -32,6 +34,7 @@ def prove_snapshots(
     times: Mapping[str, str],
     verified_by: str,
     ttl_sec: int,
+    marks: Mapping[str, MarkWrite],
 ) -> list[str]:
     """Set the times of snapshots that still are as last written; return the symbols of the others."""
     check_fence(redis, keys, fence)
@@ -42,7 +45,10 @@ def prove_snapshots(
             for name in ("ts_epoch", "ts_epoch_ms", "ts_iso"):
                 redis.hset(key, (name, times[name]))
             redis.hset(key, ("verified_by", verified_by))
-            redis.expire(key, ttl_sec * 1000)
+            if symbol in marks:
+                _mark(redis, key, marks[symbol])
+            if was_ms // _MINUTE_MS != int(times["ts_epoch_ms"]) // _MINUTE_MS:
+                redis.expire(key, ttl_sec * 1000)
         else:
             missing.append(symbol)
     return missing
@@ -54,11 +60,15 @@ def write_marks(redis: Keyspace, keys: Keys, fence: FencingToken, marks: Sequenc
     for mark in marks:
         key = keys.snapshot(mark.symbol)
         if _exists(redis, key):
-            redis.hset(key, ("mark_price", mark.mark_price, "mark_ts_epoch_ms", mark.mark_ts_epoch_ms))
-            if mark.unrealized_pnl:
-                redis.hset(key, ("unrealized_pnl", mark.unrealized_pnl))
-            else:
-                redis.hdel(key, (b"unrealized_pnl",))
+            _mark(redis, key, mark)
+
+
+def _mark(redis: Keyspace, key: str, mark: MarkWrite) -> None:
+    redis.hset(key, ("mark_price", mark.mark_price, "mark_ts_epoch_ms", mark.mark_ts_epoch_ms))
+    if mark.unrealized_pnl:
+        redis.hset(key, ("unrealized_pnl", mark.unrealized_pnl))
+    else:
+        redis.hdel(key, (b"unrealized_pnl",))
 
 
 def _exists(redis: Keyspace, key: str) -> bool:

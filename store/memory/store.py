@@ -177,9 +177,16 @@ class MemoryStore(
         times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
+        marks: Mapping[str, MarkWrite],
     ) -> list[str]:
         return await self._run(
-            prove_snapshots, fence, written_ms, times=times, verified_by=verified_by, ttl_sec=ttl_sec
+            prove_snapshots,
+            fence,
+            written_ms,
+            times=times,
+            verified_by=verified_by,
+            ttl_sec=ttl_sec,
+            marks=marks,
         )
 
     async def write_marks(self, fence: FencingToken, marks: Sequence[MarkWrite]) -> None:

@@ -45,16 +45,26 @@ class RedisReconcile:
 
     def _open_reconcile(self, *, shadow: bool) -> None:
         self._reconcile = ReconcileKeys(self._keys, shadow=shadow)
+        self._expected: dict[int, tuple[Sequence[ExpectedLedger], bytes]] = {}
 
     async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
         differing, in_flight = list[Symbol](), list[Symbol]()
         for begin in range(0, len(expected), _LEDGERS_A_SCRIPT):
             some = expected[begin : begin + _LEDGERS_A_SCRIPT]
-            texts = [text or "" for each in some for text in each]
-            answer = await self._scripts.run("differing_ledgers", self._keys.prefix, *texts)
+            answer = await self._scripts.run(
+                "differing_ledgers", self._keys.prefix, self._packed(begin, some)
+            )
             for found, symbols in zip((differing, in_flight), answer, strict=True):
                 found += [Symbol(symbol.decode()) for symbol in symbols]
         return ComparedLedgers(differing, in_flight)
+
+    def _packed(self, begin: int, expected: Sequence[ExpectedLedger]) -> bytes:
+        """Return the ledgers packed: what was sent last while they are the same, as at rest."""
+        known = self._expected.get(begin)
+        if known is None or known[0] != expected:
+            packed = _pack([text or "" for each in expected for text in each])
+            known = self._expected[begin] = expected, packed
+        return known[1]
 
     async def reconcile_views(self, symbols: Sequence[Symbol]) -> dict[Symbol, ReconcileView]:
         views: dict[Symbol, ReconcileView] = {}

@@ -56,6 +56,7 @@ _BLOCK_MARGIN_SEC = 2.0
 _SYMBOLS_A_SCRIPT = 200
 #: Redis runs one command at a time: what searches have under way, decisions wait for.
 _DESK_CONNECTIONS = 2
+_NO_MARK = MarkWrite("", "", "", "")
 _pack = msgspec.msgpack.encode
 
 
@@ -227,7 +228,12 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
         times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
+        marks: Mapping[str, MarkWrite],
     ) -> list[str]:
+        arguments: list[str | int] = []
+        for symbol, was_ms in written_ms.items():
+            mark = marks.get(symbol, _NO_MARK)
+            arguments += (symbol, was_ms, mark.mark_price, mark.unrealized_pnl, mark.mark_ts_epoch_ms)
         answer = await self._scripts.run(
             "prove_snapshots",
             self._keys.prefix,
@@ -237,7 +243,7 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
             times["ts_epoch_ms"],
             times["ts_iso"],
             verified_by,
-            *(argument for pair in written_ms.items() for argument in pair),
+            *arguments,
         )
         return [symbol.decode() for symbol in answer]
 

@@ -25,6 +25,8 @@ from channels import (
     Conflating,
     FillObserved,
     Lease,
+    MarkPrice,
+    MarksChanged,
     PositionObserved,
     ShardMessage,
     StreamConnected,
@@ -80,6 +82,7 @@ class KeptSnapshots:
         times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
+        marks: Mapping[str, MarkWrite],
     ) -> list[str]:
         await trio.sleep(self.takes_sec)
         self._check()
@@ -89,6 +92,8 @@ class KeptSnapshots:
                 self.hashes[symbol] |= {**times, "verified_by": verified_by}
                 self.times[symbol].append(int(times["ts_epoch_ms"]))
                 self.ttls_sec[symbol] = ttl_sec
+                if symbol in marks:
+                    self._mark(marks[symbol])
             else:
                 missing.append(symbol)
         return missing
@@ -98,11 +103,14 @@ class KeptSnapshots:
         self._check()
         for mark in marks:
             if mark.symbol in self.hashes:
-                self.hashes[mark.symbol] |= {
-                    "mark_price": mark.mark_price,
-                    "unrealized_pnl": mark.unrealized_pnl,
-                    "mark_ts_epoch_ms": mark.mark_ts_epoch_ms,
-                }
+                self._mark(mark)
+
+    def _mark(self, mark: MarkWrite) -> None:
+        self.hashes[mark.symbol] |= {
+            "mark_price": mark.mark_price,
+            "unrealized_pnl": mark.unrealized_pnl,
+            "mark_ts_epoch_ms": mark.mark_ts_epoch_ms,
+        }
 
     def _check(self) -> None:
         if self.away:
@@ -152,7 +160,9 @@ class FetcherRig(Channels):
         """A fetcher that reads in bulk: the only one, or that of one shard with an inbox of its own."""
 
         def bulk(known: ShardPositions) -> Refresh:
-            return BulkRefresh(known, self.positions, metrics=self.metrics, clock=self.clock, log=self.log)
+            return BulkRefresh(
+                known, self.positions, trio.Lock(), metrics=self.metrics, clock=self.clock, log=self.log
+            )
 
         return self.fetcher_with(bulk, shard=shard, is_mine=is_mine, inbox=inbox)
 
@@ -214,6 +224,10 @@ class FetcherRig(Channels):
     def lose(self) -> None:
         self.book.lose_trust(self.clock.now())
         self.inbox.send(StreamLost(self.epoch, self.clock.now(), "test"))
+
+    def mark(self, price: str, ts_ms: int, *symbols: str) -> None:
+        self.book.mark(dict.fromkeys(symbols, MarkPrice(Decimal(price), ts_ms)))
+        self.inbox.send(MarksChanged())
 
     def push(self, symbol: str, position: LegPosition) -> None:
         self.inbox.send(PositionObserved(symbol, position, self.clock.now()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from random import Random
 
@@ -15,8 +15,8 @@ from trio.testing import MockClock
 
 from actors.mark_prices import SILENCE_SEC, MarkPriceFeed
 from brain.moment import Moment
-from brain.positions.position import VerifiedBy
-from channels import Conflating, MarkPrice, MarkPrices, ShardMessage
+from brain.positions.position import Leg, LegPosition, Snapshot, VerifiedBy
+from channels import Conflating, MarksChanged, ShardMessage, SnapshotBook
 from clock import HostClock, TrioClock
 from exchange.connection_limit import ConnectionLimit
 from exchange.errors import ExchangeUnavailable, UnreadableEvent
@@ -78,8 +78,10 @@ class FeedRig:
         self.clock = TrioClock(EPOCH_MS)
         self.connector = ScriptedConnector(self.clock, *script, refusals=refusals)
         self.inbox: Conflating[ShardMessage] = Conflating("inbox", type)
+        self.book = SnapshotBook("book")
         self.feed = MarkPriceFeed(
             self.connector,
+            self.book,
             [self.inbox],
             lambda at: at.wall_ms + ahead_ms,
             limit=limit or ConnectionLimit(),
@@ -87,10 +89,13 @@ class FeedRig:
             log=structlog.get_logger(),
         )
 
-    async def prices(self) -> Mapping[str, MarkPrice]:
-        (message,) = await self.inbox.receive_all()
-        assert isinstance(message, MarkPrices)
-        return message.by_symbol
+    def price(self, symbol: str) -> tuple[int, int]:
+        """The book's price of a symbol that it has no other of."""
+        position = LegPosition(Leg.BOTH, Decimal(0), None, 0)
+        never = Moment(0.0, 0)
+        known = Snapshot(symbol, (position,), None, None, 0, never, VerifiedBy.REST)
+        price, ts_ms = self.book.mark_of(known)
+        return int(price or 0), ts_ms
 
     async def run_for(self, seconds: float) -> None:
         async with background(self.feed.run, Heartbeat()):
@@ -113,10 +118,19 @@ def event(symbol: str, price: str, event_ms: int) -> MarkPriceUpdate:
     return MarkPriceUpdate(event_ms, symbol, Decimal(price))
 
 
-async def test_a_shard_that_is_busy_gets_the_newest_prices_alone(autojump_clock: MockClock) -> None:
+async def test_prices_go_into_the_book_and_a_busy_shard_hears_of_them_once(autojump_clock: MockClock) -> None:
     rig = FeedRig(*([event("BTCUSDT", str(price), EPOCH_MS)] for price in range(1, 6)))
     await rig.run_for(5.5)
-    assert (await rig.prices())["BTCUSDT"].price == 5
+    assert rig.price("BTCUSDT") == (5, EPOCH_MS)
+    assert await rig.inbox.receive_all() == [MarksChanged()]
+
+
+async def test_prices_of_one_round_in_several_frames_are_all_kept(autojump_clock: MockClock) -> None:
+    one, other = (event(symbol, "1", EPOCH_MS) for symbol in ("BTCUSDT", "XAUUSDT"))
+    rig = FeedRig([one], [other], [event("BTCUSDT", "2", EPOCH_MS)])
+    await rig.run_for(3.5)
+    assert rig.price("BTCUSDT") == (2, EPOCH_MS)
+    assert rig.price("XAUUSDT") == (1, EPOCH_MS)
 
 
 async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock: MockClock) -> None:
@@ -124,16 +138,15 @@ async def test_a_price_carries_its_event_time_on_this_hosts_clock(autojump_clock
         [event("OLD", "1", EPOCH_MS + 40_700), event("NEW", "1", EPOCH_MS + 99_000)], ahead_ms=40_000
     )
     await rig.run_for(1.5)
-    prices = await rig.prices()
-    assert prices["OLD"].ts_ms == EPOCH_MS + 700
-    assert prices["NEW"].ts_ms == EPOCH_MS + 1000, "never later than it came"
+    assert rig.price("OLD") == (1, EPOCH_MS + 700)
+    assert rig.price("NEW") == (1, EPOCH_MS + 1000), "never later than it came"
 
 
 @pytest.mark.parametrize("end", [None, ExchangeUnavailable("closed"), UnreadableEvent("not JSON")])
 async def test_a_connection_that_ends_is_replaced(autojump_clock: MockClock, end: Answer) -> None:
     rig = FeedRig([event("BTCUSDT", "1", EPOCH_MS)], end, [event("BTCUSDT", "2", EPOCH_MS)])
     await rig.run_for(SILENCE_SEC + 5)
-    assert (await rig.prices())["BTCUSDT"].price == 2
+    assert rig.price("BTCUSDT") == (2, EPOCH_MS)
     assert rig.connector.streams[0].closed
 
 
@@ -150,14 +163,14 @@ async def test_marks_move_price_and_profit_and_nothing_else(
     rig: FetcherRig, autojump_clock: MockClock
 ) -> None:
     rig.exchange.set("BTCUSDT", "-0.5")
-    rig.exchange.set("ETHUSDT", "0")
     async with running_fetcher(rig):
         await trio.sleep(1)
         before = rig.store.hashes["BTCUSDT"]
-        later_ms = rig.exchange.now_ms()
-        mark = MarkPrice(Decimal("90.5"), later_ms)
-        rig.inbox.send(MarkPrices({"BTCUSDT": mark, "ETHUSDT": mark, "UNKNOWN": mark}))
-        await trio.sleep(0.01)
+        later_ms = before_ms(rig, "BTCUSDT") + 1500
+        rig.mark("90.5", later_ms, "BTCUSDT", "UNKNOWN")
+        await trio.sleep(1.49)
+        assert rig.store.hashes["BTCUSDT"] == before, "they wait for a proof to be written with"
+        await trio.sleep(0.02)
         # Entered at 100.
         assert rig.store.hashes["BTCUSDT"] == {
             **before,
@@ -165,19 +178,61 @@ async def test_marks_move_price_and_profit_and_nothing_else(
             "unrealized_pnl": "4.75",
             "mark_ts_epoch_ms": str(later_ms),
         }
-        assert rig.store.hashes["ETHUSDT"]["unrealized_pnl"] == "0"
-        assert set(rig.store.hashes) == {"BTCUSDT", "ETHUSDT"}
+        assert set(rig.store.hashes) == {"BTCUSDT"}
         snapshot = rig.snapshot("BTCUSDT")
         assert (snapshot.mark_price, snapshot.verified_by) == (Decimal("90.5"), VerifiedBy.REST)
-        assert rig.age_sec("BTCUSDT") == pytest.approx(1.01, abs=0.005)
+        assert rig.age_sec("BTCUSDT") == pytest.approx(2.51, abs=0.005)
+
+
+def before_ms(rig: FetcherRig, symbol: str) -> int:
+    return int(rig.store.hashes[symbol]["mark_ts_epoch_ms"])
+
+
+async def test_marks_are_written_with_a_proof(rig: FetcherRig, autojump_clock: MockClock) -> None:
+    rig.exchange.set("BTCUSDT", "-0.5")
+    async with running_fetcher(rig):
+        rig.connect()
+        await trio.sleep(1)
+        for price in range(90, 95):
+            rig.mark(str(price), EPOCH_MS + price * 1000, "BTCUSDT")
+            rig.prove()
+            await trio.sleep(0.01)
+            assert rig.store.hashes["BTCUSDT"]["mark_price"] == str(price)
+            assert before_ms(rig, "BTCUSDT") == EPOCH_MS + price * 1000
+            assert rig.age_sec("BTCUSDT") == pytest.approx(0.26, abs=0.001)
+            await trio.sleep(1)
+
+
+@pytest.mark.parametrize("proven", [True, False])
+async def test_marks_of_flat_positions_are_written_each_10_s(
+    rig: FetcherRig, autojump_clock: MockClock, proven: bool
+) -> None:
+    rig.exchange.set("BTCUSDT", "-0.5")
+    rig.exchange.set("ETHUSDT", "0")
+    seen: dict[str, set[int]] = {"BTCUSDT": set(), "ETHUSDT": set()}
+    async with running_fetcher(rig):
+        rig.connect()
+        await trio.sleep(1)
+        for _ in range(100):
+            rig.mark("90.5", rig.exchange.now_ms(), *seen)
+            if proven:
+                rig.prove()
+            await trio.sleep(1)
+            for symbol, times in seen.items():
+                times.add(before_ms(rig, symbol))
+                late_ms = rig.exchange.now_ms() - before_ms(rig, symbol)
+                least_ms = 11_000 if symbol == "ETHUSDT" else 2_000
+                assert late_ms < least_ms + (1 if proven else 3_500)
+    assert len(seen["BTCUSDT"]) >= (100 if proven else 30)
+    assert len(seen["ETHUSDT"]) <= 11
 
 
 async def test_an_older_mark_changes_nothing(rig: FetcherRig, autojump_clock: MockClock) -> None:
     rig.exchange.set("BTCUSDT", "-0.5")
     async with running_fetcher(rig):
         await trio.sleep(1)
-        rig.inbox.send(MarkPrices({"BTCUSDT": MarkPrice(Decimal(90), EPOCH_MS - 1)}))
-        await trio.sleep(0.01)
+        rig.mark("90", EPOCH_MS - 1, "BTCUSDT")
+        await trio.sleep(2)
         assert rig.store.hashes["BTCUSDT"]["mark_price"] == "101"
 
 
@@ -188,7 +243,7 @@ async def test_profit_always_fits_the_position_beside_it(rig: FetcherRig, autoju
         await trio.sleep(1)
         for step in range(1, 20):
             rig.push("BTCUSDT", rig.exchange.set("BTCUSDT", str(step)))
-            rig.inbox.send(MarkPrices({"BTCUSDT": MarkPrice(Decimal(100 + step), rig.exchange.now_ms())}))
+            rig.mark(str(100 + step), rig.exchange.now_ms(), "BTCUSDT")
             rig.prove(ago_sec=0)
             for _ in range(4):
                 await trio.sleep(0.001)
@@ -208,7 +263,7 @@ async def test_marks_do_not_undo_a_proof(rig: FetcherRig, autojump_clock: MockCl
         await trio.sleep(1)
         for _ in range(5):
             rig.prove()
-            rig.inbox.send(MarkPrices({"BTCUSDT": MarkPrice(Decimal(103), rig.exchange.now_ms())}))
+            rig.mark("103", rig.exchange.now_ms(), "BTCUSDT")
             await trio.sleep(1)
             assert rig.age_sec("BTCUSDT") < 1.3
         times = rig.store.times["BTCUSDT"]

@@ -8,7 +8,7 @@ import msgspec
 
 from brain.moment import Moment
 from brain.positions.position import Leg, LegPosition
-from channels import LeverageObserved, MarkPrice, MarkPrices, PositionObserved, ShardMessage
+from channels import LeverageObserved, PositionObserved, ShardMessage
 from channels.channels import Channels
 
 NOW = Moment(5.0, 1_700_000_000_000)
@@ -46,11 +46,3 @@ async def test_the_last_leverage_of_each_symbol_waits() -> None:
     first, second = (LeverageObserved("BTCUSDT", Decimal(leverage), NOW) for leverage in (5, 9))
     other = LeverageObserved("ETHUSDT", Decimal(3), NOW)
     assert await taken(first, other, second) == [other, second]
-
-
-async def test_mark_prices_of_one_round_in_several_frames_all_wait() -> None:
-    def frame(**prices: int) -> MarkPrices:
-        return MarkPrices({symbol: MarkPrice(Decimal(price), 1) for symbol, price in prices.items()})
-
-    found = await taken(frame(BTCUSDT=1, ETHUSDT=1), frame(XAUUSDT=7), frame(BTCUSDT=2))
-    assert found == [frame(BTCUSDT=2, ETHUSDT=1, XAUUSDT=7)]

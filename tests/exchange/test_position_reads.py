@@ -70,7 +70,9 @@ class AutoRig(FetcherRig):
     def refresh(self, known: ShardPositions) -> Refresh:
         return AutoRefresh(
             self.reads,
-            bulk=BulkRefresh(known, self.reads.all, metrics=self.metrics, clock=self.clock, log=self.log),
+            bulk=BulkRefresh(
+                known, self.reads.all, trio.Lock(), metrics=self.metrics, clock=self.clock, log=self.log
+            ),
             one_by_one=PerSymbolRefresh(
                 known,
                 self.candidates,

@@ -298,11 +298,12 @@ class WatchedStore(WatchedReconcile, WatchedChain):
         times: Mapping[str, str],
         verified_by: str,
         ttl_sec: int,
+        marks: Mapping[str, MarkWrite],
     ) -> list[str]:
         def prove() -> list[str]:
             missing = prove_snapshots(
                 self._keyspace, self._keys, fence, written_ms,
-                times=times, verified_by=verified_by, ttl_sec=ttl_sec,
+                times=times, verified_by=verified_by, ttl_sec=ttl_sec, marks=marks,
             )  # fmt: skip
             self._judge.claimed(self._name, fence, [symbol for symbol in written_ms if symbol not in missing])
             return missing

@@ -188,6 +188,7 @@ class History:
             times=TIMES,
             verified_by="stream",
             ttl_sec=600,
+            marks={symbol: MarkWrite(symbol, "4", self._random.choice(("", "5")), "6")},
         )
 
     async def _interfere(self) -> object:

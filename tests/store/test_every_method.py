@@ -117,7 +117,7 @@ EXAMPLES: dict[str, Example] = {
     "renew_ledgers": lambda store, fence: store.renew_ledgers(fence, [SYMBOL, "ETHUSDT"], TTL_MS),
     "write_snapshots": lambda store, fence: store.write_snapshots(fence, [snapshot(SYMBOL, "1")]),
     "prove_snapshots": lambda store, fence: store.prove_snapshots(
-        fence, {SYMBOL: 1000, "ETHUSDT": 1000}, times=TIMES, verified_by="stream", ttl_sec=60
+        fence, {SYMBOL: 1000, "ETHUSDT": 1000}, times=TIMES, verified_by="stream", ttl_sec=60, marks={}
     ),
     "write_marks": lambda store, fence: store.write_marks(
         fence, [MarkWrite(name, "1", "2", "3") for name in (SYMBOL, "ETHUSDT")]

@@ -224,7 +224,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
         fence, [SnapshotWrite(SYMBOL, 60, ("position_amt", "1"))]
     ),
     "prove_snapshots": lambda store, fence: store.prove_snapshots(
-        fence, {"ETHUSDT": 1}, times=TIMES, verified_by="stream", ttl_sec=60
+        fence, {"ETHUSDT": 1}, times=TIMES, verified_by="stream", ttl_sec=60, marks={}
     ),
     "plans.take_part": lambda store, fence: store.plans.take_part(fence),
     "publish_universe": lambda store, fence: store.publish_universe(

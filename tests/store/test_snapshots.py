@@ -45,7 +45,7 @@ async def test_a_proof_moves_the_times_of_snapshots_that_exist_and_names_the_oth
     leased.outside.hset(KEYS.snapshot("B"), {"ts_epoch": "1"})
     leased.outside.set(KEYS.snapshot("C"), "of a wrong type")
     missing = await leased.store.prove_snapshots(
-        leased.fence, dict.fromkeys("DABC", 1000), times=TIMES, verified_by="stream", ttl_sec=3600
+        leased.fence, dict.fromkeys("DABC", 1000), times=TIMES, verified_by="stream", ttl_sec=3600, marks={}
     )
     assert missing == ["D", "B", "C"]
     assert leased.outside.hgetall(KEYS.snapshot("A")) == {
@@ -61,7 +61,7 @@ async def test_a_proof_passes_by_a_snapshot_that_is_not_as_it_was_last_written(l
     """A Redis that lost its last second holds an older position: that is not what was proven."""
     await leased.store.write_snapshots(leased.fence, [snapshot("A", "1"), snapshot("B", "2")])
     missing = await leased.store.prove_snapshots(
-        leased.fence, {"A": 999, "B": 1000}, times=TIMES, verified_by="stream", ttl_sec=3600
+        leased.fence, {"A": 999, "B": 1000}, times=TIMES, verified_by="stream", ttl_sec=3600, marks={}
     )
     assert missing == ["A"]
     assert leased.outside.hgetall(KEYS.snapshot("A"))[b"ts_epoch_ms"] == b"1000"
@@ -73,7 +73,7 @@ async def test_hundreds_of_snapshots_are_written_and_proven_at_once(leased: Back
     await leased.store.write_snapshots(leased.fence, [snapshot(symbol, "0") for symbol in symbols])
     written_ms = dict.fromkeys(symbols, 1000)
     proven = await leased.store.prove_snapshots(
-        leased.fence, written_ms, times=TIMES, verified_by="stream", ttl_sec=3600
+        leased.fence, written_ms, times=TIMES, verified_by="stream", ttl_sec=3600, marks={}
     )
     assert proven == []
     assert leased.outside.hgetall(KEYS.snapshot(symbols[-1]))[b"ts_epoch"] == b"1760000002"
@@ -97,3 +97,42 @@ async def test_marks_reach_the_snapshots_that_exist_and_leave_their_life_alone(l
     assert leased.outside.hgetall(KEYS.snapshot("B")) == {b"ts_epoch": b"1"}
     assert leased.outside.get(KEYS.snapshot("C")) == b"of a wrong type"
     assert leased.outside.kind(KEYS.snapshot("D")) == "none"
+
+
+async def test_a_proof_takes_a_mark_price_along(leased: Backend) -> None:
+    await leased.store.write_snapshots(leased.fence, [snapshot(symbol, "1") for symbol in "ABC"])
+    leased.outside.hset(KEYS.snapshot("B"), {"unrealized_pnl": "7", "mark_price": "6"})
+    leased.outside.hset(KEYS.snapshot("C"), {"unrealized_pnl": "7", "mark_price": "6"})
+    marks = {"A": MarkWrite("A", "100.5", "-3", "999"), "B": MarkWrite("B", "8", "", "998")}
+    marks["D"] = MarkWrite("D", "1", "1", "1")
+    missing = await leased.store.prove_snapshots(
+        leased.fence,
+        dict.fromkeys("ABCD", 1000),
+        times=TIMES,
+        verified_by="stream",
+        ttl_sec=3600,
+        marks=marks,
+    )
+    assert missing == ["D"]
+    found = {symbol: leased.outside.hgetall(KEYS.snapshot(symbol)) for symbol in "ABC"}
+    assert all(fields[b"ts_epoch_ms"] == b"1760000002345" for fields in found.values())
+    names = (b"mark_price", b"unrealized_pnl", b"mark_ts_epoch_ms")
+    assert [[fields.get(name) for name in names] for fields in found.values()] == [
+        [b"100.5", b"-3", b"999"],
+        [b"8", None, b"998"],
+        [b"6", b"7", None],
+    ]
+
+
+async def test_a_proof_renews_the_life_once_in_a_minute(leased: Backend) -> None:
+    await leased.store.write_snapshots(leased.fence, [snapshot("A", "1", 300)])
+
+    async def life_after(was_ms: int, ms: int) -> float:
+        times = {"ts_epoch": "1", "ts_epoch_ms": str(ms), "ts_iso": "2025"}
+        assert not await leased.store.prove_snapshots(
+            leased.fence, {"A": was_ms}, times=times, verified_by="stream", ttl_sec=3600, marks={}
+        )
+        return round(leased.outside.pttl(KEYS.snapshot("A")) / 1000, -2)
+
+    assert await life_after(1000, 59_999) == 300
+    assert await life_after(59_999, 60_000) == 3600

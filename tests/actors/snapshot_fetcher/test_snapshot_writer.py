@@ -131,7 +131,8 @@ async def test_a_proof_and_a_mark_never_meet_a_position_that_is_not_written_yet(
         if proven:
             writer.proven(["BTCUSDT"])
         else:
-            writer.marked(["BTCUSDT"])
+            writer.marks_changed()
+            await trio.sleep(1.5)
         for _ in range(rounds):
             await trio.lowlevel.checkpoint()
         rig.store.refuses_whole = True
@@ -181,8 +182,8 @@ async def test_hundreds_of_proofs_and_marks_are_all_written_despite_failures(
             ))  # fmt: skip
         if lost == "proofs":
             writers.one.proven(symbols)
-        writers.one.marked(symbols)
-        await trio.sleep(0.005)
+        writers.one.marks_changed()
+        await trio.sleep(0.005 if lost == "proofs" else 1.505)
         rig.store.away = True
         await trio.sleep(0.5)
         rig.store.away = False
