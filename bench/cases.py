@@ -16,20 +16,32 @@ from bench import (
     snapshot_cases,
 )
 from bench.contenders import Session
-from bench.figures import BRIDGE, CHAIN, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
+from bench.figures import (
+    BRIDGE,
+    CHAIN,
+    DAEMON,
+    DESKS,
+    FLOOR,
+    GOVERNED,
+    PREDECESSOR,
+    RECONCILED,
+    Figure,
+)
 
 _WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
 _WITHOUT_GOVERNOR = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
-_OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, GOVERNED)
+_OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, *DESKS, GOVERNED)
 #: What nothing happens costs is measured with each role that costs something then.
-_IDLE = tuple(who for who in CONTENDERS if who != CHAIN)
+_IDLE = (*_WITHOUT_GOVERNOR, GOVERNED, RECONCILED)
 _WITHOUT_BRIDGE = (FLOOR, DAEMON)
 #: Plans cost the same with a reconcile engine: it has no part in them.
 _WITHOUT_RECONCILE = (*_WITHOUT_GOVERNOR, GOVERNED)
+_PLANS = (*_WITHOUT_RECONCILE, *DESKS)
 
 _PLAN_FLOOR = (
     "floor: one blocking socket, XREADGROUP → SET + XACK, no checks; bridge: the same through trio-asyncio "
-    "and redis-py, one crossing a batch"
+    "and redis-py, one crossing a batch; hand-written and faststream: a desk's own consumer, one pipeline of "
+    "reads and one MULTI a plan, no record, no reservation, no commit that compares"
 )
 _RESULT_FLOOR = "floors: XREADGROUP → HSET + XACK, no checks, nothing remembered"
 _EVENT_FLOOR = "floor: a blocking WebSocket, one JSON decode, one HSET an event"
@@ -61,7 +73,7 @@ CASES: Mapping[str, Case] = {
     ),
     "one-at-a-time": Case(
         plan_cases.one_at_a_time,
-        _WITHOUT_RECONCILE,
+        _PLANS,
         "from publishing a plan to hearing of its permit, the next published after that",
         _PLAN_FLOOR,
     ),
@@ -73,13 +85,13 @@ CASES: Mapping[str, Case] = {
     ),
     "throughput-5": Case(
         plan_cases.throughput_few,
-        _WITHOUT_RECONCILE,
+        _PLANS,
         "plans over five symbols published at once, until all are acknowledged; every answer is checked",
         _PLAN_FLOOR,
     ),
     "throughput-all": Case(
         plan_cases.throughput_all,
-        _WITHOUT_RECONCILE,
+        _PLANS,
         "the same over all symbols; the predecessor denies what it does not keep fresh",
         _PLAN_FLOOR,
     ),

@@ -13,7 +13,19 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
-from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED
+from bench.desk_handler import desk_commands
+from bench.figures import (
+    BRIDGE,
+    CHAIN,
+    DAEMON,
+    DESKS,
+    FASTSTREAM,
+    FLOOR,
+    GOVERNED,
+    HAND_WRITTEN,
+    PREDECESSOR,
+    RECONCILED,
+)
 from bench.key_watch import KeyWatch
 from bench.plans import BOTH_PERMITS_PREFIX, GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child
@@ -63,7 +75,12 @@ _ROLES = {GOVERNED: _GOVERNED, RECONCILED: {"P33_RECONCILE": "on"}, CHAIN: _CHAI
 _WITH_GOVERNOR = frozenset({GOVERNED, CHAIN})
 _BRIDGE_NAMES = BridgeNames("quantum", shadow=False)
 _LANES = (_BRIDGE_NAMES.trade_intents, _BRIDGE_NAMES.exit_intents, _BRIDGE_NAMES.harvest_intents)
-_MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
+_MODULES = {
+    FLOOR: "bench.bare_floor",
+    BRIDGE: "bench.bridge_floor",
+    HAND_WRITTEN: "bench.hand_written",
+    FASTSTREAM: "bench.faststream_consumer",
+}
 
 
 class Stage(NamedTuple):
@@ -110,6 +127,9 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         if contender in _WITH_GOVERNOR:
             redis.command("XGROUP", "CREATE", PLANS, "governor", "0")
         redis.pipeline(ledger_commands(stage.held))
+        if contender in DESKS:
+            # They answer plans alone; others of the desk keep positions.
+            redis.pipeline(desk_commands(stage.held))
         watch = running.enter_context(permit_watch(stage, contender))
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())
         redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
@@ -122,7 +142,7 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         if http_address is not None:
             process.wait_until(lambda: _is_ready(http_address), "is not ready")
         working = {PLANS: process}
-        if contender in _MODULES:
+        if contender in _MODULES and contender not in DESKS:
             working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
         yield Session(stage, contender, redis, process, working, cold_start_sec)
 
