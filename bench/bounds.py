@@ -60,6 +60,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 _ONE = "plan → permit, one at a time"
 _FEW, _ALL, _ANSWERED = "throughput, five symbols", "throughput, all symbols", "plans answered"
+_FAR = "5 ms from Redis"
 _RATES = "890 /s at 20 ms, 0 at 300 ms"
 _WHOLE = "the whole process"
 BOUNDS = (
@@ -74,6 +75,9 @@ BOUNDS = (
     Bound(_ALL, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),
     Bound(_ALL, _ANSWERED, 0.6, over=BRIDGE, least=True),
     Bound(_ALL, _ANSWERED, 5, over=HAND_WRITTEN, least=True),
+    Bound(_FAR, "one at a time, p50 in round trips", 2.2),
+    Bound(_FAR, "five symbols, plans answered ÷ at 0 ms", 0.9, least=True),
+    Bound(_FAR, "all symbols, plans answered ÷ at 0 ms", 0.9, least=True),
     Bound(_ONE, "p50", 2.5, over=DAEMON, of=GOVERNED),
     Bound(_FEW, _ANSWERED, 0.6, over=DAEMON, of=GOVERNED, least=True),
     Bound(_ALL, _ANSWERED, 0.6, over=DAEMON, of=GOVERNED, least=True),

@@ -9,6 +9,7 @@ from bench import (
     chain_cases,
     crash_cases,
     event_cases,
+    far_cases,
     gate_cases,
     ledger_cases,
     plan_cases,
@@ -23,6 +24,7 @@ from bench.figures import (
     DESKS,
     FLOOR,
     GOVERNED,
+    HAND_WRITTEN,
     PREDECESSOR,
     RECONCILED,
     Figure,
@@ -48,13 +50,17 @@ _EVENT_FLOOR = "floor: a blocking WebSocket, one JSON decode, one HSET an event"
 
 
 class Case(NamedTuple):
-    """Case: measure, contenders and floor. `instrumented`: it needs the instrumented daemon."""
+    """Case: measure, contenders and floor.
+
+    `instrumented`: it needs the instrumented daemon. `is_far`: all services reach Redis through a relay.
+    """
 
     run: Callable[[Session], list[Figure]]
     who: tuple[str, ...]
     measures: str
     floor: str
     instrumented: bool = False
+    is_far: bool = False
 
 
 CASES: Mapping[str, Case] = {
@@ -94,6 +100,15 @@ CASES: Mapping[str, Case] = {
         _PLANS,
         "the same over all symbols; the predecessor denies what it does not keep fresh",
         _PLAN_FLOOR,
+    ),
+    "far": Case(
+        far_cases.far_from_redis,
+        (BRIDGE, HAND_WRITTEN, DAEMON),
+        "plans one at a time, and published at once, with Redis a round trip of 25, 5, 1 and 0 ms away from "
+        "all services; a plan counts from its publishing there to hearing of its permit there, which is two "
+        "ways of the four",
+        _PLAN_FLOOR,
+        is_far=True,
     ),
     "chain": Case(
         chain_cases.intent_to_order,

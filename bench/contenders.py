@@ -13,6 +13,7 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
+from bench.delay_relay import FarRedis, far_redis
 from bench.desk_handler import desk_commands
 from bench.figures import (
     BRIDGE,
@@ -99,7 +100,8 @@ class Stage(NamedTuple):
 class Session(NamedTuple):
     """Session of one contender. `cold_start_sec`: from the start of its process to its first permit.
 
-    `process` answers plans; `working` has its processes by stream.
+    `process` answers plans; `working` has its processes by stream. `far`: what lies between all services and
+    Redis, but for `redis`, which is near.
     """
 
     stage: Stage
@@ -108,10 +110,13 @@ class Session(NamedTuple):
     process: Child
     working: Mapping[str, Child]
     cold_start_sec: float
+    far: FarRedis | None = None
 
 
 @contextmanager
-def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iterator[Session]:
+def session(
+    stage: Stage, contender: str, *, instrumented: bool = False, is_far: bool = False
+) -> Iterator[Session]:
     """Open a session of a contender that has written its first permit.
 
     A plan is published before the process starts, as at a restart. Raises ChildFailedError.
@@ -130,6 +135,10 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         if contender in DESKS:
             # They answer plans alone; others of the desk keep positions.
             redis.pipeline(desk_commands(stage.held))
+        far = None
+        if is_far:
+            far = running.enter_context(far_redis(stage.folder, stage.redis_url))
+            stage = stage._replace(redis_url=far.url)
         watch = running.enter_context(permit_watch(stage, contender))
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())
         redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
@@ -144,7 +153,7 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         working = {PLANS: process}
         if contender in _MODULES and contender not in DESKS:
             working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
-        yield Session(stage, contender, redis, process, working, cold_start_sec)
+        yield Session(stage, contender, redis, process, working, cold_start_sec, far)
 
 
 def permit_watch(stage: Stage, contender: str) -> KeyWatch:

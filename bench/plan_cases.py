@@ -34,6 +34,11 @@ def one_at_a_time(session: Session) -> list[Figure]:
     plans = session.stage.sizes.one_at_a_time
     if session.contender == PREDECESSOR:
         plans = session.stage.sizes.predecessor_plans
+    return singles(session, "plan → permit, one at a time", plans)
+
+
+def singles(session: Session, case: str, plans: int) -> list[Figure]:
+    """Measure so many plans one at a time."""
     _clear_permits(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
     session.redis.command("CONFIG", "RESETSTAT")
@@ -41,7 +46,6 @@ def one_at_a_time(session: Session) -> list[Figure]:
         latencies_sec = watch.latencies_sec(published)
     calls, _ = _round_trips(session.redis)
     _check(session, [plan_id for plan_id, _ in published])
-    case = "plan → permit, one at a time"
     figures = latency_figures(case, latencies_sec)
     if session.contender not in _WITH_PLAIN_COMMANDS:
         figures.append(Figure(case, "reads and scripts a plan", "", calls / len(published)))
@@ -67,12 +71,17 @@ def open_loops(session: Session) -> list[Figure]:
 
 def throughput_few(session: Session) -> list[Figure]:
     """Measure a burst over five symbols."""
-    return _throughput(session, session.stage.held[:_FEW_SYMBOLS], "throughput, five symbols")
+    return burst(session, few(session), "throughput, five symbols", session.stage.sizes.burst)
 
 
 def throughput_all(session: Session) -> list[Figure]:
     """Measure a burst over all symbols."""
-    return _throughput(session, session.stage.held, "throughput, all symbols")
+    return burst(session, session.stage.held, "throughput, all symbols", session.stage.sizes.burst)
+
+
+def few(session: Session) -> Sequence[Holding]:
+    """Return five symbols."""
+    return session.stage.held[:_FEW_SYMBOLS]
 
 
 def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: float) -> list[float]:
@@ -98,9 +107,8 @@ def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: fl
     return open_loop_latencies(begin_sec, rate, answered_sec, sent, now_sec)
 
 
-def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Figure]:
-    sizes = session.stage.sizes
-    plans = sizes.burst
+def burst(session: Session, held: Sequence[Holding], case: str, plans: int) -> list[Figure]:
+    """Measure plans published at once: so many, or fewer for who is slower."""
     if session.contender == PREDECESSOR:
         plans = _predecessor_burst(session)
     elif session.contender in DESKS:

@@ -16,6 +16,8 @@ class Sizes(msgspec.Struct, frozen=True):
     open_loop_sec: float
     open_loop_plans: int
     burst: int
+    far_plans: int
+    far_burst: int
     results: int
     results_burst: int
     results_waiting: int
@@ -39,6 +41,8 @@ FULL = Sizes(
     open_loop_sec=4.0,
     open_loop_plans=1_000,
     burst=50_000,
+    far_plans=100,
+    far_burst=10_000,
     results=1_000,
     results_burst=5_000,
     results_waiting=1_000,
@@ -60,6 +64,8 @@ GROWN = msgspec.structs.replace(
     open_loop_sec=2.0,
     open_loop_plans=400,
     burst=20_000,
+    far_plans=20,
+    far_burst=5_000,
     results=300,
     results_burst=2_000,
     events=300,
@@ -74,6 +80,8 @@ QUICK = msgspec.structs.replace(
     open_loop_sec=1.0,
     open_loop_plans=100,
     burst=3_000,
+    far_plans=20,
+    far_burst=2_000,
     results=100,
     results_burst=500,
     events=100,
