@@ -13,7 +13,7 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
-from bench.delay_relay import FarRedis, far_redis
+from bench.delay_relay import ROUND_TRIPS_MS, FarRedis, far_redis
 from bench.desk_handler import desk_commands
 from bench.figures import (
     BRIDGE,
@@ -138,6 +138,7 @@ def session(
         far = None
         if is_far:
             far = running.enter_context(far_redis(stage.folder, stage.redis_url))
+            far.set_round_trip(ROUND_TRIPS_MS[0])
             stage = stage._replace(redis_url=far.url)
         watch = running.enter_context(permit_watch(stage, contender))
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())

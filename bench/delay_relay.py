@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 
 from bench.processes import child
 
+#: Of a session, from its start: a contender learns the round trip by the least of a minute.
+ROUND_TRIPS_MS = (25, 5, 1, 0)
 _RECEIVE_BYTES = 1 << 20
 _CONTROL = ".control"
 _GIVE_UP_SEC = 10.0

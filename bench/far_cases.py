@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bench.contenders import Session
+from bench.delay_relay import ROUND_TRIPS_MS
 from bench.figures import Figure
 from bench.plan_cases import burst, few, singles
 
-#: From far to near: a contender that learns the round trip by the least of a minute learns of it at once.
-ROUND_TRIPS_MS = (25, 5, 1, 0)
 _ONE = "one at a time"
 _BURSTS = "five symbols", "all symbols"
 
