@@ -14,14 +14,17 @@ from bench import (
     ledger_cases,
     plan_cases,
     refresh_cases,
+    role_cases,
     snapshot_cases,
 )
 from bench.contenders import Session
 from bench.figures import (
     BRIDGE,
     CHAIN,
+    COUNTING,
     DAEMON,
     DESKS,
+    EXECUTING,
     FLOOR,
     GOVERNED,
     HAND_WRITTEN,
@@ -109,6 +112,19 @@ CASES: Mapping[str, Case] = {
         "ways of the four",
         _PLAN_FLOOR,
         is_far=True,
+    ),
+    "roles": Case(
+        role_cases.cost_of_a_plan,
+        (DAEMON, GOVERNED, RECONCILED, EXECUTING, COUNTING, CHAIN),
+        "processor time of plans published at once and refused, until every role that reads them or their "
+        "results has acknowledged all: each role beside P3.3, counting with an executor, and every role",
+        "no floor",
+    ),
+    "drift": Case(
+        role_cases.drift_to_repaired,
+        (RECONCILED,),
+        "from a deleveraging by the exchange to the ledger that contains it, exchange at its latency",
+        "no floor",
     ),
     "chain": Case(
         chain_cases.intent_to_order,

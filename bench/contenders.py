@@ -18,8 +18,10 @@ from bench.desk_handler import desk_commands
 from bench.figures import (
     BRIDGE,
     CHAIN,
+    COUNTING,
     DAEMON,
     DESKS,
+    EXECUTING,
     FASTSTREAM,
     FLOOR,
     GOVERNED,
@@ -72,7 +74,14 @@ _CHAIN = {
     "P33_UNIVERSE": "on",
     "P33_DECISION_INTELLIGENCE": "on",
 }
-_ROLES = {GOVERNED: _GOVERNED, RECONCILED: {"P33_RECONCILE": "on"}, CHAIN: _CHAIN}
+_EXECUTING = {"P33_EXECUTOR": "on", "APPLY_PERMIT_WAIT_MS": "20000"}
+_ROLES = {
+    GOVERNED: _GOVERNED,
+    RECONCILED: {"P33_RECONCILE": "on"},
+    EXECUTING: _EXECUTING,
+    COUNTING: {**_EXECUTING, "P33_DECISION_INTELLIGENCE": "on"},
+    CHAIN: _CHAIN,
+}
 _WITH_GOVERNOR = frozenset({GOVERNED, CHAIN})
 _BRIDGE_NAMES = BridgeNames("quantum", shadow=False)
 _LANES = (_BRIDGE_NAMES.trade_intents, _BRIDGE_NAMES.exit_intents, _BRIDGE_NAMES.harvest_intents)

@@ -21,9 +21,24 @@ DESKS = (HAND_WRITTEN, FASTSTREAM)
 GOVERNED = "governed"
 #: The daemon with its own reconcile engine.
 RECONCILED = "reconciled"
+#: The daemon with its own executor; the same with decision intelligence, too.
+EXECUTING = "executing"
+COUNTING = "counting"
 #: The daemon with every role on.
 CHAIN = "chain"
-CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, HAND_WRITTEN, FASTSTREAM, DAEMON, GOVERNED, RECONCILED, CHAIN)
+CONTENDERS = (
+    FLOOR,
+    BRIDGE,
+    PREDECESSOR,
+    HAND_WRITTEN,
+    FASTSTREAM,
+    DAEMON,
+    GOVERNED,
+    RECONCILED,
+    EXECUTING,
+    COUNTING,
+    CHAIN,
+)
 
 _FOR_P99 = 100
 _FOR_P999 = 1000

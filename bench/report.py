@@ -15,8 +15,10 @@ from bench.cases import CASES
 from bench.figures import (
     BRIDGE,
     CHAIN,
+    COUNTING,
     DAEMON,
     DESKS,
+    EXECUTING,
     FLOOR,
     GOVERNED,
     HAND_WRITTEN,
@@ -106,7 +108,7 @@ def print_report(console: Console, report: Report) -> None:
         )
 
 
-_COLUMNS = (DAEMON, GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, *DESKS, PREDECESSOR)
+_COLUMNS = (DAEMON, GOVERNED, RECONCILED, EXECUTING, COUNTING, CHAIN, FLOOR, BRIDGE, *DESKS, PREDECESSOR)
 _RATIOS = (FLOOR, BRIDGE, HAND_WRITTEN)
 
 

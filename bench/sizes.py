@@ -6,7 +6,7 @@ import msgspec
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """Counts of plans, results, events, permits, intents and refreshes; seconds of open loops and of idling.
+    """Counts of plans, results, events, permits, intents, drifts, refreshes; seconds of open loops, idling.
 
     An open loop lasts longer where it would have fewer than `open_loop_plans`.
     """
@@ -25,6 +25,8 @@ class Sizes(msgspec.Struct, frozen=True):
     events_burst: int
     gate_permits: int
     intents: int
+    role_plans: int
+    drifts: int
     refreshes: int
     idle_sec: float
     predecessor_plans: int
@@ -50,6 +52,8 @@ FULL = Sizes(
     events_burst=10_000,
     gate_permits=200,
     intents=460,
+    role_plans=3_000,
+    drifts=5,
     refreshes=30,
     # Request weight is counted per minute.
     idle_sec=60.0,
@@ -66,6 +70,8 @@ GROWN = msgspec.structs.replace(
     burst=20_000,
     far_plans=20,
     far_burst=5_000,
+    role_plans=1_000,
+    drifts=2,
     results=300,
     results_burst=2_000,
     events=300,
@@ -88,6 +94,8 @@ QUICK = msgspec.structs.replace(
     events_burst=2_000,
     gate_permits=50,
     intents=230,
+    role_plans=1_000,
+    drifts=2,
     refreshes=5,
     idle_sec=2.0,
     predecessor_plans=0,

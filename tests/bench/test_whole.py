@@ -40,6 +40,10 @@ _TINY = msgspec.structs.replace(
     events_burst=100,
     gate_permits=5,
     intents=100,
+    far_plans=5,
+    far_burst=100,
+    role_plans=50,
+    drifts=1,
     refreshes=2,
     idle_sec=1.0,
 )
