@@ -53,17 +53,17 @@ def intent_to_order(session: Session) -> list[Figure]:
     stage.exchange.set_faults({"margin_checks": False})
     held = stage.held
     _prices_are_known(session)
-    _all_have_orders(session, _published(session, [held[-1 - number] for number in range(_WARM_UP)]))
     moments: list[_Moments] = []
     numbers = range(stage.sizes.intents)
     with LedgerChanges(stage.redis_url) as changes:
+        _all_have_orders(session, _published(session, [held[-1 - number] for number in range(_WARM_UP)]))
         for first in numbers[::_AT_ONCE]:
             # What was sent before counts at the exchange for so long.
             time.sleep(_PAUSE_SEC)
             burst = numbers[first : first + _AT_ONCE]
             due_ms = _published(session, [held[number % len(held)] for number in burst])
             moments += _all_have_orders(session, due_ms)
-        booked_ms = _all_are_booked(session, changes, len(moments))
+        booked_ms = _all_are_booked(session, changes, _WARM_UP + len(moments))
     return [
         *latency_figures(_CASE, [(each.order - each.due) / 1000 for each in moments]),
         *_step("intent → plan", [each.plan - each.due for each in moments]),
