@@ -167,7 +167,7 @@ class StreamConsumer(ABC):
         readers: int = 1,
         one_player: OnePlayer | None = None,
     ) -> None:
-        """`batch`: new entries read at once. `readers`: batches in hand at once; one reads.
+        """`batch`: new entries read at once, until changed. `readers`: batches in hand at once; one reads.
         `one_player`: what a role waits for before it reads."""
         self.group = group
         self.failures = failures
@@ -177,7 +177,7 @@ class StreamConsumer(ABC):
         self._clocks = clocks
         self._trouble = RedisTrouble(f"Redis at {store.address}", log)
         self._log = log
-        self._batch = batch
+        self.batch = batch
         self._readers = readers
         self._one_player = one_player
         #: Entries being handled, and since when. A late reply can deliver one that the sweep has claimed.
@@ -290,12 +290,12 @@ class StreamConsumer(ABC):
     async def _read_new(self, heartbeat: Heartbeat) -> list[Entry]:
         """Wait for new entries, up to 2 s; empty where a stop ended the wait."""
         entries: list[Entry] = []
-        sent = self._clocks.now()
+        sent, count = self._clocks.now(), self.batch
         with heartbeat.idle(), trio.CancelScope() as self._reading:
             block_ms = self.times.block_ms(_BLOCK_MS)
-            entries = await self.group.read_new(count=self._batch, block_ms=block_ms)
+            entries = await self.group.read_new(count=count, block_ms=block_ms)
         self._trouble.over()
-        return await self.times.delivered(entries, sent, full=len(entries) == self._batch)
+        return await self.times.delivered(entries, sent, full=len(entries) == count)
 
     async def _hand_over(
         self,

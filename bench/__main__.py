@@ -27,7 +27,7 @@ from brain.error_groups import each_error
 from commands.clients.embedded_redis import RedisServerFailedError, RedisServerNotFoundError, private_redis
 
 _EXCHANGE_LATENCY_MS = 300.0
-_WIDTH = 132
+_WIDTH = 160
 _FAILED = 1
 _INTERRUPTED = 130
 

@@ -85,9 +85,9 @@ class Exchange:
     def __init__(self, rest_url: str) -> None:
         self._http = http.client.HTTPConnection(urlsplit(rest_url).netloc, timeout=30)
 
-    def move_to(self, symbol: str, amount: Decimal) -> None:
+    def move_to(self, symbol: str, amount: Decimal, cause: str = "trade") -> None:
         """Trade until the account holds `amount`; the private stream reports it."""
-        body = json.dumps({"symbol": symbol, "target": f"{amount:f}"})
+        body = json.dumps({"symbol": symbol, "target": f"{amount:f}", "cause": cause})
         self._ask("POST", "/simulator/position", body)
 
     def listen_key(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, Row
+from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, HAND_WRITTEN, Row
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -60,17 +60,25 @@ class Verdict(msgspec.Struct, frozen=True):
 
 _ONE = "plan → permit, one at a time"
 _FEW, _ALL, _ANSWERED = "throughput, five symbols", "throughput, all symbols", "plans answered"
+_FAR = "5 ms from Redis"
 _RATES = "890 /s at 20 ms, 0 at 300 ms"
 _WHOLE = "the whole process"
 BOUNDS = (
     Bound(_ONE, "p50", 2, over=FLOOR, predecessor="5,900 ms"),
-    Bound(_ONE, "p50", 1.2, over=BRIDGE),
+    Bound(_ONE, "p50", 1.15, over=BRIDGE),
     Bound(_ONE, "p99", 3, over=FLOOR, predecessor="6,200 ms"),
     Bound("plan → permit while ten people look, 100 /s", "p99, as a multiple", 1.3, " ×"),
+    Bound("plan → permit, open loop, 100 /s", "p99", 2, over=BRIDGE),
+    Bound("plan → permit, open loop, 1000 /s", "p99", 2, over=BRIDGE),
     Bound(_FEW, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),
     Bound(_FEW, _ANSWERED, 0.6, over=BRIDGE, least=True),
+    Bound(_FEW, _ANSWERED, 5, over=HAND_WRITTEN, least=True),
     Bound(_ALL, _ANSWERED, 9_000, " /s", least=True, predecessor=_RATES),
     Bound(_ALL, _ANSWERED, 0.6, over=BRIDGE, least=True),
+    Bound(_ALL, _ANSWERED, 5, over=HAND_WRITTEN, least=True),
+    Bound(_FAR, "one at a time, p50 in round trips", 2.2),
+    Bound(_FAR, "five symbols, plans answered ÷ at 0 ms", 0.9, least=True),
+    Bound(_FAR, "all symbols, plans answered ÷ at 0 ms", 0.9, least=True),
     Bound(_ONE, "p50", 2.5, over=DAEMON, of=GOVERNED),
     Bound(_FEW, _ANSWERED, 0.6, over=DAEMON, of=GOVERNED, least=True),
     Bound(_ALL, _ANSWERED, 0.6, over=DAEMON, of=GOVERNED, least=True),

@@ -9,41 +9,62 @@ from bench import (
     chain_cases,
     crash_cases,
     event_cases,
+    far_cases,
     gate_cases,
     ledger_cases,
     look_cases,
     plan_cases,
     refresh_cases,
+    role_cases,
     snapshot_cases,
 )
 from bench.contenders import Session
-from bench.figures import BRIDGE, CHAIN, CONTENDERS, DAEMON, FLOOR, GOVERNED, PREDECESSOR, Figure
+from bench.figures import (
+    BRIDGE,
+    CHAIN,
+    COUNTING,
+    DAEMON,
+    DESKS,
+    EXECUTING,
+    FLOOR,
+    GOVERNED,
+    HAND_WRITTEN,
+    PREDECESSOR,
+    RECONCILED,
+    Figure,
+)
 
 _WITHOUT_PREDECESSOR = (FLOOR, BRIDGE, DAEMON)
 _WITHOUT_GOVERNOR = (FLOOR, BRIDGE, PREDECESSOR, DAEMON)
-_OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, GOVERNED)
+_OPEN_LOOPS = (*_WITHOUT_PREDECESSOR, *DESKS, GOVERNED)
 #: What nothing happens costs is measured with each role that costs something then.
-_IDLE = tuple(who for who in CONTENDERS if who != CHAIN)
+_IDLE = (*_WITHOUT_GOVERNOR, GOVERNED, RECONCILED)
 _WITHOUT_BRIDGE = (FLOOR, DAEMON)
 #: Plans cost the same with a reconcile engine: it has no part in them.
 _WITHOUT_RECONCILE = (*_WITHOUT_GOVERNOR, GOVERNED)
+_PLANS = (*_WITHOUT_RECONCILE, *DESKS)
 
 _PLAN_FLOOR = (
     "floor: one blocking socket, XREADGROUP → SET + XACK, no checks; bridge: the same through trio-asyncio "
-    "and redis-py, one crossing a batch"
+    "and redis-py, one crossing a batch; hand-written and faststream: a desk's own consumer, one pipeline of "
+    "reads and one MULTI a plan, no record, no reservation, no commit that compares"
 )
 _RESULT_FLOOR = "floors: XREADGROUP → HSET + XACK, no checks, nothing remembered"
 _EVENT_FLOOR = "floor: a blocking WebSocket, one JSON decode, one HSET an event"
 
 
 class Case(NamedTuple):
-    """Case: measure, contenders and floor. `instrumented`: it needs the instrumented daemon."""
+    """Case: measure, contenders and floor.
+
+    `instrumented`: it needs the instrumented daemon. `is_far`: all services reach Redis through a relay.
+    """
 
     run: Callable[[Session], list[Figure]]
     who: tuple[str, ...]
     measures: str
     floor: str
     instrumented: bool = False
+    is_far: bool = False
 
 
 CASES: Mapping[str, Case] = {
@@ -62,7 +83,7 @@ CASES: Mapping[str, Case] = {
     ),
     "one-at-a-time": Case(
         plan_cases.one_at_a_time,
-        _WITHOUT_RECONCILE,
+        _PLANS,
         "from publishing a plan to hearing of its permit, the next published after that",
         _PLAN_FLOOR,
     ),
@@ -81,15 +102,37 @@ CASES: Mapping[str, Case] = {
     ),
     "throughput-5": Case(
         plan_cases.throughput_few,
-        _WITHOUT_RECONCILE,
+        _PLANS,
         "plans over five symbols published at once, until all are acknowledged; every answer is checked",
         _PLAN_FLOOR,
     ),
     "throughput-all": Case(
         plan_cases.throughput_all,
-        _WITHOUT_RECONCILE,
+        _PLANS,
         "the same over all symbols; the predecessor denies what it does not keep fresh",
         _PLAN_FLOOR,
+    ),
+    "far": Case(
+        far_cases.far_from_redis,
+        (BRIDGE, HAND_WRITTEN, DAEMON),
+        "plans one at a time, and published at once, with Redis a round trip of 25, 5, 1 and 0 ms away from "
+        "all services; a plan counts from its publishing there to hearing of its permit there, which is two "
+        "ways of the four",
+        _PLAN_FLOOR,
+        is_far=True,
+    ),
+    "roles": Case(
+        role_cases.cost_of_a_plan,
+        (DAEMON, GOVERNED, RECONCILED, EXECUTING, COUNTING, CHAIN),
+        "processor time of plans published at once and refused, until every role that reads them or their "
+        "results has acknowledged all: each role beside P3.3, counting with an executor, and every role",
+        "no floor",
+    ),
+    "drift": Case(
+        role_cases.drift_to_repaired,
+        (RECONCILED,),
+        "from a deleveraging by the exchange to the ledger that contains it, exchange at its latency",
+        "no floor",
     ),
     "chain": Case(
         chain_cases.intent_to_order,

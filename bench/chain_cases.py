@@ -13,6 +13,7 @@ from bench.contenders import RESULTS, Session
 from bench.event_cases import SNAPSHOT_PREFIX
 from bench.figures import Figure, latency_figures
 from bench.latency import intended_sec
+from bench.ledger_changes import LedgerChanges
 from bench.plans import PLANS, WrongAnswersError
 from bench.redis_socket import Command
 from brain.execution.orders import client_order_id
@@ -52,20 +53,23 @@ def intent_to_order(session: Session) -> list[Figure]:
     stage.exchange.set_faults({"margin_checks": False})
     held = stage.held
     _prices_are_known(session)
-    _all_have_orders(session, _published(session, [held[-1 - number] for number in range(_WARM_UP)]))
     moments: list[_Moments] = []
     numbers = range(stage.sizes.intents)
-    for first in numbers[::_AT_ONCE]:
-        # What was sent before counts at the exchange for so long.
-        time.sleep(_PAUSE_SEC)
-        burst = numbers[first : first + _AT_ONCE]
-        due_ms = _published(session, [held[number % len(held)] for number in burst])
-        moments += _all_have_orders(session, due_ms)
+    with LedgerChanges(stage.redis_url) as changes:
+        _all_have_orders(session, _published(session, [held[-1 - number] for number in range(_WARM_UP)]))
+        for first in numbers[::_AT_ONCE]:
+            # What was sent before counts at the exchange for so long.
+            time.sleep(_PAUSE_SEC)
+            burst = numbers[first : first + _AT_ONCE]
+            due_ms = _published(session, [held[number % len(held)] for number in burst])
+            moments += _all_have_orders(session, due_ms)
+        booked_ms = _all_are_booked(session, changes, _WARM_UP + len(moments))
     return [
         *latency_figures(_CASE, [(each.order - each.due) / 1000 for each in moments]),
         *_step("intent → plan", [each.plan - each.due for each in moments]),
         *_step("plan → both permits", [each.permits - each.plan for each in moments]),
         *_step("both permits → order", [each.order - each.permits for each in moments]),
+        *_step("result → ledger", booked_ms),
     ]
 
 
@@ -129,15 +133,34 @@ def _all_have_orders(session: Session, due_ms: Mapping[tuple[str, str], float]) 
     return found
 
 
+def _all_are_booked(session: Session, changes: LedgerChanges, orders: int) -> list[float]:
+    """Wait until as many results are in their ledgers; return the times (ms). Raises WrongAnswersError."""
+    give_up_sec = time.monotonic() + _GIVE_UP_SEC
+    while True:
+        executed = [
+            (row["symbol"], int(entry_id.partition("-")[0]))
+            for entry_id, row in rows_of(session, RESULTS)
+            if row["executed"].lower() == "true"
+        ]
+        changed = [(changes.first_after(symbol, at_ms), at_ms) for symbol, at_ms in executed]
+        booked_ms = [changed_ms - at_ms for changed_ms, at_ms in changed if changed_ms is not None]
+        if len(booked_ms) >= orders:
+            return booked_ms
+        if time.monotonic() > give_up_sec:
+            raise WrongAnswersError(f"of {orders} orders {len(booked_ms)} are in their ledgers")
+        time.sleep(_LOOK_SEC)
+
+
 def _moments(session: Session, due_ms: Mapping[tuple[str, str], float]) -> list[_Moments]:
-    plan_of = {(row["stream"], row["entry_id"]): row["plan_id"] for _, row in _rows(session, NAMES.audit)}
-    planned = _times_ms(session, PLANS)
-    granted, allowed = _times_ms(session, _GOVERNOR_AUDIT), _times_ms(session, _P33_AUDIT)
+    # First: what an order came from was written before.
     arrived = {
         parse_qs(record["query"])["newClientOrderId"][0]: record["on_socket_ms"]
         for record in session.stage.exchange.requests(ORDERS)
         if record["method"] == "POST"
     }
+    plan_of = {(row["stream"], row["entry_id"]): row["plan_id"] for _, row in rows_of(session, NAMES.audit)}
+    planned = _times_ms(session, PLANS)
+    granted, allowed = _times_ms(session, _GOVERNOR_AUDIT), _times_ms(session, _P33_AUDIT)
     found: list[_Moments] = []
     for intent, at_ms in due_ms.items():
         plan_id = plan_of.get(intent, "")
@@ -150,18 +173,19 @@ def _moments(session: Session, due_ms: Mapping[tuple[str, str], float]) -> list[
 
 def _refusals(session: Session) -> dict[str, int]:
     """Count the intents that became no plan, and the plans that became no order, by reason."""
-    refused = Counter(row["reason"] for _, row in _rows(session, NAMES.audit))
-    refused += Counter(row["error"] for _, row in _rows(session, RESULTS))
+    refused = Counter(row["reason"] for _, row in rows_of(session, NAMES.audit))
+    refused += Counter(row["error"] for _, row in rows_of(session, RESULTS))
     del refused[""]
     return dict(refused)
 
 
 def _times_ms(session: Session, stream: str) -> dict[str, int]:
     """Return the time of each plan's entry."""
-    return {row["plan_id"]: int(entry_id.partition("-")[0]) for entry_id, row in _rows(session, stream)}
+    return {row["plan_id"]: int(entry_id.partition("-")[0]) for entry_id, row in rows_of(session, stream)}
 
 
-def _rows(session: Session, stream: str) -> Iterator[tuple[str, dict[str, str]]]:
+def rows_of(session: Session, stream: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Read the entries of a stream: id and fields."""
     for entry_id, flat in session.redis.command("XRANGE", stream, "-", "+"):
         texts = [text.decode() for text in flat]
         yield entry_id.decode(), dict(zip(texts[::2], texts[1::2], strict=True))

@@ -13,7 +13,22 @@ import msgspec
 
 from bench.account import API_KEY, API_SECRET, Exchange, Holding, ledger_commands
 from bench.control_socket import daemon_path
-from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED
+from bench.delay_relay import ROUND_TRIPS_MS, FarRedis, far_redis
+from bench.desk_handler import desk_commands
+from bench.figures import (
+    BRIDGE,
+    CHAIN,
+    COUNTING,
+    DAEMON,
+    DESKS,
+    EXECUTING,
+    FASTSTREAM,
+    FLOOR,
+    GOVERNED,
+    HAND_WRITTEN,
+    PREDECESSOR,
+    RECONCILED,
+)
 from bench.key_watch import KeyWatch
 from bench.plans import BOTH_PERMITS_PREFIX, GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
 from bench.processes import Child, child
@@ -59,11 +74,23 @@ _CHAIN = {
     "P33_UNIVERSE": "on",
     "P33_DECISION_INTELLIGENCE": "on",
 }
-_ROLES = {GOVERNED: _GOVERNED, RECONCILED: {"P33_RECONCILE": "on"}, CHAIN: _CHAIN}
+_EXECUTING = {"P33_EXECUTOR": "on", "APPLY_PERMIT_WAIT_MS": "20000"}
+_ROLES = {
+    GOVERNED: _GOVERNED,
+    RECONCILED: {"P33_RECONCILE": "on"},
+    EXECUTING: _EXECUTING,
+    COUNTING: {**_EXECUTING, "P33_DECISION_INTELLIGENCE": "on"},
+    CHAIN: _CHAIN,
+}
 _WITH_GOVERNOR = frozenset({GOVERNED, CHAIN})
 _BRIDGE_NAMES = BridgeNames("quantum", shadow=False)
 _LANES = (_BRIDGE_NAMES.trade_intents, _BRIDGE_NAMES.exit_intents, _BRIDGE_NAMES.harvest_intents)
-_MODULES = {FLOOR: "bench.bare_floor", BRIDGE: "bench.bridge_floor"}
+_MODULES = {
+    FLOOR: "bench.bare_floor",
+    BRIDGE: "bench.bridge_floor",
+    HAND_WRITTEN: "bench.hand_written",
+    FASTSTREAM: "bench.faststream_consumer",
+}
 
 
 class Stage(NamedTuple):
@@ -83,7 +110,7 @@ class Session(NamedTuple):
     """Session of one contender. `cold_start_sec`: from the start of its process to its first permit.
 
     `process` answers plans; `working` has its processes by stream. `http_address`: of its pages, None for one
-    without.
+    without. `far`: what lies between all services and Redis, but for `redis`, which is near.
     """
 
     stage: Stage
@@ -93,10 +120,13 @@ class Session(NamedTuple):
     working: Mapping[str, Child]
     cold_start_sec: float
     http_address: str | None = None
+    far: FarRedis | None = None
 
 
 @contextmanager
-def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iterator[Session]:
+def session(
+    stage: Stage, contender: str, *, instrumented: bool = False, is_far: bool = False
+) -> Iterator[Session]:
     """Open a session of a contender that has written its first permit.
 
     A plan is published before the process starts, as at a restart. Raises ChildFailedError.
@@ -112,6 +142,14 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         if contender in _WITH_GOVERNOR:
             redis.command("XGROUP", "CREATE", PLANS, "governor", "0")
         redis.pipeline(ledger_commands(stage.held))
+        if contender in DESKS:
+            # They answer plans alone; others of the desk keep positions.
+            redis.pipeline(desk_commands(stage.held))
+        far = None
+        if is_far:
+            far = running.enter_context(far_redis(stage.folder, stage.redis_url))
+            far.set_round_trip(ROUND_TRIPS_MS[0])
+            stage = stage._replace(redis_url=far.url)
         watch = running.enter_context(permit_watch(stage, contender))
         plan = fields(stage.held[0], allowed=True, now_sec=time.time())
         redis.command("XADD", PLANS, "*", "plan_id", "cold", *plan)
@@ -124,9 +162,9 @@ def session(stage: Stage, contender: str, *, instrumented: bool = False) -> Iter
         if http_address is not None:
             process.wait_until(lambda: _is_ready(http_address), "is not ready")
         working = {PLANS: process}
-        if contender in _MODULES:
+        if contender in _MODULES and contender not in DESKS:
             working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
-        yield Session(stage, contender, redis, process, working, cold_start_sec, http_address)
+        yield Session(stage, contender, redis, process, working, cold_start_sec, http_address, far)
 
 
 def permit_watch(stage: Stage, contender: str) -> KeyWatch:

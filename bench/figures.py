@@ -13,13 +13,32 @@ DAEMON = "daemon"
 FLOOR = "floor"
 BRIDGE = "bridge"
 PREDECESSOR = "predecessor"
+#: A consumer as a desk would write it, and the same handler on FastStream.
+HAND_WRITTEN = "hand-written"
+FASTSTREAM = "faststream"
+DESKS = (HAND_WRITTEN, FASTSTREAM)
 #: The daemon with its own Governor.
 GOVERNED = "governed"
 #: The daemon with its own reconcile engine.
 RECONCILED = "reconciled"
+#: The daemon with its own executor; the same with decision intelligence, too.
+EXECUTING = "executing"
+COUNTING = "counting"
 #: The daemon with every role on.
 CHAIN = "chain"
-CONTENDERS = (FLOOR, BRIDGE, PREDECESSOR, DAEMON, GOVERNED, RECONCILED, CHAIN)
+CONTENDERS = (
+    FLOOR,
+    BRIDGE,
+    PREDECESSOR,
+    HAND_WRITTEN,
+    FASTSTREAM,
+    DAEMON,
+    GOVERNED,
+    RECONCILED,
+    EXECUTING,
+    COUNTING,
+    CHAIN,
+)
 
 _FOR_P99 = 100
 _FOR_P999 = 1000

@@ -8,7 +8,7 @@ from itertools import count
 
 from bench.account import Holding
 from bench.contenders import CANDIDATES, Session, permit_watch, wait_until_answered
-from bench.figures import DAEMON, GOVERNED, PREDECESSOR, Figure, latency_figures
+from bench.figures import DAEMON, DESKS, GOVERNED, PREDECESSOR, Figure, latency_figures
 from bench.key_watch import KeyWatch
 from bench.latency import intended_sec, open_loop_latencies
 from bench.plans import PLANS, check_answers, publish_burst, series
@@ -20,6 +20,10 @@ _GIVE_UP_SEC = 10.0
 _LEAD_SEC = 0.05
 #: Factor of the number of plans where the predecessor is not delayed by reads.
 _FAST_PREDECESSOR = 100
+#: Share of the burst of contenders with round trips of their own for each plan.
+_SLOWER = 10
+#: They send plain commands, about five a plan.
+_WITH_PLAIN_COMMANDS = frozenset({PREDECESSOR, *DESKS})
 _ROUND_TRIPS = ("xreadgroup", "evalsha", "eval")
 
 _numbers = count()
@@ -30,6 +34,11 @@ def one_at_a_time(session: Session) -> list[Figure]:
     plans = session.stage.sizes.one_at_a_time
     if session.contender == PREDECESSOR:
         plans = session.stage.sizes.predecessor_plans
+    return singles(session, "plan → permit, one at a time", plans)
+
+
+def singles(session: Session, case: str, plans: int) -> list[Figure]:
+    """Measure so many plans one at a time."""
     _clear_permits(session, session.stage.held)
     published = series(_name("one"), session.stage.held, plans)
     session.redis.command("CONFIG", "RESETSTAT")
@@ -37,9 +46,8 @@ def one_at_a_time(session: Session) -> list[Figure]:
         latencies_sec = watch.latencies_sec(published)
     calls, _ = _round_trips(session.redis)
     _check(session, [plan_id for plan_id, _ in published])
-    case = "plan → permit, one at a time"
     figures = latency_figures(case, latencies_sec)
-    if session.contender != PREDECESSOR:
+    if session.contender not in _WITH_PLAIN_COMMANDS:
         figures.append(Figure(case, "reads and scripts a plan", "", calls / len(published)))
     return figures
 
@@ -68,12 +76,17 @@ def open_loop(session: Session, rate: int) -> list[float]:
 
 def throughput_few(session: Session) -> list[Figure]:
     """Measure a burst over five symbols."""
-    return _throughput(session, session.stage.held[:_FEW_SYMBOLS], "throughput, five symbols")
+    return burst(session, few(session), "throughput, five symbols", session.stage.sizes.burst)
 
 
 def throughput_all(session: Session) -> list[Figure]:
     """Measure a burst over all symbols."""
-    return _throughput(session, session.stage.held, "throughput, all symbols")
+    return burst(session, session.stage.held, "throughput, all symbols", session.stage.sizes.burst)
+
+
+def few(session: Session) -> Sequence[Holding]:
+    """Return five symbols."""
+    return session.stage.held[:_FEW_SYMBOLS]
 
 
 def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: float) -> list[float]:
@@ -99,9 +112,12 @@ def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: fl
     return open_loop_latencies(begin_sec, rate, answered_sec, sent, now_sec)
 
 
-def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Figure]:
-    sizes = session.stage.sizes
-    plans = _predecessor_burst(session) if session.contender == PREDECESSOR else sizes.burst
+def burst(session: Session, held: Sequence[Holding], case: str, plans: int) -> list[Figure]:
+    """Measure plans published at once: so many, or fewer for who is slower."""
+    if session.contender == PREDECESSOR:
+        plans = _predecessor_burst(session)
+    elif session.contender in DESKS:
+        plans //= _SLOWER
     _clear_permits(session, held)
     redis, name = session.redis, _name("burst")
     redis.command("CONFIG", "RESETSTAT")
@@ -120,8 +136,7 @@ def _throughput(session: Session, held: Sequence[Holding], case: str) -> list[Fi
         Figure(case, "its CPU a plan", "µs", process_sec / plans * 1e6),
         Figure(case, "Redis's CPU a plan", "µs", server_sec / plans * 1e6),
     ]
-    if session.contender != PREDECESSOR:
-        # It sends plain commands, about five a plan.
+    if session.contender not in _WITH_PLAIN_COMMANDS:
         figures.append(Figure(case, "reads and scripts a plan", "", calls / plans))
     if session.contender in {DAEMON, GOVERNED}:
         figures.append(Figure(case, "scripts' time a plan", "µs", script_sec / plans * 1e6))

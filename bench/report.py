@@ -12,7 +12,21 @@ from rich.table import Table
 
 from bench.bounds import verdicts
 from bench.cases import CASES
-from bench.figures import BRIDGE, CHAIN, DAEMON, FLOOR, GOVERNED, PREDECESSOR, RECONCILED, Failure, Row
+from bench.figures import (
+    BRIDGE,
+    CHAIN,
+    COUNTING,
+    DAEMON,
+    DESKS,
+    EXECUTING,
+    FLOOR,
+    GOVERNED,
+    HAND_WRITTEN,
+    PREDECESSOR,
+    RECONCILED,
+    Failure,
+    Row,
+)
 
 _MANY = 1000
 _TENS = 10
@@ -94,15 +108,19 @@ def print_report(console: Console, report: Report) -> None:
         )
 
 
-_COLUMNS = (DAEMON, GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, PREDECESSOR)
+_COLUMNS = (DAEMON, GOVERNED, RECONCILED, EXECUTING, COUNTING, CHAIN, FLOOR, BRIDGE, *DESKS, PREDECESSOR)
+_RATIOS = (FLOOR, BRIDGE, HAND_WRITTEN)
 
 
 def _table(report: Report) -> Table:
     first, *others = report.circumstances.symbols
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column(f"{first:,} symbols", no_wrap=True)
-    headings = ["daemon", GOVERNED, RECONCILED, CHAIN, FLOOR, BRIDGE, PREDECESSOR, "÷ floor", "÷ bridge"]
-    for heading in headings + [f"daemon, {count:,}" for count in others]:
+    measured = {name for row in report.rows for name in row.values}
+    columns = [name for name in _COLUMNS if name in measured]
+    over = [name for name in _RATIOS if name in measured]
+    headings = [*columns, *(f"÷ {name}" for name in over), *(f"daemon, {count:,}" for count in others)]
+    for heading in headings:
         shown.add_column(heading, justify="right", no_wrap=True)
     grown = {(row.symbols, row.case, row.measure): row.values.get(DAEMON) for row in report.rows}
     case = ""
@@ -110,8 +128,8 @@ def _table(report: Report) -> Table:
         if row.case != case:
             case = row.case
             shown.add_row(f"[bold]{case}")
-        values = [row.values.get(name) for name in _COLUMNS]
-        ratios = [row.ratio_to(name) for name in (FLOOR, BRIDGE)]
+        values = [row.values.get(name) for name in columns]
+        ratios = [row.ratio_to(name) for name in over]
         growth = [grown.get((count, row.case, row.measure)) for count in others]
         shown.add_row(
             f"  {row.measure}{row.unit and f', {row.unit}'}", *map(number, values + ratios + growth)
@@ -135,7 +153,7 @@ def _first(report: Report) -> list[Row]:
 
 
 def _row(row: Row) -> Mapping[str, Any]:
-    ratios = {name: row.ratio_to(name) for name in (FLOOR, BRIDGE, PREDECESSOR)}
+    ratios = {name: row.ratio_to(name) for name in (*_RATIOS, PREDECESSOR)}
     return {
         "symbols": row.symbols,
         "case": row.case,

@@ -64,18 +64,27 @@ class Rounds:
                 if skipped or contender not in contenders:
                     continue
                 here = [name for name in self._names if contender in CASES[name].who]
+                far = [name for name in here if CASES[name].is_far]
                 instrumented = [name for name in here if contender == DAEMON and CASES[name].instrumented]
-                self._session(stage, contender, [name for name in here if name not in instrumented])
+                plain = [name for name in here if name not in {*far, *instrumented}]
+                self._session(stage, contender, plain)
+                self._session(stage, contender, far, is_far=True)
                 self._session(stage, contender, instrumented, instrumented=True)
 
     def _session(
-        self, stage: Stage, contender: str, names: Sequence[str], *, instrumented: bool = False
+        self,
+        stage: Stage,
+        contender: str,
+        names: Sequence[str],
+        *,
+        instrumented: bool = False,
+        is_far: bool = False,
     ) -> None:
         if not names:
             return
         left = list(names)
         try:
-            with session(stage, contender, instrumented=instrumented) as running:
+            with session(stage, contender, instrumented=instrumented, is_far=is_far) as running:
                 while left:
                     self._case(running, left.pop(0))
                     if running.process.ended:

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """Counts of plans, results, events, permits, intents and refreshes; seconds of open loops and of idling.
+    """Counts of plans, results, events, permits, intents, drifts, refreshes; seconds of open loops, idling.
 
     An open loop lasts longer where it would have fewer than `open_loop_plans`.
     """
@@ -16,6 +16,8 @@ class Sizes(msgspec.Struct, frozen=True):
     open_loop_sec: float
     open_loop_plans: int
     burst: int
+    far_plans: int
+    far_burst: int
     results: int
     results_burst: int
     results_waiting: int
@@ -23,6 +25,8 @@ class Sizes(msgspec.Struct, frozen=True):
     events_burst: int
     gate_permits: int
     intents: int
+    role_plans: int
+    drifts: int
     refreshes: int
     idle_sec: float
     predecessor_plans: int
@@ -39,6 +43,8 @@ FULL = Sizes(
     open_loop_sec=4.0,
     open_loop_plans=1_000,
     burst=50_000,
+    far_plans=100,
+    far_burst=10_000,
     results=1_000,
     results_burst=5_000,
     results_waiting=1_000,
@@ -46,6 +52,8 @@ FULL = Sizes(
     events_burst=10_000,
     gate_permits=200,
     intents=460,
+    role_plans=3_000,
+    drifts=5,
     refreshes=30,
     # Request weight is counted per minute.
     idle_sec=60.0,
@@ -60,6 +68,10 @@ GROWN = msgspec.structs.replace(
     open_loop_sec=2.0,
     open_loop_plans=400,
     burst=20_000,
+    far_plans=20,
+    far_burst=5_000,
+    role_plans=1_000,
+    drifts=2,
     results=300,
     results_burst=2_000,
     events=300,
@@ -74,12 +86,16 @@ QUICK = msgspec.structs.replace(
     open_loop_sec=1.0,
     open_loop_plans=100,
     burst=3_000,
+    far_plans=20,
+    far_burst=2_000,
     results=100,
     results_burst=500,
     events=100,
     events_burst=2_000,
     gate_permits=50,
     intents=230,
+    role_plans=1_000,
+    drifts=2,
     refreshes=5,
     idle_sec=2.0,
     predecessor_plans=0,

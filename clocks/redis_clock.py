@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from brain.moment import Moment
+from clocks.round_trip import RoundTrip
 
 #: Two clocks drift apart by no more than this: what a time daemon slews at most, and a margin.
 _DRIFT = 500e-6
@@ -23,6 +24,7 @@ class RedisClock:
         #: How far Redis's clock is ahead of the monotonic clock at least and at most (ms), at `_at_sec`.
         self._ahead_ms: tuple[float, float] | None = None
         self._at_sec = 0.0
+        self.round_trip = RoundTrip()
 
     @property
     def known(self) -> bool:
@@ -31,6 +33,7 @@ class RedisClock:
 
     def observe(self, redis_ms: int, sent: Moment, received: Moment) -> None:
         """Apply an answer that showed `redis_ms`, to a request sent at `sent`."""
+        self.round_trip.observe(sent.monotonic_sec, received.monotonic_sec)
         # The clock is shown in whole milliseconds.
         least_ms = redis_ms - received.monotonic_sec * 1000
         most_ms = redis_ms + 1 - sent.monotonic_sec * 1000

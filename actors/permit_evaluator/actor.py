@@ -25,12 +25,18 @@ from store.protocol import PlanStore
 from store.records import Entry
 from supervision import Heartbeat
 
-#: Deciding, logging and writing so many takes a few milliseconds, in which no other task runs.
-_BATCH = 64
+#: Plans read at once near Redis, and more for each two milliseconds of round trip. Where all are of few
+#: symbols, no batch is decided before the last one is answered: so the wait stays a tenth of the work.
+_BATCH, _MORE, _FOR_EACH_SEC, _MOST_AT_ONCE = 64, 192, 0.002, 512
 #: One is decided while the other is written.
 _BATCHES_IN_HAND = 2
 #: The share of a plan's age limit for which it may wait, after a start, for what every decision needs.
 _PATIENT_SHARE = 0.5
+
+
+def plans_at_once(round_trip_sec: float) -> int:
+    """Return how many plans to read, decide and commit together with Redis so far away."""
+    return min(_BATCH + _MORE * int(round_trip_sec / _FOR_EACH_SEC), _MOST_AT_ONCE)
 
 
 class PermitEvaluator(StreamConsumer):
@@ -105,6 +111,7 @@ class PermitEvaluator(StreamConsumer):
     async def sweep(self, session: Session) -> None:
         """Learn whether Redis was replaced or evicts keys, and the open permits under a new lease."""
         await self._learn_redis_run()
+        self.batch = plans_at_once(self._clocks.redis.round_trip.least_sec)
         await self._take_over(session.fence)
 
     async def handle(self, batch: Batch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import trio
+
 from actors.permit_evaluator.assumed_state import AssumedStates, is_question
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import DecisionInputs, MissingInput, PendingPlan, Refusal
@@ -18,6 +20,7 @@ from brain.decisions.facts import Facts
 from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
+from store.errors import StoreUnavailableError
 from store.protocol import PlanStore
 from store.records import (
     AlreadyDecided,
@@ -31,6 +34,8 @@ from store.records import (
 )
 
 _MOST_ATTEMPTS = 5
+#: Deciding so many takes a few milliseconds, in which no other task runs.
+_DECIDED_AT_A_TIME = 64
 _COMMIT_WITHIN_MS = 1_000
 #: More than are allowed within the life of a plan's mark, but in a flood.
 _MOST_ALLOWED = 20_000
@@ -94,7 +99,7 @@ class PlanDecider:
         wanting: list[PendingPlan] = []
         place = {pending.entry.id: number for number, pending in enumerate(plans)}
         while plans:
-            begun_sec = self._clocks.now().monotonic_sec
+            begun_sec, changed_ms = self._clocks.now().monotonic_sec, self.redis_changed_ms
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
             # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
@@ -104,7 +109,9 @@ class PlanDecider:
             # reservation, and replace it among the assumed permits.
             proposed: set[PlanId] = set()
             behind: list[PendingPlan] = []
-            for pending in plans:
+            for number, pending in enumerate(plans):
+                if number and number % _DECIDED_AT_A_TIME == 0:
+                    await trio.lowlevel.checkpoint()
                 if pending.symbol in asked_symbols or pending.plan.plan_id in proposed:
                     behind.append(pending)
                     continue
@@ -121,6 +128,9 @@ class PlanDecider:
                     commits.append(answer_and_commit[1])
                     if is_question(answer_and_commit[1].assumed):
                         asked_symbols.add(pending.symbol)
+            # Nothing runs from here until the commit is sent; it compares the rest of what decisions rest on.
+            if changed_ms != self.redis_changed_ms:
+                raise StoreUnavailableError("another run of Redis was found while plans were decided")
             if not commits:
                 break
             decided_sec = self._clocks.now().monotonic_sec

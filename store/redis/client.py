@@ -114,12 +114,12 @@ class RedisLink:
         """
         return await self._across(partial(self._execute, losses), *arguments)
 
-    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+    async def pipeline(self, commands: Sequence[Command], *, losses: int | None = None) -> list[Any]:
         """Send commands in one round trip, without a transaction; return a reply or a StoreError for each.
 
-        Raises StoreUnavailableError when one of the replies is that.
+        Raises StoreUnavailableError when one of the replies is that. `losses`: as of `command`.
         """
-        answers: list[Any] = await self._across(self._execute_all, commands)
+        answers: list[Any] = await self._across(self._execute_all, commands, losses)
         for answer in answers:
             if isinstance(answer, StoreUnavailableError):
                 raise answer

@@ -73,9 +73,16 @@ def read_booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingSt
     )
 
 
-def read_commit_reply(reply: list[Any]) -> CommitReply:
-    """Parse the reply of `commit_decisions.lua`."""
-    return CommitReply(reply[0], tuple(map(_read_verdict, reply[1:])))
+def read_commit_reply(replies: Sequence[Any]) -> CommitReply:
+    """Parse the replies of `commit_decisions.lua`, in order. Raises the first error among them."""
+    verdicts: list[Verdict] = []
+    now_ms = 0
+    for reply in replies:
+        if isinstance(reply, StoreError):
+            raise reply
+        now_ms = reply[0]
+        verdicts += map(_read_verdict, reply[1:])
+    return CommitReply(now_ms, tuple(verdicts))
 
 
 def _read_verdict(verdict: list[Any]) -> Verdict:

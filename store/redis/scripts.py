@@ -58,19 +58,22 @@ class ScriptRunner:
             except UnknownScriptError:
                 return await self._link.command("EVAL", self._texts[name], 0, *arguments, losses=losses)
 
-    async def run_each(self, name: str, calls: Sequence[tuple[bytes | str | int, ...]]) -> list[Any]:
+    async def run_each(
+        self, name: str, calls: Sequence[tuple[bytes | str | int, ...]], *, losses: int | None = None
+    ) -> list[Any]:
         """Run script `name` for each of the arguments, in order, in one round trip.
 
-        Returns a reply or a StoreRefusedError for each; raises other errors.
+        Returns a reply or a StoreRefusedError for each; raises other errors. `losses`: as of
+        `RedisLink.command`.
         """
         with _naming(name):
             answers = await self._link.pipeline(
-                [("EVALSHA", self._digests[name], 0, *call) for call in calls]
+                [("EVALSHA", self._digests[name], 0, *call) for call in calls], losses=losses
             )
         for number, answer in enumerate(answers):
             if isinstance(answer, UnknownScriptError):
                 try:
-                    answers[number] = await self.run(name, *calls[number])
+                    answers[number] = await self.run(name, *calls[number], losses=losses)
                 except StoreRefusedError as refusal:
                     answers[number] = refusal
             elif isinstance(answer, StoreError) and not isinstance(answer, StoreRefusedError):

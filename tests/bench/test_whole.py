@@ -29,9 +29,9 @@ from bench.sizes import QUICK
 _TINY = msgspec.structs.replace(
     QUICK,
     one_at_a_time=100,
-    rates=(50,),
-    open_loop_sec=0.2,
-    open_loop_plans=10,
+    rates=(100, 1000),
+    open_loop_sec=0.1,
+    open_loop_plans=100,
     burst=100,
     results=100,
     results_burst=50,
@@ -40,6 +40,10 @@ _TINY = msgspec.structs.replace(
     events_burst=100,
     gate_permits=5,
     intents=100,
+    far_plans=5,
+    far_burst=100,
+    role_plans=50,
+    drifts=1,
     refreshes=2,
     idle_sec=1.0,
 )

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import msgspec
+import pytest
+
+from store.errors import FencedError
 from store.records import AlreadyDecided, Changed, Committed, SymbolState, TooLate
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import (
@@ -32,6 +36,33 @@ async def test_a_decision_writes_permit_mark_reservation_and_audit_and_acknowled
     assert audited == {b"plan_id": b"plan-1", b"reason": b"sanity_checks_passed"}
     assert pending_ids(leased.outside, KEYS.plans) == []
     assert leased.outside.kind(KEYS.dead_plans) == "none"
+
+
+async def test_many_decisions_are_written_in_order_each_on_what_those_before_it_left(leased: Backend) -> None:
+    plans = [f"plan-{number}" for number in range(150)]
+    ids = await deliver_plans(leased, *plans)
+    versions = [None, *(f"d{entry_id}" for entry_id in ids[:-1])]
+    decisions = [
+        decision(plan_id, entry_id, assumed=assumed(permits_version=version, live_permits=number))
+        for number, (plan_id, entry_id, version) in enumerate(zip(plans, ids, versions, strict=True))
+    ]
+    # One that rests on a state that is not, in the middle: those behind it rest on it.
+    wrong = msgspec.structs.replace(decisions[100], assumed=assumed(permits_version="d0-1", live_permits=100))
+    verdicts = await commit(leased, *decisions[:100], wrong, *decisions[101:])
+    assert [type(verdict) for verdict in verdicts] == [Committed] * 100 + [Changed] * 50
+    again = await commit(leased, *decisions[100:])
+    assert [type(verdict) for verdict in again] == [Committed] * 50
+    assert pending_ids(leased.outside, KEYS.plans) == []
+    assert len(leased.outside.hgetall(KEYS.open_permits(SYMBOL))) == 151
+
+
+async def test_many_decisions_need_the_lease(leased: Backend) -> None:
+    leased.outside.set(KEYS.lease, "2:another")
+    decisions = [decision(f"plan-{number}", f"{number + 1}-0", assumed=None) for number in range(150)]
+    before = everything(leased.outside)
+    with pytest.raises(FencedError):
+        await commit(leased, *decisions)
+    assert everything(leased.outside) == before
 
 
 async def test_every_key_of_a_decision_has_its_own_life(leased: Backend) -> None:

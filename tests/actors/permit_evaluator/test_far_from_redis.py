@@ -1,0 +1,94 @@
+"""Far from Redis more plans are read, decided and committed together, in order and as safely as few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from actors.permit_evaluator.actor import plans_at_once
+from actors.permit_evaluator.plans import PendingPlan
+from brain.decisions.answer import Answer
+from store.keys import Keys
+from store.records import DecisionCommit
+from supervision import Heartbeat
+from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched, running_evaluator
+from tests.background import background
+
+PLANS = [f"plan-{number}" for number in range(600)]
+
+
+@pytest.mark.parametrize(
+    ("round_trip_ms", "plans"), [(0, 64), (1.9, 64), (2, 256), (3.9, 256), (5, 448), (6, 512), (500, 512)]
+)
+def test_the_batch_grows_with_the_round_trip_up_to_a_bound(round_trip_ms: float, plans: int) -> None:
+    assert plans_at_once(round_trip_ms / 1000) == plans
+
+
+def _far() -> EvaluatorRig:
+    """Return an evaluator with Redis 7 ms away."""
+
+    async def cross() -> None:
+        await trio.sleep(0.0035)
+
+    rig = EvaluatorRig()
+    rig.store = Watched(rig.redis, keys=Keys("quantum"), consumer="me", crossing=cross)
+    return rig
+
+
+async def test_a_burst_of_one_symbol_is_committed_in_few_round_trips_and_in_order(
+    autojump_clock: MockClock,
+) -> None:
+    far = _far()
+    sent: list[int] = []
+
+    async def note(decisions: Sequence[DecisionCommit]) -> None:
+        sent.append(len(decisions))
+
+    async with running_evaluator(far):
+        await trio.sleep(2)
+        far.holds(SYMBOLS[0], "1")
+        far.store.before_commit = note
+        for plan_id in PLANS:
+            far.publish(plan_id, SYMBOLS[0], action="PARTIAL_50")
+        await trio.sleep(2)
+        assert far.audited() == PLANS
+        assert far.pending() == 0
+    # The first plan learns the symbol's state, and is decided again with all that came with it.
+    assert sent == [1, 512, 88]
+
+
+async def test_another_run_of_redis_that_is_found_while_plans_are_decided_counts_for_them(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    far = _far()
+    await far.take_lease()
+    evaluator = far.evaluator()
+    decider = evaluator._decider
+
+    propose, proposed = decider._propose, 0
+
+    def find_another_run(pending: PendingPlan) -> tuple[Answer, DecisionCommit] | None:
+        nonlocal proposed
+        proposal, proposed = propose(pending), proposed + 1
+        if proposed == 64:
+            far.redis.restart()
+            decider.redis_changed_ms = far.redis.now_ms()
+        return proposal
+
+    async with background(evaluator.run, Heartbeat()):
+        await trio.sleep(2)
+        for symbol in SYMBOLS:
+            far.holds(symbol, "0")
+            far.publish(f"close-{symbol}", symbol)
+        await trio.sleep(1)
+        for symbol in SYMBOLS:
+            far.publish_entry(f"open-{symbol}", symbol)
+        for plan_id in PLANS[:100]:
+            far.publish(plan_id)
+        monkeypatch.setattr(decider, "_propose", find_another_run)
+        await trio.sleep(3)
+        assert {far.reason(f"open-{symbol}") for symbol in SYMBOLS} == {"recovering"}
+        assert sorted(far.audited()[3:]) == sorted([*PLANS[:100], *(f"open-{each}" for each in SYMBOLS)])
