@@ -158,8 +158,9 @@ class ReconcileSide:
         """Note that a process begins anew."""
         self.weight.started(writer)
 
-    def engine_began(self) -> None:
+    def engine_began(self, writer: str) -> None:
         """Note that the engine begins: behind a start, another lease, or a break of Redis."""
+        self.timing.engine_began(self.world.processes[writer])
         self.truth.restart(self.world.scene.symbols)
 
     def moved(self, symbol: str) -> None:

@@ -22,7 +22,7 @@ class ReconcileSteps(Protocol):
     def started(self, writer: str) -> None:
         """Note that the process begins anew."""
 
-    def engine_began(self) -> None:
+    def engine_began(self, writer: str) -> None:
         """Note that the engine begins: behind a start, another lease, or a break of Redis."""
 
     def compared(self, symbols: Collection[str]) -> None:

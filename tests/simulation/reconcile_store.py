@@ -28,7 +28,7 @@ class WatchedReconcile(MemoryStore):
 
     async def own_holds(self, symbols: Sequence[Symbol]) -> list[Symbol]:
         # Nothing else asks for them.
-        self._reconciling.engine_began()
+        self._reconciling.engine_began(self._name)
         return await super().own_holds(symbols)
 
     async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
