@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, TypeVar
 
 from store.reconcile_records import CloseProposal, LedgerRepair
@@ -28,8 +28,8 @@ class ReconcileSteps(Protocol):
     def compared(self, symbols: Collection[str]) -> None:
         """Note that the engine compares these ledgers now."""
 
-    def noted(self, symbols: Collection[str]) -> None:
-        """Note that Redis has agreements of these symbols."""
+    def noted(self, agreed_ms: Mapping[str, int]) -> None:
+        """Note that Redis has agreements of these symbols (the exchange's clock)."""
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

@@ -39,7 +39,7 @@ class WatchedReconcile(MemoryStore):
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         self._judged = partial(self._reconciling.stepped, self._name)
         await super().note_agreements(fence, agreements)
-        self._reconciling.noted([each.symbol for each in agreements])
+        self._reconciling.noted({each.symbol: each.at_ms for each in agreements})
 
     async def change_case(self, fence: FencingToken, change: CaseChange) -> bool:
         self._judged = partial(self._reconciling.stepped, self._name)
