@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import structlog
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
