@@ -142,7 +142,7 @@ class ReconcileRepairs:
             require(fits, "r2", f"{says}, with {sorted(foreign)} of others")
 
     def _foreign_sums(self, symbol: str, leg: PositionSide, since_ms: int) -> set[Decimal]:
-        """Return the sums of others' trades in a row that may be waiting for a person."""
+        """Return the sums of others' trades, and of closes of them, in a row that may wait for a person."""
         side = self._side
         changes, memories = side.venue.changes[symbol, leg], side.truth.memories(symbol)
         recent = len(side.venue.changes_since(symbol, leg, since_ms))
@@ -152,7 +152,8 @@ class ReconcileRepairs:
             for change in reversed(changes[:end]):
                 if change.order_id:
                     order = side.venue.orders.find(symbol, order_id=change.order_id)
-                    if not side.truth.is_adopted(side.truth.cause(order, memories)):
+                    adopted = side.truth.is_adopted(side.truth.cause(order, memories))
+                    if not adopted or side.truth.closes(change.order_id):
                         total += change.delta
                         sums.add(total)
         return sums

@@ -235,6 +235,11 @@ class Truth:
             if self._books.kept.booked.get(order_id)
         )
 
+    def closes(self, order_id: int) -> bool:
+        """Return whether it is an order of a close that the engine has proposed: it moves no ledger."""
+        known = self._books.orders.get(str(order_id))
+        return known is not None and _closes(known)
+
     def restart(self, symbols: Collection[str]) -> None:
         """Note that an engine begins. What undid a fill of ours before, a booking may hide from it."""
         for symbol in symbols:
