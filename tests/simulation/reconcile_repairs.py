@@ -15,14 +15,13 @@ from store.reconcile_records import LedgerRepair
 from store.records import OrderWrite
 from tests.simulation.clocks import true_ms
 from tests.simulation.reconcile_look import HoldSeen
+from tests.simulation.reconcile_truth import BELIEVED_MS
 from tests.simulation.venue import ZERO
 from tests.simulation.verdicts import require
 
 if TYPE_CHECKING:
     from tests.simulation.reconcile_side import ReconcileSide
 
-#: From a position that was believed to its repair, at most (ms).
-_BELIEVED_MS = 25_000
 _MOST_WAYS = 4_000
 
 
@@ -130,7 +129,7 @@ class ReconcileRepairs:
             ledger = side.world.ledgers.amount(symbol, leg)
             if ledger == before[leg]:
                 continue
-            since_ms = true_ms() - _BELIEVED_MS
+            since_ms = true_ms() - BELIEVED_MS
             held = side.venue.amounts_between(symbol, leg, since_ms, true_ms())
             if ledger in held:
                 continue

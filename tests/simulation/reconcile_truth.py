@@ -22,8 +22,8 @@ OWN = "own"
 CLOSE_PLAN = "reconclose:"
 #: `P34_EXCHANGE_FRESHNESS_SEC`: an older position is not compared.
 _UNSEEN_MS = 10_000
-#: From a position that was believed to the agreement that it makes, at most (ms).
-_BELIEVED_MS = 25_000
+#: From a position that was believed to what rests on it, an agreement, a repair or a proposal, at most (ms).
+BELIEVED_MS = 25_000
 _LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 #: Of so many trades beside ours each part is summed.
 _MOST_BESIDE = 8
@@ -111,7 +111,7 @@ class Truth:
         """
         for symbol, at_ms in agreed_ms.items():
             since_ms = self.forgotten.get(symbol)
-            if since_ms is None or at_ms < since_ms - _BELIEVED_MS:
+            if since_ms is None or at_ms < since_ms - BELIEVED_MS:
                 continue
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             lacks = any(self.is_adopted(each.cause) for leg in legs for each in leg or ())
@@ -202,11 +202,8 @@ class Truth:
         return max(kept.corrected.get((symbol, leg), 0), kept.contained.get((symbol, leg), 0))
 
     def _is_own(self, symbol: str, order_id: int, memories: Collection[bytes]) -> bool:
-        order, known = (
-            self._venue.orders.find(symbol, order_id=order_id),
-            self._books.orders.get(str(order_id)),
-        )
-        return not (known is not None and _closes(known)) and self.cause(order, memories) == OWN
+        order = self._venue.orders.find(symbol, order_id=order_id)
+        return not self.closes(order_id) and self.cause(order, memories) == OWN
 
     def is_provable(self, symbol: str) -> bool:
         """Return whether a symbol that differs lacks fills that are booked without a person.
