@@ -267,6 +267,8 @@ class World:
                 self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()
             elif key.startswith(ledger := self.keys.ledger("")):
                 self.books.kept.booked_ms.pop(key.removeprefix(ledger), None)
+            elif key.startswith(hold := self.keys.hold("")):
+                self.books.unheld_ms[key.removeprefix(hold)] = true_ms()
         self.trace.note(f"evicted {' '.join(keys)}")
 
     def calm(self) -> None:
