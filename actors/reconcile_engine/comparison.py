@@ -126,14 +126,13 @@ class PositionComparison:
     def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
         """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
-        That is the latest agreement, or the ledger's adoption; without one the begin of the window before
-        `first_seen_ms`, the first sight of the drift.
+        That is the latest agreement, or the ledger's adoption. Without an agreement nothing older than the
+        window before `first_seen_ms`, the first sight of the drift, is: a correction by hand leaves no trace.
         """
         view = compared.view
-        agreed_ms = max(self.agreements.latest_ms(compared.symbol, view), self._behind_adoption_ms(view))
-        if agreed_ms:
-            return max(agreed_ms, first_seen_ms - _LONGEST_SEARCH_MS)
-        return first_seen_ms - round(self._rules.evidence_window_sec * 1000)
+        agreed_ms = self.agreements.latest_ms(compared.symbol, view)
+        longest_ms = _LONGEST_SEARCH_MS if agreed_ms else round(self._rules.evidence_window_sec * 1000)
+        return max(agreed_ms, self._behind_adoption_ms(view), first_seen_ms - longest_ms)
 
     def _behind_adoption_ms(self, view: ReconcileView) -> int:
         """Return the moment from which on an adopted ledger contains no trade; 0 for unknown.

@@ -32,7 +32,11 @@ class KnownSymbols:
 
     def now(self, name: str) -> bool:
         """Return whether exchangeInfo has the symbol, or a snapshot is there."""
-        return name in (self._channels.symbol_rules.value or ()) or self._channels.book.get(name) is not None
+        listed = (
+            name in (self._channels.symbol_rules.value or ()) or self._channels.book.get(name) is not None
+        )
+        # What is none by its form has no page: a list that leads there would be led back.
+        return listed and is_symbol(name)
 
     async def stored(self, name: str) -> bool:
         """Return whether Redis has a key of the symbol. Raises StoreError."""
@@ -64,6 +68,7 @@ class KnownSymbols:
         )
         found: set[str] = set()
         for begin in range(0, len(names), _AT_A_TIME):
-            found.update(each for each in names[begin : begin + _AT_A_TIME] if each.startswith(wanted))
+            some = names[begin : begin + _AT_A_TIME]
+            found.update(each for each in some if each.startswith(wanted) and is_symbol(each))
             await pause()
         return sorted(found)

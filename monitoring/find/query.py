@@ -22,7 +22,7 @@ _TEXTS = ("symbol", "reason", "answer", "role", "since", "until", "source", "sor
 _LONGEST = 256
 _MOST_PAGES = 4_000
 #: Entries that are compared, and values that are sorted, between two pauses: some 0.2 ms.
-_AT_A_TIME, _VALUES_AT_A_TIME = 2_000, 300
+_AT_A_TIME, _VALUES_AT_A_TIME = 2_000, 1_500
 _BACK = re.compile(r"-\s*([0-9]{1,6})\s*(s|m|min|h|d)", re.IGNORECASE)
 #: An address that is typed has a space for the + of a zone.
 _ZONE_AFTER_SPACE = re.compile(r"(.+[T ][0-9:.,]+) ([0-9]{2}:?[0-9]{2})")

@@ -71,16 +71,24 @@ class EndsWithClient:
             await self._app(scope, receive, send)
             return
         failure: Exception | None = None
+        answered = False
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
                 while (await receive())["type"] != "http.disconnect":
                     pass
-                nursery.cancel_scope.cancel()
+                # Behind an answer the server says the same, and ends the connection within that very send.
+                if not answered:
+                    nursery.cancel_scope.cancel()
+
+            async def send_on(message: Message) -> None:
+                nonlocal answered
+                answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+                await send(message)
 
             nursery.start_soon(watch)
             try:
-                await self._app(scope, _no_more, send)
+                await self._app(scope, _no_more, send_on)
             except Exception as error:  # noqa: BLE001 - raised again below, without a group around it
                 failure = error
             nursery.cancel_scope.cancel()

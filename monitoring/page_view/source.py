@@ -96,11 +96,11 @@ class PageSource:
         holds_and_cooldowns = await self._holds_and_cooldowns.now(
             self._book.symbols(), self._registry.symbol_values("p33_ledger_update_total")
         )
-        status = self._status.status()
-        await pause()
         now = self._clock.now()
         snapshots, ages = await self._ages(now)
         holdings = self._comparison.compare(snapshots, self._registry.symbol_values("p33_ledger_amt"), now)
+        await pause()
+        status = self._status.status_of(snapshots, holdings, now)
         await pause()
         tree = actor(status.tree)
         return PageContent(

@@ -10,7 +10,7 @@ import trio
 
 from brain.moment import Moment, iso_or_none, iso_utc
 from brain.positions.position import Snapshot
-from channels import UNCOVERED_NOTICED_SEC, Channels, StreamStatus, UnknownExecution
+from channels import Channels, StreamStatus, UnknownExecution
 from clocks.clocks import HARMFUL_SEC, Clocks
 from exchange.weight_budget import WeightBudget
 from monitoring.gate_distribution import GateDistribution
@@ -31,8 +31,6 @@ from monitoring.status.document import (
     SnapshotsShown,
     StatusDocument,
     StreamShown,
-    UncoveredShown,
-    UncoveredSymbol,
     UnknownExecutionShown,
     UnknownExecutionsShown,
     UnreadableShown,
@@ -43,9 +41,10 @@ from monitoring.status.executions import open_executions_shown, undecided_senten
 from monitoring.status.readiness import ReadinessFacts, faults, unready
 from monitoring.status.roles import RolesSource
 from monitoring.status.running_tree import RunningTree, nodes_of
+from monitoring.status.uncovered import uncovered_shown
 from monitoring.status.whole import WholeStatus, cut
 from monitoring.unreadable_symbols import UnreadableSymbols
-from page.content import Holding, Queue, Setting, Weight
+from page.content import Holding, Holdings, Queue, Setting, Weight
 from settings import Loaded
 from settings.show import shown
 from supervision import NodeStatus
@@ -104,6 +103,11 @@ class StatusSource:
     def status(self) -> StatusDocument:
         """Return the answer of `/status`, as of now."""
         return cut(self.whole().document)
+
+    def status_of(self, snapshots: Sequence[Snapshot], holdings: Holdings, now: Moment) -> StatusDocument:
+        """Return `status` of all snapshots, which were compared with their ledgers for the page."""
+        apart = [row for row in holdings.rows if row.apart_sec is not None]
+        return cut(self._whole(now, self._snapshots(now, snapshots), self._ledgers(apart)).document)
 
     def whole(self) -> WholeStatus:
         """Return the same before it is cut."""
@@ -215,16 +219,8 @@ class StatusSource:
             stale_threshold_sec=self._stale_threshold_sec,
             never_read=None if never_read is None else len(never_read),
             never_read_symbols=(never_read or ())[:_MOST_NAMES],
-            uncovered=self._uncovered(now),
+            uncovered=uncovered_shown(self._channels.book, now),
         )
-
-    def _uncovered(self, now: Moment) -> UncoveredShown:
-        shown = [
-            UncoveredSymbol(symbol, each.why, for_sec)
-            for symbol, each in sorted(self._channels.book.uncovered.items())
-            if (for_sec := each.since.age_sec(now)) >= UNCOVERED_NOTICED_SEC
-        ]
-        return UncoveredShown(len(shown), shown[:_MOST_NAMES])
 
     def _known_snapshots(self) -> list[Snapshot]:
         book = self._channels.book

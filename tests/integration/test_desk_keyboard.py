@@ -75,7 +75,7 @@ async def test_one_of_several_that_begin_so_is_opened(desk_url: str, window: Win
     await window.open(f"{desk_url}/history")
     await keyboard.fill("#find-text", "plan-0")
     await keyboard.press(Key.ENTER)
-    await window.shows("Several begin so")
+    await window.shows("Several may be meant")
     await keyboard.enter(".candidates li:nth-child(3) a")
     await window.comes_true("location.pathname === '/plans/plan-0001'")
 

@@ -40,4 +40,5 @@ async def test_hostile_and_long_names_do_no_harm_and_fit_a_phone(window: Window)
             text = await window.text()
             assert all(each.isprintable() or each in "\n\t" for each in text), path
             assert [each for each in await window.complaints() if "status of 404" not in each] == [], path
-            assert all(each.startswith(url) for each in await window.requested()), path
+            requested = await window.requested()
+            assert [each[:200] for each in requested if not each.startswith(url)] == [], path[:100]

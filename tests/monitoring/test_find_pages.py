@@ -303,3 +303,11 @@ async def test_without_redis_each_page_says_so(rig: StatusRig) -> None:
             ):
                 assert "Redis cannot be read" in (await asked(client, path, status)).text, path
             assert (await client.get("/decisions.csv")).status_code == 503
+
+
+async def test_a_snapshot_of_a_name_that_is_no_symbol_leads_nowhere(rig: StatusRig) -> None:
+    name = "W" * 256
+    rig.publish(name, "1", age_sec=0.0)
+    async with serving(rig) as client:
+        assert (await client.get(f"/symbols/{name}", follow_redirects=True)).status_code == 404
+        assert (await client.get("/find", params={"q": name[:40]}, follow_redirects=True)).status_code == 404

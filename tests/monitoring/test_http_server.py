@@ -75,6 +75,24 @@ async def test_no_answer_may_be_embedded_or_run_anything_from_elsewhere(path: st
     assert "unsafe" not in headers["content-security-policy"]
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("head", ["GET %s HTTP/1.0", "GET %s HTTP/1.1\r\nConnection: close"])
+async def test_a_client_that_asks_once_is_left_behind_the_answer(
+    client: httpx.AsyncClient, path: str, head: str
+) -> None:
+    """As health checks of load balancers and shell scripts do: they read until the connection ends."""
+    host, port = client.base_url.host, client.base_url.port
+    assert port is not None
+    async with await trio.open_tcp_stream(host, port) as stream:
+        await stream.send_all(f"{head % path}\r\nHost: localhost\r\n\r\n".encode())
+        answer = b""
+        with trio.fail_after(5):
+            async for part in stream:
+                answer += part
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert b"\r\n\r\n" in answer
+
+
 async def test_assets_are_served_by_name_and_nothing_else(client: httpx.AsyncClient) -> None:
     for name, kind in ASSETS.items():
         answer = await client.get(f"/page/{name}")

@@ -163,6 +163,8 @@ class Books:
         self.lost: set[str] = set()
         #: By plan: when the mark of its decision was evicted, by Redis's clock.
         self.unmarked: dict[str, int] = {}
+        #: By symbol: when Redis last evicted its hold (true ms).
+        self.unheld_ms: dict[str, int] = {}
         #: By entry id: the plan that the holder of its permit has given up.
         self.given_up: dict[str, str] = {}
         #: Plans whose executors have said that they do not know what became of their orders.
@@ -184,6 +186,14 @@ class Books:
         """Return whether the order is ours and Redis still has its grant."""
         order = self.orders.get(order_id)
         return order is not None and order.plan_id not in self.lost
+
+    def has_lost_hold(self, grant: Grant) -> bool:
+        """Return whether the executor holds the symbol for this grant, and Redis has evicted that hold."""
+        unheld_ms = self.unheld_ms.get(grant.symbol, 0)
+        return any(
+            execution.plan_id == grant.plan_id and execution.unknown and execution.begun_ms < unheld_ms
+            for execution in self.executions.values()
+        )
 
     def live_closes(self, symbol: str, leg: PositionSide) -> list[Grant]:
         """Return the closes of a leg that may still be executed."""

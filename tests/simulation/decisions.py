@@ -300,4 +300,6 @@ class Decisions:
         return change.own and self._books.speaks_of(str(change.order_id))
 
     def _may_still_execute(self, grant: Grant) -> bool:
+        if self._books.has_lost_hold(grant):
+            return False  # (c)'s end: only that hold covered an order that outlives the grace.
         return grant.taken or self._redis.get(self._keys.permit(grant.plan_id)) is not None

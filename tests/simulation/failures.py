@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _NOTICED_SEC = 2.0  # a stall is noticed within its limit and a look
+#: An actor may make no progress for so long. Here a message waits for as long as its way is cut off, where
+#: the service's own would give up: two cuts in a row can be longer than that.
+_LIMIT_SEC = 10.0
 
 
 class ActorFailures:
@@ -40,6 +43,9 @@ class ActorFailures:
 
     def _was_made_to(self, failure: BaseException, who: str) -> bool:
         if isinstance(failure, Stalled):
-            store = self._world.processes[who.partition(":")[0]].store
+            process = self._world.processes[who.partition(":")[0]]
+            if process.reach.cut_within(_LIMIT_SEC + _NOTICED_SEC) >= _LIMIT_SEC - _NOTICED_SEC:
+                return True
+            store = process.store
             return store is not None and trio.current_time() <= store.hung_until_sec + _NOTICED_SEC
         return isinstance(failure, SabotageError | RestartIntensityExceeded)

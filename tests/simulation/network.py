@@ -6,6 +6,7 @@ streams' connections over a WebSocket of memory.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import NamedTuple, cast
@@ -49,17 +50,29 @@ class Reach:
         self._back = trio.Event()
         self._back.set()
         self.cut_off = False
+        #: Begin and end of the latest times in which it was cut off (trio's clock).
+        self._times_sec: deque[tuple[float, float]] = deque(maxlen=8)
+        self._cut_sec = 0.0
 
     def cut(self) -> None:
         """From now on nothing passes. Cut twice, it is restored once."""
         if not self.cut_off:
             self.cut_off = True
+            self._cut_sec = trio.current_time()
             self._back = trio.Event()
 
     def restore(self) -> None:
         """Let the waiting messages go on."""
+        if self.cut_off:
+            self._times_sec.append((self._cut_sec, trio.current_time()))
         self.cut_off = False
         self._back.set()
+
+    def cut_within(self, sec: float) -> float:
+        """Return for how many of the last seconds it was cut off."""
+        now_sec = trio.current_time()
+        times_sec = [*self._times_sec, *([(self._cut_sec, now_sec)] if self.cut_off else [])]
+        return sum(max(end - max(begin, now_sec - sec), 0.0) for begin, end in times_sec)
 
     async def __call__(self) -> None:
         if self.cut_off:

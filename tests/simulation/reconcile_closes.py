@@ -14,6 +14,7 @@ from store.reconcile_records import CloseProposal
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
 from tests.simulation.reconcile_look import HoldSeen
+from tests.simulation.reconcile_truth import BELIEVED_MS
 from tests.simulation.venue import ZERO
 from tests.simulation.verdicts import require
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tests.simulation.reconcile_side import ReconcileSide
 
 T = TypeVar("T")
-#: From a position that was believed to the proposal, at most (ms).
-_BELIEVED_MS = 25_000
 _COOLDOWN_MS = CLOSE_COOLDOWN_SEC * 1000
 
 
@@ -102,7 +101,7 @@ class ReconcileCloses:
         ledger = side.world.ledgers.amount(symbol, leg) or ZERO
         sells = fields["side"] == "SELL"
         most, most_held = ZERO, ZERO
-        for held, own in side.truth.held_with_own(symbol, leg, true_ms() - _BELIEVED_MS):
+        for held, own in side.truth.held_with_own(symbol, leg, true_ms() - BELIEVED_MS):
             most_held = max(most_held, _excess(held, ledger, sells=sells))
             most = max(most, _excess(held - own, ledger, sells=sells))
         says = f"{symbol} {leg}: {fields['side']} {quantity} is proposed, ledger {ledger}"

@@ -15,14 +15,13 @@ from store.reconcile_records import LedgerRepair
 from store.records import OrderWrite
 from tests.simulation.clocks import true_ms
 from tests.simulation.reconcile_look import HoldSeen
+from tests.simulation.reconcile_truth import BELIEVED_MS
 from tests.simulation.venue import ZERO
 from tests.simulation.verdicts import require
 
 if TYPE_CHECKING:
     from tests.simulation.reconcile_side import ReconcileSide
 
-#: From a position that was believed to its repair, at most (ms).
-_BELIEVED_MS = 25_000
 _MOST_WAYS = 4_000
 
 
@@ -130,7 +129,7 @@ class ReconcileRepairs:
             ledger = side.world.ledgers.amount(symbol, leg)
             if ledger == before[leg]:
                 continue
-            since_ms = true_ms() - _BELIEVED_MS
+            since_ms = true_ms() - BELIEVED_MS
             held = side.venue.amounts_between(symbol, leg, since_ms, true_ms())
             if ledger in held:
                 continue
@@ -142,7 +141,7 @@ class ReconcileRepairs:
             require(fits, "r2", f"{says}, with {sorted(foreign)} of others")
 
     def _foreign_sums(self, symbol: str, leg: PositionSide, since_ms: int) -> set[Decimal]:
-        """Return the sums of others' trades in a row that may be waiting for a person."""
+        """Return the sums of others' trades, and of closes of them, in a row that may wait for a person."""
         side = self._side
         changes, memories = side.venue.changes[symbol, leg], side.truth.memories(symbol)
         recent = len(side.venue.changes_since(symbol, leg, since_ms))
@@ -152,7 +151,8 @@ class ReconcileRepairs:
             for change in reversed(changes[:end]):
                 if change.order_id:
                     order = side.venue.orders.find(symbol, order_id=change.order_id)
-                    if not side.truth.is_adopted(side.truth.cause(order, memories)):
+                    adopted = side.truth.is_adopted(side.truth.cause(order, memories))
+                    if not adopted or side.truth.closes(change.order_id):
                         total += change.delta
                         sums.add(total)
         return sums

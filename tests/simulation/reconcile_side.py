@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
@@ -158,8 +158,9 @@ class ReconcileSide:
         """Note that a process begins anew."""
         self.weight.started(writer)
 
-    def engine_began(self) -> None:
+    def engine_began(self, writer: str) -> None:
         """Note that the engine begins: behind a start, another lease, or a break of Redis."""
+        self.timing.engine_began(self.world.processes[writer])
         self.truth.restart(self.world.scene.symbols)
 
     def moved(self, symbol: str) -> None:
@@ -170,9 +171,9 @@ class ReconcileSide:
         """Note that the engine compares these ledgers now."""
         self.truth.compared(symbols)
 
-    def noted(self, symbols: Collection[str]) -> None:
-        """Note that Redis has agreements of these symbols."""
-        self.truth.noted(symbols)
+    def noted(self, agreed_ms: Mapping[str, int]) -> None:
+        """Note that Redis has agreements of these symbols (the exchange's clock)."""
+        self.truth.noted(agreed_ms)
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""
@@ -184,7 +185,9 @@ class ReconcileSide:
         """Note what Redis does not know any more."""
         names = self.world.scene.symbols
         self.closes.evicted(list(keys))
-        self.truth.forgotten.update(name for name in names if self.look.keys.state(name) in keys)
+        for name in names:
+            if self.look.keys.state(name) in keys:
+                self.truth.forget(name)
 
     def _others(self) -> dict[str, object]:
         """Return what the engine must leave alone in the shadow."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, TypeVar
 
 from store.reconcile_records import CloseProposal, LedgerRepair
@@ -22,14 +22,14 @@ class ReconcileSteps(Protocol):
     def started(self, writer: str) -> None:
         """Note that the process begins anew."""
 
-    def engine_began(self) -> None:
+    def engine_began(self, writer: str) -> None:
         """Note that the engine begins: behind a start, another lease, or a break of Redis."""
 
     def compared(self, symbols: Collection[str]) -> None:
         """Note that the engine compares these ledgers now."""
 
-    def noted(self, symbols: Collection[str]) -> None:
-        """Note that Redis has agreements of these symbols."""
+    def noted(self, agreed_ms: Mapping[str, int]) -> None:
+        """Note that Redis has agreements of these symbols (the exchange's clock)."""
 
     def asked(self, writer: str, symbol: str, weight: int) -> None:
         """Judge a request for evidence that leaves now."""

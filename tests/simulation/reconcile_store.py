@@ -28,7 +28,7 @@ class WatchedReconcile(MemoryStore):
 
     async def own_holds(self, symbols: Sequence[Symbol]) -> list[Symbol]:
         # Nothing else asks for them.
-        self._reconciling.engine_began()
+        self._reconciling.engine_began(self._name)
         return await super().own_holds(symbols)
 
     async def differing_ledgers(self, expected: Sequence[ExpectedLedger]) -> ComparedLedgers:
@@ -39,7 +39,7 @@ class WatchedReconcile(MemoryStore):
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
         self._judged = partial(self._reconciling.stepped, self._name)
         await super().note_agreements(fence, agreements)
-        self._reconciling.noted([each.symbol for each in agreements])
+        self._reconciling.noted({each.symbol: each.at_ms for each in agreements})
 
     async def change_case(self, fence: FencingToken, change: CaseChange) -> bool:
         self._judged = partial(self._reconciling.stepped, self._name)

@@ -42,6 +42,8 @@ class ReconcileTiming:
     def __init__(self, side: ReconcileSide) -> None:
         self._side = side
         self._since: dict[str, tuple[Plain, float]] = {}
+        #: The latest start of each process in which its engine has begun, once all ledgers are adopted.
+        self._begun: dict[str, int] = {}
         self._within_sec = side.number("P34_SETTLE_SEC") + side.number("P34_LOOP_CADENCE_SEC") + _SLACK_SEC
 
     async def watch(self) -> None:
@@ -52,6 +54,10 @@ class ReconcileTiming:
             for symbol in self._side.world.scene.symbols:
                 self._side.truth.look(symbol)
                 self._look(symbol)
+
+    def engine_began(self, process: Process) -> None:
+        """Note that the engine of a process begins."""
+        self._begun[process.name] = process.starts
 
     def _look(self, symbol: str) -> None:
         side, now_sec = self._side, trio.current_time()
@@ -80,6 +86,8 @@ class ReconcileTiming:
         ledger = side.truth.amounts(symbol)
         exchange = {leg: world.venue.amount(symbol, leg) for leg in ledger}
         if len(holders) != 1 or not self._exceeds(exchange, ledger):
+            return None
+        if self._begun.get(holders[0].name) != holders[0].starts:
             return None
         if self.is_reserved(symbol) or not self._is_shown(symbol, exchange, holders[0]):
             return None

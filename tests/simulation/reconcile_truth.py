@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -22,6 +22,8 @@ OWN = "own"
 CLOSE_PLAN = "reconclose:"
 #: `P34_EXCHANGE_FRESHNESS_SEC`: an older position is not compared.
 _UNSEEN_MS = 10_000
+#: From a position that was believed to what rests on it, an agreement, a repair or a proposal, at most (ms).
+BELIEVED_MS = 25_000
 _LEGS: tuple[PositionSide, ...] = ("BOTH", "LONG", "SHORT")
 #: Of so many trades beside ours each part is summed.
 _MOST_BESIDE = 8
@@ -56,8 +58,8 @@ class Truth:
         self._keys = keys
         self._ledgers = ledgers
         self._adopted = adopted
-        #: Symbols of which Redis has lost when they agreed last, and no process need know it.
-        self.forgotten: set[str] = set()
+        #: Symbols of which no process need know when they agreed last, since when (the exchange's ms).
+        self.forgotten: dict[str, int] = {}
         #: Symbols whose ledger a person has set back to what the engine compared last, before it looked:
         #: nothing tells it that trades of in between are contained.
         self.set_back: set[str] = set()
@@ -87,7 +89,7 @@ class Truth:
         corrected = tuple(self._books.kept.corrected.get((symbol, leg), 0) for leg in _LEGS)
         if corrected != self._corrected.get(symbol, (0,) * len(_LEGS)):
             self._corrected[symbol] = corrected
-            self.forgotten.add(symbol)
+            self.forget(symbol)
             if self._compared.get(symbol) == self.amounts(symbol):
                 self.set_back.add(symbol)
             else:
@@ -98,13 +100,23 @@ class Truth:
         for symbol in symbols:
             self._compared[symbol] = self.amounts(symbol)
 
-    def noted(self, symbols: Collection[str]) -> None:
-        """Note that Redis has when these agreed last: it counts where no fill of ours is missing."""
-        for symbol in self.forgotten.intersection(symbols):
+    def forget(self, symbol: str) -> None:
+        """Note that the latest agreement of a symbol may be unknown from now on."""
+        self.forgotten[symbol] = self._venue.exchange_ms()
+
+    def noted(self, agreed_ms: Mapping[str, int]) -> None:
+        """Note that Redis has when these agreed last (the exchange's clock).
+
+        It counts where no fill of ours is missing, and it is not an agreement of before it was forgotten.
+        """
+        for symbol, at_ms in agreed_ms.items():
+            since_ms = self.forgotten.get(symbol)
+            if since_ms is None or at_ms < since_ms - BELIEVED_MS:
+                continue
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             lacks = any(self.is_adopted(each.cause) for leg in legs for each in leg or ())
             if not lacks and not self.differs(symbol):
-                self.forgotten.discard(symbol)
+                self.forgotten.pop(symbol, None)
 
     def memories(self, symbol: str) -> dict[bytes, bytes]:
         """Return what is booked of each order."""
@@ -190,11 +202,8 @@ class Truth:
         return max(kept.corrected.get((symbol, leg), 0), kept.contained.get((symbol, leg), 0))
 
     def _is_own(self, symbol: str, order_id: int, memories: Collection[bytes]) -> bool:
-        order, known = (
-            self._venue.orders.find(symbol, order_id=order_id),
-            self._books.orders.get(str(order_id)),
-        )
-        return not (known is not None and _closes(known)) and self.cause(order, memories) == OWN
+        order = self._venue.orders.find(symbol, order_id=order_id)
+        return not self.closes(order_id) and self.cause(order, memories) == OWN
 
     def is_provable(self, symbol: str) -> bool:
         """Return whether a symbol that differs lacks fills that are booked without a person.
@@ -223,13 +232,18 @@ class Truth:
             if self._books.kept.booked.get(order_id)
         )
 
+    def closes(self, order_id: int) -> bool:
+        """Return whether it is an order of a close that the engine has proposed: it moves no ledger."""
+        known = self._books.orders.get(str(order_id))
+        return known is not None and _closes(known)
+
     def restart(self, symbols: Collection[str]) -> None:
         """Note that an engine begins. What undid a fill of ours before, a booking may hide from it."""
         for symbol in symbols:
             legs = [self.lacking(symbol, leg) for leg in self._venue.legs_of(symbol)]
             undone = any(leg and not sum((each.delta for each in leg), ZERO) for leg in legs)
             if undone and any(self.is_adopted(each.cause) for leg in legs for each in leg or ()):
-                self.forgotten.add(symbol)
+                self.forget(symbol)
 
     def moved(self, symbol: str) -> None:
         """Note that a booking moves a ledger: it may end the agreement before a pair that nothing has seen.
@@ -248,7 +262,7 @@ class Truth:
             ]
             lacks = sum((each.delta for each in own), ZERO)
             if own and not self.differs(symbol) and -lacks in _sums(beside[-_MOST_BESIDE:]):
-                self.forgotten.add(symbol)
+                self.forget(symbol)
 
     def says(self, symbol: str) -> str:
         """Return in words what the legs that differ lack."""

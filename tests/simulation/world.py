@@ -163,11 +163,16 @@ class World:
         return self.processes[writer].clock
 
     def audit_ms(self) -> int:
-        """Return the longest time for which a change without an event may go unnoticed (milliseconds)."""
+        """Return the longest time for which a change without an event may go unnoticed (milliseconds).
+
+        An audit waits while its process is cut off.
+        """
         settings = self.settings
         reading = trio.current_time() > self.no_reads_until_sec
         bound_sec = settings.audit_sec if reading else settings.audit_max_age_sec
-        return round((bound_sec + _AUDIT_SLACK_SEC) * 1000)
+        bound_sec += _AUDIT_SLACK_SEC
+        cut_sec = max((each.reach.cut_within(bound_sec) for each in self.processes.values()), default=0.0)
+        return round((bound_sec + cut_sec) * 1000)
 
     def _shown_ms(self, writer: str, symbol: str, changed_ms: int) -> int | None:
         """Return the arrival of the read that showed that the writer's row of before `changed_ms` is wrong.
@@ -262,6 +267,8 @@ class World:
                 self.books.unmarked[key.removeprefix(mark)] = self.redis.now_ms()
             elif key.startswith(ledger := self.keys.ledger("")):
                 self.books.kept.booked_ms.pop(key.removeprefix(ledger), None)
+            elif key.startswith(hold := self.keys.hold("")):
+                self.books.unheld_ms[key.removeprefix(hold)] = true_ms()
         self.trace.note(f"evicted {' '.join(keys)}")
 
     def calm(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import pytest
 import structlog
 import trio
 from trio.testing import MockClock
@@ -86,6 +87,7 @@ async def decision_sec(rig: EvaluatorRig, plan_id: str) -> float:
     return trio.current_time() - begun_sec
 
 
+@pytest.mark.simulation
 async def test_an_hour_of_dead_addresses_changes_nothing_else(mock_clock: MockClock) -> None:
     mock_clock.autojump_threshold = 0.002
     rig = EvaluatorRig()

@@ -236,6 +236,25 @@ async def test_a_trade_that_is_dated_ahead_with_the_adopted_row_is_no_evidence(r
         assert rig.amount("BTCUSDT") == "5"
 
 
+@pytest.mark.parametrize(("pause_sec", "amount"), [(100, "4"), (400, "1")])
+async def test_without_an_agreement_trades_of_the_window_alone_are_evidence(
+    rig: ReconcileRig, pause_sec: float, amount: str
+) -> None:
+    """However long ago the ledger was adopted: a person may have corrected it since, which nothing tells."""
+    rig.own_order("p33-a")
+    rig.own_order("p33-b")
+    adopted_ms, at_ms = rig.clock.now().wall_ms, str(rig.redis.now_ms())
+    rig.ledger("BTCUSDT", "0", adopted_exchange_ms=f"BOTH:{adopted_ms}", adopted_at_ms=at_ms)
+    await trio.sleep(1)
+    rig.trade("BTCUSDT", "BUY", "3", client_order_id="p33-a")
+    rig.trade("BTCUSDT", "SELL", "3", client_order_id="web_1")
+    await trio.sleep(pause_sec)
+    rig.trade("BTCUSDT", "BUY", "1", client_order_id="p33-b")
+    async with running_engine(rig):
+        await trio.sleep(8)
+        assert rig.amount("BTCUSDT") == amount
+
+
 async def test_an_adoption_that_is_dated_ahead_says_nothing(rig: ReconcileRig) -> None:
     rig.own_order("p33-a")
     ahead_ms = rig.clock.now().wall_ms + 3_600_000
