@@ -66,6 +66,14 @@ class _LibraryFamily:
             series.set(value)
         return True
 
+    def value(self) -> float | None:
+        """Return the value of the series without labels; None before the first event for it."""
+        series = self.series.get(())
+        if series is None:
+            return None
+        (family,) = series.collect()
+        return family.samples[0].value
+
 
 class _WithoutCreated:
     """The registry for `generate_latest`, without the `_created` series of each counter."""
@@ -145,7 +153,7 @@ class MetricRegistry:
 
     def value(self, name: str) -> float | None:
         """Return the value of a gauge without labels; None before the first event for it."""
-        return self._library.get_sample_value(name) if self._plain[name].series else None
+        return self._plain[name].value()
 
     def symbol_values(self, name: str) -> dict[str, float]:
         """Return the values of a metric whose only label is `symbol`."""

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from channels import Count, DropOldest, MetricEvent, Observe, PushBack, SetGauge
 from monitoring.metrics.catalogue import CATALOGUE
-from monitoring.metrics.families import ChannelMetrics
+from monitoring.metrics.families import ChannelMetrics, LiveGauge
 from tests.monitoring.status_rig import NOON_MS, StatusRig
 
 LIVE = {
@@ -160,6 +160,19 @@ def test_a_gauge_that_was_never_set_is_unknown(rig: StatusRig) -> None:
     assert rig.monitor.registry.value("p33_request_weight_used") is None
     rig.monitor.registry.apply(SetGauge("p33_request_weight_used", 45))
     assert rig.monitor.registry.value("p33_request_weight_used") == 45
+
+
+def test_one_gauge_is_read_without_the_others(rig: StatusRig) -> None:
+    reads: list[float] = []
+
+    def read() -> float:
+        reads.append(1.0)
+        return 1.0
+
+    rig.monitor.registry.show(LiveGauge("p33_tested", "Reads counted.", read))
+    rig.monitor.registry.apply(SetGauge("p33_request_weight_used", 45))
+    assert rig.monitor.registry.value("p33_request_weight_used") == 45
+    assert not reads
 
 
 async def test_snapshots_are_shown_as_they_are_at_the_moment_of_the_scrape(rig: StatusRig) -> None:
