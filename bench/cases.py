@@ -31,6 +31,7 @@ from bench.figures import (
     HAND_WRITTEN,
     PREDECESSOR,
     RECONCILED,
+    TOGETHER,
     Figure,
 )
 
@@ -114,7 +115,7 @@ CASES: Mapping[str, Case] = {
     ),
     "far": Case(
         far_cases.far_from_redis,
-        (BRIDGE, HAND_WRITTEN, DAEMON),
+        (BRIDGE, HAND_WRITTEN, TOGETHER, DAEMON),
         "plans one at a time, and published at once, with Redis a round trip of 25, 5, 1 and 0 ms away from "
         "all services; a plan counts from its publishing there to hearing of its permit there, which is two "
         "ways of the four",

@@ -28,6 +28,7 @@ from bench.figures import (
     HAND_WRITTEN,
     PREDECESSOR,
     RECONCILED,
+    TOGETHER,
 )
 from bench.key_watch import KeyWatch
 from bench.plans import BOTH_PERMITS_PREFIX, GROUP, PERMIT_PREFIX, PLANS, all_answered, fields
@@ -89,6 +90,7 @@ _MODULES = {
     FLOOR: "bench.bare_floor",
     BRIDGE: "bench.bridge_floor",
     HAND_WRITTEN: "bench.hand_written",
+    TOGETHER: "bench.hand_written",
     FASTSTREAM: "bench.faststream_consumer",
 }
 
@@ -186,7 +188,8 @@ def wait_until_answered(session: Session, stream: str) -> None:
 def floor(stage: Stage, contender: str, stream: str, name: str = "") -> AbstractContextManager[Child]:
     """Start a floor's process for one stream."""
     log = f"{contender}-{stream.rpartition(':')[2]}{name}"
-    return child(log, stage.folder, _MODULES[contender], stage.redis_url, stream)
+    how = ("together",) if contender == TOGETHER else ()
+    return child(log, stage.folder, _MODULES[contender], stage.redis_url, stream, *how)
 
 
 def _started(

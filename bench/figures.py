@@ -13,10 +13,11 @@ DAEMON = "daemon"
 FLOOR = "floor"
 BRIDGE = "bridge"
 PREDECESSOR = "predecessor"
-#: A consumer as a desk would write it, and the same handler on FastStream.
+#: A consumer as a desk would write it, the same with the symbols of a read together, and on FastStream.
 HAND_WRITTEN = "hand-written"
+TOGETHER = "hand-written-together"
 FASTSTREAM = "faststream"
-DESKS = (HAND_WRITTEN, FASTSTREAM)
+DESKS = (HAND_WRITTEN, TOGETHER, FASTSTREAM)
 #: The daemon with its own Governor.
 GOVERNED = "governed"
 #: The daemon with its own reconcile engine.
@@ -30,8 +31,7 @@ CONTENDERS = (
     FLOOR,
     BRIDGE,
     PREDECESSOR,
-    HAND_WRITTEN,
-    FASTSTREAM,
+    *DESKS,
     DAEMON,
     GOVERNED,
     RECONCILED,

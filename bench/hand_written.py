@@ -1,7 +1,7 @@
 """Consumer of plans as a desk would write it: asyncio, uvloop, redis-py.
 
-Entries of a read are answered together, those of one symbol in order; the next read follows.
-`python -m bench.hand_written REDIS_URL STREAM`, until SIGTERM.
+The entries of a read are answered one after another, or with `together` those of different symbols at once;
+the next read follows. `python -m bench.hand_written REDIS_URL STREAM [together]`, until SIGTERM.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONNECTIONS = 32
 Entries = list[tuple[bytes, Fields]]
 
 
-async def serve(url: str, stream: str) -> None:
+async def serve(url: str, stream: str, *, together: bool) -> None:
     """Answer the entries of `stream` until the process is stopped."""
     redis = Redis(connection_pool=BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS))
     handler = DeskHandler(redis, await read_steps(redis))
@@ -34,12 +34,10 @@ async def serve(url: str, stream: str) -> None:
         if not entries:
             after = UNREAD
             continue
-        of_symbol: dict[bytes, Entries] = {}
-        for entry in entries:
-            of_symbol.setdefault(entry[1][b"symbol"], []).append(entry)
-        async with asyncio.TaskGroup() as together:
-            for those in of_symbol.values():
-                together.create_task(_in_order(handler, those))
+        if together:
+            await _by_symbol(handler, entries)
+        else:
+            await _in_order(handler, entries)
 
 
 def _entries(found: Any) -> Entries:
@@ -49,10 +47,19 @@ def _entries(found: Any) -> Entries:
     return [entry for _, entries in found for entry in entries]
 
 
+async def _by_symbol(handler: DeskHandler, entries: Entries) -> None:
+    of_symbol: dict[bytes, Entries] = {}
+    for entry in entries:
+        of_symbol.setdefault(entry[1][b"symbol"], []).append(entry)
+    async with asyncio.TaskGroup() as symbols:
+        for those in of_symbol.values():
+            symbols.create_task(_in_order(handler, those))
+
+
 async def _in_order(handler: DeskHandler, entries: Entries) -> None:
     for entry_id, fields in entries:
         await handler.answer(fields, entry_id)
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1], sys.argv[2]))
+    uvloop.run(serve(sys.argv[1], sys.argv[2], together=sys.argv[3:] == ["together"]))

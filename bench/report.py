@@ -24,6 +24,7 @@ from bench.figures import (
     HAND_WRITTEN,
     PREDECESSOR,
     RECONCILED,
+    TOGETHER,
     Failure,
     Row,
 )
@@ -109,7 +110,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 _COLUMNS = (DAEMON, GOVERNED, RECONCILED, EXECUTING, COUNTING, CHAIN, FLOOR, BRIDGE, *DESKS, PREDECESSOR)
-_RATIOS = (FLOOR, BRIDGE, HAND_WRITTEN)
+_RATIOS = (FLOOR, BRIDGE, HAND_WRITTEN, TOGETHER)
 
 
 def _table(report: Report) -> Table:

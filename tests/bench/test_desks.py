@@ -20,7 +20,7 @@ from commands.clients.embedded_redis import private_redis
 _LONG = Holding("BTCUSDT", Decimal("0.001"), Decimal(10))
 _FLAT = Holding("ETHUSDT", Decimal("0.01"), Decimal(0))
 _HELD = [_LONG, _FLAT]
-_MODULES = ["bench.hand_written", "bench.faststream_consumer"]
+_DESKS = [["bench.hand_written"], ["bench.hand_written", "together"], ["bench.faststream_consumer"]]
 
 
 def _prepare(redis: BlockingRedis) -> None:
@@ -36,13 +36,13 @@ def _permits(redis: BlockingRedis, *plan_ids: str) -> list[tuple[bool, str, str]
     return found
 
 
-@pytest.mark.parametrize("module", _MODULES)
-async def test_every_plan_gets_one_permit_and_is_acknowledged(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("desk_of", _DESKS, ids=" ".join)
+async def test_every_plan_gets_one_permit_and_is_acknowledged(desk_of: list[str], tmp_path: Path) -> None:
     async with private_redis() as url:
         with BlockingRedis(url) as redis, KeyWatch(url, PERMIT_PREFIX) as watch:
             _prepare(redis)
             publish_burst(redis, "burst", _HELD, 300)
-            with child("desk", tmp_path, module, url, PLANS) as desk:
+            with child("desk", tmp_path, desk_of[0], url, PLANS, *desk_of[1:]) as desk:
                 watch.wait_for("burst299")
                 for plan_id, packed in series("late", _HELD, 3):
                     watch.send_packed(packed)
@@ -59,7 +59,7 @@ async def test_every_plan_gets_one_permit_and_is_acknowledged(module: str, tmp_p
             assert calls.startswith(f"calls={2 * 303},")
 
 
-@pytest.mark.parametrize("module", _MODULES)
+@pytest.mark.parametrize("desk_of", _DESKS, ids=" ".join)
 @pytest.mark.parametrize(
     ("commands", "reason"),
     [
@@ -72,7 +72,7 @@ async def test_every_plan_gets_one_permit_and_is_acknowledged(module: str, tmp_p
     ],
 )
 async def test_a_plan_is_denied_for_a_reason_that_the_reads_show(
-    module: str, commands: list[tuple[str, ...]], reason: str, tmp_path: Path
+    desk_of: list[str], commands: list[tuple[str, ...]], reason: str, tmp_path: Path
 ) -> None:
     async with private_redis() as url:
         with BlockingRedis(url) as redis, KeyWatch(url, PERMIT_PREFIX) as watch:
@@ -80,7 +80,7 @@ async def test_a_plan_is_denied_for_a_reason_that_the_reads_show(
             redis.pipeline(commands)
             ((plan_id, packed),) = series("one", [_LONG], 1)
             watch.send_packed(packed)
-            with child("desk", tmp_path, module, url, PLANS):
+            with child("desk", tmp_path, desk_of[0], url, PLANS, *desk_of[1:]):
                 watch.wait_for(plan_id)
             assert _permits(redis, plan_id) == [(False, reason, "0")]
 
