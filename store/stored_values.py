@@ -66,6 +66,11 @@ def read_group_start(last_result_id: bytes | None, *, lost: bool, now_ms: int) -
     return last_result_id.decode()
 
 
+def group_begin(now_ms: int) -> str:
+    """Return the id behind which everything is that comes from now on, by Redis's clock."""
+    return f"{now_ms - 1}-0"
+
+
 def id_parts(entry_id: bytes) -> tuple[int, int]:
     """Return the order of a stored entry id, as the scripts do: lowest for anything else."""
     found = _ID_PARTS.fullmatch(entry_id)

@@ -15,7 +15,7 @@ from store.memory.keyspace import Keyspace, paired
 from store.memory.memory_redis import MemoryRedis
 from store.memory.streams import Group, format_id, parse_id
 from store.records import Entry
-from store.stored_values import id_parts
+from store.stored_values import group_begin, id_parts
 
 T = TypeVar("T")
 
@@ -64,8 +64,9 @@ class Call(Protocol):
 class MemoryConsumerGroup:
     """A group of one stream, `p33` unless named. `name` is the store's attribute, the name in faults.
 
-    `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
-    than once before is recovered alone.
+    `start` returns the id behind which a new group begins. `last`: key of the last id that was dealt with,
+    empty where none is kept. `suspects_alone`: an entry that was delivered more than once before is recovered
+    alone.
     """
 
     name: str
@@ -79,12 +80,17 @@ class MemoryConsumerGroup:
     call: Call
     read: Callable[[str, str, str, int, int], Awaitable[list[Entry]]]
     group: str = GROUP
+    last: str = ""
 
     async def create(self, *, lost: bool) -> None:
         def create() -> None:
-            start, stream = self.start(lost), self.redis.keyspace.make_stream(self.stream)
-            if self.group not in stream.groups:
-                stream.groups[self.group] = Group(stream.last_id if start == "$" else parse_id(start))
+            keyspace = self.redis.keyspace
+            start, stream = self.start(lost), keyspace.make_stream(self.stream)
+            if self.group in stream.groups:
+                return
+            stream.groups[self.group] = Group(stream.last_id if start == "$" else parse_id(start))
+            if start == "$" and self.last and keyspace.text(self.last) is None:
+                keyspace.set(self.last, group_begin(self.redis.now_ms()))
 
         await self.call(f"{self.name}.create", None, create)
 

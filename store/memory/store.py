@@ -92,7 +92,7 @@ class MemoryStore(
         )  # fmt: skip
         self.results = group(
             name="results", stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
-            suspects_alone=False,
+            suspects_alone=False, last=keys.last_result_id,
         )  # fmt: skip
         self._open_executions(partial(self._role_group, group))
         self._open_governor(partial(self._role_group, group), shadow=governor_shadow)
@@ -105,7 +105,7 @@ class MemoryStore(
     ) -> MemoryConsumerGroup:
         return group(
             name=name, stream=stream.key, dead=stream.dead, start=partial(self._role_group_start, stream),
-            group=stream.group, suspects_alone=True,
+            group=stream.group, suspects_alone=True, last=stream.last_id,
         )  # fmt: skip
 
     def _role_group_start(self, stream: PlanStream, lost: bool) -> str:

@@ -15,8 +15,9 @@ from store.keys import GROUP, Keys
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import Entry
 from store.redis.client import RedisLink, naming
-from store.redis.replies import read_entries
+from store.redis.replies import read_entries, read_time
 from store.redis.scripts import ScriptRunner
+from store.stored_values import group_begin
 
 _pack = msgspec.msgpack.encode
 
@@ -25,8 +26,9 @@ _pack = msgspec.msgpack.encode
 class RedisConsumerGroup:
     """A group of one stream, `p33` unless named. Its blocking reads have a client of their own, `reads`.
 
-    `start` returns the id behind which a new group begins. `suspects_alone`: an entry that was delivered more
-    than once before is recovered alone.
+    `start` returns the id behind which a new group begins. `last`: key of the last id that was dealt with,
+    empty where none is kept. `suspects_alone`: an entry that was delivered more than once before is recovered
+    alone.
     """
 
     stream: str
@@ -39,11 +41,23 @@ class RedisConsumerGroup:
     writes: RedisLink
     scripts: ScriptRunner
     group: str = GROUP
+    last: str = ""
 
     async def create(self, *, lost: bool) -> None:
         start = await self.start(lost)
         with naming(self.stream), suppress(GroupExistsError):
+            if start == "$" and self.last and not await self._exists():
+                # Noted first: lost before anything was dealt with, or never made, it begins there again.
+                now_ms = read_time(await self.writes.command("TIME"))
+                await self.writes.command("SET", self.last, group_begin(now_ms), "NX")
             await self.writes.command("XGROUP", "CREATE", self.stream, self.group, start, "MKSTREAM")
+
+    async def _exists(self) -> bool:
+        try:
+            await self.writes.command("XPENDING", self.stream, self.group)
+        except GroupLostError:
+            return False
+        return True
 
     async def read_new(self, *, count: int, block_ms: int) -> list[Entry]:
         # BLOCK 0 would wait for ever.

@@ -102,7 +102,7 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
         )  # fmt: skip
         self.results = group(
             stream=keys.results, dead=keys.dead_results, start=self._result_group_start,
-            suspects_alone=False, reads=self._readers[1],
+            suspects_alone=False, reads=self._readers[1], last=keys.last_result_id,
         )  # fmt: skip
         self._open_roles(
             partial(self._role_group, group), self._readers[2:],
@@ -119,7 +119,7 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
     ) -> RedisConsumerGroup:
         return group(
             stream=stream.key, dead=stream.dead, start=partial(self._role_group_start, stream),
-            group=stream.group, suspects_alone=True, reads=reads,
+            group=stream.group, suspects_alone=True, reads=reads, last=stream.last_id,
         )  # fmt: skip
 
     async def _role_group_start(self, stream: PlanStream, lost: bool) -> str:

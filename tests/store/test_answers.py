@@ -176,15 +176,16 @@ async def test_a_shadow_writes_no_key_that_others_read(leased: Backend) -> None:
     leased.outside.xadd(KEYS.intents, {"symbol": SYMBOL})
     (entry,) = await shadow.trade_intents.read_new(count=1, block_ms=0)
     before = {*leased.outside.keys()}
+    begins = {each.last_id for each in (SHADOW.trade_intents, SHADOW.exit_intents, SHADOW.harvest_intents)}
+    assert begins <= before
     dead = ("entry_id", entry.id)
     commit = planned(entry.id, closed_ms=1, close_ttl_ms=900_000, dead_fields=dead)
     assert (await shadow.answer_intents(leased.fence, Lane.TRADE, [commit])).verdicts == ("committed",)
     added = {*leased.outside.keys()} - before
     assert added == {
         SHADOW.seen(entry.id), SHADOW.last_close(SYMBOL), SHADOW.audit, SHADOW.trade_intents.dead,
-        SHADOW.trade_intents.last_id,
     }  # fmt: skip
-    assert all(name.startswith("q:intent_bridge:shadow:") for name in added)
+    assert all(name.startswith("q:intent_bridge:shadow:") for name in added | begins)
     assert plans(leased) == []
     assert shadow.trade_intents.group == "q:group:intent_bridge_shadow"
     assert shadow.exit_intents.group == "exit-intent-gateway_shadow"
@@ -238,6 +239,16 @@ async def test_a_lost_group_goes_on_behind_the_last_intent_that_was_dealt_with(l
     assert [each.id for each in await leased.store.trade_intents.read_new(count=9, block_ms=0)] == [
         second, third,
     ]  # fmt: skip
+
+
+async def test_a_group_that_vanishes_before_any_intent_was_answered_misses_none(leased: Backend) -> None:
+    leased.outside.xadd(KEYS.intents, {"symbol": SYMBOL}, entry_id="1-1")
+    await leased.store.trade_intents.create(lost=False)
+    leased.outside.xgroup_destroy(KEYS.intents, BRIDGE.trade_intents.group)
+    missed = leased.outside.xadd(KEYS.intents, {"symbol": SYMBOL})
+    await leased.store.trade_intents.create(lost=False)
+    (entry,) = await leased.store.trade_intents.read_new(count=9, block_ms=0)
+    assert entry.id == EntryId(missed)
 
 
 async def test_a_new_group_begins_now(leased: Backend) -> None:

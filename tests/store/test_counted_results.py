@@ -231,6 +231,7 @@ async def test_a_key_of_a_wrong_type_counts_nothing_and_acknowledges_nothing(
     leased: Backend, key: str
 ) -> None:
     first, second = await deliver(leased, 2)
+    leased.outside.delete(key)
     leased.outside.xadd(key, {"a": "b"})
     before = everything(leased.outside)
     results = [executed(first, minute=NEXT_MINUTE), blocked(second)]

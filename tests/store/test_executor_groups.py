@@ -40,6 +40,21 @@ async def test_a_group_that_is_lost_and_dealt_with_nothing_begins_at_the_start(
     assert [entry.id for entry in await group.read_new(count=9, block_ms=0)] == [first]
 
 
+@pytest.mark.parametrize("name", ["executions", "manual_plans"])
+@pytest.mark.parametrize("used", [False, True])
+async def test_a_group_that_vanishes_before_anything_was_dealt_with_begins_again_where_it_began(
+    leased: Backend, name: str, used: bool
+) -> None:
+    group = getattr(leased.store, name)
+    if used:
+        leased.outside.xadd(group.stream, {"plan_id": "before"}, entry_id="1-1")
+    await group.create(lost=False)
+    leased.outside.xgroup_destroy(group.stream, group.group)
+    missed = leased.outside.xadd(group.stream, {"plan_id": "missed"})
+    await group.create(lost=False)
+    assert [entry.id for entry in await group.read_new(count=9, block_ms=0)] == [missed]
+
+
 @pytest.mark.parametrize("manual", [False, True])
 async def test_a_lost_group_begins_behind_the_last_plan_that_was_dealt_with(
     leased: Backend, manual: bool

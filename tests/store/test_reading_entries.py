@@ -83,14 +83,27 @@ async def test_a_cancelled_read_leaves_the_connection_in_order(side: Side) -> No
     assert [entry.id for entry in read] == [entry_id] or entry_id in side.pending()
 
 
-async def test_a_new_group_begins_now_and_a_lost_one_from_the_start(side: Side) -> None:
-    side.publish("before")
+async def test_a_new_group_begins_now_and_a_lost_one_misses_nothing_since(side: Side) -> None:
+    before = side.outside.xadd(side.stream, {"plan_id": "before"}, entry_id="1-1")
     await side.create()
     (after,) = side.publish("after")
     assert [entry.id for entry in await side.new()] == [after]
     side.outside.xgroup_destroy(side.stream, GROUP)
     await side.create(lost=True)
-    assert len(await side.new()) == 2
+    again = [entry.id for entry in await side.new()]
+    # Plans are read from the start: a mark says of each whether it was decided.
+    assert again == ([before, after] if side.stream == KEYS.plans else [after])
+
+
+async def test_a_result_group_that_vanished_while_no_process_ran_begins_where_it_began(
+    backend: Backend,
+) -> None:
+    backend.outside.xadd(KEYS.results, {"plan_id": "from before our time"}, entry_id="1-1")
+    await backend.store.results.create(lost=False)
+    backend.outside.xgroup_destroy(KEYS.results, GROUP)
+    (missed,) = publish(backend.outside, KEYS.results, "missed")
+    await backend.store.results.create(lost=False)
+    assert [entry.id for entry in await backend.store.results.read_new(count=10, block_ms=0)] == [missed]
 
 
 async def test_a_plan_group_that_vanished_while_no_process_ran_begins_at_the_start(backend: Backend) -> None:
