@@ -163,7 +163,7 @@ class Books:
         self.lost: set[str] = set()
         #: By plan: when the mark of its decision was evicted, by Redis's clock.
         self.unmarked: dict[str, int] = {}
-        #: By symbol: when Redis last evicted its hold (true ms).
+        #: By symbol: when Redis last evicted its hold, or a person released one without an owner (true ms).
         self.unheld_ms: dict[str, int] = {}
         #: By entry id: the plan that the holder of its permit has given up.
         self.given_up: dict[str, str] = {}

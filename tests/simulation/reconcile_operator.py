@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from simulator import external_events
+from tests.simulation.clocks import true_ms
 
 if TYPE_CHECKING:
     from tests.simulation.reconcile_side import ReconcileSide
@@ -26,6 +27,8 @@ class ReconcileOperator:
     def __init__(self, side: ReconcileSide, rng: Random) -> None:
         self.corrected = 0
         self.trading = True
+        #: Symbols whose hold may have lost its owner: nobody but a person can say that it is over.
+        self.ownerless: set[str] = set()
         self._side = side
         self._rng = rng
 
@@ -33,10 +36,23 @@ class ReconcileOperator:
         """Act while there is trade, until cancelled."""
         while True:
             await trio.sleep(_LOOK_SEC)
+            self._release_ownerless()
             for symbol in self._side.world.scene.symbols:
                 acts = _ACTS_BESIDE_CLOSES if self._side.closes.are_on else _ACTS
                 if self.trading and self._is_called(symbol) and self._rng.random() < acts:
                     self.settle(symbol)
+
+    def _release_ownerless(self) -> None:
+        """Release holds whose owner Redis has evicted, one that no service can know for its own."""
+        side = self._side
+        for symbol in sorted(self.ownerless):
+            hold = side.look.hold(symbol)
+            if hold is not None and hold.sig is None:
+                for key in side.look.keys.all_of_hold(symbol):
+                    side.redis.delete(key)
+                side.world.books.unheld_ms[symbol] = true_ms()
+                side.trace.note(f"released {symbol}, held by nobody")
+        self.ownerless.clear()
 
     def _is_called(self, symbol: str) -> bool:
         """Return whether a drift is a person's; in the shadow, whether there is one."""

@@ -188,6 +188,8 @@ class ReconcileSide:
         for name in names:
             if self.look.keys.state(name) in keys:
                 self.truth.forget(name)
+            if self.look.keys.hold_sig(name) in keys:
+                self.operator.ownerless.add(name)
 
     def _others(self) -> dict[str, object]:
         """Return what the engine must leave alone in the shadow."""
