@@ -5,8 +5,8 @@
 set -euo pipefail
 
 readonly UNIT=quantum-position-state-brain SETTINGS=position-state-brain.env
-#: Request weight a minute that Binance allows an address.
-readonly ADDRESS_LIMIT=2400
+# What Binance allows an address: request weight a minute, and streams opened in 5 minutes.
+readonly MOST_WEIGHT=2400 MOST_STREAMS=300
 readonly EX_CONFIG=78
 
 root='' only=''
@@ -21,7 +21,7 @@ readonly UNITS=$root/etc/systemd/system QUANTUM=$root/etc/quantum
 
 declare -A given # settings of one file, by name
 accounts=()      # in the order of their names; the service without a name is ''
-declare -A prefix redis port share
+declare -A prefix redis port weight streams
 
 # As systemd reads them: NAME=value lines, a value may stand in quotes, of two of one name the later counts.
 read_settings() { # file
@@ -76,7 +76,8 @@ take() { # account, file
   prefix[.$1]=${given[P33_KEY_PREFIX]:-quantum}
   redis[.$1]=$(redis_of_settings)
   port[.$1]=${given[P33_METRICS_PORT]:-8045}
-  share[.$1]=${given[P33_WEIGHT_BUDGET_PER_MIN]:-1200}
+  weight[.$1]=${given[P33_WEIGHT_BUDGET_PER_MIN]:-1200}
+  streams[.$1]=${given[P33_CONNECTIONS_PER_5MIN]:-60}
 }
 
 # An account is installed while its unit has the drop-in that install.sh writes.
@@ -120,17 +121,25 @@ all_clashes() {
 }
 
 list() {
-  local account sum=0
-  printf '%-20s %-20s %-32s %6s %7s\n' account 'key prefix' 'redis, database' port weight
+  local account line='%-20s %-20s %-32s %6s %7s %7s\n'
+  # shellcheck disable=SC2059  # the format of all lines
+  printf "$line" account 'key prefix' 'redis, database' port weight streams
   for account in "${accounts[@]}"; do
-    printf '%-20s %-20s %-32s %6s %7s\n' "${account:-(none)}" "${prefix[.$account]}" "${redis[.$account]}" \
-      "${port[.$account]}" "${share[.$account]}"
-    [[ ! ${share[.$account]} =~ ^[0-9]+$ ]] || ((sum += share[.$account])) || true
+    # shellcheck disable=SC2059
+    printf "$line" "${account:-(none)}" "${prefix[.$account]}" "${redis[.$account]}" "${port[.$account]}" \
+      "${weight[.$account]}" "${streams[.$account]}"
   done
-  if ((sum > ADDRESS_LIMIT)); then
-    echo "The shares of request weight add up to $sum a minute, of $ADDRESS_LIMIT that Binance allows an address:" \
-      "lower P33_WEIGHT_BUDGET_PER_MIN where these accounts have one address."
-  fi
+  add_up 'of request weight a minute' $MOST_WEIGHT P33_WEIGHT_BUDGET_PER_MIN "${weight[@]}"
+  add_up 'streams in 5 minutes' $MOST_STREAMS P33_CONNECTIONS_PER_5MIN "${streams[@]}"
+}
+
+add_up() { # what, limit, setting, shares
+  local share sum=0
+  for share in "${@:4}"; do
+    [[ ! $share =~ ^[0-9]+$ ]] || sum=$((sum + share))
+  done
+  ((sum <= $2)) || echo "The shares add up to $sum $1, of $2 that Binance allows an address: lower $3 where these" \
+    'accounts have one address.'
 }
 
 take_all

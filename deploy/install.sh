@@ -420,6 +420,9 @@ Settings:  $env_file, then systemctl restart $unit
 Look:      curl -s http://127.0.0.1:$port/readyz; journalctl -u $unit -f
 Guide:     $opt/venv/doc/operations.md
 TEXT
+  if [[ $account && -z $dry ]]; then
+    list_accounts | grep '^The shares add up' || true
+  fi
 }
 
 install() {

@@ -68,7 +68,8 @@ def test_two_accounts_beside_the_service_without_one_share_nothing_but_the_relea
     assert "http://127.0.0.1:8046/readyz" in said
     # The one that was there is as it was.
     assert {path: alone[path] for path in alone} == {path: host.tree()[path] for path in alone}
-    host.install("--account", "desk_8", "--python", sys.executable)
+    said = host.install("--account", "desk_8", "--python", sys.executable)
+    assert said.splitlines()[-1].startswith("The shares add up to 3600 of request weight a minute, of 2400 ")
 
     for account, port in (("desk-7", 8046), ("desk_8", 8047)):
         lines = settings_of(host, account).read_text().splitlines()
@@ -81,7 +82,8 @@ def test_two_accounts_beside_the_service_without_one_share_nothing_but_the_relea
         ["desk-7", "desk-7"],
         ["desk_8", "desk_8"],
     ]
-    assert "add up to 3600 a minute, of 2400" in listed[4]
+    assert "lower P33_WEIGHT_BUDGET_PER_MIN" in listed[4]
+    assert len(listed) == 5
 
     # A secret is one account's alone.
     host.install("--account", "desk-7", "--set-secret", "BINANCE_API_KEY", stdin="of-desk-7\n")
@@ -174,6 +176,20 @@ def test_two_accounts_that_share_keys_or_a_port_are_named(
 def test_accounts_with_keys_and_ports_of_their_own_may_start(bare: Host, one: str, other: str) -> None:
     leave(bare, a=one if "PORT" in one else f"{one}\nP33_METRICS_PORT=1", b=other)
     assert (looked_at(bare).returncode, looked_at(bare, "a").stderr) == (0, "")
+
+
+def test_shares_that_an_address_does_not_have_are_said(bare: Host) -> None:
+    own = "P33_KEY_PREFIX={0}\nP33_METRICS_PORT={0}\n"
+    own += "P33_WEIGHT_BUDGET_PER_MIN={1}\nP33_CONNECTIONS_PER_5MIN={2}\n"
+    leave(bare, a=own.format(1, 1200, 150), b=own.format(2, 1200, 150))
+    assert "add up" not in looked_at(bare).stdout
+    leave(bare, b=own.format(2, 1201, 151))
+    assert [line for line in looked_at(bare).stdout.splitlines() if "add up" in line] == [
+        "The shares add up to 2401 of request weight a minute, of 2400 that Binance allows an address: lower "
+        "P33_WEIGHT_BUDGET_PER_MIN where these accounts have one address.",
+        "The shares add up to 301 streams in 5 minutes, of 300 that Binance allows an address: lower "
+        "P33_CONNECTIONS_PER_5MIN where these accounts have one address.",
+    ]
 
 
 def test_settings_of_an_account_that_is_not_installed_refuse_nobody(bare: Host) -> None:
