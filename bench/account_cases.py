@@ -23,6 +23,8 @@ _IDLE, _TRADING, _AT_ONCE = "idle", "20 plans/s each", "a plan each at one momen
 _RATE = 20.0
 #: Seconds, after its start, until a daemon does only what it does at rest.
 _SETTLED_SEC = 10.0
+#: Seconds: three times the interval of reads of all positions, so that each run has the same number.
+_IDLE_SEC = 24.0
 #: Seconds between two rounds of plans that are published at one moment.
 _ROUND_SEC = 0.05
 _GIVE_UP_SEC = 10.0
@@ -65,8 +67,8 @@ def many_accounts(session: Session) -> list[Figure]:
         return []
     own = [Account("quantum", session.process, session.stage.exchange)]
     time.sleep(min(_SETTLED_SEC, sizes.idle_sec))
-    figures = _at_rest(session, own, _ALONE, sizes.idle_sec / 2)
-    used, [alone_sec] = _in_trade(session, own, _ALONE)
+    figures = _at_rest(session, own, _ALONE, min(_IDLE_SEC, sizes.idle_sec))
+    used, [alone_sec] = _in_trade(session, own, _ALONE, sizes.trade_sec)
     figures += used
     with ExitStack() as running:
         begun_sec = time.perf_counter()
@@ -78,11 +80,12 @@ def many_accounts(session: Session) -> list[Figure]:
         figures += [
             Figure(_TOGETHER, "start of one beside the others", "s", took_sec),
             Figure(_TOGETHER, "request weight of a start, largest", "", started),
-            *_at_rest(session, accounts, _TOGETHER, sizes.idle_sec / 2),
+            *_at_rest(session, accounts, _TOGETHER, min(_IDLE_SEC, sizes.idle_sec)),
         ]
-        used, latencies_sec = _in_trade(session, accounts, _TOGETHER)
+        # As many plans of each as of the daemon alone in both of its times.
+        used, latencies_sec = _in_trade(session, accounts, _TOGETHER, 2 * sizes.trade_sec)
         figures += [*used, *_at_one_moment(session, accounts)]
-    alone_sec += _in_trade(session, own, _ALONE)[1][0]
+    alone_sec += _in_trade(session, own, _ALONE, sizes.trade_sec)[1][0]
     return figures + latencies(alone_sec, latencies_sec)
 
 
@@ -131,15 +134,15 @@ def _at_rest(session: Session, accounts: Sequence[Account], who: str, seconds: f
 
 
 def _in_trade(
-    session: Session, accounts: Sequence[Account], who: str
+    session: Session, accounts: Sequence[Account], who: str, seconds: float
 ) -> tuple[list[Figure], list[list[float]]]:
-    """Measure a time in trade; return figures, and the latencies (s) of each account.
+    """Measure seconds in trade, less than a permit lives; return figures, and latencies (s) by account.
 
     The plans of all accounts are spread evenly over time.
     """
     stage = session.stage
     _clear(session, accounts)
-    name, each = f"trade-{next(_numbers)}-", round(_RATE * stage.sizes.trade_sec)
+    name, each = f"trade-{next(_numbers)}-", round(_RATE * seconds)
     of_account = [series(f"{name}{a.key_prefix}-", stage.held, each, a.plans) for a in accounts]
     published = [plan for together in zip(*of_account, strict=True) for plan in together]
     first, *others = (account.permits for account in accounts)

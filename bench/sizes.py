@@ -9,7 +9,7 @@ class Sizes(msgspec.Struct, frozen=True):
     """Counts of plans, results, events, permits, intents, drifts, refreshes; seconds of open loops, idling.
 
     An open loop lasts longer where it would have fewer than `open_loop_plans`. `accounts` side by side, none
-    for 0, trade for `trade_sec`, and get `account_rounds` plans at one moment.
+    for 0, trade for twice `trade_sec`, and get `account_rounds` plans at one moment.
     """
 
     one_at_a_time: int
@@ -62,7 +62,7 @@ FULL = Sizes(
     # Request weight is counted per minute.
     idle_sec=60.0,
     accounts=10,
-    trade_sec=30.0,
+    trade_sec=24.0,
     account_rounds=100,
     predecessor_plans=5,
     predecessor_burst=20,
