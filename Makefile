@@ -80,7 +80,7 @@ style: system-tools $(CHECKED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/python scripts/check_language.py
-	@shellcheck .ci/run deploy/install.sh deploy/position-state-brain deploy/redis/make-users.sh \
+	@shellcheck .ci/run deploy/install.sh deploy/accounts.sh deploy/position-state-brain deploy/redis/make-users.sh \
 	  deploy/container/build.sh scripts/set_up.sh
 
 types: $(CHECKED)

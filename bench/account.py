@@ -67,11 +67,11 @@ def holdings(count: int | None = None) -> list[Holding]:
     return found
 
 
-def ledger_commands(held: Sequence[Holding]) -> list[Command]:
+def ledger_commands(held: Sequence[Holding], key_prefix: str = "quantum") -> list[Command]:
     """Return commands that write ledgers equal to the exchange, as after a day of results."""
     return [
         (
-            "HSET", f"quantum:position:ledger:{holding.symbol}",
+            "HSET", f"{key_prefix}:position:ledger:{holding.symbol}",
             "last_known_amt", holding.amount_text, "ledger_amt", holding.amount_text,
             "version", "1", "source", "apply_result",
         )

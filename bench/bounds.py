@@ -61,6 +61,7 @@ class Verdict(msgspec.Struct, frozen=True):
 _ONE = "plan → permit, one at a time"
 _FEW, _ALL, _ANSWERED = "throughput, five symbols", "throughput, all symbols", "plans answered"
 _FAR = "5 ms from Redis"
+_TEN_TRADE = "ten accounts on one Redis, 20 plans/s each"
 _RATES = "890 /s at 20 ms, 0 at 300 ms"
 _WHOLE = "the whole process"
 BOUNDS = (
@@ -88,6 +89,9 @@ BOUNDS = (
     Bound("idle", "oldest snapshot at any look", 2.5, " s", predecessor="33 symbols in 6–11 s"),
     Bound("idle", "request weight", 60, " /min", predecessor="~960"),
     Bound("idle", "CPU", 3, " % of a core", predecessor="~5–10 %"),
+    Bound("ten accounts on one Redis, idle", "CPU in sum", 30, " % of a core"),
+    Bound("ten accounts on one Redis, idle", "PSS of the largest", 80, " MB"),
+    Bound(_TEN_TRADE, "p99 of the slowest, as a multiple of alone", 2, " ×"),
     Bound("after all of it", "resident memory", 100, " MB", predecessor="44 MB (20 symbols)"),
     Bound("cold start → first permit", "took", 2.5, " s", predecessor="> 10 s"),
     Bound("crash → next permit", "took", 100, " ms", predecessor=_WHOLE),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from bench import (
+    account_cases,
     chain_cases,
     crash_cases,
     event_cases,
@@ -58,6 +59,7 @@ class Case(NamedTuple):
     """Case: measure, contenders and floor.
 
     `instrumented`: it needs the instrumented daemon. `is_far`: all services reach Redis through a relay.
+    `is_apart`: it begins with an emptied Redis and a process that has done nothing else.
     """
 
     run: Callable[[Session], list[Figure]]
@@ -66,6 +68,7 @@ class Case(NamedTuple):
     floor: str
     instrumented: bool = False
     is_far: bool = False
+    is_apart: bool = False
 
 
 CASES: Mapping[str, Case] = {
@@ -183,6 +186,15 @@ CASES: Mapping[str, Case] = {
         _WITHOUT_RECONCILE,
         "memory after all of the above",
         "the floors remember nothing",
+    ),
+    "accounts": Case(
+        account_cases.many_accounts,
+        (DAEMON,),
+        "ten daemons on one Redis, each with an account, keys and an exchange of its own: at rest, with 20 "
+        "plans a second each, spread evenly, and with a plan for each at one moment; PSS: resident memory, "
+        "pages of several processes divided by their number",
+        "no floor: one daemon alone, before and after",
+        is_apart=True,
     ),
     "event-to-view": Case(
         event_cases.event_to_view,

@@ -162,7 +162,7 @@ def session(
         )
         cold_start_sec = time.perf_counter() - begun_sec
         if http_address is not None:
-            process.wait_until(lambda: _is_ready(http_address), "is not ready")
+            process.wait_until(lambda: is_ready(http_address), "is not ready")
         working = {PLANS: process}
         if contender in _MODULES and contender not in DESKS:
             working[RESULTS] = running.enter_context(floor(stage, contender, RESULTS))
@@ -198,7 +198,7 @@ def _started(
     """Start a contender; return its process, and its HTTP address if it has one."""
     if contender in {DAEMON, *_ROLES}:
         port = free_port()
-        settings = _settings(stage, port) | _ROLES.get(contender, {})
+        settings = settings_of(stage, port) | _ROLES.get(contender, {})
         arguments = ["commands", "run"]
         if instrumented:
             socket_path = daemon_path(stage.folder)
@@ -213,7 +213,8 @@ def _started(
     return running.enter_context(floor(stage, contender, PLANS)), None
 
 
-def _settings(stage: Stage, port: int) -> dict[str, str]:
+def settings_of(stage: Stage, port: int) -> dict[str, str]:
+    """Return the settings of a daemon."""
     return {
         "REDIS_URL": stage.redis_url,
         "BINANCE_REST_URL": stage.rest_url,
@@ -229,7 +230,8 @@ def _settings(stage: Stage, port: int) -> dict[str, str]:
     }
 
 
-def _is_ready(address: str) -> bytes:
+def is_ready(address: str) -> bytes:
+    """Ask a daemon; empty while it is not ready."""
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -241,7 +243,13 @@ def _is_ready(address: str) -> bytes:
 
 
 @contextmanager
-def exchange_process(folder: Path, latency_ms: float, symbols: int) -> Iterator[SimulatorAddresses]:
-    """Start the simulated exchange with a latency of its REST answers. Raises ChildFailedError."""
-    with child("exchange", folder, "bench.exchange", f"{latency_ms:g}", str(symbols)) as running:
+def exchange_process(
+    folder: Path, latency_ms: float, symbols: int, name: str = "exchange", *, aside: bool = False
+) -> Iterator[SimulatorAddresses]:
+    """Start the simulated exchange with a latency of its REST answers. Raises ChildFailedError.
+
+    `aside`: the measured processes come first on a processor.
+    """
+    arguments = [f"{latency_ms:g}", str(symbols), *(["aside"] if aside else [])]
+    with child(name, folder, "bench.exchange", *arguments) as running:
         yield msgspec.json.decode(running.first_line(), type=SimulatorAddresses)

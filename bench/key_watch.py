@@ -14,14 +14,20 @@ from bench.redis_socket import BlockingRedis, Command
 class KeyWatch:
     """Connection that sends commands and receives changed keys. Times out after a minute of silence."""
 
-    def __init__(self, url: str, prefix: str, forms: tuple[str, ...] = ("",)) -> None:
-        """Take `forms`, begins of a name behind `prefix`, longer ones first: a name changes with the last of
-        its forms."""
+    def __init__(
+        self, url: str, prefix: str, forms: tuple[str, ...] = ("",), *, others: Iterable[str] = ()
+    ) -> None:
+        """Watch keys with `prefix` or one of `others`.
+
+        `forms`: begins of a name behind its prefix, longer ones first. A name changes with the
+        last of its forms.
+        """
         self._redis = BlockingRedis(url)
-        self._prefix = prefix
+        self._prefixes = (prefix, *others)
         self._forms = forms
         self._seen: dict[str, set[str]] = {}
-        self._redis.command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", prefix)
+        each = [word for known in self._prefixes for word in ("PREFIX", known)]
+        self._redis.command("CLIENT", "TRACKING", "ON", "BCAST", *each)
 
     def __enter__(self) -> KeyWatch:
         return self
@@ -70,7 +76,7 @@ class KeyWatch:
 
     def _completed(self, key: str) -> str:
         """Return the name of a changed key, empty while another of its forms has not changed."""
-        found = key.removeprefix(self._prefix)
+        found = key.removeprefix(next(known for known in self._prefixes if key.startswith(known)))
         form = next(form for form in self._forms if found.startswith(form))
         name = found.removeprefix(form)
         if len(self._forms) == 1:

@@ -67,7 +67,7 @@ def open_loop(session: Session, rate: int) -> list[float]:
     plans = max(round(rate * sizes.open_loop_sec), sizes.open_loop_plans)
     published = series(_name("open"), session.stage.held, plans)
     with permit_watch(session.stage, session.contender) as watch:
-        latencies_sec = _open_loop(watch, published, rate)
+        latencies_sec = paced(watch, published, rate)
     # A contender that fell behind has counted as late, and may catch up.
     wait_until_answered(session, PLANS)
     _check(session, [plan_id for plan_id, _ in published])
@@ -89,7 +89,8 @@ def few(session: Session) -> Sequence[Holding]:
     return session.stage.held[:_FEW_SYMBOLS]
 
 
-def _open_loop(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: float) -> list[float]:
+def paced(watch: KeyWatch, published: Sequence[tuple[str, bytes]], rate: float) -> list[float]:
+    """Publish at a fixed rate; return the latencies (s), corrected for coordinated omission."""
     number_of = {plan_id: number for number, (plan_id, _) in enumerate(published)}
     answered_sec: dict[int, float] = {}
     begin_sec = time.perf_counter() + _LEAD_SEC

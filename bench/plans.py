@@ -65,7 +65,7 @@ def fields(holding: Holding, *, allowed: bool, now_sec: float) -> list[str]:
     ]  # fmt: skip
 
 
-def series(name: str, held: Sequence[Holding], count: int) -> list[tuple[str, bytes]]:
+def series(name: str, held: Sequence[Holding], count: int, stream: str = PLANS) -> list[tuple[str, bytes]]:
     """Return ids, and packed commands that publish `count` plans over all symbols in turn."""
     now_sec = time.time()
     packed: list[tuple[str, bytes]] = []
@@ -74,18 +74,20 @@ def series(name: str, held: Sequence[Holding], count: int) -> list[tuple[str, by
         lap, place = divmod(number, len(held))
         allowed = lap % _ALLOWED_EVERY == 0 and lap // _ALLOWED_EVERY < _MOST_ALLOWED
         plan = fields(held[place], allowed=allowed, now_sec=now_sec)
-        packed.append((plan_id, pack(("XADD", PLANS, "*", "plan_id", plan_id, *plan))))
+        packed.append((plan_id, pack(("XADD", stream, "*", "plan_id", plan_id, *plan))))
     return packed
 
 
-def publish_burst(redis: BlockingRedis, name: str, held: Sequence[Holding], count: int) -> None:
+def publish_burst(
+    redis: BlockingRedis, name: str, held: Sequence[Holding], count: int, stream: str = PLANS
+) -> None:
     """Publish the plans of `series(name, held, count)` at one moment, by a script."""
     now_sec = time.time()
     templates = [
         (fields(holding, allowed=True, now_sec=now_sec), fields(holding, allowed=False, now_sec=now_sec))
         for holding in held
     ]
-    redis.command("EVAL", _BURST, 1, PLANS, name, msgspec.msgpack.encode(templates), count, _MOST_ALLOWED)
+    redis.command("EVAL", _BURST, 1, stream, name, msgspec.msgpack.encode(templates), count, _MOST_ALLOWED)
 
 
 def all_answered(redis: BlockingRedis, stream: str = PLANS) -> bool:
@@ -95,11 +97,11 @@ def all_answered(redis: BlockingRedis, stream: str = PLANS) -> bool:
     return all(group[b"last-delivered-id"] == last_id and group[b"pending"] == 0 for group in groups)
 
 
-def check_answers(redis: BlockingRedis, plan_ids: Sequence[str]) -> None:
+def check_answers(redis: BlockingRedis, plan_ids: Sequence[str], permits: str = PERMIT_PREFIX) -> None:
     """Raise WrongAnswersError unless every plan has a correct answer."""
     reasons: Counter[str] = Counter()
     for first in range(0, len(plan_ids), _READ_AT_ONCE):
-        keys: Command = tuple(PERMIT_PREFIX + name for name in plan_ids[first : first + _READ_AT_ONCE])
+        keys: Command = tuple(permits + name for name in plan_ids[first : first + _READ_AT_ONCE])
         for text in redis.command("MGET", *keys):
             reasons["unanswered" if text is None else json.loads(text)["reason"]] += 1
     if not reasons.keys() <= _RIGHT:

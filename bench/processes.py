@@ -43,6 +43,12 @@ class Child:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def proportional_mb(self) -> float:
+        """Return the resident memory in 10^6 bytes, pages of several processes divided by their number."""
+        rollup = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
+        (pages_kb,) = (line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
+        return int(pages_kb) * 1024 / 1e6
+
     def first_line(self) -> bytes:
         """Return the first line of its standard output. Raises ChildFailedError."""
         return self.wait_until(lambda: self._lines()[0] if self._lines() else b"", "wrote nothing")

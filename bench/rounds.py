@@ -66,10 +66,13 @@ class Rounds:
                 here = [name for name in self._names if contender in CASES[name].who]
                 far = [name for name in here if CASES[name].is_far]
                 instrumented = [name for name in here if contender == DAEMON and CASES[name].instrumented]
-                plain = [name for name in here if name not in {*far, *instrumented}]
+                apart = [name for name in here if CASES[name].is_apart]
+                plain = [name for name in here if name not in {*far, *instrumented, *apart}]
                 self._session(stage, contender, plain)
                 self._session(stage, contender, far, is_far=True)
                 self._session(stage, contender, instrumented, instrumented=True)
+                for name in apart:
+                    self._session(stage, contender, [name])
 
     def _session(
         self,

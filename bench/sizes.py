@@ -8,7 +8,8 @@ import msgspec
 class Sizes(msgspec.Struct, frozen=True):
     """Counts of plans, results, events, permits, intents, drifts, refreshes; seconds of open loops, idling.
 
-    An open loop lasts longer where it would have fewer than `open_loop_plans`.
+    An open loop lasts longer where it would have fewer than `open_loop_plans`. `accounts` side by side, none
+    for 0, trade for twice `trade_sec`, and get `account_rounds` plans at one moment.
     """
 
     one_at_a_time: int
@@ -29,6 +30,9 @@ class Sizes(msgspec.Struct, frozen=True):
     drifts: int
     refreshes: int
     idle_sec: float
+    accounts: int
+    trade_sec: float
+    account_rounds: int
     predecessor_plans: int
     predecessor_burst: int
 
@@ -57,6 +61,9 @@ FULL = Sizes(
     refreshes=30,
     # Request weight is counted per minute.
     idle_sec=60.0,
+    accounts=10,
+    trade_sec=24.0,
+    account_rounds=100,
     predecessor_plans=5,
     predecessor_burst=20,
 )
@@ -78,6 +85,7 @@ GROWN = msgspec.structs.replace(
     events_burst=5_000,
     refreshes=10,
     idle_sec=16.0,
+    accounts=0,
 )
 
 QUICK = msgspec.structs.replace(
@@ -98,6 +106,8 @@ QUICK = msgspec.structs.replace(
     drifts=2,
     refreshes=5,
     idle_sec=2.0,
+    trade_sec=5.0,
+    account_rounds=20,
     predecessor_plans=0,
     predecessor_burst=0,
 )

@@ -5,14 +5,16 @@ set -euo pipefail
 umask 022
 
 readonly NAME=position-state-brain
-readonly UNIT=quantum-position-state-brain.service
+readonly UNIT=quantum-position-state-brain.service TEMPLATE=quantum-position-state-brain@.service
 readonly SECRETS=(REDIS_PASSWORD REDIS_SENTINEL_PASSWORD BINANCE_API_KEY BINANCE_API_SECRET
   BINANCE_TESTNET_API_KEY BINANCE_TESTNET_API_SECRET P33_PERMIT_SIGNING_KEY P33_NOTICE_URL
   P33_PAGE_TOKEN)
 SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly SOURCE
 
-root='' action=install python='' wheel='' gate_wheel='' secret='' dry='' purge='' changed='' enable=yes
+root='' action=install python='' wheel='' gate_wheel='' secret='' dry='' purge='' changed='' enable=yes account=''
+# A release or unit that all accounts have was replaced; the action has a service of its own.
+replaced='' own=yes
 
 usage() {
   cat <<'TEXT'
@@ -21,8 +23,11 @@ install.sh --set-secret NAME     store one secret, read from standard input, as 
 install.sh --rollback            back to the release before the last upgrade
 install.sh --uninstall           take it away; settings and secrets stay
 install.sh --uninstall --purge   take settings, secrets and the user away as well
+install.sh --accounts            list the accounts of this host; exit code 78: two share keys or a port
 install.sh --version             say which version it installs
 
+  --account NAME   the service of one of several accounts on this host: with settings, secrets, key prefix, port and
+                   unit of its own, and the release of all. Goes with all of the above but --rollback
   --dry-run        say what would be done, and do nothing
   --root DIR       install below DIR instead of /: no user is made, and nothing is started
   --python PATH    the interpreter, 3.11 to 3.14 (default: the newest of python3.14 to python3.11, python3)
@@ -60,16 +65,18 @@ parse() {
       --version) echo "install.sh of $NAME $(version)" && exit ;;
       --dry-run) dry=yes ;;
       --uninstall) action=uninstall ;;
+      --accounts) action=list_accounts ;;
       --rollback) action=rollback ;;
       --purge) purge=yes ;;
       --no-enable) enable='' ;;
-      --root | --python | --wheel | --set-secret)
+      --root | --python | --wheel | --set-secret | --account)
         (($# > 1)) || fail "$1 needs a value" 2
         case $1 in
           --root) root=${2%/} ;;
           --python) python=$2 ;;
           --wheel) wheel=$2 ;;
           --set-secret) action=set_secret secret=$2 ;;
+          --account) account=$2 && is_account "$2" ;;
         esac
         shift
         ;;
@@ -84,12 +91,40 @@ parse() {
     [[ -f $gate_wheel ]] || fail "beside $wheel there has to be one wheel of permit-gate, permit_gate-*.whl" 2
   fi
   [[ -z $purge || $action == uninstall ]] || fail '--purge goes with --uninstall' 2
+  [[ -z $account || $action != rollback ]] || fail 'all accounts run one release: --rollback without --account' 2
   if [[ -z $root && -z $dry ]] && ((EUID != 0)); then
     fail 'run it as root, or with --root DIR or --dry-run'
   fi
   opt=$root/opt/$NAME etc=$root/etc/quantum units=$root/etc/systemd/system
-  env_file=$etc/$NAME.env credentials=$etc/credentials drop_in=$units/$UNIT.d/credentials.conf
+  unit=$(unit_of "$account") home=$etc${account:+/accounts/$account}
+  env_file=$home/$NAME.env credentials=$home/credentials drop_in=$units/$unit.d/credentials.conf
   command=$root/usr/local/bin/$NAME
+}
+
+is_account() {
+  [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_-]{0,23}$ ]] ||
+    fail "$1 cannot be an account's name: up to 24 letters, digits, _ and -, of which the first is no - or _" 2
+}
+
+# The unit of an account; for '' that of the service without one.
+unit_of() { [[ $1 ]] && echo "${TEMPLATE/@/@$1}" || echo "$UNIT"; }
+
+has_single() { [[ -f $units/$UNIT ]]; }
+
+is_installed() {
+  if [[ $account ]]; then
+    [[ -f $drop_in ]]
+  else
+    has_single
+  fi
+}
+
+accounts() { # those that are installed
+  local found
+  for found in "$units/${TEMPLATE%.service}"?*.service.d/credentials.conf; do
+    found=${found%.service.d/credentials.conf}
+    [[ ! -f $found.service.d/credentials.conf ]] || echo "${found##*@}"
+  done
 }
 
 # Whether systemd runs here, and is to run the service.
@@ -195,7 +230,7 @@ build_release() { # folder
   pip_install "$1" "${what[@]}"
   mkdir "$1/doc" "$1/deploy"
   cp "$SOURCE"/docs/*.md "$SOURCE/deploy/$NAME.env" "$1/doc/"
-  cp "$SOURCE/deploy/$UNIT" "$SOURCE/deploy/$NAME" "$1/deploy/"
+  cp "$SOURCE/deploy/$UNIT" "$SOURCE/deploy/$TEMPLATE" "$SOURCE/deploy/$NAME" "$SOURCE/deploy/accounts.sh" "$1/deploy/"
   "$1/bin/$NAME" --help >/dev/null
   touch "$1/.complete"
 }
@@ -233,10 +268,28 @@ install_release() {
 
 names_in() { sed -nE 's/^#?([A-Z][A-Z0-9_]*)=.*/\1/p' "$1" | LC_ALL=C sort -u; }
 
+# The port behind the highest of all accounts, installed or not.
+next_port() {
+  local highest
+  highest=$(cat "$etc/$NAME.env" "$etc"/accounts/*/"$NAME.env" 2>/dev/null |
+    sed -nE "s/^P33_METRICS_PORT=[\"']?([0-9]+).*/\1/p" | sort -n | tail -n 1)
+  echo $((${highest:-0} > 8045 ? highest + 1 : 8046))
+}
+
+new_settings() {
+  if [[ $account ]]; then
+    sed -e "s,/etc/quantum/$NAME.env,/etc/quantum/accounts/$account/$NAME.env," \
+      -e "s/^#P33_KEY_PREFIX=.*/P33_KEY_PREFIX=$account/" \
+      -e "s/^#P33_METRICS_PORT=.*/P33_METRICS_PORT=$(next_port)/" "$SOURCE/deploy/$NAME.env"
+  else
+    cat "$SOURCE/deploy/$NAME.env"
+  fi
+}
+
 keep_settings() {
   local new
   if [[ ! -f $env_file ]]; then
-    put "$env_file" 600 <"$SOURCE/deploy/$NAME.env"
+    put "$env_file" 600 < <(new_settings)
     return
   fi
   say kept "$env_file"
@@ -245,12 +298,12 @@ keep_settings() {
 }
 
 drop_in_text() {
-  local name
-  echo '# Written by install.sh: one credential for each file in /etc/quantum/credentials.'
+  local name folder=/etc/quantum/${account:+accounts/$account/}credentials
+  echo "# Written by install.sh: one credential for each file in $folder."
   echo '[Service]'
   for name in "${SECRETS[@]}"; do
     if [[ -f $credentials/$name ]]; then
-      echo "LoadCredential=$name:/etc/quantum/credentials/$name"
+      echo "LoadCredential=$name:$folder/$name"
       echo "Environment=${name}_FILE=%d/$name"
     fi
   done
@@ -260,25 +313,38 @@ write_drop_in() {
   put "$drop_in" 644 < <(drop_in_text)
 }
 
-install_files() { # folder with unit and command
-  [[ -d $credentials ]] || act mkdir -p -m 700 "$credentials"
-  put "$units/$UNIT" 644 <"$1/$UNIT"
-  write_drop_in
+install_files() { # folder with units and command
+  local before=$changed
+  changed=''
+  if [[ $own && -z $account ]] || has_single; then
+    put "$units/$UNIT" 644 <"$1/$UNIT"
+  fi
+  if [[ $account || $(accounts) ]]; then
+    put "$units/$TEMPLATE" 644 <"$1/$TEMPLATE"
+  fi
   put "$command" 755 <"$1/$NAME"
+  replaced=$replaced$changed changed=$before$changed
+  [[ $own ]] || return 0
+  [[ -d $credentials ]] || act mkdir -p -m 700 "$credentials"
+  write_drop_in
+  if [[ $account && ! -L $command@$account ]]; then
+    act ln -s "$NAME" "$command@$account"
+    say wrote "$command@$account"
+  fi
 }
 
 verify_unit() {
   local said
   if [[ $dry ]]; then
-    say 'would verify' "$units/$UNIT"
+    say 'would verify' "$units/$unit"
   elif ! command -v systemd-analyze >/dev/null; then
-    say 'not verified' "$units/$UNIT: there is no systemd-analyze here"
+    say 'not verified' "$units/$unit: there is no systemd-analyze here"
   elif [[ $root && ! -e $root/usr/lib/systemd/system/sysinit.target ]]; then
-    say 'not verified' "$units/$UNIT: there is no systemd below $root to verify it with"
+    say 'not verified' "$units/$unit: there is no systemd below $root to verify it with"
   else
-    said=$(systemd-analyze --man=no ${root:+--root="$root"} verify "$UNIT" 2>&1) || true
+    said=$(systemd-analyze --man=no ${root:+--root="$root"} verify "$unit" 2>&1) || true
     [[ -z $said ]] || fail "systemd-analyze verify: $said"
-    say verified "$units/$UNIT"
+    say verified "$units/$unit"
   fi
 }
 
@@ -295,43 +361,75 @@ has_keys() {
   return 1
 }
 
+# Nothing is started that would share keys or a port with another account.
+refuse_clashes() {
+  local said
+  [[ -z $dry && $(accounts) ]] || return 0
+  said=$("$SOURCE/deploy/accounts.sh" ${root:+--root "$root"} ${account:+"$account"} 2>&1 >/dev/null) ||
+    fail "nothing was started: $said" 78
+}
+
 start() {
+  refuse_clashes
   if ! on_this_host; then
     [[ $root ]] || say 'not started' 'systemd does not run here'
     return
   fi
   act systemctl daemon-reload
   [[ $enable ]] || return 0
-  act systemctl enable --quiet "$UNIT"
+  [[ -z $own ]] || start_own
+  [[ -z $replaced ]] || restart_others
+}
+
+start_own() {
+  act systemctl enable --quiet "$unit"
   if ! has_keys; then
     say 'not started' 'there is no API key with its secret yet'
-  elif [[ $changed ]] || ! systemctl is-active --quiet "$UNIT"; then
-    act systemctl reset-failed "$UNIT" || true
-    act systemctl restart "$UNIT"
-    say started "$UNIT"
+  elif [[ $changed ]] || ! systemctl is-active --quiet "$unit"; then
+    act systemctl reset-failed "$unit" || true
+    act systemctl restart "$unit"
+    say started "$unit"
   else
-    say running "$UNIT; nothing changed, so it was left alone"
+    say running "$unit; nothing changed, so it was left alone"
   fi
 }
 
+# One after the other: the first that does not start leaves those behind it alone.
+restart_others() {
+  local other
+  while read -r other; do
+    if [[ $other != "$unit" || -z $own ]] && systemctl is-active --quiet "$other"; then
+      act systemctl restart "$other" ||
+        fail "$other does not start; those behind it were left alone. Back to the release before: --rollback"
+      say started "$other"
+    fi
+  done < <(echo "$UNIT" && accounts | while read -r other; do unit_of "$other"; done)
+}
+
 next_steps() {
+  local port=8045 installer=$SOURCE/deploy/install.sh${root:+ --root $root}${account:+ --account $account}
+  [[ ! $account || ! -f $env_file ]] || port=$(sed -nE 's/^P33_METRICS_PORT=//p' "$env_file" | tail -n 1)
   echo
   has_keys || cat <<TEXT
 Next: give it its API key (of demo.binance.com, unless BINANCE_TESTNET=false stands in the settings):
-  $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_KEY
-  $SOURCE/deploy/install.sh${root:+ --root $root} --set-secret BINANCE_API_SECRET
+  $installer --set-secret BINANCE_API_KEY
+  $installer --set-secret BINANCE_API_SECRET
 TEXT
   cat <<TEXT
-Settings:  $env_file, then systemctl restart $UNIT
-Look:      curl -s http://127.0.0.1:8045/readyz; journalctl -u $UNIT -f
+Settings:  $env_file, then systemctl restart $unit
+Look:      curl -s http://127.0.0.1:$port/readyz; journalctl -u $unit -f
 Guide:     $opt/venv/doc/operations.md
 TEXT
+  if [[ $account && -z $dry ]]; then
+    list_accounts | grep '^The shares add up' || true
+  fi
 }
 
 install() {
   choose_python
   make_user
   install_release
+  replaced=$changed
   keep_settings
   install_files "$SOURCE/deploy"
   verify_unit
@@ -342,7 +440,7 @@ install() {
 set_secret() {
   local value
   [[ " ${SECRETS[*]} " == *" $secret "* ]] || fail "$secret is none of: ${SECRETS[*]}" 2
-  [[ -f $units/$UNIT || $dry ]] || fail 'install it first'
+  is_installed || [[ $dry ]] || fail 'install it first'
   if [[ -t 0 ]]; then
     read -rsp "$secret: " value
     echo
@@ -366,11 +464,15 @@ rollback() {
   local old new
   new=$(current previous || true) old=$(current venv || true)
   [[ $new && -f $opt/releases/$new/.complete ]] || fail 'there is no release to go back to'
+  if [[ $(accounts) ]]; then
+    [[ -f $opt/releases/$new/deploy/$TEMPLATE ]] || fail "$new knows no accounts: take them away first"
+    has_single || own=''
+  fi
   act point venv "$new"
   act point previous "$old"
   # A release that was built before 0.2.0 has no unit in it: the newer one stays.
   [[ ! -d $opt/releases/$new/deploy ]] || install_files "$opt/releases/$new/deploy"
-  changed=yes
+  changed=yes replaced=yes
   say release "$new, before it $old"
   start
 }
@@ -382,31 +484,61 @@ remove() {
   fi
 }
 
-uninstall() {
-  if on_this_host && [[ -f $units/$UNIT ]]; then
-    act systemctl disable --now --quiet "$UNIT"
-    # systemd would go on listing a unit that has failed, without its file.
-    act systemctl reset-failed "$UNIT" || true
+others() { # that are installed beside this one
+  if [[ $account ]] && has_single; then
+    echo '(the one without an account)'
   fi
-  for path in "$units/$UNIT" "$units/$UNIT.d" "$command" "$opt"; do
-    remove "$path"
-  done
+  accounts | grep -vx "$account" || true
+}
+
+uninstall() {
+  local path left
+  if on_this_host && is_installed; then
+    act systemctl disable --now --quiet "$unit"
+    # systemd would go on listing a unit that has failed, without its file.
+    act systemctl reset-failed "$unit" || true
+  fi
+  if [[ $account ]]; then
+    remove "$command@$account"
+  else
+    remove "$units/$UNIT"
+  fi
+  remove "$units/$unit.d"
+  left=$(others)
+  if [[ -z $left ]]; then
+    for path in "$units/$TEMPLATE" "$command" "$opt"; do
+      remove "$path"
+    done
+  else
+    say kept "command and release, of: $(paste -sd' ' <<<"$left")"
+  fi
   if on_this_host; then
     act systemctl daemon-reload
   fi
   if [[ $purge ]]; then
-    for path in "$env_file" "${env_file%.env}-operator.env" "$credentials"; do
-      remove "$path"
-    done
-    if [[ -z $root ]] && getent passwd "$NAME" >/dev/null; then
-      act userdel "$NAME"
-      say removed "user $NAME"
-    fi
+    purge_settings "$left"
   else
     say kept "$env_file and $credentials (--purge takes them, too)"
   fi
   echo 'What it wrote to Redis is still there: ledgers and decisions belong to the account, not to this host.'
 }
+
+purge_settings() { # who is left
+  local path
+  if [[ $account ]]; then
+    remove "$home"
+  else
+    for path in "$env_file" "${env_file%.env}-operator.env" "$credentials"; do
+      remove "$path"
+    done
+  fi
+  if [[ -z $1 && -z $root ]] && getent passwd "$NAME" >/dev/null; then
+    act userdel "$NAME"
+    say removed "user $NAME"
+  fi
+}
+
+list_accounts() { "$SOURCE/deploy/accounts.sh" ${root:+--root "$root"}; }
 
 parse "$@"
 "$action"

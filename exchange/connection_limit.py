@@ -1,7 +1,7 @@
 """Rate limit for new WebSocket connections, shared by all streams of this process.
 
 Source: Binance USDⓈ-M Futures, "WebSocket Market Streams": an address that makes more than 300 connections in
-5 minutes is banned. Other processes at this address count too, so this one stays at a fifth of that.
+5 minutes is banned. Other processes at this address count too, so this one stays within its share of that.
 """
 
 from __future__ import annotations
@@ -14,20 +14,31 @@ import trio
 from exchange.protocol import Priority
 
 WINDOW_SEC: Final = 60.0
-#: Connections in any 60 s, and so at most 60 in any 5 minutes. A part is for the private stream alone.
-MOST_CONNECTIONS: Final = {Priority.PERIODIC: 8, Priority.VITAL: 12}
+#: Share of the address's 300 in 5 minutes, unless the settings give another one.
+USUAL_SHARE: Final = 60
+
+
+def most_connections(share: int = USUAL_SHARE) -> dict[Priority, int]:
+    """Return the connections in any 60 s with a share of so many in 5 minutes, at least 10.
+
+    A third is for the private stream alone.
+    """
+    vital = share // 5
+    return {Priority.PERIODIC: vital * 2 // 3, Priority.VITAL: vital}
 
 
 class ConnectionLimit:
     """Counter of connections on the monotonic clock; it outlives the actors and their restarts."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: int = USUAL_SHARE) -> None:
+        """Take the `share` of connections in any 5 minutes."""
+        self._most = most_connections(share)
         self._opened_sec: deque[float] = deque()
 
     async def turn(self, priority: Priority) -> None:
         """Wait until one more connection is within the limit, and count it. Connect right after."""
         while True:
-            wait_sec = self._wait_sec(MOST_CONNECTIONS[priority])
+            wait_sec = self._wait_sec(self._most[priority])
             if wait_sec <= 0:
                 break
             await trio.sleep(wait_sec)

@@ -201,6 +201,12 @@ class ServiceSettings:
     weight_budget_per_min: int = setting(
         "P33_WEIGHT_BUDGET_PER_MIN", kinds.whole(10, 2400), "1200", "our share of Binance's 2400"
     )
+    connections_per_5min: int = setting(
+        "P33_CONNECTIONS_PER_5MIN",
+        kinds.whole(10, 300),
+        "60",
+        "our share of the 300 streams that Binance lets an address open in 5 minutes",
+    )
     mark_price_stream: bool = setting(
         "P33_MARK_PRICE_STREAM", kinds.flag(), "true", "mark prices from the stream; else from REST"
     )

@@ -88,7 +88,7 @@ class ServiceActors:
         self._booking_failures, self._decision_failures = FailureCounter(), FailureCounter()
         self._fill_memory = FillMemory()
         self._shared_plans = None if settings.governor == "off" else SharedPlans()
-        self._connections = ConnectionLimit()
+        self._connections = ConnectionLimit(settings.connections_per_5min)
 
     def tree(self) -> SupervisorSpec:
         """Return the whole tree.

@@ -46,6 +46,9 @@ _TINY = msgspec.structs.replace(
     drifts=1,
     refreshes=2,
     idle_sec=1.0,
+    accounts=2,
+    trade_sec=1.0,
+    account_rounds=2,
 )
 _SMALL = ["--quick", "--symbols", "20", "--exchange-latency-ms", "20"]
 

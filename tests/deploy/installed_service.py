@@ -38,7 +38,7 @@ _STAND_INS = {
 }
 #: bash's own way to a socket: a host need not have curl.
 _GET = r"""
-exec 3<>/dev/tcp/127.0.0.1/8045
+exec 3<>"/dev/tcp/127.0.0.1/$2"
 printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$1" >&3
 cat <&3
 """
@@ -73,25 +73,25 @@ class InstalledService:
         self.host.run("systemctl", verb, unit, code=code)
         return time.monotonic() - began_sec
 
-    def main_pid(self) -> int:
-        return int(self.host.shows(UNIT, "MainPID")["MainPID"])
+    def main_pid(self, unit: str = UNIT) -> int:
+        return int(self.host.shows(unit, "MainPID")["MainPID"])
 
-    def state(self) -> str:
-        return self.host.shows(UNIT, "ActiveState")["ActiveState"]
+    def state(self, unit: str = UNIT) -> str:
+        return self.host.shows(unit, "ActiveState")["ActiveState"]
 
-    def journal(self) -> str:
+    def journal(self, unit: str = UNIT) -> str:
         self.host.run("journalctl", "--sync")
-        return self.host.run("journalctl", "--no-pager", "--unit", UNIT)
+        return self.host.run("journalctl", "--no-pager", "--unit", unit)
 
-    def get(self, path: str) -> tuple[int, Any]:
+    def get(self, path: str, port: int = 8045) -> tuple[int, Any]:
         """Return status and body of the HTTP side. Raises OSError while nothing listens."""
-        said = self.host.run("bash", "-ec", _GET, "bash", path, code=None)
+        said = self.host.run("bash", "-ec", _GET, "bash", path, str(port), code=None)
         head, found, body = said.replace("\r\n", "\n").partition("\n\n")
         if not found:
             raise ConnectionRefusedError(said)
         return int(head.split()[1]), msgspec.json.decode(body)
 
-    def becomes(self, look: Callable[[], bool], within_sec: float) -> float:
+    def becomes(self, look: Callable[[], bool], within_sec: float, unit: str = UNIT) -> float:
         """Wait until something is seen; return the seconds that it took."""
         began_sec = time.monotonic()
 
@@ -101,15 +101,15 @@ class InstalledService:
         try:
             patiently(seen, AssertionError, OSError, within_sec=within_sec, every_sec=0.05)
         except (AssertionError, OSError) as error:
-            raise AssertionError(f"not within {within_sec:g} s: {self.journal()[-4000:]}") from error
+            raise AssertionError(f"not within {within_sec:g} s: {self.journal(unit)[-4000:]}") from error
         return time.monotonic() - began_sec
 
     def left(self) -> set[str]:
         """Return the files that were not there before the installation."""
         return self.host.written() - self._before
 
-    def is_ready(self) -> bool:
-        return self.get("/readyz")[0] == 200
+    def is_ready(self, port: int = 8045) -> bool:
+        return self.get("/readyz", port)[0] == 200
 
     def prepare(self) -> None:
         """Restore what each test begins with: allowed settings, running stand-ins, a ready service."""

@@ -53,6 +53,28 @@ def test_the_users_of_another_account_have_keys_of_their_own_and_passwords_that_
     assert unknown.stderr.startswith("make-users.sh: no role nothing; there are: ")
 
 
+def test_accounts_on_one_redis_have_users_of_their_own_names_and_keys(tmp_path: Path) -> None:
+    make = str(DEPLOY / "redis" / "make-users.sh")
+    for account, more in (("desk-7", []), ("desk_8", ["eight", "universe"])):
+        command = [make, "--account", account, str(tmp_path / account), *more]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the script under test
+    first, second = ((tmp_path / account / "users.acl").read_text() for account in ("desk-7", "desk_8"))
+    names = re.findall(r"^user (\S+) on #(?!0{64})", first + second, flags=re.M)
+    assert names == [
+        f"{user}-{account}"
+        for account in ("desk-7", "desk_8")
+        for user in ("p33", "p33-gate", "p33-operator")
+    ]
+    assert (tmp_path / "desk-7/p33-gate-desk-7.password").exists()
+    for text, prefix in ((first, "desk-7"), (second, "eight")):
+        keys = re.findall(r"~([^:\s]+):", text)
+        assert set(keys) == {prefix}
+    refused = subprocess.run(  # noqa: S603 - the script under test
+        [make, "--account", "a b", str(tmp_path / "x")], capture_output=True, text=True, check=False
+    )
+    assert (refused.returncode, refused.stderr) == (2, "make-users.sh: a b cannot be an account's name\n")
+
+
 def test_the_rights_of_a_role_may_name_subcommands(tmp_path: Path) -> None:
     redis = tmp_path / "redis"
     shutil.copytree(DEPLOY / "redis", redis)

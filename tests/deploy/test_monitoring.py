@@ -50,6 +50,8 @@ _METRIC = re.compile(
 )
 JOB = "position-state-brain"
 _BY_PROMETHEUS = {"job", "instance", "le"}
+#: Labels that the targets of several accounts have (scrape.yml).
+_OF_TARGETS = {"account", "address"}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -114,9 +116,9 @@ def misused(expression: str, known: Mapping[str, set[str]]) -> Iterator[str]:
             yield name
             continue
         for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", found[1] or ""):
-            if label not in known[name] | _BY_PROMETHEUS:
+            if label not in known[name] | _BY_PROMETHEUS | _OF_TARGETS:
                 yield f"{name}{{{label}}}"
-    every_label = set().union(*known.values()) | _BY_PROMETHEUS
+    every_label = set().union(*known.values()) | _BY_PROMETHEUS | _OF_TARGETS
     for grouped in re.findall(r"\b(?:by|on|group_left) \(([^)]*)\)", expression):
         yield from (label for label in re.findall(r"\w+", grouped) if label not in every_label)
 

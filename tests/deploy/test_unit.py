@@ -13,14 +13,24 @@ from commands import EXIT_CONFIG
 from tests.deploy.guarded_redis import DEPLOY
 
 UNIT = DEPLOY / "quantum-position-state-brain.service"
+TEMPLATE = DEPLOY / "quantum-position-state-brain@.service"
+UNITS = (UNIT, TEMPLATE)
 MOST_EXPOSURE = 1.5
+#: Where an account's unit differs from that of the service without accounts.
+OF_AN_ACCOUNT = {
+    "DynamicUser": ["yes"],
+    "User": ["psb-%i"],
+    "SupplementaryGroups": ["position-state-brain"],
+    "EnvironmentFile": ["/etc/quantum/accounts/%i/position-state-brain.env"],
+    "ExecStartPre": ["+/opt/position-state-brain/venv/deploy/accounts.sh %i"],
+}
 
 
-def settings_of(section: str) -> dict[str, list[str]]:
+def settings_of(section: str, unit: Path = UNIT) -> dict[str, list[str]]:
     """The unit's assignments in a section; one may occur more than once."""
     found: dict[str, list[str]] = {}
     current = ""
-    for line in UNIT.read_text().splitlines():
+    for line in unit.read_text().splitlines():
         if header := re.fullmatch(r"\[(\w+)\]", line):
             current = header[1]
         elif current == section and (assignment := re.fullmatch(r"(\w+)=(.*)", line)):
@@ -29,22 +39,26 @@ def settings_of(section: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.system_tools
-def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    program = tmp_path / "opt/position-state-brain/venv/bin/position-state-brain"
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
+    venv = tmp_path / "opt/position-state-brain/venv"
     units = tmp_path / "usr/lib/systemd/system"
-    for folder in (program.parent, units, tmp_path / "etc/systemd/system"):
+    for folder in (venv / "bin", venv / "deploy", units, tmp_path / "etc/systemd/system"):
         folder.mkdir(parents=True)
-    shutil.copy("/bin/true", program)
+    for program in ("bin/position-state-brain", "deploy/accounts.sh"):
+        shutil.copy("/bin/true", venv / program)
     for kind in ("target", "slice"):
         for unit in Path("/lib/systemd/system").glob(f"*.{kind}"):
             shutil.copy(unit, units)
-    shutil.copy(UNIT, tmp_path / "etc/systemd/system")
-    assert analyzed("--man=no", f"--root={tmp_path}", "verify", UNIT.name) == ""
+    shutil.copy(unit, tmp_path / "etc/systemd/system")
+    started = unit.name.replace("@", "@desk-7")
+    assert analyzed("--man=no", f"--root={tmp_path}", "verify", started) == ""
 
 
 @pytest.mark.system_tools
-def test_it_is_hardly_exposed() -> None:
-    report = analyzed("--no-pager", "--offline=true", "security", str(UNIT))
+@pytest.mark.parametrize("unit", UNITS)
+def test_it_is_hardly_exposed(unit: Path) -> None:
+    report = analyzed("--no-pager", "--offline=true", "security", str(unit))
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)
     assert exposure is not None, report
     assert float(exposure[1]) <= MOST_EXPOSURE
@@ -59,6 +73,15 @@ def analyzed(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
+
+
+def test_an_account_differs_in_its_user_its_settings_and_the_look_at_its_neighbours() -> None:
+    alone, of_account = settings_of("Service"), settings_of("Service", TEMPLATE)
+    shared = {name: value for name, value in alone.items() if of_account.get(name) == value}
+    assert alone.keys() - of_account.keys() == {"Group"}
+    assert {name: value for name, value in of_account.items() if name not in shared} == OF_AN_ACCOUNT
+    for section in ("Unit", "Install"):
+        assert settings_of(section, TEMPLATE).keys() == settings_of(section).keys()
 
 
 def test_it_says_when_it_is_ready_and_is_watched() -> None:

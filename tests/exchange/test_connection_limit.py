@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import trio
 
-from exchange.connection_limit import MOST_CONNECTIONS, WINDOW_SEC, ConnectionLimit
+from exchange.connection_limit import WINDOW_SEC, ConnectionLimit, most_connections
 from exchange.protocol import Priority
 from tests.virtual_time import virtual_time
 
@@ -36,10 +36,22 @@ async def connect_for(
 @pytest.mark.parametrize("pause_sec", [0.0, 0.3, 4.9, 5.1, 7.0])
 async def test_never_more_than_sixty_connections_are_made_in_any_five_minutes(pause_sec: float) -> None:
     times_sec = await connect_for(ConnectionLimit(), Priority.VITAL, 1800, pause_sec)
-    assert most_within(times_sec, WINDOW_SEC - 1e-6) <= MOST_CONNECTIONS[Priority.VITAL] == 12
+    assert most_within(times_sec, WINDOW_SEC - 1e-6) <= most_connections()[Priority.VITAL] == 12
     assert most_within(times_sec, FIVE_MINUTES_SEC - 1e-6) <= 60
     gaps = [later - earlier for earlier, later in pairwise(times_sec)]
     assert max(gaps) <= 60
+
+
+@pytest.mark.parametrize("share", [10, 15, 300])
+async def test_a_share_bounds_the_connections_of_any_five_minutes(share: int) -> None:
+    limit = ConnectionLimit(share)
+    began_sec = trio.current_time()
+    # One for each stream, at once.
+    await limit.turn(Priority.PERIODIC)
+    await limit.turn(Priority.VITAL)
+    assert trio.current_time() == began_sec
+    times_sec = [began_sec, began_sec, *await connect_for(limit, Priority.VITAL, 1800, 0.1)]
+    assert share - 5 < most_within(times_sec, FIVE_MINUTES_SEC - 1e-6) <= share
 
 
 async def test_connections_below_the_limit_wait_for_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.connection_limit import MOST_CONNECTIONS
+from exchange import connection_limit
 from exchange.protocol import Priority
 from simulator import external_events
 from supervision import Backoff
@@ -183,7 +183,7 @@ async def test_malformed_stream_events_are_counted_and_the_stream_is_trusted_aga
     monkeypatch.setattr(
         "actors.user_stream.reconnect_pauses._BACKOFF", Backoff(initial_sec=0.1, maximum_sec=0.1)
     )
-    monkeypatch.setitem(MOST_CONNECTIONS, Priority.VITAL, 1000)
+    monkeypatch.setattr(connection_limit, "most_connections", lambda _share: dict.fromkeys(Priority, 1000))
     exchange = site.exchange
     async with site.service() as service:
         for frame in frames:
