@@ -145,7 +145,7 @@ class ResultStore(AddressedStore, ShowsRedisTime, Protocol):
     async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         """Book results in order, each whole or not at all; None also where StoreRefusedError was raised.
 
-        When it raises, the first ones may have been booked.
+        Up to 64 are one step of Redis. When it raises, the first steps may have been taken.
         """
 
     async def unknown_outcomes(self) -> UnknownOutcomes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
-from store.errors import StoreError, WrongTypeError
+from store.errors import StoreError, WrongTypeError, unless_refused
 from store.execution_values import WRONG_TYPE
 from store.records import (
     AlreadyDecided,
@@ -22,6 +24,7 @@ from store.records import (
     TooLate,
     Verdict,
 )
+from store.redis.errors import translate
 from store.stored_values import read_text
 
 
@@ -71,6 +74,18 @@ def read_booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingSt
         adopted_exchange_ms=adopted_exchange_ms,
         adopted_at_ms=adopted_at_ms,
     )
+
+
+def read_booked(answer: Any) -> int | None:
+    """Parse the answer to one result of `commit_results.lua`. Raises StoreRefusedError."""
+    if isinstance(answer, RedisError):
+        raise translate(answer)
+    return answer if isinstance(answer, int) else None
+
+
+def read_each_booked(answers: Sequence[Any]) -> list[int | None]:
+    """Parse a reply of `commit_results.lua`; None also for a result that was refused."""
+    return [unless_refused(read_booked, answer) for answer in answers]
 
 
 def read_commit_reply(replies: Sequence[Any]) -> CommitReply:
