@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 import msgspec
 
 from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
-from brain.ledger.ledger import StoredLedger
 from store.errors import StoreError, unless_refused
 from store.keys import GROUP, Keys
 from store.records import BookingKeys, BookingState, ResultCommit
-from store.redis.client import Command, RedisLink
 from store.redis.replies import read_booked, read_booking_state, read_each_booked
 from store.redis.scripts import ScriptRunner
 
@@ -25,35 +22,23 @@ class RedisBookings:
     """Part of `store.redis.store.RedisStore`."""
 
     _keys: Keys
-    _writes: RedisLink
     _scripts: ScriptRunner
 
     async def booking_state(
         self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
     ) -> BookingState:
         wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
-        return read_booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
+        answers = await self._scripts.run("booking_states", self._keys.prefix, _pack((wanted,)))
+        return read_booking_state(wanted, answers[0])
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
-        reads = [self._booking_reads(keys) for keys in wanted]
-        answers = iter(await self._writes.pipeline([command for commands in reads for command in commands]))
+        if not wanted:
+            return []
+        answers = await self._scripts.run("booking_states", self._keys.prefix, _pack(wanted))
         return [
-            unless_refused(read_booking_state, keys, list(islice(answers, len(commands))))
-            for keys, commands in zip(wanted, reads, strict=True)
+            unless_refused(read_booking_state, keys, answer)
+            for keys, answer in zip(wanted, answers, strict=True)
         ]
-
-    def _booking_reads(self, wanted: BookingKeys) -> list[Command]:
-        symbol, plan_id, order_ids = wanted
-        commands: list[Command] = [
-            (
-                "HMGET", self._keys.ledger(symbol), *StoredLedger.__struct_fields__,
-                "version", "adopted_exchange_ms", "adopted_at_ms",
-            ),
-            ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
-            ("GET", self._keys.plan_mark(plan_id)),
-        ]  # fmt: skip
-        commands += [("HGET", self._keys.order_memory(symbol), order_id) for order_id in order_ids]
-        return commands
 
     async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         answers = await self._scripts.run("commit_results", self._keys.prefix, fence, GROUP, _pack((commit,)))

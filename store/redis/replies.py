@@ -55,10 +55,11 @@ def read_entries(reply: Any) -> list[Entry]:
 
 
 def read_booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
-    """Parse the replies to `RedisStore._booking_reads`. Raises StoreRefusedError."""
+    """Parse one of the states of `booking_states.lua`. Raises StoreRefusedError."""
     ledger, permit, mark, *memories = answers
-    if isinstance(ledger, StoreError):
-        raise type(ledger)(f"ledger of {wanted.symbol}: {ledger}")
+    if isinstance(ledger, RedisError):
+        refusal = translate(ledger)
+        raise type(refusal)(f"ledger of {wanted.symbol}: {refusal}")
     *amounts, version, adopted_exchange_ms, adopted_at_ms = map(read_text, ledger)
     remembered = {
         order: text
