@@ -142,10 +142,15 @@ async def test_a_batch_forgets_orders_of_each_of_its_symbols(leased: Backend) ->
         assert memory == {f"{number}".encode(): b"0.5|1760000000000"}
 
 
-async def test_a_full_redis_books_none_of_a_batch(real: RedisBackend) -> None:
+@pytest.mark.parametrize("first", ["moves the ledger", "frees what it can"])
+async def test_a_full_redis_books_none_of_a_batch(real: RedisBackend, first: str) -> None:
     fence = await prepared(real)
+    commits = [of_plan(n, f"{n}-0") for n in range(1, 5)]
+    if first == "frees what it can":
+        real.outside.set(KEYS.permit("plan-1"), "{}")
+        commits[0] = of_plan(1, "1-0", ledger_fields=(), orders=(), revoke_permit=True, unknown_after="")
     before = everything(real.outside)
     real.plain.call("CONFIG", "SET", "maxmemory", 1)
     with pytest.raises(StoreUnavailableError):
-        await real.store.commit_results(fence, [of_plan(n, f"{n}-0") for n in range(1, 5)])
+        await real.store.commit_results(fence, commits)
     assert everything(real.outside) == before
