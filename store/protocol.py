@@ -137,7 +137,7 @@ class ResultStore(AddressedStore, ShowsRedisTime, Protocol):
         """Return the state from which a result's booking is computed."""
 
     async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
-        """Return several in one round trip; None where `booking_state` raises StoreRefusedError."""
+        """Return up to 64 of one moment of Redis; None where `booking_state` raises StoreRefusedError."""
 
     async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
         """Book one; return Redis's clock (ms), or None, with nothing written, when the state has changed."""
@@ -145,7 +145,7 @@ class ResultStore(AddressedStore, ShowsRedisTime, Protocol):
     async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
         """Book results in order, each whole or not at all; None also where StoreRefusedError was raised.
 
-        When it raises, the first ones may have been booked.
+        Up to 64 are one step of Redis. When it raises, the first steps may have been taken.
         """
 
     async def unknown_outcomes(self) -> UnknownOutcomes:

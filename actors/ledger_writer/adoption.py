@@ -176,9 +176,9 @@ class LedgerAdoption:
         known = symbol in (self._symbol_rules.value or {}) or self._book.get(symbol) is not None
         return symbol if known else "other"
 
-    def booked(self, symbol: str, amount: str) -> None:
-        """Note the ledger's amount after a booking."""
-        self._note({symbol: amount})
+    def booked(self, amounts: Mapping[str, str]) -> None:
+        """Note the amounts of ledgers after bookings."""
+        self._note(amounts)
 
     async def _create(self, seen: Mapping[str, SeenLegs], fence: FencingToken) -> list[str]:
         """Create the missing ledgers, and return their symbols; one with a position is an event."""

@@ -12,7 +12,7 @@ from actors.ledger_writer.adoption import LedgerAdoption
 from actors.ledger_writer.booking import CommitPlanner
 from actors.ledger_writer.contained_fills import ContainedFills
 from actors.ledger_writer.projected_state import ProjectedState
-from actors.ledger_writer.reports import ResultReports
+from actors.ledger_writer.reports import ResultReports, Written
 from actors.ledger_writer.waiting_results import WaitingResults
 from actors.stream_consumer import MOST_FAILURES, FailureCounter
 from brain.identifiers import FencingToken, OrderId, Symbol
@@ -76,12 +76,14 @@ class BatchBooking:
             commits = await self._plan(readable)
             times = await self._store.commit_results(fence, commits) if commits else []
         left: list[Entry] = []
+        written: list[Written] = []
         for (entry, result), commit, booked_ms in zip(readable[: len(commits)], commits, times, strict=True):
             if booked_ms is None:
                 left.append(entry)
             else:
                 self._failures.done(entry.id)
-                self._reports.written(entry, result, commit, booked_ms)
+                written.append((entry, result, commit, booked_ms))
+        self._reports.written_together(written)
         left += [entry for entry, _ in readable[len(commits) :]]
         return left + list(batch[len(readable) :])
 

@@ -15,6 +15,7 @@ class ProjectedState:
     """A prediction. Each commit compares what it rests on with what is stored: a wrong one books nothing."""
 
     def __init__(self) -> None:
+        self._symbols: set[Symbol] = set()
         self._ledgers: dict[str, tuple[StoredLedger, str | None]] = {}
         self._orders: dict[tuple[Symbol, OrderId], str] = {}
         self._permits: dict[tuple[Symbol, PlanId], str | None] = {}
@@ -23,6 +24,8 @@ class ProjectedState:
     def state(self, keys: BookingKeys, read: BookingState) -> BookingState:
         """Return `read`, which was read before all planned bookings, as it will be after them."""
         symbol, plan_id, order_ids = keys
+        if symbol not in self._symbols and plan_id not in self._marks:
+            return read
         ledger, version = self._ledgers.get(symbol, (read.ledger, read.version))
         orders = dict(read.orders)
         for order_id in order_ids:
@@ -40,6 +43,7 @@ class ProjectedState:
     def add(self, commit: ResultCommit, rests_on: BookingState) -> None:
         """Add the next commit, planned on the state `rests_on`."""
         symbol, plan_id = commit.symbol, commit.plan_id
+        self._symbols.add(symbol)
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
         if fields:
             known = {name: text for name, text in fields.items() if name in _LEDGER_FIELDS}

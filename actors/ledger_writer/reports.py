@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,11 +13,24 @@ from actors.ledger_writer.waiting_results import WaitingResults
 from brain.identifiers import Symbol
 from brain.ledger.result import ExecutedResult, RefusedResult, names_wrong_precision
 from channels import Conflating, Count, DropOldest, MetricEvent, Observe, ResultBook, RulesWanted
+from monitoring.service_log import LogLines
 from store.records import Entry, ResultCommit
+
+Written = tuple[Entry, ExecutedResult | RefusedResult, ResultCommit, int]
+
+
+class _Moved:
+    """What is reported once of results that were written together. `symbols`: of each that moved a ledger."""
+
+    def __init__(self) -> None:
+        self.lags_ms = Counter[int]()
+        self.symbols: list[Symbol] = []
+        self.amounts: dict[str, str] = {}
+        self.lines: list[str] = []
 
 
 class ResultReports:
-    """Part of the ledger writer: called once for each entry that is written."""
+    """Part of the ledger writer: called once for each entry that is written, or for several together."""
 
     def __init__(
         self,
@@ -43,10 +57,23 @@ class ResultReports:
         self, entry: Entry, result: ExecutedResult | RefusedResult, commit: ResultCommit, booked_ms: int
     ) -> None:
         """Report a result whose `commit` was written at `booked_ms` (Redis's clock)."""
-        if isinstance(result, RefusedResult):
-            self._refused(entry, result)
-        else:
-            self._booked(entry, result, commit, booked_ms)
+        self.written_together([(entry, result, commit, booked_ms)])
+
+    def written_together(self, written: Sequence[Written]) -> None:
+        """Report results in the order of their commits: one log write, and one event a series of metrics."""
+        moved = _Moved()
+        for entry, result, commit, booked_ms in written:
+            if isinstance(result, RefusedResult):
+                self._refused(entry, result)
+            else:
+                self._booked(entry, result, commit, booked_ms, moved)
+        for lag_ms, times in moved.lags_ms.items():
+            self._metrics.send(Observe("p33_ledger_lag_seconds", lag_ms / 1000, times))
+        self._adoption.booked(moved.amounts)
+        for label, times in Counter(map(self._adoption.label, moved.symbols)).items():
+            self._metrics.send(Count("p33_ledger_update_total", (label,), times))
+        if moved.lines:
+            self._log.info(LogLines(moved.lines))
 
     def dead_letter(self, entry: Entry, error: str) -> None:
         """Report an entry that has become a dead letter."""
@@ -63,13 +90,15 @@ class ResultReports:
         if result.unknown is not None:
             self.on_unknown()
 
-    def _booked(self, entry: Entry, result: ExecutedResult, commit: ResultCommit, booked_ms: int) -> None:
+    def _booked(
+        self, entry: Entry, result: ExecutedResult, commit: ResultCommit, booked_ms: int, moved: _Moved
+    ) -> None:
         self._waiting.done(entry.id)
         lag = "unknown"
         if entry.published_ms is not None:
-            lag_sec = max(booked_ms - entry.published_ms, 0) / 1000
-            lag = f"{lag_sec:.3f}s"
-            self._metrics.send(Observe("p33_ledger_lag_seconds", lag_sec))
+            lag_ms = max(booked_ms - entry.published_ms, 0)
+            lag = f"{lag_ms / 1000:.3f}s"
+            moved.lags_ms[lag_ms] += 1
         grown = {order.order_id for order in commit.orders}
         if commit.permit_after == "" or any(order.final for order in result.orders):
             self._results.end(result.plan_id)
@@ -83,7 +112,9 @@ class ResultReports:
         if not commit.ledger_fields:
             return
         fields = dict(zip(commit.ledger_fields[::2], commit.ledger_fields[1::2], strict=True))
-        self._adoption.booked(result.symbol, fields["last_known_amt"])
-        self._metrics.send(Count("p33_ledger_update_total", (self._adoption.label(result.symbol),)))
-        for order in result.orders:
-            self._log.info(f"{result.symbol}: Ledger updated from order {order.order_id}, lag={lag}")
+        moved.amounts[result.symbol] = fields["last_known_amt"]
+        moved.symbols.append(result.symbol)
+        moved.lines += [
+            f"{result.symbol}: Ledger updated from order {order.order_id}, lag={lag}"
+            for order in result.orders
+        ]

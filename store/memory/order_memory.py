@@ -16,11 +16,15 @@ _MOST_AT_ONCE = 100
 def remember_orders(
     redis: Keyspace, keys: Keys, symbol: str, orders: Sequence[OrderWrite], now_ms: int
 ) -> None:
-    """Remember what is booked of orders, and forget the oldest: at most 100 at once."""
-    memory_key, times_key = keys.order_memory(symbol), keys.order_times(symbol)
+    """Remember what is booked of orders; `forget_orders` is to follow."""
     for order in orders:
-        redis.hset(memory_key, (order.order_id, order.after))
-        redis.zadd(times_key, now_ms, order.order_id)
+        redis.hset(keys.order_memory(symbol), (order.order_id, order.after))
+        redis.zadd(keys.order_times(symbol), now_ms, order.order_id)
+
+
+def forget_orders(redis: Keyspace, keys: Keys, symbol: str, now_ms: int) -> None:
+    """Forget orders of more than a week ago, or of more than 10,000 the oldest: at most 100 at once."""
+    memory_key, times_key = keys.order_memory(symbol), keys.order_times(symbol)
     times = redis.sorted_set(times_key)
     surplus = len(times) - _MOST_ORDERS
     if surplus > 0 or min(times.values()) <= now_ms - _WEEK_MS:

@@ -10,7 +10,7 @@ from store.keys import Keys, ReconcileKeys
 from store.memory.consumer_group import LONGEST_DEAD
 from store.memory.fencing import check_fence
 from store.memory.keyspace import Keyspace, paired
-from store.memory.order_memory import remember_orders
+from store.memory.order_memory import forget_orders, remember_orders
 from store.memory.reconcile_reads import has_ended, standing_hold
 from store.reconcile_records import Agreement, CaseChange, CloseProposal, HoldChange, LedgerRepair
 from store.reconcile_values import CLOSE_CLIENT_TTL_MS, STATE_TTL_MS, fields_of, is_own
@@ -67,6 +67,7 @@ class ReconcileSteps:
             return False
         if repair.orders and not engine.shadow:
             remember_orders(redis, keys, symbol, repair.orders, redis.now_ms())
+            forget_orders(redis, keys, symbol, redis.now_ms())
         if repair.ledger_fields and not engine.shadow:
             redis.hset(keys.ledger(symbol), repair.ledger_fields)
             redis.expire(keys.ledger(symbol), repair.ledger_ttl_ms)

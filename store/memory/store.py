@@ -14,7 +14,7 @@ from store.keys import Keys, PlanStream
 from store.memory import diagnostics, reads
 from store.memory.bridge import MemoryBridge
 from store.memory.commit_decisions import commit_decisions
-from store.memory.commit_result import commit_result
+from store.memory.commit_results import commit_result, commit_results
 from store.memory.consumer_group import MemoryConsumerGroup
 from store.memory.desk import MemoryDesk
 from store.memory.execution import MemoryExecutions
@@ -144,10 +144,7 @@ class MemoryStore(
         return await self._run(commit_result, fence, commit)
 
     async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
-        def book() -> list[int | None]:
-            return [unless_refused(commit_result, self._keyspace, self._keys, fence, c) for c in commits]
-
-        return await self._call("commit_results", book)
+        return await self._run(commit_results, fence, commits)
 
     async def unknown_outcomes(self) -> UnknownOutcomes:
         return await self._run(reads.unknown_outcomes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from brain.identifiers import EntryId, PlanId
 from brain.ledger.ledger import StoredLedger
-from store.errors import StoreError, WrongTypeError
+from store.errors import StoreError, WrongTypeError, unless_refused
 from store.execution_values import WRONG_TYPE
 from store.records import (
     AlreadyDecided,
@@ -22,6 +24,7 @@ from store.records import (
     TooLate,
     Verdict,
 )
+from store.redis.errors import translate
 from store.stored_values import read_text
 
 
@@ -52,10 +55,11 @@ def read_entries(reply: Any) -> list[Entry]:
 
 
 def read_booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingState:
-    """Parse the replies to `RedisStore._booking_reads`. Raises StoreRefusedError."""
+    """Parse one of the states of `booking_states.lua`. Raises StoreRefusedError."""
     ledger, permit, mark, *memories = answers
-    if isinstance(ledger, StoreError):
-        raise type(ledger)(f"ledger of {wanted.symbol}: {ledger}")
+    if isinstance(ledger, RedisError):
+        refusal = translate(ledger)
+        raise type(refusal)(f"ledger of {wanted.symbol}: {refusal}")
     *amounts, version, adopted_exchange_ms, adopted_at_ms = map(read_text, ledger)
     remembered = {
         order: text
@@ -71,6 +75,18 @@ def read_booking_state(wanted: BookingKeys, answers: Sequence[Any]) -> BookingSt
         adopted_exchange_ms=adopted_exchange_ms,
         adopted_at_ms=adopted_at_ms,
     )
+
+
+def read_booked(answer: Any) -> int | None:
+    """Parse the answer to one result of `commit_results.lua`. Raises StoreRefusedError."""
+    if isinstance(answer, RedisError):
+        raise translate(answer)
+    return answer if isinstance(answer, int) else None
+
+
+def read_each_booked(answers: Sequence[Any]) -> list[int | None]:
+    """Parse a reply of `commit_results.lua`; None also for a result that was refused."""
+    return [unless_refused(read_booked, answer) for answer in answers]
 
 
 def read_commit_reply(replies: Sequence[Any]) -> CommitReply:

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import islice
 
 import msgspec
 import trio
 
 from brain.durability import Durability
-from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
-from brain.ledger.ledger import StoredLedger
-from store.errors import unless_refused
+from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
 from store.keys import GROUP, Keys, PlanStream
 from store.protocol import LONGEST_BLOCK_MS
 from store.records import (
     Adoption,
-    BookingKeys,
-    BookingState,
     CommitReply,
     DecisionCommit,
     Entry,
@@ -28,16 +23,16 @@ from store.records import (
     MarkWrite,
     PermitTraces,
     RedisRun,
-    ResultCommit,
     SnapshotWrite,
     UnknownOutcomes,
 )
 from store.redis import diagnostics
 from store.redis.asyncio_bridge import open_bridge
-from store.redis.client import Command, RedisLink, naming
+from store.redis.bookings import RedisBookings
+from store.redis.client import RedisLink, naming
 from store.redis.consumer_group import RedisConsumerGroup
 from store.redis.desk import RedisDesk
-from store.redis.replies import read_booking_state, read_commit_reply, read_time
+from store.redis.replies import read_commit_reply, read_time
 from store.redis.roles import RedisRoles
 from store.redis.runs import ComparedRun, unrefused
 from store.redis.scripts import ScriptRunner
@@ -62,7 +57,7 @@ _DECISIONS_A_SCRIPT = 64
 _pack = msgspec.msgpack.encode
 
 
-class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
+class RedisStore(RedisBookings, RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
     """Redis behind `store.execution_protocol.ServiceStore`.
 
     Each blocking read has a client of its own, so that waiting for plans never delays a commit; so have the
@@ -155,42 +150,6 @@ class RedisStore(RedisUniverse, RedisRoles, RedisDesk, RedisWaiting):
 
     async def redis_run(self, known_run_id: str | None) -> RedisRun:
         return await self._plan_run.compare(known_run_id)
-
-    async def booking_state(
-        self, symbol: Symbol, plan_id: PlanId, order_ids: Sequence[OrderId]
-    ) -> BookingState:
-        wanted = BookingKeys(symbol, plan_id, tuple(order_ids))
-        return read_booking_state(wanted, await self._writes.pipeline(self._booking_reads(wanted)))
-
-    async def booking_states(self, wanted: Sequence[BookingKeys]) -> list[BookingState | None]:
-        reads = [self._booking_reads(keys) for keys in wanted]
-        answers = iter(await self._writes.pipeline([command for commands in reads for command in commands]))
-        return [
-            unless_refused(read_booking_state, keys, list(islice(answers, len(commands))))
-            for keys, commands in zip(wanted, reads, strict=True)
-        ]
-
-    def _booking_reads(self, wanted: BookingKeys) -> list[Command]:
-        symbol, plan_id, order_ids = wanted
-        commands: list[Command] = [
-            (
-                "HMGET", self._keys.ledger(symbol), *StoredLedger.__struct_fields__,
-                "version", "adopted_exchange_ms", "adopted_at_ms",
-            ),
-            ("HGET", self._keys.open_permits(symbol), f"p:{plan_id}"),
-            ("GET", self._keys.plan_mark(plan_id)),
-        ]  # fmt: skip
-        commands += [("HGET", self._keys.order_memory(symbol), order_id) for order_id in order_ids]
-        return commands
-
-    async def commit_result(self, fence: FencingToken, commit: ResultCommit) -> int | None:
-        answer = await self._scripts.run("commit_result", self._keys.prefix, fence, GROUP, _pack(commit))
-        return int(answer) if answer is not None else None
-
-    async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
-        calls = [(self._keys.prefix, fence, GROUP, _pack(commit)) for commit in commits]
-        answers = await self._scripts.run_each("commit_result", calls)
-        return [answer if isinstance(answer, int) else None for answer in answers]
 
     async def unknown_outcomes(self) -> UnknownOutcomes:
         with naming(self._keys.unknown_outcomes):

@@ -17,13 +17,16 @@ local function add_memory_rights(needed, orders, order_times)
   end
 end
 
--- Remembers what is booked of orders, { id, before, after } each, and forgets orders of more than a week ago, or of
--- more than 10000 the oldest: at most 100 at once.
+-- Remembers what is booked of orders, { id, before, after } each; `forget_orders` is to follow.
 local function remember_orders(orders, order_times, booked, now)
   for _, order in ipairs(booked) do
     redis.call('HSET', orders, order[1], order[3])
     redis.call('ZADD', order_times, now, order[1])
   end
+end
+
+-- Forgets orders of more than a week ago, or of more than 10000 the oldest: at most 100 at once.
+local function forget_orders(orders, order_times, now)
   local week = 604800000
   local old = redis.call('ZRANGEBYSCORE', order_times, '-inf', now - week, 'LIMIT', 0, 100)
   local surplus = redis.call('ZCARD', order_times) - 10000

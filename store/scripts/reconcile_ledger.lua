@@ -52,7 +52,9 @@ end
 
 if acts and #booked > 0 then
   local time = redis.call('TIME')
-  remember_orders(orders, order_times, booked, time[1] * 1000 + math.floor(time[2] / 1000))
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  remember_orders(orders, order_times, booked, now)
+  forget_orders(orders, order_times, now)
 end
 if acts and #ledger_fields > 0 then
   redis.call('HSET', ledger, unpack(ledger_fields))

@@ -32,8 +32,6 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "results.read_new": ("xreadgroup",),
     "redis_now_ms": ("time",),
     "redis_run": ("info", "time", "get"),
-    "booking_state": ("hmget", "hget", "get"),
-    "booking_states": ("hmget", "hget", "get"),
     "universe": ("get", "hgetall"),
     "unread_result": ("xrange",),
     "recent_intents": ("xrevrange",),

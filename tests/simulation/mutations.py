@@ -54,7 +54,7 @@ MUTATIONS = (
     Mutation(
         "no open permit is released",
         ("c",),
-        (Edit("store/memory/commit_result.py", "redis.hdel(open_key, [plan_field.encode()])", "pass"),),
+        (Edit("store/memory/commit_results.py", "redis.hdel(open_key, [plan_field.encode()])", "pass"),),
     ),
     Mutation(
         "a partial fill's cumulative quantity counts twice",

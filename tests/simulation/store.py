@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from brain.identifiers import FencingToken
-from store.errors import StoreUnavailableError, unless_refused
+from store.errors import StoreUnavailableError
 from store.execution_records import BeginReply, OrderBegin, OrderProgress, PlanRefusal
 from store.governor_records import GovernorCommit, GovernorReply, GrantChange
 from store.keys import Keys
 from store.memory.commit_decisions import commit_decisions
-from store.memory.commit_result import commit_result
+from store.memory.commit_results import commit_result, commit_results
 from store.memory.ledgers import adopt_ledgers
 from store.memory.memory_redis import MemoryRedis, Watch
 from store.memory.snapshots import prove_snapshots, write_snapshots
@@ -229,16 +229,12 @@ class WatchedStore(WatchedReconcile, WatchedChain):
         return await self._fenced("commit_result", fence, book)
 
     async def commit_results(self, fence: FencingToken, commits: Sequence[ResultCommit]) -> list[int | None]:
-        # They go one after the other, and the way may end between two of them.
+        # More than a script's go one after the other, and the way may end between two of them.
         cut = self._rng.randrange(1, len(commits) + 1) if self._rng.random() < _CUT_OFF else len(commits)
 
         def book() -> list[int | None]:
-            times = []
-            for commit in commits[:cut]:
-                booked_ms = unless_refused(commit_result, self._keyspace, self._keys, fence, commit)
-                self._judge.booked(self._name, commit, booked_ms)
-                times.append(booked_ms)
-            return times
+            judge = partial(self._judge.booked, self._name)
+            return commit_results(self._keyspace, self._keys, fence, commits[:cut], booked=judge)
 
         times = await self._fenced("commit_results", fence, book)
         if len(times) < len(commits):

@@ -54,6 +54,14 @@ BOOKING = ResultCommit(
     mark_after="S",
     mark_ttl_ms=3_660_000,
 )
+#: Rests on the ledger that `prepared` leaves.
+OF_ETH = msgspec.structs.replace(
+    BOOKING,
+    entry_id=EntryId("2-0"),
+    plan_id=PlanId("plan-2"),
+    symbol=Symbol("ETHUSDT"),
+    before_amounts=("1", None, None),
+)
 DEAD_LETTER = msgspec.structs.replace(
     BOOKING,
     plan_id="",

@@ -8,9 +8,21 @@ from random import Random
 
 import msgspec
 
+from actors.ledger_writer.projected_state import ProjectedState
 from brain.identifiers import EntryId, FencingToken, OrderId, PlanId, Symbol
 from store.errors import FencedError, GroupLostError, StoreRefusedError
-from store.records import Adoption, Broken, Changed, CommitReply, MarkWrite, OrderWrite, SymbolState
+from store.records import (
+    Adoption,
+    BookingKeys,
+    BookingState,
+    Broken,
+    Changed,
+    CommitReply,
+    MarkWrite,
+    OrderWrite,
+    ResultCommit,
+    SymbolState,
+)
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.commits import assumed, booking, decision
 from tests.store.test_lease import TIMES
@@ -39,7 +51,7 @@ class History:
         self._states = {symbol: SymbolState() for symbol in _SYMBOLS}
         self._steps: list[Callable[[], Awaitable[object]]] = [
             self._publish, self._publish, self._read, self._read, self._recover, self._recover,
-            self._decide, self._decide, self._decide, self._book, self._book, self._book,
+            self._decide, self._decide, self._decide, self._book, self._book, self._book_together,
             self._acknowledge, self._bury, self._lease, self._ledgers, self._snapshots,
             self._interfere, self._interfere, self._group, self._report,
         ]  # fmt: skip
@@ -123,9 +135,21 @@ class History:
         return [Broken("") if isinstance(verdict, Broken) else verdict for verdict in reply.verdicts]
 
     async def _book(self) -> object:
+        state, commit = await self._planned(ProjectedState())
+        return state, await self._store.commit_result(self._fence, commit) is not None
+
+    async def _book_together(self) -> object:
+        projected = ProjectedState()
+        planned = [await self._planned(projected) for _ in range(self._random.randint(2, 5))]
+        times = await self._store.commit_results(self._fence, [commit for _, commit in planned])
+        return [state for state, _ in planned], [time is not None for time in times]
+
+    async def _planned(self, projected: ProjectedState) -> tuple[BookingState, ResultCommit]:
+        """Plan a booking on what is stored and on what others will have written."""
         symbol, plan_id = self._pick(*_SYMBOLS), self._pick(*_PLANS)
         order_id = OrderId(self._pick("1", "2"))
-        state = await self._store.booking_state(Symbol(symbol), PlanId(plan_id), [order_id])
+        keys = BookingKeys(Symbol(symbol), PlanId(plan_id), (order_id,))
+        state = projected.state(keys, await self._store.booking_state(*keys))
         ledger = state.ledger
         commit = booking(
             self._entry("results"),
@@ -150,7 +174,8 @@ class History:
         )
         if self._random.random() < 0.2:
             commit = msgspec.structs.replace(commit, mark_before="D|BOTH|none||0")
-        return state, await self._store.commit_result(self._fence, commit) is not None
+        projected.add(commit, state)
+        return state, commit
 
     async def _acknowledge(self) -> None:
         await self._store.plans.acknowledge(self._fence, [EntryId(self._entry("plans"))])

@@ -10,7 +10,7 @@ from store.execution_protocol import ServiceStore
 from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.bridge_examples import WRITES as BRIDGE_WRITES
-from tests.store.commits import BOOKING, DECISION, ENTRY, SYMBOL, prepared
+from tests.store.commits import BOOKING, DECISION, ENTRY, OF_ETH, SYMBOL, prepared
 from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
 from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
 from tests.store.history_examples import WRITES as HISTORY_WRITES
@@ -213,7 +213,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     "plans.dead_letter": lambda store, fence: store.plans.dead_letter(fence, ENTRY, ("error", "x")),
     "plans.recover": lambda store, fence: store.plans.recover(fence=fence, after="0", idle_ms=0, count=9),
     "results.recover": lambda store, fence: store.results.recover(fence=fence, after="0", idle_ms=0, count=9),
-    "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING]),
+    "commit_results": lambda store, fence: store.commit_results(fence, [BOOKING, OF_ETH]),
     "commit_result": lambda store, fence: store.commit_result(fence, BOOKING),
     "adopt_ledgers": lambda store, fence: store.adopt_ledgers(
         fence, [Adoption(SYMBOL, ("last_known_amt", "1"), ("event", "LEDGER_ADOPTED"))], TTL_MS

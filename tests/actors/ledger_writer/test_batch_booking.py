@@ -10,10 +10,14 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from actors.ledger_writer.batch_booking import MOST_TOGETHER
 from brain.identifiers import FencingToken, OrderId, PlanId, Symbol
+from brain.symbols.symbol_rules import SymbolRules
+from channels import Count, Observe, SetGauge
+from monitoring.service_log import LogLines
 from store.memory.store import MemoryStore
 from store.records import BookingKeys, BookingState, Entry, ResultCommit
 from tests.actors.ledger_rig import NO_LATE_RESULTS_SEC, LedgerRig, at_rest, fail_planning_of, running_writer
@@ -87,6 +91,29 @@ async def test_a_batch_takes_two_round_trips(rig: LedgerRig, monkeypatch: pytest
     assert rig.amount("BTCUSDT") == rig.amount("ETHUSDT") == f"{Decimal('0.1') * MOST_TOGETHER / 2}"
     assert rig.ledger("BTCUSDT")["version"] == str(MOST_TOGETHER // 2 + 1)
     assert rig.pending() == 0
+
+
+async def test_a_batch_is_one_log_call_and_one_event_for_each_series(rig: LedgerRig) -> None:
+    one = Decimal(1)
+    rig.symbol_rules.send({symbol: SymbolRules(symbol, True, one, one, one) for symbol in SYMBOLS})
+    await rig.metrics.receive_all()
+    with capture_logs() as logs:
+        for number in range(9):
+            rig.publish_result(SYMBOLS[number % 2], f"7{number}", "BUY", "0.1")
+        await trio.sleep(0.5)
+    (lines,) = [entry["event"] for entry in logs if "Ledger updated" in entry["event"]]
+    assert isinstance(lines, LogLines)
+    assert [line.split(",")[0] for line in lines.messages] == [
+        f"{SYMBOLS[number % 2]}: Ledger updated from order 7{number}" for number in range(9)
+    ]
+    sent = await rig.metrics.receive_all()
+    assert [event for event in sent if event.name in ("p33_ledger_update_total", "p33_ledger_amt")] == [
+        SetGauge("p33_ledger_amt", 0.5, ("BTCUSDT",)),
+        SetGauge("p33_ledger_amt", 0.4, ("ETHUSDT",)),
+        Count("p33_ledger_update_total", ("BTCUSDT",), 5),
+        Count("p33_ledger_update_total", ("ETHUSDT",), 4),
+    ]
+    assert sum(event.times for event in sent if isinstance(event, Observe)) == 9
 
 
 async def test_a_single_result_is_a_batch_of_one(rig: LedgerRig, monkeypatch: pytest.MonkeyPatch) -> None:
