@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
+from actors.permit_evaluator.allowed_plans import AllowedPlans
 from actors.permit_evaluator.assumed_state import AssumedStates, is_question
 from actors.permit_evaluator.commit import DecisionWriter
 from actors.permit_evaluator.plans import DecisionInputs, MissingInput, PendingPlan, Refusal
@@ -17,7 +18,8 @@ from brain.decisions.case import Case, Rules
 from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
-from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
+from brain.identifiers import FencingToken, PlanId, Symbol
+from brain.moment import Moment
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
 from store.errors import StoreUnavailableError
@@ -37,8 +39,6 @@ _MOST_ATTEMPTS = 5
 #: Deciding so many takes a few milliseconds, in which no other task runs.
 _DECIDED_AT_A_TIME = 64
 _COMMIT_WITHIN_MS = 1_000
-#: More than are allowed within the life of a plan's mark, but in a flood.
-_MOST_ALLOWED = 20_000
 
 
 class PlanDecider:
@@ -69,9 +69,7 @@ class PlanDecider:
         self._key_prefix = key_prefix
         self._states = AssumedStates()
         self._proposals = 0
-        self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
-        #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
-        self._allowed: dict[PlanId, tuple[EntryId, float]] = {}
+        self._allowed = AllowedPlans((rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000)
         self._unsure_until_ms = 0
         self.redis_changed_ms = 0
         self.evicted_ms = 0
@@ -100,6 +98,7 @@ class PlanDecider:
         place = {pending.entry.id: number for number, pending in enumerate(plans)}
         while plans:
             begun_sec, changed_ms = self._clocks.now().monotonic_sec, self.redis_changed_ms
+            doubts, wanted_before = self._doubts(), len(wanting)
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
             # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
@@ -128,9 +127,15 @@ class PlanDecider:
                     commits.append(answer_and_commit[1])
                     if is_question(answer_and_commit[1].assumed):
                         asked_symbols.add(pending.symbol)
-            # Nothing runs from here until the commit is sent; it compares the rest of what decisions rest on.
+            # Nothing runs from here until the commit is sent. It compares the symbols' states, not these.
             if changed_ms != self.redis_changed_ms:
                 raise StoreUnavailableError("another run of Redis was found while plans were decided")
+            if doubts != self._doubts():
+                # All are decided again: those before it rest on what is trusted no longer.
+                for pending, _ in proposals:
+                    self._states.not_committed(pending.symbol, pending.plan.plan_id, pending.entry.id)
+                del wanting[wanted_before:]
+                continue
             if not commits:
                 break
             decided_sec = self._clocks.now().monotonic_sec
@@ -144,6 +149,10 @@ class PlanDecider:
             plans = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda pending: place[pending.entry.id])
 
+    def _doubts(self) -> tuple[int, Moment | None]:
+        """Return the latest reasons for doubt: evicted keys, and trust in the stream that was lost."""
+        return self.evicted_ms, self._known.book.trust_lost_at
+
     async def _without_repeated(
         self, plans: Sequence[PendingPlan], fence: FencingToken
     ) -> Sequence[PendingPlan]:
@@ -151,19 +160,14 @@ class PlanDecider:
 
         The commit script finds this by the plan's mark too, unless Redis has evicted it.
         """
-        repeated = [pending.entry.id for pending in plans if self._is_repeated(pending)]
+        now_ms, other = self._clocks.redis_now_ms(), self._allowed.has_other
+        repeated = [each.entry.id for each in plans if other(each.plan.plan_id, each.entry.id, now_ms)]
         if not repeated:
             return plans
         await self._store.plans.acknowledge(fence, repeated)
         for entry_id in repeated:
             self._failures.done(entry_id)
         return [pending for pending in plans if pending.entry.id not in repeated]
-
-    def _is_repeated(self, pending: PendingPlan) -> bool:
-        known = self._allowed.get(pending.plan.plan_id)
-        if known is None or known[0] == pending.entry.id:
-            return False
-        return self._clocks.redis_now_ms() < known[1]
 
     async def refuse(self, refusals: Sequence[Refusal], fence: FencingToken) -> None:
         """Commit denies that rest on no state; where that cannot be written, write a dead letter alone."""
@@ -292,7 +296,7 @@ class PlanDecider:
                     case Committed():
                         self._failures.done(pending.entry.id)
                         if answer.decision.allow:
-                            self._remember_allowed(plan_id, pending.entry.id, reply.now_ms)
+                            self._allowed.add(plan_id, pending.entry.id, reply.now_ms)
                         self._prerequisites.report_missed(pending, answer.decision)
                         decided.append(RecentDecision(answer, reply.now_ms, pending.entry.published_ms))
                     case AlreadyDecided():
@@ -313,8 +317,3 @@ class PlanDecider:
             if decided:
                 self._reports.decided(decided)
         return again, undecidable
-
-    def _remember_allowed(self, plan_id: PlanId, entry_id: EntryId, now_ms: int) -> None:
-        self._allowed[plan_id] = entry_id, now_ms + self._mark_ttl_ms
-        if len(self._allowed) > _MOST_ALLOWED:
-            del self._allowed[next(iter(self._allowed))]

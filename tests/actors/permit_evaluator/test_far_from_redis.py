@@ -92,3 +92,41 @@ async def test_another_run_of_redis_that_is_found_while_plans_are_decided_counts
         await trio.sleep(3)
         assert {far.reason(f"open-{symbol}") for symbol in SYMBOLS} == {"recovering"}
         assert sorted(far.audited()[3:]) == sorted([*PLANS[:100], *(f"open-{each}" for each in SYMBOLS)])
+
+
+@pytest.mark.parametrize("found", ["evicted keys", "lost trust"])
+async def test_evictions_and_lost_trust_found_while_plans_are_decided_count_for_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, found: str
+) -> None:
+    far = _far()
+    await far.take_lease()
+    evaluator = far.evaluator()
+    decider = evaluator._decider
+    propose, proposed = decider._propose, 0
+
+    def find(pending: PendingPlan) -> tuple[Answer, DecisionCommit] | None:
+        nonlocal proposed
+        proposal, proposed = propose(pending), proposed + 1
+        if proposed == 64 and found == "lost trust":
+            far.book.lose_trust(far.clock.now())
+        elif proposed == 64:
+            far.redis.set("other", "1")
+            far.redis.evict("other")
+            decider.evicted_ms = far.redis.now_ms()
+        return proposal
+
+    async with background(evaluator.run, Heartbeat()):
+        await trio.sleep(2)
+        for symbol in SYMBOLS:
+            far.holds(symbol, "0")
+            far.publish(f"close-{symbol}", symbol)
+        await trio.sleep(1)
+        for symbol in SYMBOLS:
+            far.publish_entry(f"open-{symbol}", symbol)
+        for plan_id in PLANS[:100]:
+            far.publish(plan_id)
+        monkeypatch.setattr(decider, "_propose", find)
+        await trio.sleep(3)
+        reason = "recovering" if found == "evicted keys" else "stale_exchange_state"
+        assert {far.reason(f"open-{symbol}") for symbol in SYMBOLS} == {reason}
+        assert sorted(far.audited()[3:]) == sorted([*PLANS[:100], *(f"open-{each}" for each in SYMBOLS)])
