@@ -9,13 +9,13 @@ import trio
 from actors.permit_evaluator.allowed_plans import AllowedPlans
 from actors.permit_evaluator.assumed_state import AssumedStates, is_question
 from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.committing import PLANS_AT_A_TIME, PlanRefuser, commit_decisions
 from actors.permit_evaluator.plans import DecisionInputs, MissingInput, PendingPlan, Refusal
 from actors.permit_evaluator.prerequisites import Prerequisites
 from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import FailureCounter
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case, Rules
-from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
 from brain.identifiers import FencingToken, PlanId, Symbol
@@ -36,8 +36,6 @@ from store.records import (
 )
 
 _MOST_ATTEMPTS = 5
-#: Deciding so many takes a few milliseconds, in which no other task runs.
-_DECIDED_AT_A_TIME = 64
 _COMMIT_WITHIN_MS = 1_000
 
 
@@ -49,6 +47,7 @@ class PlanDecider:
         store: PlanStore,
         known: DecisionInputs,
         prerequisites: Prerequisites,
+        refuser: PlanRefuser,
         *,
         clocks: Clocks,
         rules: Rules,
@@ -61,6 +60,7 @@ class PlanDecider:
         self._store = store
         self._known = known
         self._prerequisites = prerequisites
+        self._refuser = refuser
         self._clocks = clocks
         self._rules = rules
         self._writer = writer
@@ -109,7 +109,7 @@ class PlanDecider:
             proposed: set[PlanId] = set()
             behind: list[PendingPlan] = []
             for number, pending in enumerate(plans):
-                if number and number % _DECIDED_AT_A_TIME == 0:
+                if number and number % PLANS_AT_A_TIME == 0:
                     await trio.lowlevel.checkpoint()
                 if pending.symbol in asked_symbols or pending.plan.plan_id in proposed:
                     behind.append(pending)
@@ -141,10 +141,9 @@ class PlanDecider:
             decided_sec = self._clocks.now().monotonic_sec
             self._reports.evaluated(len(commits), decided_sec - begun_sec)
             with self._failures.attributed_to([commit.entry_id for commit in commits]):
-                reply = await self._commit(fence, commits)
-            again, undecidable = self._learn(reply, proposals)
-            if undecidable:
-                await self.refuse(undecidable, fence)
+                reply = await commit_decisions(self._store, self._clocks, fence, commits)
+            again, undecidable = await self._learn(reply, proposals)
+            await self._refuser.refuse(undecidable, fence)
             again = sorted([*again, *behind], key=lambda pending: place[pending.entry.id])
             plans = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda pending: place[pending.entry.id])
@@ -168,45 +167,6 @@ class PlanDecider:
         for entry_id in repeated:
             self._failures.done(entry_id)
         return [pending for pending in plans if pending.entry.id not in repeated]
-
-    async def refuse(self, refusals: Sequence[Refusal], fence: FencingToken) -> None:
-        """Commit denies that rest on no state; where that cannot be written, write a dead letter alone."""
-        created_at_sec = self._clocks.redis_now_ms() / 1000
-        answers: list[Answer] = []
-        commits: list[DecisionCommit] = []
-        for each in refusals:
-            fields = each.entry.fields or {}
-            answer = Answer(each.entry.id, each.plan_id, each.symbol, each.decision, None, fields)
-            dead_fields: tuple[str, ...] = ()
-            if each.error is not None:
-                dead_fields = dead_letter(fields, entry_id=each.entry.id, error=each.error)
-            answers.append(answer)
-            commits.append(
-                self._writer.commit(
-                    answer,
-                    assumed=None,
-                    deadline_ms=0,
-                    created_at_sec=created_at_sec,
-                    dead_fields=dead_fields,
-                )
-            )
-        reply = await self._commit(fence, commits)
-        for each, answer, verdict in zip(refusals, answers, reply.verdicts, strict=True):
-            if isinstance(verdict, Committed):
-                self._reports.decided([RecentDecision(answer, reply.now_ms, each.entry.published_ms)])
-                if each.error is not None:
-                    self._reports.dead_letter(each.entry.id, each.error)
-            elif isinstance(verdict, Broken):
-                letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
-                await self._store.plans.dead_letter(fence, each.entry.id, letter)
-                self._reports.dead_letter(each.entry.id, verdict.error)
-            self._failures.done(each.entry.id)
-
-    async def _commit(self, fence: FencingToken, commits: Sequence[DecisionCommit]) -> CommitReply:
-        sent = self._clocks.now()
-        reply = await self._store.commit_decisions(fence, commits)
-        self._clocks.redis.observe(reply.now_ms, sent, self._clocks.now())
-        return reply
 
     def _propose(self, pending: PendingPlan) -> tuple[Answer, DecisionCommit] | None:
         """Decide on the assumed state; None where the decision lacks an input that was not fetched yet."""
@@ -277,12 +237,28 @@ class PlanDecider:
             case.now_ms + _COMMIT_WITHIN_MS,
         )
 
-    def _learn(
+    async def _learn(
         self, reply: CommitReply, proposals: Sequence[tuple[PendingPlan, Answer]]
     ) -> tuple[list[PendingPlan], list[Refusal]]:
         """Apply a commit's verdicts; return plans to be decided again, and refusals of undecidable ones."""
         again: list[PendingPlan] = []
         undecidable: list[Refusal] = []
+        for first in range(0, len(proposals), PLANS_AT_A_TIME):
+            if first:
+                # What is committed is learnt and reported, whatever ends this task.
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            some = slice(first, first + PLANS_AT_A_TIME)
+            reply_to_some = CommitReply(reply.now_ms, reply.verdicts[some])
+            self._learn_some(reply_to_some, proposals[some], again, undecidable)
+        return again, undecidable
+
+    def _learn_some(
+        self,
+        reply: CommitReply,
+        proposals: Sequence[tuple[PendingPlan, Answer]],
+        again: list[PendingPlan],
+        undecidable: list[Refusal],
+    ) -> None:
         decided: list[RecentDecision] = []
         try:
             for (pending, answer), verdict in zip(proposals, reply.verdicts, strict=True):
@@ -316,4 +292,3 @@ class PlanDecider:
             # Committed decisions are reported even where an error ends this.
             if decided:
                 self._reports.decided(decided)
-        return again, undecidable

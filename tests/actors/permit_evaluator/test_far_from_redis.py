@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 import pytest
 import trio
@@ -17,7 +19,31 @@ from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched, running_evaluator
 from tests.background import background
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 PLANS = [f"plan-{number}" for number in range(600)]
+
+
+class Steps(trio.abc.Instrument):
+    """Counts calls between two checkpoints of a task."""
+
+    def __init__(self) -> None:
+        self.most = Counter[str]()
+        self._now = Counter[str]()
+
+    def counted(self, name: str, call: Callable[P, T]) -> Callable[P, T]:
+        def counting(*arguments: P.args, **named: P.kwargs) -> T:
+            self._now[name] += 1
+            return call(*arguments, **named)
+
+        return counting
+
+    def before_task_step(self, _task: trio.lowlevel.Task) -> None:
+        self._now.clear()
+
+    def after_task_step(self, _task: trio.lowlevel.Task) -> None:
+        self.most |= self._now
 
 
 @pytest.mark.parametrize(
@@ -130,3 +156,26 @@ async def test_evictions_and_lost_trust_found_while_plans_are_decided_count_for_
         reason = "recovering" if found == "evicted keys" else "stale_exchange_state"
         assert {far.reason(f"open-{symbol}") for symbol in SYMBOLS} == {reason}
         assert sorted(far.audited()[3:]) == sorted([*PLANS[:100], *(f"open-{each}" for each in SYMBOLS)])
+
+
+@pytest.mark.parametrize("qty", ["", "unreadable"])
+async def test_no_step_works_on_more_plans_than_near_redis(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, qty: str
+) -> None:
+    far, steps = _far(), Steps()
+    await far.take_lease()
+    evaluator = far.evaluator()
+    decider = evaluator._decider
+    for owner, name in ((evaluator, "_plan_of"), (decider._writer, "commit"), (decider._failures, "done")):
+        monkeypatch.setattr(owner, name, steps.counted(name, getattr(owner, name)))
+    async with background(evaluator.run, Heartbeat()):
+        await trio.sleep(2)
+        far.holds(SYMBOLS[0], "1")
+        trio.lowlevel.add_instrument(steps)
+        for plan_id in PLANS:
+            far.publish(plan_id, SYMBOLS[0], action="PARTIAL_50", close_qty=qty)
+        await trio.sleep(2)
+        trio.lowlevel.remove_instrument(steps)
+        assert far.audited() == PLANS
+        assert far.pending() == 0
+    assert steps.most == {"_plan_of": 64, "commit": 64, "done": 64}
