@@ -11,8 +11,8 @@ EXCHANGE_MUTATIONS = (
         (
             Edit(
                 "actors/snapshot_fetcher/writer.py",
-                "written.legs == snapshot.legs and written.leverage == snapshot.leverage\n",
-                "written.leverage == snapshot.leverage\n",
+                "if published.legs != known.legs or published.leverage != known.leverage:\n",
+                "if published.leverage != known.leverage:\n",
             ),
         ),
     ),
@@ -163,9 +163,13 @@ EXCHANGE_MUTATIONS = (
         (
             Edit(
                 "exchange/market_stream.py",
-                "    except (msgspec.DecodeError, ValueError):\n        return None\n",
-                "    except (msgspec.DecodeError, ValueError):\n"
-                '        raise UnreadableEvent("mark prices") from None\n',
+                "    except msgspec.DecodeError:\n        rows = list(filter(None, map(_readable, raws)))\n",
+                '    except msgspec.DecodeError:\n        raise UnreadableEvent("mark prices") from None\n',
+            ),
+            Edit(
+                "exchange/market_stream.py",
+                "    except ValueError:\n        return False\n",
+                '    except ValueError:\n        raise UnreadableEvent("mark prices") from None\n',
             ),
         ),
     ),
