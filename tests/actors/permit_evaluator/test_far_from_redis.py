@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.permit_evaluator import deciding
 from actors.permit_evaluator.actor import plans_at_once
 from actors.permit_evaluator.plans import PendingPlan
 from brain.decisions.answer import Answer
+from brain.decisions.decision import decide_on
+from brain.decisions.facts import Facts
+from brain.plans.permit import Decision
 from store.keys import Keys
 from store.records import DecisionCommit
 from supervision import Heartbeat
 from tests.actors.evaluator_rig import SYMBOLS, EvaluatorRig, Watched, running_evaluator
-from tests.background import background
+from tests.background import background, count_crashes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -156,6 +161,39 @@ async def test_evictions_and_lost_trust_found_while_plans_are_decided_count_for_
         reason = "recovering" if found == "evicted keys" else "stale_exchange_state"
         assert {far.reason(f"open-{symbol}") for symbol in SYMBOLS} == {reason}
         assert sorted(far.audited()[3:]) == sorted([*PLANS[:100], *(f"open-{each}" for each in SYMBOLS)])
+
+
+async def test_a_plan_that_fails_costs_the_plans_in_hand_beside_it_no_answer(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Its crashes come behind hundreds of others, which are delivered again each time."""
+
+    async def cross() -> None:
+        await trio.sleep(0.0125)
+
+    def explode(facts: Facts) -> Decision:
+        if facts.plan.plan_id == "raises":
+            raise ZeroDivisionError
+        return decide_on(facts)
+
+    far = EvaluatorRig()
+    far.store = Watched(far.redis, keys=Keys("quantum"), consumer="me", crossing=cross)
+    far.holds(SYMBOLS[0], "1000")
+    monkeypatch.setattr(deciding, "decide_on", explode)
+    await far.store.plans.create(lost=False)
+    plans = [*PLANS[:500], "raises", *PLANS[500:]]
+
+    async def publish() -> None:
+        await trio.sleep(2)
+        far.position(SYMBOLS[0], "1000")
+        for plan_id in plans:
+            far.publish(plan_id, SYMBOLS[0], action="PARTIAL_50", close_qty="0.001")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publish)
+        assert await count_crashes(partial(running_evaluator, far), runs=4, for_sec=6) == 3
+    assert far.reason("raises") == "evaluation_failed"
+    assert {far.reason(plan_id) for plan_id in PLANS} == {"sanity_checks_passed"}
 
 
 @pytest.mark.parametrize("qty", ["", "unreadable"])
