@@ -97,7 +97,7 @@ class PlanDecider:
         wanting: list[PendingPlan] = []
         place = {pending.entry.id: number for number, pending in enumerate(plans)}
         while plans:
-            begun_sec, changed_ms = self._clocks.now().monotonic_sec, self.redis_changed_ms
+            begun_sec, others_sec, changed_ms = trio.current_time(), 0.0, self.redis_changed_ms
             doubts, wanted_before = self._doubts(), len(wanting)
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
@@ -110,7 +110,9 @@ class PlanDecider:
             behind: list[PendingPlan] = []
             for number, pending in enumerate(plans):
                 if number and number % PLANS_AT_A_TIME == 0:
+                    paused_sec = trio.current_time()
                     await trio.lowlevel.checkpoint()
+                    others_sec += trio.current_time() - paused_sec
                 if pending.symbol in asked_symbols or pending.plan.plan_id in proposed:
                     behind.append(pending)
                     continue
@@ -138,8 +140,7 @@ class PlanDecider:
                 continue
             if not commits:
                 break
-            decided_sec = self._clocks.now().monotonic_sec
-            self._reports.evaluated(len(commits), decided_sec - begun_sec)
+            self._reports.evaluated(len(commits), trio.current_time() - begun_sec - others_sec)
             with self._failures.attributed_to([commit.entry_id for commit in commits]):
                 reply = await commit_decisions(self._store, self._clocks, fence, commits)
             again, undecidable = await self._learn(reply, proposals)

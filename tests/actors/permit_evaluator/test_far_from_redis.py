@@ -18,6 +18,7 @@ from brain.decisions.answer import Answer
 from brain.decisions.decision import decide_on
 from brain.decisions.facts import Facts
 from brain.plans.permit import Decision
+from channels import Observe
 from store.keys import Keys
 from store.records import DecisionCommit
 from supervision import Heartbeat
@@ -194,6 +195,36 @@ async def test_a_plan_that_fails_costs_the_plans_in_hand_beside_it_no_answer(
         assert await count_crashes(partial(running_evaluator, far), runs=4, for_sec=6) == 3
     assert far.reason("raises") == "evaluation_failed"
     assert {far.reason(plan_id) for plan_id in PLANS} == {"sanity_checks_passed"}
+
+
+async def test_the_time_of_others_between_two_slices_is_no_time_of_a_decision(
+    autojump_clock: MockClock,
+) -> None:
+    """Here no decision takes any time, and each turn of the other task takes 10 ms."""
+    far = _far()
+
+    async def work() -> None:
+        while True:
+            autojump_clock.jump(0.01)
+            await trio.lowlevel.checkpoint()
+
+    async with running_evaluator(far):
+        await trio.sleep(2)
+        far.holds(SYMBOLS[0], "1")
+        for plan_id in PLANS:
+            far.publish(plan_id, SYMBOLS[0], action="PARTIAL_50")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+            await trio.sleep(2)
+            nursery.cancel_scope.cancel()
+        assert far.audited() == PLANS
+    seconds = [
+        event.seconds
+        for event in await far.metrics.receive_all()
+        if isinstance(event, Observe) and event.name == "p33_evaluation_duration_seconds"
+    ]
+    assert seconds
+    assert max(seconds) < 1e-9
 
 
 @pytest.mark.parametrize("qty", ["", "unreadable"])
