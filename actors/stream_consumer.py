@@ -16,6 +16,7 @@ from actors.waiting import RETRYABLE_REDIS_ERRORS, RedisTrouble, lease_fence
 from brain.identifiers import EntryId, FencingToken
 from channels import LatestValue, Lease
 from clocks.clocks import Clocks, ShowsRedisTime
+from store.entry_groups import apart
 from store.entry_times import EntryTimes
 from store.errors import FencedError, GroupLostError
 from store.protocol import AddressedStore, ConsumerGroup
@@ -24,7 +25,7 @@ from supervision import Heartbeat
 
 #: An entry that has failed so often is answered without being worked on again: see `FailureCounter`.
 MOST_FAILURES = 3
-#: Entries recovered together; one by one while an entry has failed.
+#: Entries recovered together, but for those that have failed.
 RECOVERED_TOGETHER = 64
 _BLOCK_MS = 2_000
 _SWEEP_SEC = 1.0
@@ -62,10 +63,9 @@ class FailureCounter:
             del self._failed[next(iter(self._failed))]
         return failed
 
-    @property
-    def any(self) -> bool:
-        """True when an entry that is not done has failed."""
-        return any(self._failed.values())
+    def has_failed(self, entry_id: EntryId) -> bool:
+        """Return True for an entry that has failed and is not done."""
+        return self._failed.get(entry_id, 0) > 0
 
     @contextmanager
     def attributed_to(self, entry_ids: Sequence[EntryId]) -> Iterator[None]:
@@ -257,17 +257,17 @@ class StreamConsumer(ABC):
     async def _recover(self, session: Session, heartbeat: Heartbeat, *, idle_ms: int) -> set[EntryId]:
         """Handle entries that were delivered before and not acknowledged, oldest first. Returns their ids.
 
-        One by one if any has failed: it must not take others with it each time.
+        One that has failed is handled alone: it must not take others with it each time.
         """
-        recovered: set[EntryId] = set()
-        after, count = "0", 1 if self.failures.any else RECOVERED_TOGETHER
+        recovered, after = set[EntryId](), "0"
         while entries := await self.group.recover(
-            fence=session.fence, after=after, idle_ms=idle_ms, count=count
+            fence=session.fence, after=after, idle_ms=idle_ms, count=RECOVERED_TOGETHER
         ):
             after = entries[-1].id  # some stay pending: those that are in hand, or wait for an operator
             recovered.update(entry.id for entry in entries)
             dated = [await self.times.recovered(entry) for entry in entries]
-            await self._hand_over(dated, session, heartbeat)
+            for together in apart(dated, self.failures.has_failed):
+                await self._hand_over(together, session, heartbeat)
         return recovered
 
     async def _read_beside(self, turn: trio.Lock, session: Session) -> None:

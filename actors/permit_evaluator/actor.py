@@ -9,6 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.committing import PLANS_AT_A_TIME, PlanRefuser
 from actors.permit_evaluator.deciding import PlanDecider
 from actors.permit_evaluator.plans import DecisionInputs, PendingPlan, PlanBatch, sort_entries
 from actors.permit_evaluator.prerequisites import Prerequisites
@@ -81,10 +82,12 @@ class PermitEvaluator(StreamConsumer):
         self._prerequisites = Prerequisites(
             store, known, on_demand, ledgers_wanted, clocks=clocks, reports=reports
         )
+        self._refuser = PlanRefuser(store, clocks=clocks, writer=writer, reports=reports, failures=failures)
         self._decider = PlanDecider(
             store,
             known,
             self._prerequisites,
+            self._refuser,
             clocks=clocks,
             rules=rules,
             writer=writer,
@@ -121,7 +124,12 @@ class PermitEvaluator(StreamConsumer):
         if not self._known.complete:
             await self._hold_back(batch.entries[0], batch.heartbeat)
         await self._take_over(batch.fence)
-        plans = sort_entries(batch.entries, self.failures, self._plan_of)
+        plans = PlanBatch()
+        for first in range(0, len(batch.entries), PLANS_AT_A_TIME):
+            if first:
+                await trio.lowlevel.checkpoint()
+            some = batch.entries[first : first + PLANS_AT_A_TIME]
+            sort_entries(some, self.failures, self._plan_of, plans)
         await self._locks.acquire(plans.symbols)
         batch.read_on()
         try:
@@ -217,5 +225,4 @@ class PermitEvaluator(StreamConsumer):
             await self._store.plans.acknowledge(fence, plans.done)
             for entry_id in plans.done:
                 self.failures.done(entry_id)
-        if plans.refusals:
-            await self._decider.refuse(plans.refusals, fence)
+        await self._refuser.refuse(plans.refusals, fence)

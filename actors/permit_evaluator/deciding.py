@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
+from actors.permit_evaluator.allowed_plans import AllowedPlans
 from actors.permit_evaluator.assumed_state import AssumedStates, is_question
 from actors.permit_evaluator.commit import DecisionWriter
+from actors.permit_evaluator.committing import PLANS_AT_A_TIME, PlanRefuser, commit_decisions
 from actors.permit_evaluator.plans import DecisionInputs, MissingInput, PendingPlan, Refusal
 from actors.permit_evaluator.prerequisites import Prerequisites
 from actors.permit_evaluator.reports import DecisionReports
 from actors.stream_consumer import FailureCounter
 from brain.decisions.answer import Answer
 from brain.decisions.case import Case, Rules
-from brain.decisions.dead_letter import dead_letter
 from brain.decisions.decision import decide_on, evaluation_failed, state_contended
 from brain.decisions.facts import Facts
-from brain.identifiers import EntryId, FencingToken, PlanId, Symbol
+from brain.identifiers import FencingToken, PlanId, Symbol
+from brain.moment import Moment
 from clocks.clocks import Clocks
 from monitoring.recent_decisions import RecentDecision
 from store.errors import StoreUnavailableError
@@ -34,11 +36,7 @@ from store.records import (
 )
 
 _MOST_ATTEMPTS = 5
-#: Deciding so many takes a few milliseconds, in which no other task runs.
-_DECIDED_AT_A_TIME = 64
 _COMMIT_WITHIN_MS = 1_000
-#: More than are allowed within the life of a plan's mark, but in a flood.
-_MOST_ALLOWED = 20_000
 
 
 class PlanDecider:
@@ -49,6 +47,7 @@ class PlanDecider:
         store: PlanStore,
         known: DecisionInputs,
         prerequisites: Prerequisites,
+        refuser: PlanRefuser,
         *,
         clocks: Clocks,
         rules: Rules,
@@ -61,6 +60,7 @@ class PlanDecider:
         self._store = store
         self._known = known
         self._prerequisites = prerequisites
+        self._refuser = refuser
         self._clocks = clocks
         self._rules = rules
         self._writer = writer
@@ -69,9 +69,7 @@ class PlanDecider:
         self._key_prefix = key_prefix
         self._states = AssumedStates()
         self._proposals = 0
-        self._mark_ttl_ms = (rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000
-        #: By plan: the entry under which it was allowed, and until when its mark lives (Redis's clock, ms).
-        self._allowed: dict[PlanId, tuple[EntryId, float]] = {}
+        self._allowed = AllowedPlans((rules.permit_ttl_sec + rules.decision_ttl_sec) * 1000)
         self._unsure_until_ms = 0
         self.redis_changed_ms = 0
         self.evicted_ms = 0
@@ -99,7 +97,8 @@ class PlanDecider:
         wanting: list[PendingPlan] = []
         place = {pending.entry.id: number for number, pending in enumerate(plans)}
         while plans:
-            begun_sec, changed_ms = self._clocks.now().monotonic_sec, self.redis_changed_ms
+            begun_sec, others_sec, changed_ms = trio.current_time(), 0.0, self.redis_changed_ms
+            doubts, wanted_before = self._doubts(), len(wanting)
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
             # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
@@ -110,8 +109,10 @@ class PlanDecider:
             proposed: set[PlanId] = set()
             behind: list[PendingPlan] = []
             for number, pending in enumerate(plans):
-                if number and number % _DECIDED_AT_A_TIME == 0:
+                if number and number % PLANS_AT_A_TIME == 0:
+                    paused_sec = trio.current_time()
                     await trio.lowlevel.checkpoint()
+                    others_sec += trio.current_time() - paused_sec
                 if pending.symbol in asked_symbols or pending.plan.plan_id in proposed:
                     behind.append(pending)
                     continue
@@ -128,21 +129,29 @@ class PlanDecider:
                     commits.append(answer_and_commit[1])
                     if is_question(answer_and_commit[1].assumed):
                         asked_symbols.add(pending.symbol)
-            # Nothing runs from here until the commit is sent; it compares the rest of what decisions rest on.
+            # Nothing runs from here until the commit is sent. It compares the symbols' states, not these.
             if changed_ms != self.redis_changed_ms:
                 raise StoreUnavailableError("another run of Redis was found while plans were decided")
+            if doubts != self._doubts():
+                # All are decided again: those before it rest on what is trusted no longer.
+                for pending, _ in proposals:
+                    self._states.not_committed(pending.symbol, pending.plan.plan_id, pending.entry.id)
+                del wanting[wanted_before:]
+                continue
             if not commits:
                 break
-            decided_sec = self._clocks.now().monotonic_sec
-            self._reports.evaluated(len(commits), decided_sec - begun_sec)
+            self._reports.evaluated(len(commits), trio.current_time() - begun_sec - others_sec)
             with self._failures.attributed_to([commit.entry_id for commit in commits]):
-                reply = await self._commit(fence, commits)
-            again, undecidable = self._learn(reply, proposals)
-            if undecidable:
-                await self.refuse(undecidable, fence)
+                reply = await commit_decisions(self._store, self._clocks, fence, commits)
+            again, undecidable = await self._learn(reply, proposals)
+            await self._refuser.refuse(undecidable, fence)
             again = sorted([*again, *behind], key=lambda pending: place[pending.entry.id])
             plans = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda pending: place[pending.entry.id])
+
+    def _doubts(self) -> tuple[int, Moment | None]:
+        """Return the latest reasons for doubt: evicted keys, and trust in the stream that was lost."""
+        return self.evicted_ms, self._known.book.trust_lost_at
 
     async def _without_repeated(
         self, plans: Sequence[PendingPlan], fence: FencingToken
@@ -151,58 +160,14 @@ class PlanDecider:
 
         The commit script finds this by the plan's mark too, unless Redis has evicted it.
         """
-        repeated = [pending.entry.id for pending in plans if self._is_repeated(pending)]
+        now_ms, other = self._clocks.redis_now_ms(), self._allowed.has_other
+        repeated = [each.entry.id for each in plans if other(each.plan.plan_id, each.entry.id, now_ms)]
         if not repeated:
             return plans
         await self._store.plans.acknowledge(fence, repeated)
         for entry_id in repeated:
             self._failures.done(entry_id)
         return [pending for pending in plans if pending.entry.id not in repeated]
-
-    def _is_repeated(self, pending: PendingPlan) -> bool:
-        known = self._allowed.get(pending.plan.plan_id)
-        if known is None or known[0] == pending.entry.id:
-            return False
-        return self._clocks.redis_now_ms() < known[1]
-
-    async def refuse(self, refusals: Sequence[Refusal], fence: FencingToken) -> None:
-        """Commit denies that rest on no state; where that cannot be written, write a dead letter alone."""
-        created_at_sec = self._clocks.redis_now_ms() / 1000
-        answers: list[Answer] = []
-        commits: list[DecisionCommit] = []
-        for each in refusals:
-            fields = each.entry.fields or {}
-            answer = Answer(each.entry.id, each.plan_id, each.symbol, each.decision, None, fields)
-            dead_fields: tuple[str, ...] = ()
-            if each.error is not None:
-                dead_fields = dead_letter(fields, entry_id=each.entry.id, error=each.error)
-            answers.append(answer)
-            commits.append(
-                self._writer.commit(
-                    answer,
-                    assumed=None,
-                    deadline_ms=0,
-                    created_at_sec=created_at_sec,
-                    dead_fields=dead_fields,
-                )
-            )
-        reply = await self._commit(fence, commits)
-        for each, answer, verdict in zip(refusals, answers, reply.verdicts, strict=True):
-            if isinstance(verdict, Committed):
-                self._reports.decided([RecentDecision(answer, reply.now_ms, each.entry.published_ms)])
-                if each.error is not None:
-                    self._reports.dead_letter(each.entry.id, each.error)
-            elif isinstance(verdict, Broken):
-                letter = dead_letter(each.entry.fields or {}, entry_id=each.entry.id, error=verdict.error)
-                await self._store.plans.dead_letter(fence, each.entry.id, letter)
-                self._reports.dead_letter(each.entry.id, verdict.error)
-            self._failures.done(each.entry.id)
-
-    async def _commit(self, fence: FencingToken, commits: Sequence[DecisionCommit]) -> CommitReply:
-        sent = self._clocks.now()
-        reply = await self._store.commit_decisions(fence, commits)
-        self._clocks.redis.observe(reply.now_ms, sent, self._clocks.now())
-        return reply
 
     def _propose(self, pending: PendingPlan) -> tuple[Answer, DecisionCommit] | None:
         """Decide on the assumed state; None where the decision lacks an input that was not fetched yet."""
@@ -273,12 +238,28 @@ class PlanDecider:
             case.now_ms + _COMMIT_WITHIN_MS,
         )
 
-    def _learn(
+    async def _learn(
         self, reply: CommitReply, proposals: Sequence[tuple[PendingPlan, Answer]]
     ) -> tuple[list[PendingPlan], list[Refusal]]:
         """Apply a commit's verdicts; return plans to be decided again, and refusals of undecidable ones."""
         again: list[PendingPlan] = []
         undecidable: list[Refusal] = []
+        for first in range(0, len(proposals), PLANS_AT_A_TIME):
+            if first:
+                # What is committed is learnt and reported, whatever ends this task.
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            some = slice(first, first + PLANS_AT_A_TIME)
+            reply_to_some = CommitReply(reply.now_ms, reply.verdicts[some])
+            self._learn_some(reply_to_some, proposals[some], again, undecidable)
+        return again, undecidable
+
+    def _learn_some(
+        self,
+        reply: CommitReply,
+        proposals: Sequence[tuple[PendingPlan, Answer]],
+        again: list[PendingPlan],
+        undecidable: list[Refusal],
+    ) -> None:
         decided: list[RecentDecision] = []
         try:
             for (pending, answer), verdict in zip(proposals, reply.verdicts, strict=True):
@@ -292,7 +273,7 @@ class PlanDecider:
                     case Committed():
                         self._failures.done(pending.entry.id)
                         if answer.decision.allow:
-                            self._remember_allowed(plan_id, pending.entry.id, reply.now_ms)
+                            self._allowed.add(plan_id, pending.entry.id, reply.now_ms)
                         self._prerequisites.report_missed(pending, answer.decision)
                         decided.append(RecentDecision(answer, reply.now_ms, pending.entry.published_ms))
                     case AlreadyDecided():
@@ -312,9 +293,3 @@ class PlanDecider:
             # Committed decisions are reported even where an error ends this.
             if decided:
                 self._reports.decided(decided)
-        return again, undecidable
-
-    def _remember_allowed(self, plan_id: PlanId, entry_id: EntryId, now_ms: int) -> None:
-        self._allowed[plan_id] = entry_id, now_ms + self._mark_ttl_ms
-        if len(self._allowed) > _MOST_ALLOWED:
-            del self._allowed[next(iter(self._allowed))]

@@ -17,7 +17,7 @@ from brain.ledger.reported_fills import may_precede_takeover
 from brain.moment import Moment
 from brain.plans.permit import Decision
 from brain.plans.plan import MalformedPlan, Plan, SkippedPlan, UnanswerablePlan
-from brain.plans.shared_plans import AnyPlan, read_alone
+from brain.plans.shared_plans import AnyPlan
 from brain.positions.position import Snapshot
 from brain.symbols.allowlist import Allowlist
 from brain.symbols.symbol_rules import SymbolRules
@@ -174,14 +174,14 @@ class PlanBatch(msgspec.Struct):
 def sort_entries(
     entries: Sequence[Entry],
     failures: FailureCounter,
-    read: Callable[[EntryId, Mapping[bytes, bytes]], AnyPlan] = read_alone,
-) -> PlanBatch:
-    """Read each entry. Never raises.
+    read: Callable[[EntryId, Mapping[bytes, bytes]], AnyPlan],
+    batch: PlanBatch,
+) -> None:
+    """Read each entry, and add it to `batch`. Never raises.
 
     A plan whose decision has raised `MOST_FAILURES` times, those of earlier processes included, is refused as
     `evaluation_failed` without being decided again, and becomes a dead letter.
     """
-    batch = PlanBatch()
     for entry in entries:
         if entry.fields is None:
             batch.done.append(entry.id)
@@ -199,7 +199,6 @@ def sort_entries(
                 batch.skipped.append(plan)
             case UnanswerablePlan():
                 batch.unanswerable.append((entry, plan.error))
-    return batch
 
 
 def _refusal(entry: Entry, plan: Plan | MalformedPlan, failed: int) -> Refusal:

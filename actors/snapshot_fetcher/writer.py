@@ -44,13 +44,15 @@ _ON_DEMAND = VerifiedBy.ONDEMAND
 class _Written:
     """A snapshot as Redis holds it: its position, the latest time and the time of its mark price.
 
-    `snapshot` is the published one that shows this position, as it was compared last.
+    `on_demand`: it has the shorter life of a read on demand, which its next proof, at most once a minute,
+    may not renew. `snapshot` is the published one that shows this position, as it was compared last.
     """
 
-    __slots__ = ("flat", "mark_ts_ms", "snapshot", "verified_at")
+    __slots__ = ("flat", "mark_ts_ms", "on_demand", "snapshot", "verified_at")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.on_demand = snapshot.verified_by is _ON_DEMAND
         self.flat = not any(leg.amount for leg in snapshot.legs)
         self.verified_at = snapshot.verified_at
         self.mark_ts_ms = snapshot.mark_ts_ms
@@ -235,7 +237,7 @@ class SnapshotWriter:
             if entry is None or entry.disputed:
                 continue
             at, by = book.verification(entry)
-            if written is None or by is _ON_DEMAND or not written.shows(entry.snapshot):
+            if written is None or written.on_demand or by is _ON_DEMAND or not written.shows(entry.snapshot):
                 self._changed[symbol] = None
                 continue
             # Most symbols share both moments, by a proof of the stream and by the one before.

@@ -91,7 +91,8 @@ class KeptSnapshots:
             if self.hashes.get(symbol, {}).get("ts_epoch_ms") == str(was_ms):
                 self.hashes[symbol] |= {**times, "verified_by": verified_by}
                 self.times[symbol].append(int(times["ts_epoch_ms"]))
-                self.ttls_sec[symbol] = ttl_sec
+                if was_ms // 60_000 != int(times["ts_epoch_ms"]) // 60_000:
+                    self.ttls_sec[symbol] = ttl_sec
                 if symbol in marks:
                     self._mark(marks[symbol])
             else:

@@ -7,6 +7,7 @@ import structlog
 import trio
 
 from actors.stream_consumer import MOST_FAILURES, Batch, FailureCounter, StreamConsumer
+from brain.identifiers import EntryId
 from channels import LatestValue, Lease
 from clock import TrioClock
 from clocks.clocks import Clocks
@@ -54,10 +55,12 @@ class Counting(StreamConsumer):
             log=structlog.get_logger(),
         )  # fmt: skip
         self.attempts: list[str] = []
+        self.batches: list[int] = []
         self.ages_ms: list[int] = []
         self._now_ms = memory.redis.now_ms
 
     async def handle(self, batch: Batch) -> None:
+        self.batches.append(len(batch.entries))
         for entry in batch.entries:
             self.ages_ms.append(self._now_ms() - (entry.published_ms or 0))
             name = (entry.fields or {})[b"name"].decode()
@@ -115,19 +118,37 @@ async def test_an_entry_in_hand_is_handled_once_and_finished_when_a_stop_comes(m
 async def test_an_entry_that_failed_and_was_acknowledged_elsewhere_is_no_failure_any_more(
     memory: Memory,
 ) -> None:
-    """Or what is recovered would be read one by one until the process ends."""
+    """Or it would be remembered until the process ends."""
     failures = FailureCounter()
     await memory.store.plans.create(lost=False)
     entry_id = memory.redis.xadd(memory.keys.plans, {"name": "raises"})
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await Counting(memory, failures).run(Heartbeat())
-    assert failures.any
+    assert failures.of(EntryId(entry_id)) == 1
     lease = memory.lease.value
     assert lease is not None and lease.fence is not None
     await memory.store.plans.acknowledge(lease.fence, [entry_id])
     with trio.move_on_after(1):
         await Counting(memory, failures).run(Heartbeat())
-    assert not failures.any
+    assert failures.of(EntryId(entry_id)) == 0
+
+
+async def test_recovered_entries_are_handled_together_but_for_those_that_have_failed(memory: Memory) -> None:
+    """Far from Redis each batch takes two round trips, and many entries may be in hand."""
+    failures = FailureCounter()
+    await memory.store.plans.create(lost=False)
+    ids = [memory.redis.xadd(memory.keys.plans, {"name": f"n{number}"}) for number in range(150)]
+    dead = MemoryStore(memory.redis, keys=memory.keys, consumer="dead")
+    await dead.plans.read_new(count=150, block_ms=0)
+    for failed in (ids[0], ids[80], ids[81]):
+        with pytest.raises(ZeroDivisionError), failures.attributed_to((EntryId(failed),)):
+            raise ZeroDivisionError
+    consumer = Counting(memory, failures)
+    with trio.move_on_after(1):
+        await consumer.run(Heartbeat())
+    assert consumer.batches == [1, 63, 16, 1, 1, 46, 22]
+    assert consumer.attempts == [f"n{number}" for number in range(150)]
+    assert memory.deliveries() == []
 
 
 async def test_the_first_answer_after_an_outage_can_be_held_up_too(

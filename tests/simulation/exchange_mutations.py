@@ -163,8 +163,13 @@ EXCHANGE_MUTATIONS = (
         (
             Edit(
                 "exchange/market_stream.py",
-                "    except msgspec.DecodeError:\n        return None\n",
+                "    except msgspec.DecodeError:\n        rows = list(filter(None, map(_readable, raws)))\n",
                 '    except msgspec.DecodeError:\n        raise UnreadableEvent("mark prices") from None\n',
+            ),
+            Edit(
+                "exchange/market_stream.py",
+                "    except ValueError:\n        return False\n",
+                '    except ValueError:\n        raise UnreadableEvent("mark prices") from None\n',
             ),
         ),
     ),

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Set
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from actors.executor.live_orders import RecordWriter
 from actors.stream_consumer import StreamConsumer
 
@@ -51,6 +53,9 @@ def remembered(roots: Iterable[object], others: Iterable[object], orders: Set[st
             # Of a dict with nothing but text for keys, CPython's collector names the values only.
             todo.extend(each)
             todo.extend(each.values())
+        elif isinstance(each, msgspec.Struct):
+            # Not all are known to the collector (`gc=False`).
+            todo.extend(getattr(each, name) for name in each.__struct_fields__)
         else:
             todo.extend(gc.get_referents(each))
     return len(plans_found), len(orders_found)

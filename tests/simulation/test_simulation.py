@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from channels import Count
 from store.memory.keyspace import Keyspace
 from tests.simulation.__main__ import main
 from tests.simulation.faults import (
@@ -130,7 +131,7 @@ def test_the_command_that_is_printed_shows_the_same_again(
 
 
 def test_plans_that_an_object_keeps_are_found_wherever_they_are() -> None:
-    """As keys, as values, in closures, by their ids or by those of their entries."""
+    """As keys, as values, in closures and structs, by their ids or by those of their entries."""
     kept = {"plan-1": 1}
     entries = [{b"1760000000001-0": object()}]
 
@@ -142,6 +143,8 @@ def test_plans_that_an_object_keeps_are_found_wherever_they_are() -> None:
     assert remembered([entries, ("plan-2",)], [], set()) == (2, 0)
     assert remembered([{"8886001": 1}, [8886002], "8886003"], [], {"8886001", "8886002"}) == (0, 2)
     assert remembered([entries], [entries], set()) == (0, 0)
+    # Structs that the collector of cycles does not know.
+    assert remembered([[Count("p33_permit_total", ("plan-1", "8886001"))]], [], {"8886001"}) == (1, 1)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
