@@ -73,11 +73,12 @@ async def test_the_last_booked_result_passes_none_that_a_batch_leaves_pending(
     leased: Backend, left: int
 ) -> None:
     entry_ids = await deliver_results(leased, count=4)
+    begun = leased.outside.get(KEYS.last_result_id)
     commits = [of_plan(n, entry_id) for n, entry_id in enumerate(entry_ids)]
     leased.outside.set(KEYS.plan_mark(f"plan-{left}"), "D|BOTH|none||0")
     assert await booked(leased, commits) == [n != left for n in range(4)]
-    last = entry_ids[left - 1] if left else "0-0"
-    assert leased.outside.get(KEYS.last_result_id) == last.encode()
+    last = entry_ids[left - 1].encode() if left else begun
+    assert leased.outside.get(KEYS.last_result_id) == last
     assert pending_ids(leased.outside, KEYS.results) == [entry_ids[left]]
 
 
