@@ -12,7 +12,7 @@ from bench.redis_socket import BlockingRedis
 from commands.clients.embedded_redis import private_redis
 
 #: Of the relay itself, in both directions together.
-_OWN_MS = 0.1
+_OWN_MS = 0.3
 
 
 def _round_trip_ms(redis: BlockingRedis, idle_sec: float = 0) -> float:
