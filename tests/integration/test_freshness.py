@@ -47,6 +47,8 @@ async def test_569_quiet_symbols_stay_fresh_for_next_to_nothing(redis_server: st
     ):
         symbols = list(site.exchange.listing.symbols)
         assert len(symbols) == 569
+        for held in symbols[:100]:
+            move(simulator, held, "1")
         await daemon.ready()
         await until(lambda: "private stream: connected" in daemon.output, "the stream")
         await trio.sleep(3)
@@ -55,10 +57,12 @@ async def test_569_quiet_symbols_stay_fresh_for_next_to_nothing(redis_server: st
             await trio.sleep(0.5)
             look = site.redis.pipeline(transaction=False)
             for symbol in symbols:
-                look.hmget(f"quantum:position:snapshot:{symbol}", "ts_epoch_ms", "mark_ts_epoch_ms")
+                look.hmget(f"quantum:position:snapshot:{symbol}", "ts_epoch_ms", "mark_ts_epoch_ms", "side")
             seen = look.execute()
-            assert max(now_ms() - int(verified) for verified, _ in seen) <= 2500
-            assert max(now_ms() - int(marked) for _, marked in seen) <= 2500
+            assert max(now_ms() - int(verified) for verified, _, _ in seen) <= 2500
+            assert len([side for _, _, side in seen if side != "FLAT"]) >= 100
+            assert max(now_ms() - int(marked) for _, marked, side in seen if side != "FLAT") <= 2500
+            assert max(now_ms() - int(marked) for _, marked, _ in seen) <= 12_500
         used = (cpu_sec(daemon) - began_cpu) / ((now_ms() - began_ms) / 1000)
         weight = sum(record.weight for record in site.exchange.requests.records(since_ms=began_ms))
         assert weight <= 60
