@@ -20,7 +20,7 @@ Written = tuple[Entry, ExecutedResult | RefusedResult, ResultCommit, int]
 
 
 class _Moved:
-    """What is reported once of results that were written together. `symbols`: of each that moved a ledger."""
+    """Report of results that were written together, made once. `symbols`: of each that moved a ledger."""
 
     def __init__(self) -> None:
         self.lags_ms = Counter[int]()

@@ -98,7 +98,7 @@ class PlanDecider:
         place = {pending.entry.id: number for number, pending in enumerate(plans)}
         while plans:
             begun_sec, others_sec, changed_ms = trio.current_time(), 0.0, self.redis_changed_ms
-            doubts, wanted_before = self._doubts(), len(wanting)
+            found, wanted_before = self._found_meanwhile(), len(wanting)
             proposals: list[tuple[PendingPlan, Answer]] = []
             commits: list[DecisionCommit] = []
             # Plans that are decided again came before the waiting plans of their symbol, and do not wait.
@@ -132,7 +132,7 @@ class PlanDecider:
             # Nothing runs from here until the commit is sent. It compares the symbols' states, not these.
             if changed_ms != self.redis_changed_ms:
                 raise StoreUnavailableError("another run of Redis was found while plans were decided")
-            if doubts != self._doubts():
+            if found != self._found_meanwhile():
                 # All are decided again: those before it rest on what is trusted no longer.
                 for pending, _ in proposals:
                     self._states.not_committed(pending.symbol, pending.plan.plan_id, pending.entry.id)
@@ -149,8 +149,8 @@ class PlanDecider:
             plans = await self._without_repeated(again, fence)
         return sorted(wanting, key=lambda pending: place[pending.entry.id])
 
-    def _doubts(self) -> tuple[int, Moment | None]:
-        """Return the latest reasons for doubt: evicted keys, and trust in the stream that was lost."""
+    def _found_meanwhile(self) -> tuple[int, Moment | None]:
+        """Return when keys were last found evicted, and trust in the stream lost: decisions rest on both."""
         return self.evicted_ms, self._known.book.trust_lost_at
 
     async def _without_repeated(

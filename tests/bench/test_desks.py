@@ -1,4 +1,4 @@
-"""What a desk would write or take instead answers as the contract says, on a real redis-server."""
+"""Consumers that a desk would write or take instead answer as the contract says, on a real redis-server."""
 
 from __future__ import annotations
 

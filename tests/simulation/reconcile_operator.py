@@ -27,7 +27,7 @@ class ReconcileOperator:
     def __init__(self, side: ReconcileSide, rng: Random) -> None:
         self.corrected = 0
         self.trading = True
-        #: Symbols whose hold may have lost its owner: nobody but a person can say that it is over.
+        #: Symbols whose hold may have lost its owner: only a person can say that it is over.
         self.ownerless: set[str] = set()
         self._side = side
         self._rng = rng
@@ -51,7 +51,7 @@ class ReconcileOperator:
                 for key in side.look.keys.all_of_hold(symbol):
                     side.redis.delete(key)
                 side.world.books.unheld_ms[symbol] = true_ms()
-                side.trace.note(f"released {symbol}, held by nobody")
+                side.trace.note(f"released {symbol}, whose hold had no owner")
         self.ownerless.clear()
 
     def _is_called(self, symbol: str) -> bool:

@@ -110,9 +110,9 @@ async def test_all_ledgers_are_compared_each_cadence(
     assert all(9 <= count <= 11 for count in counts.values())
 
 
-@pytest.mark.parametrize("doubt", ["disputed", "distrusted", "stale"])
+@pytest.mark.parametrize("found", ["disputed", "distrusted", "stale"])
 async def test_a_position_that_is_not_believed_is_not_compared(
-    rig: ReconcileRig, at_rest: AtRest, monkeypatch: pytest.MonkeyPatch, doubt: str
+    rig: ReconcileRig, at_rest: AtRest, monkeypatch: pytest.MonkeyPatch, found: str
 ) -> None:
     """That it agreed before changes nothing; nor does a proof that stands still."""
     rig.agree("BTCUSDT", "2")
@@ -123,9 +123,9 @@ async def test_a_position_that_is_not_believed_is_not_compared(
         await trio.sleep(1.5)
         entry = rig.book.entry("BTCUSDT")
         assert entry is not None
-        if doubt == "disputed":
+        if found == "disputed":
             rig.book.publish(0, type(entry)(entry.snapshot, None, disputed=True))
-        elif doubt == "distrusted":
+        elif found == "distrusted":
             rig.book.lose_trust(rig.clock.now())
         else:
             rig.book.prove(0, StreamProof(entry.snapshot.verified_at, entry.snapshot.verified_at))
