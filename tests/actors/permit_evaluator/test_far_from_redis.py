@@ -52,6 +52,19 @@ class Steps(trio.abc.Instrument):
         self.most |= self._now
 
 
+async def _publish_opens_before_closes(far: EvaluatorRig) -> None:
+    """Let each symbol be decided once; then publish an open of each, and a hundred closes behind them."""
+    await trio.sleep(2)
+    for symbol in SYMBOLS:
+        far.holds(symbol, "0")
+        far.publish(f"close-{symbol}", symbol)
+    await trio.sleep(1)
+    for symbol in SYMBOLS:
+        far.publish_entry(f"open-{symbol}", symbol)
+    for plan_id in PLANS[:100]:
+        far.publish(plan_id)
+
+
 @pytest.mark.parametrize(
     ("round_trip_ms", "plans"), [(0, 64), (1.9, 64), (2, 256), (3.9, 256), (5, 448), (6, 512), (500, 512)]
 )
@@ -111,15 +124,7 @@ async def test_another_run_of_redis_that_is_found_while_plans_are_decided_counts
         return proposal
 
     async with background(evaluator.run, Heartbeat()):
-        await trio.sleep(2)
-        for symbol in SYMBOLS:
-            far.holds(symbol, "0")
-            far.publish(f"close-{symbol}", symbol)
-        await trio.sleep(1)
-        for symbol in SYMBOLS:
-            far.publish_entry(f"open-{symbol}", symbol)
-        for plan_id in PLANS[:100]:
-            far.publish(plan_id)
+        await _publish_opens_before_closes(far)
         monkeypatch.setattr(decider, "_propose", find_another_run)
         await trio.sleep(3)
         assert {far.reason(f"open-{symbol}") for symbol in SYMBOLS} == {"recovering"}
@@ -148,15 +153,7 @@ async def test_evictions_and_lost_trust_found_while_plans_are_decided_count_for_
         return proposal
 
     async with background(evaluator.run, Heartbeat()):
-        await trio.sleep(2)
-        for symbol in SYMBOLS:
-            far.holds(symbol, "0")
-            far.publish(f"close-{symbol}", symbol)
-        await trio.sleep(1)
-        for symbol in SYMBOLS:
-            far.publish_entry(f"open-{symbol}", symbol)
-        for plan_id in PLANS[:100]:
-            far.publish(plan_id)
+        await _publish_opens_before_closes(far)
         monkeypatch.setattr(decider, "_propose", find)
         await trio.sleep(3)
         reason = "recovering" if found == "evicted keys" else "stale_exchange_state"
