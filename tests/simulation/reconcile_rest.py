@@ -60,7 +60,7 @@ class ReconcileRest:
         says = f"{symbol} is {exchange}, its ledger {ledger}, {status or 'no case'}, held by {hold}"
         if side.look.is_foreign(hold) or not side.acts:
             return
-        provable = side.truth.is_provable(symbol) and not side.is_clock_stepped()
+        provable = side.truth.is_provable(symbol) and not side.is_misdated(symbol)
         require(not provable, "r5", f"{says}: fills of its own are missing: {side.truth.says(symbol)}")
         self.manual += status == _MANUAL
         if exceeds(exchange, ledger, side.decimal("P34_QTY_DRIFT_TOLERANCE_PCT")):
@@ -69,7 +69,7 @@ class ReconcileRest:
                 # It waits for a look at another symbol, which is longer than its weight of these minutes.
                 return
             require(status == _MANUAL and held, "r5", f"{says}: neither mended nor a person's")
-            if symbol not in side.truth.forgotten and not side.is_clock_stepped():
+            if symbol not in side.truth.forgotten and not side.is_misdated(symbol):
                 found, others = side.look.state(symbol).get("evidence", ""), side.truth.foreign(symbol)
                 unnamed = [each for each in others if f'"{each}"' not in found]
                 require(not unnamed, "r5", f"{says}: {unnamed} are not named in {found}")
@@ -116,11 +116,10 @@ class ReconcileRest:
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"
         provable = side.truth.is_provable(symbol)
-        require(not provable or side.is_clock_stepped(), "r5", says)
+        require(not provable or side.is_misdated(symbol), "r5", says)
         self.mended += not provable
         if side.truth.differs(symbol):
-            # Others' trades that made nothing together with fills of ours, which are booked now; or a clock that
-            # was set back, behind which they are dated after the latest agreement.
+            # Others' trades that made nothing together with fills of ours, which are booked now, or misdated.
             side.world.neighbours.repairs.correct(symbol)
             await trio.sleep(2 * side.number("P34_LOOP_CADENCE_SEC"))
         await self._is_released(symbol)

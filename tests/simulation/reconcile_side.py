@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from brain.ledger.adoption import decode_adopted
 from store.memory.streams import parse_id
 from store.reconcile_records import CloseProposal, LedgerRepair
 from tests.simulation.clocks import true_ms
@@ -111,9 +112,20 @@ class ReconcileSide:
         disturbed_sec = max(self._disturbed_sec, self.world.disturbed_sec())
         return bool(self._busy) or trio.current_time() < disturbed_sec + _AFTERMATH_SEC
 
-    def is_clock_stepped(self) -> bool:
-        """Return whether the exchange's clock was set within the round."""
-        return len(self.venue.clock.offsets_since(true_ms() - _STEPPED_WITHIN_MS)) > 1
+    def is_misdated(self, symbol: str) -> bool:
+        """Return whether a clock that was set within the round hides what the ledger contains.
+
+        That is the exchange's; and of a ledger that was adopted from a row dated ahead, Redis's, by which its
+        age is known.
+        """
+        since_ms = true_ms() - _STEPPED_WITHIN_MS
+        if len(self.venue.clock.offsets_since(since_ms)) > 1:
+            return True
+        ledger = self.redis.hgetall(self.world.keys.ledger(symbol))
+        adopted = decode_adopted(ledger.get(b"adopted_exchange_ms", b"").decode())
+        latest_ms = 0 if adopted is None else max(adopted.changed_ms.values(), default=0)
+        is_ahead = latest_ms > self.venue.exchange_ms()
+        return is_ahead and len(self.world.redis_clock.offsets_since(since_ms)) > 1
 
     def is_held(self, symbol: str) -> bool:
         """Return whether anybody holds a symbol, the shadow included."""
