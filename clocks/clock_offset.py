@@ -19,8 +19,8 @@ class ClockOffset:
     A push arrives after its event: the exchange's clock is ahead by `T - arrival` of each push, or by more.
     The other estimate is the server time, less the uncertainty of its round trip. With either, an exchange
     time is never dated before its true moment on this host's clock, and later by at most the delay of the
-    last minute's fastest push. The server time's upper bound limits both, so that dates from before a clock
-    was set back do not count.
+    last minute's fastest push. A lead by more than a second beyond the server time's upper bound does not
+    count: the event was dated ahead, or before a clock was set back. Less is limited by that bound.
     """
 
     def __init__(
@@ -51,13 +51,17 @@ class ClockOffset:
 
     def at_least_ms(self, now: Moment) -> int | None:
         """Return the least lead of the exchange's clock over this host's wall clock (ms); None: unknown."""
-        while self._largest and now.monotonic_sec - self._largest[0][0] > _WINDOW_SEC:
+        now_ms, most_ms = now.monotonic_sec * 1000, self._exchange_ms_at_most(now)
+        latest_ms = math.inf if most_ms is None else most_ms + _MACHINES_APART_MS - now_ms
+        while self._largest and (
+            now.monotonic_sec - self._largest[0][0] > _WINDOW_SEC or self._largest[0][1] > latest_ms
+        ):
             self._largest.popleft()
         server_ms = self._exchange_ms_at_least(now)
         bounds_ms = [] if server_ms is None else [server_ms]
         if self._largest:
-            bounds_ms.append(math.floor(self._largest[0][1] + now.monotonic_sec * 1000))
+            bounds_ms.append(math.floor(self._largest[0][1] + now_ms))
         if not bounds_ms:
             return None
-        bound_ms, most_ms = max(bounds_ms), self._exchange_ms_at_most(now)
+        bound_ms = max(bounds_ms)
         return (bound_ms if most_ms is None else min(bound_ms, most_ms)) - now.wall_ms

@@ -43,9 +43,22 @@ def test_a_step_of_the_wall_clock_moves_the_offset_by_the_same() -> None:
 
 
 def test_dates_from_before_the_exchanges_clock_was_set_back_do_not_count() -> None:
-    offset = ClockOffset(unknown, lambda now: now.wall_ms - 60_000)
+    offset = ClockOffset(lambda now: now.wall_ms - 60_100, lambda now: now.wall_ms - 60_000)
     offset.observe(995, at(1_000))
-    assert offset.at_least_ms(at(2_000)) == -60_000
+    assert offset.at_least_ms(at(2_000)) == -60_100
+
+
+def test_an_impossible_date_from_before_the_server_time_was_known_does_not_count() -> None:
+    known: list[int] = []
+    offset = ClockOffset(
+        lambda now: now.wall_ms - 150 if known else None, lambda now: now.wall_ms + 150 if known else None
+    )
+    offset.observe(990, at(1_000))
+    offset.observe(1_760_052_799_239_000, at(2_000))
+    known.append(1)
+    assert offset.at_least_ms(at(3_000)) == -150
+    offset.observe(3_990, at(4_000))
+    assert offset.at_least_ms(at(4_000)) == -10
 
 
 def test_a_date_that_is_ahead_by_less_than_a_second_raises_no_lower_bound_above_the_upper_one() -> None:
