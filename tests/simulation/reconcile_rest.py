@@ -108,10 +108,10 @@ class ReconcileRest:
             within_sec += 3 * scene.history_lag_ms / 1000 + _MINUTE_SEC
         until_sec = trio.current_time() + within_sec
         longest_sec = until_sec + _LONGEST_LOOK_SEC
-        while side.truth.is_provable(symbol):
-            # A look that is longer than its minutes' weight goes on as soon as it may.
-            if trio.current_time() >= (longest_sec if side.weight.used_up else until_sec):
-                break
+        while side.truth.is_provable(symbol) and trio.current_time() < until_sec:
+            if side.weight.used_up:
+                # A look that is longer than its minutes' weight goes on as soon as it may, and ends then.
+                until_sec = min(max(until_sec, trio.current_time() + _SLACK_SEC), longest_sec)
             await trio.sleep(0.2)
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"
