@@ -16,6 +16,7 @@ from store.execution_records import (
     OpenOrders,
     OrderBegin,
     OrderProgress,
+    OrphanReply,
     PermitLook,
     PlanRefusal,
 )
@@ -121,8 +122,14 @@ class ExecutorStore(AddressedStore, ShowsRedisTime, Protocol):
     async def release_hold(self, fence: FencingToken, symbol: Symbol, client_order_id: ClientOrderId) -> bool:
         """Delete the hold of that order; False where the hold is another's or gone."""
 
-    async def record_orphan(self, fence: FencingToken, record: OrderRecord, event: Sequence[str]) -> bool:
-        """Write the record of an order that had none, with its event, if any; False where there is one."""
+    async def record_orphan(
+        self, fence: FencingToken, record: OrderRecord, event: Sequence[str], hold: ExecutionHold | None
+    ) -> OrphanReply:
+        """Write the record of an order that had none, with its event and hold, if any, in one step.
+
+        `hold`: on the record's symbol, for its order. Nothing is written where there is a record, or where
+        another holds the symbol.
+        """
 
     async def emit_event(self, fence: FencingToken, fields: Sequence[str]) -> None:
         """Append a reconcile event (flat names and values)."""

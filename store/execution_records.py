@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -124,6 +124,10 @@ class OpenOrders(NamedTuple):
 
     records: list[OrderRecord]
     unreadable: list[UnreadableRecord]
+
+
+#: What became of an orphan's record: it was written, there was one, or another holds the symbol.
+OrphanReply = Literal["recorded", "known", "held"]
 
 
 class ExecutionHold(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from exchange.errors import ExchangeError
 from exchange.protocol import OrderEntry
 from store.errors import StoreRefusedError, UnreadableOrderError, WrongTypeError
 from store.execution_protocol import ExecutorStore
-from store.execution_records import ExecutionHold
+from store.execution_records import ExecutionHold, OrphanReply
 from supervision import Heartbeat
 
 #: Orphans are searched for among the orders of so long ago (ms), after a start and in a new run of Redis.
@@ -197,26 +197,30 @@ class Orphans:
             "filled_qty": plain(record.cumulative),
         }
         flat = tuple(text for pair in event.items() for text in pair)
-        if await self._is_booked(order, heartbeat):
-            flat = ()
-        else:
-            # The hold stands before the record, which ends the search for this order.
-            await self._hold(order, heartbeat)
-        written = await self._writer.until_stored(
-            lambda fence: self._store.record_orphan(fence, record, flat), heartbeat
-        )
-        if written:
-            if flat:
+
+        async def write(fence: FencingToken) -> tuple[OrphanReply, bool]:
+            booked = await self._is_booked(order)
+            hold = None if booked else _hold_of(order)
+            return await self._store.record_orphan(fence, record, () if booked else flat, hold), booked
+
+        # The record ends the search for this order, and lets P3.4 take the hold over: they come together.
+        reply, booked = await self._writer.until_stored(write, heartbeat)
+        if reply == "held":
+            self._log_held(order)
+        while reply == "held":
+            with heartbeat.idle():
+                await trio.sleep(_AGAIN_SEC)
+            reply, booked = await self._writer.until_stored(write, heartbeat)
+        if reply == "recorded":
+            if not booked:
                 self._reports.orphan(record)
             await self._writer.audit("orphan", record, heartbeat, order_id=record.order_id or "")
 
-    async def _is_booked(self, order: OrderState, heartbeat: Heartbeat) -> bool:
+    async def _is_booked(self, order: OrderState) -> bool:
         """Return True for an order that is over, and whose fills are all in the ledger already."""
         if not order.status.is_final:
             return False
-        booked = await self._writer.until_stored(
-            lambda _fence: self._store.booked_growth(order.symbol, [order.order_id], []), heartbeat
-        )
+        booked = await self._store.booked_growth(order.symbol, [order.order_id], [])
         stored = booked.memories.get(order.order_id)
         try:
             return stored is not None and decode_memory(stored).cumulative >= order.cumulative
@@ -224,26 +228,22 @@ class Orphans:
             return False
 
     async def _hold(self, order: OrderState, heartbeat: Heartbeat) -> None:
-        """Hold the symbol for the order, as soon as no other holds it."""
-        hold = ExecutionHold(
-            symbol=order.symbol,
-            plan_id=PlanId(order.client_order_id),
-            client_order_id=order.client_order_id,
-            reason=_REASON,
-            ttl_ms=_HOLD_MS,
-        )
-        logged = False
+        """Hold the symbol for an order whose record cannot be read, as soon as no other holds it."""
+        hold, logged = _hold_of(order), False
         while not await self._writer.until_stored(
             lambda fence: self._store.hold_symbol(fence, hold), heartbeat
         ):
             if not logged:
-                self._log.error(
-                    f"{order.symbol}: ORPHAN ORDER client_order_id={order.client_order_id} "
-                    f"order_id={order.order_id}: another holds the symbol",
-                )
+                self._log_held(order)
                 logged = True
             with heartbeat.idle():
                 await trio.sleep(_AGAIN_SEC)
+
+    def _log_held(self, order: OrderState) -> None:
+        self._log.error(
+            f"{order.symbol}: ORPHAN ORDER client_order_id={order.client_order_id} "
+            f"order_id={order.order_id}: another holds the symbol",
+        )
 
     def _orphan(self, order: OrderState) -> OrderRecord:
         return OrderRecord(
@@ -269,6 +269,16 @@ class Orphans:
             cumulative=order.cumulative,
             average_price=order.average_price,
         )
+
+
+def _hold_of(order: OrderState) -> ExecutionHold:
+    return ExecutionHold(
+        symbol=order.symbol,
+        plan_id=PlanId(order.client_order_id),
+        client_order_id=order.client_order_id,
+        reason=_REASON,
+        ttl_ms=_HOLD_MS,
+    )
 
 
 def _is_zero(text: str | None) -> bool:

@@ -15,6 +15,7 @@ from store.execution_records import (
     OpenOrders,
     OrderBegin,
     OrderProgress,
+    OrphanReply,
     PermitLook,
     PlanRefusal,
 )
@@ -118,9 +119,11 @@ class MemoryExecutions(MemoryConnection):
 
         return await self._fenced("release_hold", fence, effect)
 
-    async def record_orphan(self, fence: FencingToken, record: OrderRecord, event: Sequence[str]) -> bool:
-        def effect() -> bool:
-            return scripts.record_orphan(self._keyspace, self._keys, fence, record, event)
+    async def record_orphan(
+        self, fence: FencingToken, record: OrderRecord, event: Sequence[str], hold: ExecutionHold | None
+    ) -> OrphanReply:
+        def effect() -> OrphanReply:
+            return scripts.record_orphan(self._keyspace, self._keys, fence, record, event, hold)
 
         return await self._fenced("record_orphan", fence, effect)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from brain.execution.record import OrderPhase, OrderRecord
 from brain.identifiers import ClientOrderId, EntryId, FencingToken, Symbol
-from store.execution_records import BeginReply, ExecutionHold, OrderBegin
+from store.execution_records import BeginReply, ExecutionHold, OrderBegin, OrphanReply
 from store.execution_values import (
     CLOCK_TOLERANCE_MS,
     CONSUMED_TTL_MS,
@@ -155,18 +155,25 @@ def _release(redis: Keyspace, keys: Keys, step: FinishedOrder) -> None:
 def hold_execution(redis: Keyspace, keys: Keys, fence: FencingToken, hold: ExecutionHold) -> bool:
     """Hold a symbol, and keep the order's record and reservation; False where another holds it."""
     check_fence(redis, keys, fence)
-    executor, sig = ExecutorKeys(keys), f"exec:{hold.client_order_id}"
-    hold_key, sig_key = keys.hold(hold.symbol), executor.hold_sig(hold.symbol)
-    free = redis.kind(hold_key) == "none" or string_at(redis, sig_key) == sig.encode()
-    ours = hold.reason != "" and free
+    ours = hold.reason != "" and _is_free(redis, keys, hold)
     if ours:
-        redis.set(sig_key, sig, ttl_ms=hold.ttl_ms)
-        redis.set(executor.hold_reason(hold.symbol), hold.reason, ttl_ms=hold.ttl_ms)
+        _set_hold(redis, keys, hold)
     _keep_reservation(redis, keys, hold)
-    redis.expire(executor.order(hold.plan_id), RECORD_TTL_MS)
-    if ours:
-        redis.set(hold_key, "1", ttl_ms=hold.ttl_ms)
+    redis.expire(ExecutorKeys(keys).order(hold.plan_id), RECORD_TTL_MS)
     return ours
+
+
+def _is_free(redis: Keyspace, keys: Keys, hold: ExecutionHold) -> bool:
+    """Return False where another holds the symbol."""
+    sig = string_at(redis, ExecutorKeys(keys).hold_sig(hold.symbol))
+    return redis.kind(keys.hold(hold.symbol)) == "none" or sig == f"exec:{hold.client_order_id}".encode()
+
+
+def _set_hold(redis: Keyspace, keys: Keys, hold: ExecutionHold) -> None:
+    executor = ExecutorKeys(keys)
+    redis.set(executor.hold_sig(hold.symbol), f"exec:{hold.client_order_id}", ttl_ms=hold.ttl_ms)
+    redis.set(executor.hold_reason(hold.symbol), hold.reason, ttl_ms=hold.ttl_ms)
+    redis.set(keys.hold(hold.symbol), "1", ttl_ms=hold.ttl_ms)
 
 
 def _keep_reservation(redis: Keyspace, keys: Keys, hold: ExecutionHold) -> None:
@@ -195,20 +202,29 @@ def release_hold(
 
 
 def record_orphan(
-    redis: Keyspace, keys: Keys, fence: FencingToken, record: OrderRecord, event: Sequence[str]
-) -> bool:
-    """Write the record of an order that was found without one; False where there is one."""
+    redis: Keyspace,
+    keys: Keys,
+    fence: FencingToken,
+    record: OrderRecord,
+    event: Sequence[str],
+    hold: ExecutionHold | None,
+) -> OrphanReply:
+    """Write the record of an order that was found without one, with its event and hold."""
     check_fence(redis, keys, fence)
     executor = ExecutorKeys(keys)
     redis.stream(keys.events)
     known = redis.text(executor.plan_of(record.client_order_id))
     named = record.plan_id if known is None else known.decode(errors="backslashreplace")
     if any(redis.kind(executor.order(plan_id)) != "none" for plan_id in (record.plan_id, named)):
-        return False
+        return "known"
+    if hold is not None and not _is_free(redis, keys, hold):
+        return "held"
     _remember(redis, executor, record)
     if event:
         redis.xadd(keys.events, paired(event), max_len=LONGEST_DEAD)
-    return True
+    if hold is not None:
+        _set_hold(redis, keys, hold)
+    return "recorded"
 
 
 def append_audit(redis: Keyspace, keys: Keys, fence: FencingToken, fields: Sequence[str]) -> None:

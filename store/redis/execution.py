@@ -17,6 +17,7 @@ from store.execution_records import (
     OpenOrders,
     OrderBegin,
     OrderProgress,
+    OrphanReply,
     PermitLook,
     PlanRefusal,
     Switches,
@@ -44,6 +45,7 @@ from store.redis.scripts import ScriptRunner
 
 _LONGEST_AUDIT, _LONGEST_DRY_RUN = 100_000, 10_000
 _pack = msgspec.msgpack.encode
+_ORPHAN_REPLIES: tuple[OrphanReply, ...] = ("known", "recorded", "held")
 
 
 class RedisExecutions:
@@ -154,11 +156,16 @@ class RedisExecutions:
             await self._scripts.run("release_hold", self._keys.prefix, fence, symbol, client_order_id)
         )
 
-    async def record_orphan(self, fence: FencingToken, record: OrderRecord, event: Sequence[str]) -> bool:
+    async def record_orphan(
+        self, fence: FencingToken, record: OrderRecord, event: Sequence[str], hold: ExecutionHold | None
+    ) -> OrphanReply:
+        holds = ("", 0) if hold is None else (hold.reason, hold.ttl_ms)
         orphan = (
-            record.plan_id, record.client_order_id, encode_record(record), RECORD_TTL_MS, tuple(event),
+            record.plan_id, record.client_order_id, record.symbol, encode_record(record), RECORD_TTL_MS,
+            tuple(event), *holds,
         )  # fmt: skip
-        return bool(await self._scripts.run("record_orphan", self._keys.prefix, fence, _pack(orphan)))
+        reply = int(await self._scripts.run("record_orphan", self._keys.prefix, fence, _pack(orphan)))
+        return _ORPHAN_REPLIES[reply]
 
     async def append_audit(self, fence: FencingToken, fields: Sequence[str]) -> None:
         await self._scripts.run(

@@ -75,11 +75,10 @@ async def test_the_executor_takes_each_of_its_steps_with_the_rights_of_its_role(
         assert await store.refuse_plan(
             fence, refusal(plan_id=PlanId("another"), stream=executor.manual_plans.key)
         )
-        assert not await store.record_orphan(fence, first, EVENT)
+        assert await store.record_orphan(fence, first, EVENT, hold) == "known"
         other = PlanId("p33-0")
-        assert await store.record_orphan(
-            fence, msgspec.structs.replace(ORPHAN, plan_id=other, client_order_id=ClientOrderId(other)), EVENT
-        )
+        orphan = msgspec.structs.replace(ORPHAN, plan_id=other, client_order_id=ClientOrderId(other))
+        assert await store.record_orphan(fence, orphan, EVENT, hold) == "recorded"
         await store.append_audit(fence, ("step", "query"))
         await store.publish_dry_run(fence, store.dry_runs.stream, ENTRY, ("plan_id", PLAN))
         await store.write_counts(fence, {"processed": 1})

@@ -142,7 +142,11 @@ class ExecutionHistory:
         orphan = msgspec.structs.replace(
             first, plan_id=PlanId(first.client_order_id), phase=OrderPhase.ORPHAN, stream="", entry_id=""
         )
-        return await self._store.record_orphan(self._fence(), orphan, EVENT)
+        hold = msgspec.structs.replace(
+            HOLD, plan_id=orphan.plan_id, symbol=orphan.symbol, client_order_id=orphan.client_order_id
+        )
+        holds = hold if self._random.random() < 0.7 else None
+        return await self._store.record_orphan(self._fence(), orphan, EVENT, holds)
 
     async def _dry_run(self) -> None:
         fields = ("plan_id", self._plan())

@@ -67,6 +67,7 @@ ORPHAN = msgspec.structs.replace(
     entry_id=EntryId(""), decision="", action="", source="", kind="",
 )  # fmt: skip
 EVENT = ("event", "ORPHAN_ORDER", "symbol", SYMBOL)
+ORPHANS_HOLD = msgspec.structs.replace(HOLD, plan_id=ORPHAN.plan_id, symbol=SYMBOL, reason="orphan_order")
 
 
 def record(**changes: object) -> OrderRecord:

@@ -20,7 +20,7 @@ from tests.store.executions import (
 
 async def test_a_plan_whose_order_was_found_without_a_record_is_not_begun(leased: Backend) -> None:
     """Redis has lost the plan's record and mark, and the plan was published again."""
-    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None) == "recorded"
     permit(leased)
     before = everything(leased.outside)
     assert await begun(leased) == BeginReply("exists")

@@ -28,7 +28,7 @@ from tests.store.bridge_examples import GROUPS as INTENT_GROUPS
 from tests.store.bridge_examples import prepare_intents
 from tests.store.commits import BOOKING, DECISION, ENTRY, ORDER, PLAN, SYMBOL, deliver_plans, deliver_results
 from tests.store.conftest import SERVERS
-from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, prepare_orders, refusal
+from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, ORPHANS_HOLD, filled, prepare_orders, refusal
 from tests.store.governor_examples import EXAMPLES as GOVERNOR_EXAMPLES
 from tests.store.governor_examples import prepare_grants
 from tests.store.history_examples import EXAMPLES as HISTORY_EXAMPLES
@@ -179,7 +179,7 @@ EXAMPLES: dict[str, Example] = {
     "plan_of": lambda store, _: store.plan_of(HOLD.client_order_id),
     "hold_symbol": lambda store, fence: store.hold_symbol(fence, HOLD),
     "release_hold": lambda store, fence: store.release_hold(fence, HOLD.symbol, HOLD.client_order_id),
-    "record_orphan": lambda store, fence: store.record_orphan(fence, ORPHAN, EVENT),
+    "record_orphan": lambda store, fence: store.record_orphan(fence, ORPHAN, EVENT, ORPHANS_HOLD),
     "append_audit": lambda store, fence: store.append_audit(fence, ("step", "query")),
     "publish_dry_run": lambda store, fence: store.publish_dry_run(
         fence, store.dry_runs.stream, ENTRY, ("plan_id", PLAN)

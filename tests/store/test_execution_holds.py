@@ -15,9 +15,12 @@ from tests.store.backends import KEYS, Backend, MemoryBackend, everything
 from tests.store.commits import commit, decision
 from tests.store.executions import (
     CLIENT,
+    EVENT,
     EXECUTOR,
     HELD,
     HOLD,
+    ORPHAN,
+    ORPHANS_HOLD,
     PLAN,
     begun,
     other_client,
@@ -230,3 +233,41 @@ async def test_a_hold_keeps_the_record_of_its_order(memory: MemoryBackend) -> No
     await memory.take_lease()
     await hold(memory)
     assert memory.outside.pttl(EXECUTOR.order(PLAN)) == 604_800_000
+
+
+HELD_KEY = KEYS.hold(ORPHAN.symbol)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_orphan_is_recorded_and_held_in_one_step(leased: Backend, again: bool) -> None:
+    """`again`: the hold stands already, by a version that set it before the record."""
+    if again:
+        assert await leased.store.hold_symbol(leased.fence, ORPHANS_HOLD)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, ORPHANS_HOLD) == "recorded"
+    assert await leased.store.order_record(ORPHAN.plan_id) == ORPHAN
+    assert leased.outside.get(HELD_KEY) == b"1"
+    assert leased.outside.get(EXECUTOR.hold_sig(ORPHAN.symbol)) == f"exec:{CLIENT}".encode()
+    assert leased.outside.get(EXECUTOR.hold_reason(ORPHAN.symbol)) == b"orphan_order"
+    for key in (HELD_KEY, EXECUTOR.hold_sig(ORPHAN.symbol), EXECUTOR.hold_reason(ORPHAN.symbol)):
+        assert ORPHANS_HOLD.ttl_ms - 5000 < leased.outside.pttl(key) <= ORPHANS_HOLD.ttl_ms
+    assert len(leased.outside.xrange(KEYS.events)) == 1
+
+
+@pytest.mark.parametrize("owner", [None, "exec:another", "p34:0123456789ab"])
+async def test_an_orphan_of_a_symbol_that_another_holds_leaves_everything_as_it_is(
+    leased: Backend, owner: str | None
+) -> None:
+    leased.outside.set(HELD_KEY, "1")
+    if owner is not None:
+        leased.outside.set(EXECUTOR.hold_sig(ORPHAN.symbol), owner)
+    before = everything(leased.outside)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, ORPHANS_HOLD) == "held"
+    assert everything(leased.outside) == before
+
+
+async def test_an_orphan_with_a_record_is_not_held_again(leased: Backend) -> None:
+    """An operator may have released it since."""
+    await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None)
+    before = everything(leased.outside)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, ORPHANS_HOLD) == "known"
+    assert everything(leased.outside) == before

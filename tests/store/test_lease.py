@@ -11,7 +11,7 @@ from store.records import Adoption, LeaseReply, MarkWrite, SnapshotWrite
 from tests.store.backends import KEYS, Backend, everything
 from tests.store.bridge_examples import WRITES as BRIDGE_WRITES
 from tests.store.commits import BOOKING, DECISION, ENTRY, OF_ETH, SYMBOL, prepared
-from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, filled, refusal
+from tests.store.executions import BEGIN, EVENT, HOLD, ORPHAN, ORPHANS_HOLD, filled, refusal
 from tests.store.governor_examples import WRITES as GOVERNOR_WRITES
 from tests.store.history_examples import WRITES as HISTORY_WRITES
 from tests.store.intelligence_examples import WRITES as INTELLIGENCE_WRITES
@@ -239,7 +239,7 @@ WRITES: dict[str, Callable[[ServiceStore, FencingToken], Awaitable[object]]] = {
     "refuse_plan": lambda store, fence: store.refuse_plan(fence, refusal(plan_id=PlanId("plan-9"))),
     "hold_symbol": lambda store, fence: store.hold_symbol(fence, HOLD),
     "release_hold": lambda store, fence: store.release_hold(fence, HOLD.symbol, HOLD.client_order_id),
-    "record_orphan": lambda store, fence: store.record_orphan(fence, ORPHAN, EVENT),
+    "record_orphan": lambda store, fence: store.record_orphan(fence, ORPHAN, EVENT, ORPHANS_HOLD),
     "append_audit": lambda store, fence: store.append_audit(fence, ("step", "query")),
     "publish_dry_run": lambda store, fence: store.publish_dry_run(
         fence, store.dry_runs.stream, ENTRY, ("plan_id", "plan-1")

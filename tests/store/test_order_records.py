@@ -165,25 +165,25 @@ async def test_there_is_no_record_of_a_plan_that_was_never_begun(leased: Backend
 
 
 async def test_an_order_without_a_record_becomes_an_orphan_with_an_event_once(leased: Backend) -> None:
-    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None) == "recorded"
     assert await leased.store.order_record(ORPHAN.plan_id) == ORPHAN
     assert await leased.store.plan_of(CLIENT) == ORPHAN.plan_id
     assert await leased.store.open_orders() == ([], [])
     ((_, event),) = leased.outside.xrange(KEYS.events)
     assert event == {b"event": b"ORPHAN_ORDER", b"symbol": b"BTCUSDT"}
     before = everything(leased.outside)
-    assert not await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None) == "known"
     assert everything(leased.outside) == before
 
 
 async def test_an_orphan_that_is_booked_already_has_no_event(leased: Backend) -> None:
-    assert await leased.store.record_orphan(leased.fence, ORPHAN, ())
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, (), None) == "recorded"
     assert await leased.store.order_record(ORPHAN.plan_id) == ORPHAN
     assert leased.outside.xlen(KEYS.events) == 0
 
 
 async def test_the_growth_of_an_orphan_is_written_and_opens_nothing(leased: Backend) -> None:
-    await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None)
     grown = msgspec.structs.replace(ORPHAN, cumulative=Decimal("0.5"), version=2)
     step = OrderProgress(record=grown, result=(), cooldown_ms=None)
     assert await leased.store.record_progress(leased.fence, step)
@@ -195,7 +195,7 @@ async def test_an_order_with_a_record_is_no_orphan(leased: Backend) -> None:
     permit(leased)
     await begun(leased)
     before = everything(leased.outside)
-    assert not await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None) == "known"
     assert everything(leased.outside) == before
 
 
@@ -203,7 +203,7 @@ async def test_an_order_whose_record_was_lost_becomes_an_orphan(leased: Backend)
     permit(leased)
     await begun(leased)
     leased.outside.delete(EXECUTOR.order(PLAN))
-    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+    assert await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None) == "recorded"
     assert await leased.store.plan_of(CLIENT) == ORPHAN.plan_id
 
 
@@ -215,7 +215,7 @@ async def test_a_key_of_a_wrong_type_leaves_no_half_an_orphan(leased: Backend, k
         leased.outside.set(key, "junk")
     before = everything(leased.outside)
     with pytest.raises(StoreRefusedError):
-        await leased.store.record_orphan(leased.fence, ORPHAN, EVENT)
+        await leased.store.record_orphan(leased.fence, ORPHAN, EVENT, None)
     assert everything(leased.outside) == before
 
 

@@ -16,6 +16,7 @@ import trio.testing
 
 from brain.execution.orders import Accepted, OrderOutcome, OrderRequest, Refused, Unknown
 from supervision import Heartbeat
+from tests.actors.executor.test_orphans import foreign
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 
@@ -142,3 +143,22 @@ async def test_killed_anywhere_a_plan_that_orders_nothing_has_one_result() -> No
         assert (rig.exchange.requests, rig.pending(), rig.is_held()) == ([], 0, False)
         steps += 1
     assert steps > 15
+
+
+async def test_killed_anywhere_an_orphan_is_held_with_its_record_or_not_at_all() -> None:
+    """Others have undone its fill: no search finds it again, and without a record no one takes over."""
+    steps, killed = 1, True
+    found: set[bool] = set()
+    while killed:
+        rig = ExecutorRig()
+        await rig.take_lease()
+        order = foreign()
+        killed = await run_until_killed(rig, partial(rig.observe, order), steps)
+        async with running_executor(rig):
+            await trio.sleep(60)
+        recorded = rig.record(order.client_order_id).get("state") == "orphan"
+        assert rig.is_held() is recorded
+        assert [each["event"] for each in rig.events()] == ["ORPHAN_ORDER"] * recorded
+        found.add(recorded)
+        steps += 1
+    assert found == {True, False}
