@@ -53,12 +53,12 @@ class Claims:
         clock_of: Callable[[str], SteppedClock],
         unsure_ms: Callable[[str, int], int],
         shown_ms: Callable[[str, str, int], int | None],
-        audit_ms: Callable[[], int],
+        audit_ms: Callable[[int], int],
         trust_lost_at: Callable[[str], Moment | None],
     ) -> None:
         """`clock_of` gives a writer's clock; `unsure_ms`, how far its idea of the exchange's clock may have
         been off since a moment, by server time; `shown_ms`, when a read showed a writer a symbol's change
-        of a moment; `audit_ms`, how long a lost event may live as of now; `trust_lost_at`, when
+        of a moment; `audit_ms`, how long a lost event may live as of a moment; `trust_lost_at`, when
         a writer last lost trust in its stream."""
         self.count = 0
         self._venue = venue
@@ -152,14 +152,17 @@ class Claims:
                 if abs(change.transaction_ms - self._venue.clock.offset_ms - at_ms) <= _MERGED_MS:
                     lag_ms = max(lag_ms, at_ms - change.at_ms)
         for start_ms, end_ms in self._venue.unannounced[symbol]:
-            until_ms = end_ms if end_ms >= 0 else self._noticed_ms(writer, symbol, start_ms)
+            until_ms = end_ms if end_ms >= 0 else self._noticed_ms(writer, symbol, start_ms, at_ms)
             if start_ms - ROUNDING_MS <= at_ms <= until_ms + ROUNDING_MS:
                 lag_ms = max(lag_ms, at_ms - start_ms + 2 * ROUNDING_MS)
         return self._venue.amounts_between(symbol, leg, at_ms - lag_ms, at_ms + misled_ms)
 
-    def _noticed_ms(self, writer: str, symbol: str, changed_ms: int) -> int:
-        """Return the latest time to notice a change without an event: that of the first read to show it."""
-        until_ms = changed_ms + self._audit_ms()
+    def _noticed_ms(self, writer: str, symbol: str, changed_ms: int, at_ms: int) -> int:
+        """Return the latest time to notice a change without an event: that of the first read to show it.
+
+        As of `at_ms`: what was claimed then may be written again when there are reads once more.
+        """
+        until_ms = changed_ms + self._audit_ms(at_ms)
         recent = [
             change.at_ms
             for leg in self._venue.legs_of(symbol)

@@ -162,13 +162,13 @@ class World:
     def _clock_of(self, writer: str) -> SteppedClock:
         return self.processes[writer].clock
 
-    def audit_ms(self) -> int:
+    def audit_ms(self, at_ms: int | None = None) -> int:
         """Return the longest time for which a change without an event may go unnoticed (milliseconds).
 
-        An audit waits while its process is cut off.
+        As of a moment (true time), by default now. An audit waits while its process is cut off.
         """
         settings = self.settings
-        reading = trio.current_time() > self.no_reads_until_sec
+        reading = (true_ms() if at_ms is None else at_ms) > true_ms(self.no_reads_until_sec)
         bound_sec = settings.audit_sec if reading else settings.audit_max_age_sec
         bound_sec += _AUDIT_SLACK_SEC
         cut_sec = max((each.reach.cut_within(bound_sec) for each in self.processes.values()), default=0.0)
