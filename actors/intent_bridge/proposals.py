@@ -8,9 +8,9 @@ from actors.intent_bridge.cases import CaseMaking
 from actors.intent_bridge.rules import BridgeActorRules
 from brain.decisions.dead_letter import dead_letter
 from brain.identifiers import Symbol
-from brain.intents.answer import ENTRY, Answer
+from brain.intents.answer import Answer
 from brain.intents.case import IntentCase
-from brain.intents.deciding import deadline_ms, decide, refuse, refuse_malformed
+from brain.intents.deciding import deadline_ms, decide, only_reduces, refuse, refuse_malformed
 from brain.intents.intent import Intent, Lane, MalformedIntent
 from brain.intents.reasons import IntentReason
 from brain.intents.record import audit_fields, recorded_rules
@@ -78,8 +78,9 @@ class IntentAnswers:
         read, entry = pending.read, pending.entry
         answer, case = self._answer(pending, state._replace(last_closes=closes), now, now_ms)
         basis, closed_ms = None, 0
-        if read.symbol is not None and case is not None and answer.eval_type == ENTRY:
-            basis = BridgeBasis(state.mode, closes.get(read.symbol))
+        enters = pending.may_enter
+        if enters is not None and answer.plan and case is not None and not only_reduces(case):
+            basis = BridgeBasis(state.mode, closes.get(enters))
         if read.symbol is not None and answer.closes and self._close_ttl_ms:
             closed_ms = now_ms
             closes[read.symbol] = str(now_ms).encode()

@@ -122,20 +122,30 @@ def _order(case: IntentCase, plan_id: PlanId) -> Answer:
     position, sells = case.position or ZERO, case.intent.side is Side.SELL
     if case.rules.skip_flat_sell and sells and case.position is not None and not position:
         raise _RefusedError(IntentReason.FLAT_CLOSE, {"position_amt": position}, ENTRY)
-    against = bool(position) and case.intent.side is reducing_side(_leg(case), position)
-    if against:
+    if only_reduces(case):
         quantity = rounded_down(_wanted(case, EXIT), case.steps)
-        if quantity <= position.copy_abs():
-            return _plan(case, plan_id, ENTRY_PROPOSED, _rounded(quantity, case, EXIT), EXIT)
+        return _plan(case, plan_id, ENTRY_PROPOSED, _rounded(quantity, case, EXIT), EXIT)
     for rule in _ENTRY_RULES:
         if (struck := rule(case)) is not None:
             raise _RefusedError(*struck, ENTRY)
     quantity = _capped(_wanted(case, ENTRY), case)
     quantity = _rounded(quantity, case, ENTRY)
-    reduces = against and quantity <= position.copy_abs()
+    reduces = _is_against(case) and quantity <= position.copy_abs()
     if not reduces and (struck := _exposure(case, quantity)) is not None:
         raise _RefusedError(*struck, ENTRY)
     return _plan(case, plan_id, ENTRY_PROPOSED, quantity, EXIT if reduces else ENTRY)
+
+
+def only_reduces(case: IntentCase) -> bool:
+    """Return True for an order that reduces the position, and no more: it rests on no rule of entries."""
+    if not _is_against(case):
+        return False
+    return rounded_down(_wanted(case, EXIT), case.steps) <= (case.position or ZERO).copy_abs()
+
+
+def _is_against(case: IntentCase) -> bool:
+    position = case.position or ZERO
+    return bool(position) and case.intent.side is reducing_side(_leg(case), position)
 
 
 def _leg(case: IntentCase) -> Leg:

@@ -139,6 +139,28 @@ async def test_a_lockdown_that_comes_between_reading_and_writing_counts(rig: Bri
     assert (rig.outcomes, rig.plans) == (["lockdown"], [])
 
 
+@pytest.mark.parametrize("position", ["0", "1"])
+async def test_a_close_that_comes_between_reading_and_writing_counts(position: str) -> None:
+    """As of another lane, at the same moment; for what only the cap makes a reduction, too."""
+    rig = BridgeRig(actor_rules(QT_MAX_NOTIONAL_USD="100"))
+    rig.position("BTCUSDT", position)
+    async with running_bridge(rig):
+        read = rig.store.bridge_state
+
+        async def closed_behind(*arguments: object, **named: object) -> object:
+            state = await read(*arguments, **named)  # type: ignore[arg-type]
+            rig.redis.set(rig.names.last_close("BTCUSDT"), str(await rig.store.redis_now_ms()))
+            return state
+
+        rig.store.bridge_state = closed_behind  # type: ignore[method-assign, assignment]
+        rig.publish(side="SELL", quantity="2")
+        await answered()
+        assert (rig.outcomes, rig.plans) == (["anti_churn"], [])
+        rig.publish(side="SELL", quantity="1")
+        await answered()
+    assert rig.outcomes[1:] == (["plan"] if position == "1" else ["anti_churn"])
+
+
 async def test_a_state_that_keeps_changing_is_contended(rig: BridgeRig) -> None:
     async with running_bridge(rig):
         read, times = rig.store.bridge_state, 0
