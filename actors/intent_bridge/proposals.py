@@ -8,7 +8,7 @@ from actors.intent_bridge.cases import CaseMaking
 from actors.intent_bridge.rules import BridgeActorRules
 from brain.decisions.dead_letter import dead_letter
 from brain.identifiers import Symbol
-from brain.intents.answer import Answer
+from brain.intents.answer import ENTRY, Answer
 from brain.intents.case import IntentCase
 from brain.intents.deciding import deadline_ms, decide, only_reduces, refuse, refuse_malformed
 from brain.intents.intent import Intent, Lane, MalformedIntent
@@ -79,7 +79,7 @@ class IntentAnswers:
         answer, case = self._answer(pending, state._replace(last_closes=closes), now, now_ms)
         basis, closed_ms = None, 0
         enters = pending.may_enter
-        if enters is not None and answer.plan and case is not None and not only_reduces(case):
+        if enters is not None and case is not None and _rests_on_rules(answer, case):
             basis = BridgeBasis(state.mode, closes.get(enters))
         if read.symbol is not None and answer.closes and self._close_ttl_ms:
             closed_ms = now_ms
@@ -132,3 +132,8 @@ class IntentAnswers:
             return refuse(read, IntentReason.STATE_CONTENDED, {"attempts": pending.attempts}), None
         case = self._cases.case(read, pending.entry.published_ms, state, now, now_ms)
         return decide(case), case
+
+
+def _rests_on_rules(answer: Answer, case: IntentCase) -> bool:
+    """Return True for an answer to an order that may open something; what a cap makes a reduction did so."""
+    return answer.eval_type == ENTRY or (bool(answer.plan) and not only_reduces(case))

@@ -141,8 +141,8 @@ async def test_a_lockdown_that_comes_between_reading_and_writing_counts(rig: Bri
 
 @pytest.mark.parametrize("position", ["0", "1"])
 async def test_a_close_that_comes_between_reading_and_writing_counts(position: str) -> None:
-    """As of another lane, at the same moment; for what only the cap makes a reduction, too."""
-    rig = BridgeRig(actor_rules(QT_MAX_NOTIONAL_USD="100"))
+    """As of another lane, at the same moment; for what only the cap makes a reduction, and refusals, too."""
+    rig = BridgeRig(actor_rules(QT_MAX_NOTIONAL_USD="100", MAX_EXPOSURE_PCT="1"))
     rig.position("BTCUSDT", position)
     async with running_bridge(rig):
         read = rig.store.bridge_state
