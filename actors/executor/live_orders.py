@@ -32,7 +32,6 @@ from store.execution_records import OrderProgress
 from supervision import Heartbeat
 
 T = TypeVar("T")
-
 _PAUSE_SEC = 0.1
 #: A record that cannot be read is tried again so often (seconds).
 _REPAIRED_SEC = 10.0
@@ -217,9 +216,10 @@ class RecordWriter:
         await self.until_stored(append, heartbeat)
 
     async def until_stored(self, write: Callable[[FencingToken], Awaitable[T]], heartbeat: Heartbeat) -> T:
-        """Call `write` until Redis answers it, under the lease of the moment."""
+        """Call `write` until Redis answers it, under the lease of the moment. Each call is progress."""
         refused: FencingToken | None = None
         while True:
+            heartbeat.beat()
             fence = None if self._lease.value is None else self._lease.value.fence
             if fence is None or fence == refused:
                 with heartbeat.waiting_for("the lease, for an order's record"), trio.move_on_after(1.0):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
+from brain.identifiers import ClientOrderId, PlanId
 from channels import Lease
 from supervision import Heartbeat
 from supervision.child import Child
+from tests.actors.executor.test_orphans import foreign
 from tests.actors.executor_rig import ExecutorRig, running_executor
 from tests.virtual_time import virtual_time
 from wiring.executor import executor_child
@@ -115,3 +119,23 @@ async def test_a_stop_leaves_a_request_without_an_answer_to_the_next_executor(ri
         await trio.sleep(0.1)
     assert rig.result("p1")["executed"] == "true"
     assert len(rig.exchange.requests) == 1
+
+
+async def test_an_executor_that_checks_one_order_again_and_again_over_a_slow_redis_does_not_stall(
+    rig: ExecutorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_of = rig.store.plan_of
+
+    async def slowly(client_id: ClientOrderId) -> PlanId | None:
+        await trio.sleep(0.9)
+        return await plan_of(client_id)
+
+    monkeypatch.setattr(rig.store, "plan_of", slowly)
+    async with running_executor(rig) as heartbeat:
+        order, oldest_sec = foreign(), 0.0
+        for filled in range(1, 61):
+            rig.observe(msgspec.structs.replace(order, cumulative=Decimal(filled)))
+            await trio.sleep(0.4)
+            if (beat_sec := heartbeat.oldest_beat_at_work_sec()) is not None:
+                oldest_sec = max(oldest_sec, trio.current_time() - beat_sec)
+        assert 0 < oldest_sec < 2
