@@ -195,7 +195,7 @@ class StreamConsumer(ABC):
         """Go on to new entries: the pending ones have been handled."""
 
     async def sweep(self, session: Session) -> None:  # noqa: B027 - few roles need it
-        """Do what is due each second, before idle entries are recovered."""
+        """Do what is due each second, before idle entries are recovered; the heartbeat is its own."""
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Consume until asked to stop; what is in hand then is finished."""
@@ -245,6 +245,7 @@ class StreamConsumer(ABC):
     async def _sweep(self, session: Session) -> None:
         """Find entries that were delivered and are handled by no task: a reader died, or a reply was lost."""
         with session.heartbeat.task() as task:
+            session = msgspec.structs.replace(session, heartbeat=task)
             while True:
                 with task.idle():
                     await trio.sleep(_SWEEP_SEC)
@@ -263,6 +264,7 @@ class StreamConsumer(ABC):
         while entries := await self.group.recover(
             fence=session.fence, after=after, idle_ms=idle_ms, count=RECOVERED_TOGETHER
         ):
+            heartbeat.beat()
             after = entries[-1].id  # some stay pending: those that are in hand, or wait for an operator
             recovered.update(entry.id for entry in entries)
             dated = [await self.times.recovered(entry) for entry in entries]

@@ -54,7 +54,7 @@ class DecisionIntelligence(StreamConsumer):
 
     async def sweep(self, session: Session) -> None:
         """Rebuild the windows."""
-        await self._windows.rebuild_when_due(session.fence)
+        await self._windows.rebuild_when_due(session.fence, session.heartbeat)
 
     async def handle(self, batch: Batch) -> None:
         """Count the batch in one step."""

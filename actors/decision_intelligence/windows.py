@@ -19,6 +19,7 @@ from brain.intelligence.windows import (
 from clocks.clocks import Clocks
 from store.intelligence_protocol import IntelligenceStore
 from store.intelligence_records import WindowWrite
+from supervision import Heartbeat
 
 #: After so long buckets that did not change are read again, since others may delete or evict them.
 _READ_AGAIN_SEC = 60.0
@@ -59,7 +60,7 @@ class ResultWindows:
             self._minutes.pop(minute, None)
             self._changed.add(minute)
 
-    async def rebuild_when_due(self, fence: FencingToken) -> None:
+    async def rebuild_when_due(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Rebuild the windows in Redis, if it is time to."""
         now_sec = trio.current_time()
         if now_sec < self._due_sec:
@@ -69,7 +70,7 @@ class ResultWindows:
             self._read_again_sec = now_sec + _READ_AGAIN_SEC
             self.forget()
         now_ms = self._clocks.redis_now_ms()
-        minutes = await self._read(minutes_until(now_ms))
+        minutes = await self._read(minutes_until(now_ms), heartbeat)
         windows = {name: window_of(minutes[:count]) for name, count in WINDOWS.items()}
         pending = await self._store.write_windows(
             fence,
@@ -79,7 +80,7 @@ class ResultWindows:
         )
         self._reports.rebuilt(windows, now_ms=now_ms, pending=pending)
 
-    async def _read(self, names: list[str]) -> list[Counts]:
+    async def _read(self, names: list[str], heartbeat: Heartbeat) -> list[Counts]:
         """Return the counts of minutes."""
         known = {name: self._minutes[name] for name in names if name in self._minutes}
         self._minutes = dict(known)
@@ -91,6 +92,7 @@ class ResultWindows:
             for name, fields in zip(some, await self._store.intelligence_buckets(some), strict=True):
                 read[name] = read_bucket(fields)
                 await trio.lowlevel.checkpoint()
+            heartbeat.beat()
         found = [read[name] if name in read else known[name] for name in names]
         # What was counted during the read may be in it or not.
         self._minutes.update((name, counts) for name, counts in read.items() if name not in self._changed)

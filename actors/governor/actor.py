@@ -86,7 +86,7 @@ class Governor:
 
     async def _swept(self, session: Session) -> None:
         await self._learn_run()
-        await self._sweep.sweep(session.fence)
+        await self._sweep.sweep(session.fence, session.heartbeat)
 
     async def _learn_run(self) -> None:
         """Learn Redis's clock, whether it is the same run of Redis, and whether it has evicted keys."""

@@ -28,6 +28,7 @@ from brain.json_text import read_json
 from brain.moment import Moment
 from channels import GovernorNow, LatestValue, SymbolCounts
 from clocks.clocks import Clocks
+from supervision import Heartbeat
 
 _MOST_COUNTS = 200
 #: A settled fill of a symbol that trades no longer counts so long.
@@ -76,18 +77,21 @@ class GovernorSweep:
         self._clocks = clocks
         self._counted: set[Symbol] = set()
 
-    async def sweep(self, fence: FencingToken) -> None:
+    async def sweep(self, fence: FencingToken, heartbeat: Heartbeat) -> None:
         """Do what is due. Raises as the store does."""
         state = self._state
         async with state.lock:
+            heartbeat.beat()
             now_ms = self._clocks.redis_now_ms()
             # Judgements find what others have changed; where there is none, it is looked for here.
             await state.refresh(now_ms, at_once=self._rules.external_heat)
             await self._settler.settle_early(fence, now_ms)
+            heartbeat.beat()
             await self._keep_undecided(fence, now_ms)
         until_sec = trio.current_time() + _ENDING_SEC
+        heartbeat.beat()
         while await self._end_some(fence) and trio.current_time() < until_sec:
-            pass
+            heartbeat.beat()
         async with state.lock:
             if state.known:
                 self._show(self._clocks.redis_now_ms())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import pytest
@@ -79,3 +80,23 @@ async def test_each_minute_has_all_of_its_results_once_after_random_kills(seed: 
         for name, count in WINDOWS.items():
             expected = sum(executors.by_minute[minute] for minute in latest[:count])
             assert sum(rig.decisions(name).values()) == expected
+
+
+async def test_a_slow_redis_is_no_stall_while_the_buckets_of_an_hour_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = IntelligenceRig()
+    read = rig.store.intelligence_buckets
+
+    async def slowly(minutes: Sequence[str]) -> list[Mapping[bytes, bytes]]:
+        await trio.sleep(0.9)
+        return await read(minutes)
+
+    monkeypatch.setattr(rig.store, "intelligence_buckets", slowly)
+    oldest_sec = 0.0
+    async with running(rig) as heartbeat:
+        for _ in range(30):
+            await trio.sleep(1)
+            if (beat_sec := heartbeat.oldest_beat_at_work_sec()) is not None:
+                oldest_sec = max(oldest_sec, trio.current_time() - beat_sec)
+    assert 0 < oldest_sec < 2
