@@ -13,12 +13,16 @@ import trio
 from tests.integration.chain_books import ChainBooks, chain_books
 from tests.integration.waiting import until_async
 from tests.soak.chain_faults import KILLS, OTHERS, Fault, drawn
-from tests.soak.chain_report import ChainReport
+from tests.soak.chain_report import PLANS_REMEMBERED, ChainReport
 from tests.soak.chain_rig import PATIENCE_SEC, ChainRig, chain_rig
 from tests.soak.gauges import course_of, resident_mb, slope_per_hour
 
 FAULT_EVERY_SEC = 20.0
 _SAMPLE_SEC = 0.5
+#: Daemons are killed in the first part of a run; then one of them lives on.
+_KILLED_SHARE = 1 / 3
+#: So long a process is looked at, at least, once it remembers all that it ever does (seconds).
+_FULL_SEC = 600.0
 #: Undecided orders and open cases are settled by then, on a machine that is busy, too.
 _QUIET_SEC = 120.0
 
@@ -26,9 +30,9 @@ Shown = Callable[[float, str], None]
 
 
 class ChainSoak:
-    """One run: faults, and the memory of the daemon that lives from half-time to the end.
+    """One run: faults, and the memory of the daemon that lives through the last two thirds.
 
-    Daemons are killed in the first half alone. Then the standby is stopped: of processes that others take
+    Daemons are killed in the first third alone. Then the standby is stopped: of processes that others take
     over from, none lives long enough for a comparison.
     """
 
@@ -39,19 +43,32 @@ class ChainSoak:
         self._fault_every_sec = fault_every_sec
         self._began_sec = trio.current_time()
         self._alone = False
-        self.plans_before_alone = 0
+        self._executed_before = 0
         self.faults: Counter[str] = Counter()
         self.slowest_recovery_sec = 0.0
         self.memory_mb: list[float] = []
+        #: The first sample of a process that remembers all that it ever does.
+        self._full_from: int | None = None
 
     async def run(self, shown: Shown) -> None:
         """Until the time is over."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, shown)
-            await self._strike(self._lasts_sec / 2, KILLS + OTHERS)
+            await self._strike(self._lasts_sec * _KILLED_SHARE, KILLS + OTHERS)
             await self._leave_one()
             await self._strike(self._lasts_sec, OTHERS)
             nursery.cancel_scope.cancel()
+
+    @property
+    def executed(self) -> int:
+        """Return how many plans were executed since one process lives on."""
+        return self._rig.load.executed - self._executed_before if self._alone else 0
+
+    @property
+    def full_memory_mb(self) -> list[float]:
+        """Return the samples since it remembers all that it ever does; none where they are too few."""
+        samples = [] if self._full_from is None else self.memory_mb[self._full_from :]
+        return samples if len(samples) * _SAMPLE_SEC >= _FULL_SEC else []
 
     @property
     def _elapsed_sec(self) -> float:
@@ -65,6 +82,8 @@ class ChainSoak:
             memory_mb = [resident_mb(each.process.pid) for each in self._rig.daemons.values()]
             if self._alone:
                 self.memory_mb += memory_mb
+                if self._full_from is None and self.executed >= PLANS_REMEMBERED:
+                    self._full_from = len(self.memory_mb)
             sizes = " ".join(f"{each:.1f}" for each in memory_mb)
             done = f"{len(load.intents)} intents  {load.executed} fills  {self.faults.total()} faults"
             shown(self._elapsed_sec, f"{done}  {sizes} MB")
@@ -90,7 +109,7 @@ class ChainSoak:
         for instance in self._rig.daemons.keys() - {leader}:
             await self._rig.stop(instance, signal.SIGTERM)
         self._alone = True
-        self.plans_before_alone = len(self._rig.load.plans)
+        self._executed_before = self._rig.load.executed
 
 
 async def soak_chain(seed: int, lasts_sec: float, shown: Shown, fault_every_sec: float) -> ChainReport:
@@ -112,10 +131,11 @@ async def soak_chain(seed: int, lasts_sec: float, shown: Shown, fault_every_sec:
             left_out=rig.load.left_out,
             slowest_recovery_sec=soak.slowest_recovery_sec,
             rest_sec=trio.current_time() - rest_began_sec,
-            memory=course_of(soak.memory_mb),
-            memory_lasted_sec=len(soak.memory_mb) * _SAMPLE_SEC,
-            memory_plans=len(rig.load.plans) - soak.plans_before_alone,
-            memory_slope=slope_per_hour(soak.memory_mb, _SAMPLE_SEC),
+            memory=course_of(soak.full_memory_mb or soak.memory_mb),
+            memory_is_full=bool(soak.full_memory_mb),
+            memory_lasted_sec=len(soak.full_memory_mb or soak.memory_mb) * _SAMPLE_SEC,
+            memory_executed=soak.executed,
+            memory_slope=slope_per_hour(soak.full_memory_mb or soak.memory_mb, _SAMPLE_SEC),
             failures=tuple(rig.failures()),
         )
 

@@ -12,7 +12,7 @@ from tests.integration.chain_books import ChainBooks
 from tests.soak.gauges import Course
 from tests.soak.report import MOST_GROWTH_SHARE, SLOWEST_RECOVERY_SEC
 
-#: The daemon remembers so many plans that it allowed, and half as many orders: until then it grows.
+#: The daemon remembers so many allowed plans and results, and half as many orders: until then it grows.
 PLANS_REMEMBERED = 20_000
 
 
@@ -20,9 +20,9 @@ class ChainReport(msgspec.Struct, kw_only=True, frozen=True):
     """The figures of a run, durations in seconds, memory in 10^6 bytes.
 
     `faults`: by kind. `left_out`: intents that Redis did not take. `rest_sec`: from the last intent until
-    everything added up. `memory`: of the process that was the only one in the second half, over
-    `memory_lasted_sec` and `memory_plans`; `memory_slope`: MB an hour over its last four fifths. `failures`:
-    lines of the logs.
+    everything added up. `memory`: of the process that lived on alone, over `memory_lasted_sec`, from when it
+    remembered all that it ever does, where `memory_is_full`; it executed `memory_executed` plans in its life.
+    `memory_slope`: MB an hour over the last four fifths. `failures`: lines of the logs.
     """
 
     lasted_sec: float
@@ -32,15 +32,11 @@ class ChainReport(msgspec.Struct, kw_only=True, frozen=True):
     slowest_recovery_sec: float
     rest_sec: float
     memory: Course
+    memory_is_full: bool
     memory_lasted_sec: float
-    memory_plans: int
+    memory_executed: int
     memory_slope: float
     failures: tuple[str, ...]
-
-    @property
-    def memory_is_full(self) -> bool:
-        """Return True if by the middle of its life the process remembered all that it ever does."""
-        return self.memory_plans >= PLANS_REMEMBERED * 2
 
     def wrong(self) -> list[str]:
         """Return the failed expectations, a sentence each."""
@@ -69,9 +65,9 @@ class ChainReport(msgspec.Struct, kw_only=True, frozen=True):
             (
                 "memory",
                 f"{memory.start:.1f} MB at the start, {memory.middle:.1f} in the middle, {memory.end:.1f} "
-                f"at the end of the {self.memory_lasted_sec:.0f} s and {self.memory_plans} plans of one "
-                f"process; slope {self.memory_slope:+.1f} MB/h"
-                f"{'' if self.memory_is_full else ', which fills what it remembers'}",
+                f"at the end of {self.memory_lasted_sec:.0f} s of one process; slope "
+                f"{self.memory_slope:+.1f} MB/h; {self.memory_executed} plans executed, "
+                f"{'its memory full' if self.memory_is_full else 'which fill what it remembers'}",
             ),
             ("refusals", _counts(books.reasons)),
             ("not executed", _counts(books.errors)),

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.integration.chain_books import ChainBooks
-from tests.soak.chain_report import PLANS_REMEMBERED, ChainReport
+from tests.soak.chain_report import ChainReport
 from tests.soak.gauges import Course, slope_per_hour
 
 BOOKS = ChainBooks(
@@ -19,8 +19,8 @@ BOOKS = ChainBooks(
 FINE = ChainReport(
     lasted_sec=3600, books=BOOKS, faults={"redis_killed": 90}, left_out=40,
     slowest_recovery_sec=1.5, rest_sec=12,
-    memory=Course(100.0, 110.0, 111.0), memory_lasted_sec=1800, memory_plans=PLANS_REMEMBERED * 2,
-    memory_slope=2.0, failures=(),
+    memory=Course(100.0, 110.0, 111.0), memory_is_full=True, memory_lasted_sec=1800,
+    memory_executed=40_000, memory_slope=2.0, failures=(),
 )  # fmt: skip
 BROKEN: dict[str, tuple[str, Any]] = {
     "1 orders doubled: p33-x": (
@@ -49,9 +49,9 @@ def test_a_broken_expectation_is_reported(shown: str) -> None:
 
 
 def test_a_process_that_still_fills_what_it_remembers_may_grow() -> None:
-    young = msgspec.structs.replace(FINE, memory=Course(80.0, 90.0, 121.0), memory_plans=9_000)
+    young = msgspec.structs.replace(FINE, memory=Course(80.0, 90.0, 121.0), memory_is_full=False)
     assert young.wrong() == []
-    assert "which fills what it remembers" in printed(young)
+    assert "which fill what it remembers" in printed(young)
 
 
 def test_the_slope_is_that_of_the_line_behind_the_warm_up() -> None:
