@@ -245,11 +245,11 @@ class StreamConsumer(ABC):
     async def _sweep(self, session: Session) -> None:
         """Find entries that were delivered and are handled by no task: a reader died, or a reply was lost."""
         with session.heartbeat.task() as task:
-            session = msgspec.structs.replace(session, heartbeat=task)
+            own = msgspec.structs.replace(session, heartbeat=task)
             while True:
                 with task.idle():
                     await trio.sleep(_SWEEP_SEC)
-                await self.sweep(session)
+                await self.sweep(own)
                 # What is long in hand lies idle, too, and each recovery counts as one more delivery.
                 now_sec = trio.current_time()
                 if now_sec - min(self._in_hand.values(), default=now_sec) < _LONG_IN_HAND_SEC:

@@ -26,7 +26,7 @@ class ReconcileRest:
     """Asked after a long quiet."""
 
     def __init__(self, side: ReconcileSide) -> None:
-        self.manual = self.mended = 0
+        self.manual = 0
         self._side = side
 
     async def all_is_settled(self) -> None:
@@ -115,9 +115,7 @@ class ReconcileRest:
             await trio.sleep(0.2)
         amounts, state = side.truth.amounts(symbol), side.look.state(symbol)
         says = f"{symbol}: an order of ours is not booked within {within_sec:.1f} s: {amounts}, {state}"
-        provable = side.truth.is_provable(symbol)
-        require(not provable or side.is_misdated(symbol), "r5", says)
-        self.mended += not provable
+        require(not side.truth.is_provable(symbol) or side.is_misdated(symbol), "r5", says)
         if side.truth.differs(symbol):
             # Others' trades that made nothing together with fills of ours, which are booked now, or misdated.
             side.world.neighbours.repairs.correct(symbol)
