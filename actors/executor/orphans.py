@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -27,6 +28,7 @@ from store.execution_protocol import ExecutorStore
 from store.execution_records import ExecutionHold, OrphanReply
 from supervision import Heartbeat
 
+T = TypeVar("T")
 #: Orphans are searched for among the orders of so long ago (ms), after a start and in a new run of Redis.
 _LOOK_BACK_MS = 600_000
 #: An orphan's hold outlives everything but an operator, or P3.4, which takes it over (ms).
@@ -198,19 +200,14 @@ class Orphans:
         }
         flat = tuple(text for pair in event.items() for text in pair)
 
-        async def write(fence: FencingToken) -> tuple[OrphanReply, bool]:
+        async def write(fence: FencingToken) -> tuple[OrphanReply, bool] | None:
             booked = await self._is_booked(order)
             hold = None if booked else _hold_of(order)
-            return await self._store.record_orphan(fence, record, () if booked else flat, hold), booked
+            reply = await self._store.record_orphan(fence, record, () if booked else flat, hold)
+            return None if reply == "held" else (reply, booked)
 
         # The record ends the search for this order, and lets P3.4 take the hold over: they come together.
-        reply, booked = await self._writer.until_stored(write, heartbeat)
-        if reply == "held":
-            self._log_held(order)
-        while reply == "held":
-            with heartbeat.idle():
-                await trio.sleep(_AGAIN_SEC)
-            reply, booked = await self._writer.until_stored(write, heartbeat)
+        reply, booked = await self._once_free(order, write, heartbeat)
         if reply == "recorded":
             if not booked:
                 self._reports.orphan(record)
@@ -229,21 +226,27 @@ class Orphans:
 
     async def _hold(self, order: OrderState, heartbeat: Heartbeat) -> None:
         """Hold the symbol for an order whose record cannot be read, as soon as no other holds it."""
-        hold, logged = _hold_of(order), False
-        while not await self._writer.until_stored(
-            lambda fence: self._store.hold_symbol(fence, hold), heartbeat
-        ):
+
+        async def write(fence: FencingToken) -> bool | None:
+            return await self._store.hold_symbol(fence, _hold_of(order)) or None
+
+        await self._once_free(order, write, heartbeat)
+
+    async def _once_free(
+        self, order: OrderState, write: Callable[[FencingToken], Awaitable[T | None]], heartbeat: Heartbeat
+    ) -> T:
+        """Call `write` until it returns something: None says that another holds the order's symbol."""
+        logged = False
+        while (written := await self._writer.until_stored(write, heartbeat)) is None:
             if not logged:
-                self._log_held(order)
+                self._log.error(
+                    f"{order.symbol}: ORPHAN ORDER client_order_id={order.client_order_id} "
+                    f"order_id={order.order_id}: another holds the symbol",
+                )
                 logged = True
             with heartbeat.idle():
                 await trio.sleep(_AGAIN_SEC)
-
-    def _log_held(self, order: OrderState) -> None:
-        self._log.error(
-            f"{order.symbol}: ORPHAN ORDER client_order_id={order.client_order_id} "
-            f"order_id={order.order_id}: another holds the symbol",
-        )
+        return written
 
     def _orphan(self, order: OrderState) -> OrderRecord:
         return OrderRecord(
