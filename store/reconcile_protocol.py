@@ -45,7 +45,7 @@ class ReconcileStore(AddressedStore, ShowsRedisTime, Protocol):
         """Read what was booked of orders, and the executor's records of client order ids."""
 
     async def note_agreements(self, fence: FencingToken, agreements: Sequence[Agreement]) -> None:
-        """Write `agreed_ms`, `agreed_version` and `agreed_amts` of `reconcile:state`, and its TTL.
+        """Write what begins with `agreed_` of `reconcile:state`, and its TTL.
 
         A state of a wrong type is left alone.
         """

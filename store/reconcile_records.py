@@ -17,13 +17,15 @@ class Agreement(NamedTuple):
     """Latest moment at which exchange and ledger were seen to agree (the exchange's clock, ms).
 
     `version`: the ledger's then. While the ledger has it, every trade since is a drift or part of one.
-    `amounts`: the ledger's then, as `brain.reconciliation.agreeing` writes them; empty for unknown.
+    `amounts`: the ledger's then, as `brain.reconciliation.agreed` writes them; empty for unknown. Both are
+    later ones where bookings have been taken in since; `began`: the amounts at the moment itself.
     """
 
     symbol: Symbol
     at_ms: int
     version: str
     amounts: str = ""
+    began: str = ""
 
 
 class ExpectedLedger(NamedTuple):

@@ -29,7 +29,9 @@ HELD, TOGETHER_MS = b"1", 10
 _ADOPTION = ("version", "adopted_exchange_ms", "adopted_at_ms")
 LEDGER_FIELDS = (*StoredLedger.__struct_fields__, *_ADOPTION)
 #: Fields of a state: the agreement with version and amounts, the status, and its times.
-NOTED_FIELDS = ("agreed_ms", "agreed_version", "agreed_amts", "status", "last_seen_ts", "written_ms")
+NOTED_FIELDS = (
+    "agreed_ms", "agreed_version", "agreed_amts", "agreed_began", "status", "last_seen_ts", "written_ms"
+)  # fmt: skip
 
 
 class ViewReply(NamedTuple):
@@ -90,12 +92,16 @@ def others_time_sec(seen_ts: bytes | None, written_ms: bytes | None) -> int | No
 
 
 def _agreement(
-    symbol: Symbol, stored_ms: bytes | None, stored_version: bytes | None, stored_amounts: bytes | None
+    symbol: Symbol,
+    stored_ms: bytes | None,
+    stored_version: bytes | None,
+    stored_amounts: bytes | None,
+    stored_began: bytes | None,
 ) -> Agreement | None:
     at_ms, version = read_moment(stored_ms), read_text(stored_version)
     if at_ms is None or version is None or version == UNREADABLE:
         return None
-    return Agreement(symbol, at_ms, version, read_text(stored_amounts) or "")
+    return Agreement(symbol, at_ms, version, read_text(stored_amounts) or "", read_text(stored_began) or "")
 
 
 def recorded_order(phase: bytes | None, decision: bytes | None) -> RecordedOrder:

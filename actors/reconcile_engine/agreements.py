@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 import trio
 
 from brain.identifiers import Symbol
-from brain.reconciliation.agreeing import Agreed, Agreements, amounts_text
+from brain.reconciliation.agreed import Agreed, amounts_text
+from brain.reconciliation.agreeing import Agreements
 from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
 
 #: An agreement is noted again after so long: its key expires a day after the last write (seconds).
@@ -95,9 +96,9 @@ class SeenAgreements:
             self._noted.pop(symbol, None)
         self._agreements.view(symbol, view.ledger, view.version, _noted(view))
 
-    def latest_ms(self, symbol: Symbol, view: ReconcileView) -> int:
-        """Return the latest agreement that counts for a ledger as it is stored; 0 for none."""
-        return self._agreements.latest_ms(symbol, view.ledger, view.version, _noted(view))
+    def latest(self, symbol: Symbol, view: ReconcileView) -> Agreed | None:
+        """Return the latest agreement that counts for a ledger as it is stored; None for none."""
+        return self._agreements.latest(symbol, view.ledger, view.version, _noted(view))
 
     def unnoted(self) -> list[Agreement]:
         """Return agreements with a ledger of a known version that are not noted yet, or an hour ago."""
@@ -107,13 +108,13 @@ class SeenAgreements:
                 continue
             agreed = self._agreements.get(symbol)
             if agreed is not None and agreed.version is not None and self._has_to_be_noted(symbol):
-                found.append(Agreement(symbol, agreed.at_ms, agreed.version, agreed.amounts))
+                found.append(Agreement(symbol, agreed.at_ms, agreed.version, agreed.amounts, agreed.began))
         return found
 
     def noted(self, agreements: Iterable[Agreement]) -> None:
         """Record that these are noted in Redis."""
         for each in agreements:
-            agreed = Agreed(each.at_ms, each.amounts, each.version)
+            agreed = Agreed(each.at_ms, each.amounts, each.version, each.began)
             self._noted[each.symbol] = agreed, trio.current_time()
 
     def _has_to_be_noted(self, symbol: Symbol) -> bool:
@@ -135,4 +136,4 @@ def _amounts(ledger: ExpectedLedger) -> str:
 
 def _noted(view: ReconcileView) -> Agreed | None:
     noted = view.agreed
-    return None if noted is None else Agreed(noted.at_ms, noted.amounts, noted.version)
+    return None if noted is None else Agreed(noted.at_ms, noted.amounts, noted.version, noted.began)

@@ -82,7 +82,7 @@ class CaseLooks:
         try:
             with trio.CancelScope() as case.requests:
                 evidence = await self._evidence.read(
-                    case.symbol, case.evidence_since_ms, case.trades, requests.may_send, heartbeat
+                    case.symbol, case.evidence_start, case.trades, requests.may_send, heartbeat
                 )
         except EvidenceGapError as gap:
             await self._incomplete(case, gap.kind, str(gap), fence, again_sec=gap.again_sec)

@@ -22,18 +22,7 @@ from typing import NamedTuple
 from brain.identifiers import Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.numbers import EXACT, NotANumberError, parse_decimal
-
-
-class Agreed(NamedTuple):
-    """Moment at which both agreed (the exchange's clock, ms), with the ledger's amounts and version then.
-
-    `amounts`: as `amounts_text` returns them, empty for unknown. `version` is None for unknown.
-    """
-
-    at_ms: int
-    amounts: str
-    version: str | None
-
+from brain.reconciliation.agreed import Agreed, is_before
 
 #: So long an agreement outlasts bookings, where the exchange has come back (ms).
 _KEPT_MS = 3_600_000
@@ -110,7 +99,8 @@ class Agreements:
             if symbol not in self._came_back or _ends(known, seen):
                 self._take(symbol, waits.agreed._replace(version=seen.version))
             elif seen.version is not None:
-                self._take(symbol, seen._replace(at_ms=known.at_ms), came_back=True)
+                self._agreed[symbol] = known._replace(amounts=seen.amounts, version=seen.version)
+                self._settle(symbol)
 
     def rests(self, symbol: Symbol, seen: Agreed) -> bool:
         """Return True if another sight of the same would change nothing, however often it comes."""
@@ -187,22 +177,23 @@ class Agreements:
         if known.version is None:
             known = known._replace(version=version)
         for earlier in (noted, self._before_break.get(symbol)):
-            if earlier is not None and earlier[1:] == known[1:] and earlier.version is not None:
-                known = min(known, earlier)
+            if earlier is None or earlier.version is None or earlier.at_ms >= known.at_ms:
+                continue
+            if (earlier.amounts, earlier.version) == (known.amounts, known.version):
+                known = earlier
         self._agreed[symbol] = known
 
-    def latest_ms(
+    def latest(
         self, symbol: Symbol, stored: StoredLedger, version: str | None, noted: Agreed | None
-    ) -> int:
-        """Return the latest agreement that counts for a ledger as stored; 0 for none."""
+    ) -> Agreed | None:
+        """Return the latest agreement that counts for a ledger as stored; None for none."""
         seen = self._agreed.get(symbol)
         if seen is not None and (seen.version is None or not is_before(version, seen.version)):
-            return seen.at_ms
+            return seen
         before = self._of_before_break(symbol, stored, version)
-        found = 0 if before is None else before.at_ms
-        if noted is not None and _counts(noted, version):
-            found = max(found, noted.at_ms)
-        return found
+        if noted is None or not _counts(noted, version):
+            return before
+        return noted if before is None or noted.at_ms > before.at_ms else before
 
     def _of_before_break(self, symbol: Symbol, stored: StoredLedger, version: str | None) -> Agreed | None:
         """Return the agreement of before the latest break, if the ledger is the same."""
@@ -211,10 +202,12 @@ class Agreements:
             return None
         return before if _has_amounts(stored, before.amounts) else None
 
-    def _take(self, symbol: Symbol, seen: Agreed, *, came_back: bool = False) -> None:
-        self._agreed[symbol] = seen
-        if not came_back:
-            self._came_back.discard(symbol)
+    def _take(self, symbol: Symbol, seen: Agreed) -> None:
+        self._agreed[symbol] = seen._replace(began=seen.amounts)
+        self._came_back.discard(symbol)
+        self._settle(symbol)
+
+    def _settle(self, symbol: Symbol) -> None:
         self._candidates.pop(symbol, None)
         self._apart.pop(symbol, None)
         self._moved.discard(symbol)
@@ -242,18 +235,6 @@ class Agreements:
         if symbol in self._moved or seen.amounts != known.amounts:
             return False
         return None in (known.version, seen.version) or not is_before(seen.version, known.version or "")
-
-
-def amounts_text(total: str, long: str | None = None, short: str | None = None) -> str:
-    """Return amounts of a ledger as one text; without legs in one-way mode."""
-    return total if long is None or short is None else f"{total}|{long}|{short}"
-
-
-def is_before(version: str | None, other: str) -> bool:
-    """Return True unless a ledger's version is known to be the other one or a later one."""
-    if version is None or not (version.isdigit() and other.isdigit()):
-        return version != other
-    return int(version) < int(other)
 
 
 def _counts(noted: Agreed, version: str | None) -> bool:

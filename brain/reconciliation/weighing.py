@@ -3,10 +3,12 @@
 1. Both agreed at `since_ms`: the ledger contains every trade until then, and what results have booked since.
    So it does those of `contained_ms`, whenever that is.
 2. So an order's growth is what it has filled since then, at most as much as its order memory lacks.
-3. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
+3. The exchange's amount of each drifted leg is the agreed one and all trades since. Where it is not, trades
+   are missing, or the agreement was another: then a sum that comes out does so by chance.
+4. The sum comes out if ledger and growth make the exchange's amount on each drifted leg, to the last digit.
    A trade of the agreement's very millisecond may be one of those or of these: the sum tells. Where both sums
    come out, such trades make nothing together, and to name them does no harm.
-4. Afterwards an order's whole cumulative quantity is remembered as booked, or its late result would be booked
+5. Afterwards an order's whole cumulative quantity is remembered as booked, or its late result would be booked
    on top: all of it has to be in the ledger then. An order placed since the agreement has all in its trades.
    An older one has more, from before: it must be as new as its trades, and unchanged since `verified_ms`.
 """
@@ -71,7 +73,8 @@ def _weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> 
     booked = (adopted | OWN_CAUSES) - {DriftCause.RECONCILE_CLOSE, DriftCause.NONE}
     growths: list[Growth] = []
     gaps: list[_GapError] = []
-    for order_id, trades in _by_order(drift, evidence).items():
+    traded = _by_order(drift, evidence)
+    for order_id, trades in traded.items():
         try:
             growth = _growth(order_id, trades, evidence, booked)
         except _GapError as error:
@@ -86,6 +89,8 @@ def _weigh(drift: Drift, evidence: Evidence, adopted: frozenset[DriftCause]) -> 
     for each in drift.drifted:
         if _with_growth(each, found) != each.exchange:
             return Unexplained(_missing(each, found), found)
+        if (unaccounted := _unaccounted(each, traded, evidence)) is not None:
+            return Unexplained(unaccounted, found)
     return Explained(
         adopted=tuple(each for each in found if each.cause in booked),
         foreign=tuple(each for each in found if each.cause not in booked),
@@ -235,13 +240,32 @@ def _with_growth(amounts: LegAmounts, growths: Iterable[Growth]) -> Decimal:
 
 def _missing(amounts: LegAmounts, growths: tuple[Growth, ...]) -> str:
     """Return in words by how much the sum of a leg misses the exchange's amount."""
-    on_leg = "" if amounts.leg is Leg.BOTH else f" on {amounts.leg}"
+    on_leg = _on_leg(amounts)
     exchange, ledger = plain(amounts.exchange), plain(amounts.ledger)
     found = [growth for growth in growths if growth.leg is amounts.leg]
     if not found:
         return f"no trade since the last agreement explains exchange {exchange} and ledger {ledger}{on_leg}"
     total = plain(_with_growth(amounts, found))
     return f"ledger {ledger} and the trades found make {total}, the exchange has {exchange}{on_leg}"
+
+
+def _unaccounted(
+    amounts: LegAmounts, traded: Mapping[OrderId, list[Trade]], evidence: Evidence
+) -> str | None:
+    """Return in words that agreed amount and trades do not make the exchange's; None where they do."""
+    agreed = evidence.agreed.get(amounts.leg)
+    if agreed is None:
+        return None
+    trades = (trade for each in traded.values() for trade in each if trade.leg is amounts.leg)
+    total = EXACT.add(agreed, _sum(trade.signed for trade in trades))
+    if total == amounts.exchange:
+        return None
+    on_leg, exchange = _on_leg(amounts), plain(amounts.exchange)
+    return f"{plain(agreed)} and all trades since make {plain(total)}, the exchange has {exchange}{on_leg}"
+
+
+def _on_leg(amounts: LegAmounts) -> str:
+    return "" if amounts.leg is Leg.BOTH else f" on {amounts.leg}"
 
 
 def _sum(numbers: Iterable[Decimal]) -> Decimal:

@@ -33,9 +33,9 @@ class ReconcileSteps:
         """As `ReconcileStore.note_agreements`."""
         for each in agreements:
             if self._redis.kind(self._engine.state(each.symbol)) in ("hash", "none"):
-                at_ms, version, amounts = str(each.at_ms), each.version, each.amounts
-                noted = "agreed_ms", at_ms, "agreed_version", version, "agreed_amts", amounts
-                self._write_state(each.symbol, noted)
+                moment = "agreed_ms", str(each.at_ms), "agreed_version", each.version
+                amounts = "agreed_amts", each.amounts, "agreed_began", each.began
+                self._write_state(each.symbol, (*moment, *amounts))
 
     def change_case(self, change: CaseChange) -> bool:
         """As `ReconcileStore.change_case`. Raises WrongTypeError."""

@@ -158,4 +158,5 @@ class RedisReconcile:
 
 
 def _noted(agreement: Agreement) -> tuple[str, ...]:
-    return agreement.symbol, str(agreement.at_ms), agreement.version, agreement.amounts
+    symbol, at_ms, version, amounts, began = agreement
+    return symbol, str(at_ms), version, amounts, began

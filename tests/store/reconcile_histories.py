@@ -154,7 +154,9 @@ class ReconcileHistory:
 
     async def _note(self) -> None:
         self._written += 1
-        noted = [Agreement(symbol, self._written, str(self._written), "0|1|-1") for symbol in _SYMBOLS]
+        noted = [
+            Agreement(symbol, self._written, str(self._written), "0|1|-1", "0|2|-2") for symbol in _SYMBOLS
+        ]
         await self._store.note_agreements(self._fence(), noted)
 
     async def _look(self) -> object:

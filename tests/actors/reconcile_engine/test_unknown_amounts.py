@@ -132,7 +132,7 @@ async def test_flat_symbols_need_nothing_but_their_agreement_noted(rig: Reconcil
         await trio.sleep(60)
         names = {name for name in list(rig.redis.keys()) if name.startswith(f"{rig.own.base}:")}
         assert names == {rig.own.state(symbol) for symbol in SYMBOLS}
-        assert rig.state("BTCUSDT").keys() == {"agreed_ms", "agreed_version", "agreed_amts"}
+        assert rig.state("BTCUSDT").keys() == {"agreed_ms", "agreed_version", "agreed_amts", "agreed_began"}
         assert rig.history.requests == []
         rig.unproven.update(SYMBOLS)
         await trio.sleep(60)

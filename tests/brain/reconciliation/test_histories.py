@@ -13,7 +13,8 @@ from random import Random
 import pytest
 
 from brain.identifiers import Symbol
-from brain.reconciliation.agreeing import Agreed, Agreements
+from brain.reconciliation.agreed import Agreed
+from brain.reconciliation.agreeing import Agreements
 from brain.reconciliation.evidence import Gap
 from brain.reconciliation.rules import ADOPTABLE_CAUSES, DriftCause
 from tests.brain.reconciliation.account import Account

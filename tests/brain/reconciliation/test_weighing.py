@@ -105,6 +105,40 @@ def test_no_trades_explain_no_drift() -> None:
     assert found.why == "no trade since the last agreement explains exchange 1 and ledger 0"
 
 
+def test_a_sum_that_comes_out_by_chance_explains_nothing() -> None:
+    """A person has set the ledger back to the agreed 0, with 1 booked; a sell of 1 is not shown yet."""
+    booked, own = order("1", "BUY", "1"), order("2", "BUY", "2")
+    looked = evidence(booked, own, memories={"1": "1"})
+    assert explained(weigh(drift("2", "0"), looked, ADOPTED)).adopted
+    agreed = msgspec.structs.replace(looked, agreed={Leg.BOTH: Decimal(0)})
+    found = unexplained(weigh(drift("2", "0"), agreed, ADOPTED))
+    assert (found.gap, [each.order_id for each in found.growths]) == (None, ["2"])
+    assert found.why == "0 and all trades since make 3, the exchange has 2"
+    whole = msgspec.structs.replace(agreed, agreed={Leg.BOTH: Decimal(-1)})
+    assert explained(weigh(drift("2", "0"), whole, ADOPTED)).adopted
+
+
+def test_agreed_amount_and_trades_have_to_make_each_drifted_leg() -> None:
+    legs = drift_of(hedged("1", "-1"), stored("-1", "0", "-1"))
+    looked = evidence(order("1", "BUY", "1", leg=Leg.LONG), order("2", "SELL", "5", leg=Leg.SHORT))
+    for long, comes_out in (("0", True), ("-0.001", False)):
+        agreed = {Leg.LONG: Decimal(long), Leg.SHORT: Decimal(0)}
+        found = weigh(legs, msgspec.structs.replace(looked, agreed=agreed), ADOPTED)
+        assert isinstance(found, Explained) is comes_out
+    assert unexplained(found).why.endswith(" on LONG")
+
+
+def test_a_trade_of_the_agreements_millisecond_is_in_its_amount_or_since() -> None:
+    looked = evidence(order("1", "BUY", "1", placed_ms=SINCE_MS), trades=(trade(1, SINCE_MS, "1"),))
+    for agreed, ledger in (("0", "0"), ("1", "0")):
+        found = weigh(
+            drift("1", ledger),
+            msgspec.structs.replace(looked, agreed={Leg.BOTH: Decimal(agreed)}),
+            ADOPTED,
+        )
+        assert isinstance(found, Explained) is (agreed == "0")
+
+
 def test_a_sell_does_not_explain_what_a_buy_would() -> None:
     assert isinstance(weigh(drift("1", "0"), evidence(order("1", "SELL", "1")), ADOPTED), Unexplained)
     assert isinstance(weigh(drift("-1", "0"), evidence(order("1", "SELL", "1")), ADOPTED), Explained)
