@@ -84,7 +84,7 @@ EXCHANGE_MUTATIONS = (
     ),
     Mutation(
         "a divergence leaves the connection as it is",
-        ("h",),
+        ("h", "a"),
         (
             Edit(
                 "actors/user_stream/actor.py",
