@@ -107,7 +107,7 @@ class FieldFaults:
             faults.date_ahead_next = [_DATED_AHEAD_MS[fault.which % 3]]
         for _ in range(1 + fault.which % 2):
             self._world.neighbours.move(symbol)
-        if faults.dated_ahead_rows and fault.which % 2 == 0:
+        if faults.dated_ahead_rows:
             self._world.evict([self._world.keys.ledger(symbol)])
 
     async def do_exchange_clock(self, fault: Fault) -> None:

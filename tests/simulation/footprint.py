@@ -55,9 +55,14 @@ class Footprint:
         return answer
 
     def _marks(self) -> dict[str, Mark]:
-        stored = self._redis.keyspace._values
-        keys = list(self._redis.keys())
-        return {key: self._mark(key, stored[key]) for key in keys if not key.startswith(self._own)}
+        self._redis.keys()  # drops what has expired
+        stored, own = self._redis.keyspace._values, self._own
+        # Most values are strings: no call for each of them.
+        return {
+            key: value if isinstance(value, bytes) else self._mark(key, value)
+            for key, value in stored.items()
+            if not key.startswith(own)
+        }
 
     def _mark(self, key: str, value: object) -> Mark:
         if isinstance(value, Stream):
