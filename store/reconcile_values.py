@@ -101,7 +101,17 @@ def _agreement(
     at_ms, version = read_moment(stored_ms), read_text(stored_version)
     if at_ms is None or version is None or version == UNREADABLE:
         return None
-    return Agreement(symbol, at_ms, version, read_text(stored_amounts) or "", read_text(stored_began) or "")
+    # Another release may have noted a later one without the amounts at its moment.
+    of_ms, _, began = (read_text(stored_began) or "").partition(":")
+    return Agreement(
+        symbol, at_ms, version, read_text(stored_amounts) or "", began if of_ms == str(at_ms) else ""
+    )
+
+
+def agreement_fields(noted: Agreement) -> tuple[str, str, str, str]:
+    """Return the values of `agreed_ms`, `agreed_version`, `agreed_amts` and `agreed_began`, as stored."""
+    at_ms = str(noted.at_ms)
+    return at_ms, noted.version, noted.amounts, f"{at_ms}:{noted.began}"
 
 
 def recorded_order(phase: bytes | None, decision: bytes | None) -> RecordedOrder:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 
 import trio
 
 from brain.identifiers import Symbol
+from brain.positions.position import Leg
 from brain.reconciliation.agreed import Agreed, amounts_text
 from brain.reconciliation.agreeing import Agreements
 from store.reconcile_records import Agreement, ExpectedLedger, ReconcileView
@@ -99,6 +101,17 @@ class SeenAgreements:
     def latest(self, symbol: Symbol, view: ReconcileView) -> Agreed | None:
         """Return the latest agreement that counts for a ledger as it is stored; None for none."""
         return self._agreements.latest(symbol, view.ledger, view.version, _noted(view))
+
+    def amounts_at(self, since_ms: int, symbol: Symbol, view: ReconcileView) -> Mapping[Leg, Decimal]:
+        """Return both amounts at the agreement of `since_ms` by leg; none for unknown.
+
+        Nor of a ledger that has not moved since: it contains what it did then.
+        """
+        agreed = self.latest(symbol, view)
+        # A ledger that agreed as it was adopted contains the trades of that millisecond.
+        if agreed is None or agreed.at_ms not in (since_ms, since_ms - 1):
+            return {}
+        return agreed.legs_before(view.ledger, view.version)
 
     def unnoted(self) -> list[Agreement]:
         """Return agreements with a ledger of a known version that are not noted yet, or an hour ago."""

@@ -11,7 +11,7 @@ from brain.identifiers import Symbol
 from brain.numbers import plain
 from brain.reconciliation.case_life import CaseStatus
 from brain.reconciliation.drift import Drift, drift_signature
-from brain.reconciliation.evidence import EvidenceStart, Explained, Finding, Growth
+from brain.reconciliation.evidence import Explained, Finding, Growth
 from brain.reconciliation.record import Weighed
 from clocks.growing_delay import GrowingDelay
 
@@ -41,8 +41,8 @@ class Case:
         self._settle_sec = settle_sec
         self.since_ms = since_ms
         self.first_seen_ms = first_seen_ms
-        #: Trades since then are evidence.
-        self.evidence_start = EvidenceStart(first_seen_ms, {})
+        #: Trades since then are evidence (the exchange's clock, ms).
+        self.evidence_since_ms = first_seen_ms
         self.status: CaseStatus | None = None
         self.own_sig = ""
         self.held_since_sec: float | None = None

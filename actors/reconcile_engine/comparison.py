@@ -20,7 +20,6 @@ from brain.identifiers import Symbol
 from brain.moment import Moment
 from brain.positions.position import LegPosition, Snapshot
 from brain.reconciliation.comparing import Comparison, compare
-from brain.reconciliation.evidence import EvidenceStart
 from brain.reconciliation.rules import ReconcileRules
 from brain.symbols.symbol_rules import SymbolRules
 from channels import LatestValue, ResultBook, SnapshotBook
@@ -124,19 +123,17 @@ class PositionComparison:
         self._begun_sec = trio.current_time()
         self._believed_sec.clear()
 
-    def evidence_start(self, compared: Compared, first_seen_ms: int) -> EvidenceStart:
-        """Return the moment from which on trades are evidence.
+    def since_ms(self, compared: Compared, first_seen_ms: int) -> int:
+        """Return the moment from which on trades are evidence (the exchange's clock, ms).
 
         That is the latest agreement, or the ledger's adoption. Without an agreement nothing older than the
         window before `first_seen_ms`, the first sight of the drift, is: a correction by hand leaves no trace.
         """
-        agreed = self.agreements.latest(compared.symbol, compared.view)
+        view = compared.view
+        agreed = self.agreements.latest(compared.symbol, view)
         agreed_ms = 0 if agreed is None else agreed.at_ms
         longest_ms = _LONGEST_SEARCH_MS if agreed_ms else round(self._rules.evidence_window_sec * 1000)
-        adopted_ms = self._behind_adoption_ms(compared.view)
-        since_ms = max(agreed_ms, adopted_ms, first_seen_ms - longest_ms)
-        # A ledger that agrees as it was adopted contains the trades of that millisecond.
-        return EvidenceStart(since_ms, agreed.legs() if agreed and since_ms <= agreed_ms + 1 else {})
+        return max(agreed_ms, self._behind_adoption_ms(view), first_seen_ms - longest_ms)
 
     def _behind_adoption_ms(self, view: ReconcileView) -> int:
         """Return the moment from which on an adopted ledger contains no trade; 0 for unknown.

@@ -7,7 +7,7 @@ from actors.reconcile_engine.known_trades import KnownTrades
 from brain.execution.record import OrderPhase
 from brain.identifiers import Symbol
 from brain.plans.plan import PlanDecision
-from brain.reconciliation.evidence import Evidence, EvidenceStart
+from brain.reconciliation.evidence import Evidence
 from clocks.clocks import Clocks
 from exchange.history_protocol import AccountHistory
 from store.reconcile_protocol import ReconcileStore
@@ -40,14 +40,9 @@ class EvidenceReader:
         return self._history.weights.trades + self._history.weights.orders
 
     async def read(
-        self,
-        symbol: Symbol,
-        start: EvidenceStart,
-        known: KnownTrades,
-        may_send: MaySend,
-        heartbeat: Heartbeat,
+        self, symbol: Symbol, since_ms: int, known: KnownTrades, may_send: MaySend, heartbeat: Heartbeat
     ) -> Evidence:
-        """Read all trades since `start`, their orders, and what is booked of them.
+        """Read all trades since `since_ms` (the exchange's clock), their orders, and what is booked of them.
 
         Trades that are `known` by earlier looks are not read again.
 
@@ -57,7 +52,7 @@ class EvidenceReader:
             self._history,
             self._forced,
             symbol,
-            start.since_ms,
+            since_ms,
             known,
             may_send,
             now_ms=self._clocks.exchange_ms(self._clocks.now()),
@@ -87,7 +82,6 @@ class EvidenceReader:
                 if record.decision == PlanDecision.RECONCILE_CLOSE
             ),
             complete=complete,
-            since_ms=start.since_ms,
+            since_ms=since_ms,
             verified_ms=0,
-            agreed=start.agreed,
         )

@@ -159,7 +159,7 @@ class CaseFollower:
             # What is held by us was a case before this process began, or before Redis was another one.
             settled = settled or (sig or "").startswith(SIG_PREFIX)
         case.see(drift, now_sec)
-        case.evidence_start = self._comparison.evidence_start(compared, case.first_seen_ms)
+        case.evidence_since_ms = self._comparison.since_ms(compared, case.first_seen_ms)
         if not settled and not self._cases.is_settled(case, now_sec):
             return
         if case.tell(f"reason {drift.reason}"):

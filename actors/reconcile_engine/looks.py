@@ -82,7 +82,7 @@ class CaseLooks:
         try:
             with trio.CancelScope() as case.requests:
                 evidence = await self._evidence.read(
-                    case.symbol, case.evidence_start, case.trades, requests.may_send, heartbeat
+                    case.symbol, case.evidence_since_ms, case.trades, requests.may_send, heartbeat
                 )
         except EvidenceGapError as gap:
             await self._incomplete(case, gap.kind, str(gap), fence, again_sec=gap.again_sec)
@@ -106,8 +106,12 @@ class CaseLooks:
             case.look_again(trio.current_time())
             return "agreed"
         case.see(drift, trio.current_time())
+        agreements, view = self._comparison.agreements, compared.view
         evidence = msgspec.structs.replace(
-            evidence, verified_ms=compared.verified_ms, contained_ms=compared.view.adopted_ms
+            evidence,
+            verified_ms=compared.verified_ms,
+            contained_ms=view.adopted_ms,
+            agreed=agreements.amounts_at(evidence.since_ms, case.symbol, view),
         )
         case.weighed = weighed(drift, evidence, self._rules.rules.adopted)
         finding = case.weighed.finding

@@ -1,10 +1,11 @@
-"""One agreement of position and ledger, and the texts of amounts and versions that it has."""
+"""One agreement of position and ledger: texts of amounts and versions, and ledgers compared with them."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import NamedTuple
 
+from brain.ledger.ledger import StoredLedger
 from brain.numbers import NotANumberError, parse_decimal
 from brain.positions.position import Leg
 
@@ -22,8 +23,13 @@ class Agreed(NamedTuple):
     version: str | None
     began: str = ""
 
-    def legs(self) -> dict[Leg, Decimal]:
-        """Return the amounts of each leg at the moment itself; none for unknown."""
+    def legs_before(self, stored: StoredLedger, version: str | None) -> dict[Leg, Decimal]:
+        """Return the amounts of each leg at the moment itself, of a ledger that has moved since; else none.
+
+        None for unknown, too. One that has not moved contains what it did then.
+        """
+        if version == self.version and has_amounts(stored, self.amounts):
+            return {}
         texts = self.began.split("|")
         legs = {1: (Leg.BOTH,), 3: (Leg.LONG, Leg.SHORT)}.get(len(texts), ())
         try:
@@ -42,3 +48,22 @@ def is_before(version: str | None, other: str) -> bool:
     if version is None or not (version.isdigit() and other.isdigit()):
         return version != other
     return int(version) < int(other)
+
+
+def amounts_of(stored: StoredLedger) -> tuple[str, ...]:
+    """Return sum, long and short of a ledger as stored; 0 where one is missing."""
+    return tuple(text or "0" for text in (stored.last_known_amt, stored.long_amt, stored.short_amt))
+
+
+def has_amounts(stored: StoredLedger, amounts: str) -> bool:
+    """Return whether a ledger is stored with these amounts, in whatever form; 0 where one is missing."""
+    return all(
+        _is_same(one, other) for one, other in zip(amounts_of(stored), amounts.split("|"), strict=False)
+    )
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return one == other or parse_decimal(one) == parse_decimal(other)
+    except NotANumberError:
+        return False

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from brain.identifiers import Symbol
 from brain.ledger.ledger import StoredLedger
 from brain.numbers import EXACT, NotANumberError, parse_decimal
-from brain.reconciliation.agreed import Agreed, is_before
+from brain.reconciliation.agreed import Agreed, amounts_of, has_amounts, is_before
 
 #: So long an agreement outlasts bookings, where the exchange has come back (ms).
 _KEPT_MS = 3_600_000
@@ -121,7 +121,7 @@ class Agreements:
         if apart.version is None:
             return apart.stored.last_known_amt is None
         if seen.version == apart.version:
-            return not _has_amounts(apart.stored, seen.amounts)
+            return not has_amounts(apart.stored, seen.amounts)
         return is_before(seen.version, apart.version)
 
     def interrupt(self, symbol: Symbol) -> None:
@@ -171,7 +171,7 @@ class Agreements:
                 self._moved.add(symbol)
         if known is None or symbol in self._moved:
             return
-        if not _has_amounts(stored, known.amounts):
+        if not has_amounts(stored, known.amounts):
             self.move(symbol)
             return
         if known.version is None:
@@ -200,7 +200,7 @@ class Agreements:
         before = self._before_break.get(symbol)
         if before is None or before.version is None or before.version != version:
             return None
-        return before if _has_amounts(stored, before.amounts) else None
+        return before if has_amounts(stored, before.amounts) else None
 
     def _take(self, symbol: Symbol, seen: Agreed) -> None:
         self._agreed[symbol] = seen._replace(began=seen.amounts)
@@ -221,8 +221,7 @@ class Agreements:
         if apart is None:
             return False
         is_version = seen.version == apart.version
-        has_amounts = _has_amounts(apart.stored, seen.amounts)
-        if has_amounts and is_version and not apart.moved:
+        if is_version and not apart.moved and has_amounts(apart.stored, seen.amounts):
             return True
         if _came_nearer(apart.stored, apart.exchange, seen.amounts):
             self._came_back.add(symbol)
@@ -246,7 +245,7 @@ def _goes_on(noted: Agreed, stored: StoredLedger, version: str | None) -> bool:
     """Return True unless the ledger is an earlier one, or was set by hand since, which keeps the version."""
     if not noted.amounts or not _counts(noted, version):
         return False
-    return noted.version != version or _has_amounts(stored, noted.amounts)
+    return noted.version != version or has_amounts(stored, noted.amounts)
 
 
 def _ends(known: Agreed, seen: Agreed) -> bool:
@@ -260,14 +259,14 @@ def _ends(known: Agreed, seen: Agreed) -> bool:
 
 def _was_corrected(before: _Apart, stored: StoredLedger, version: str | None) -> bool:
     """Return True for a ledger that was set by hand to the exchange's amounts as they were compared last."""
-    if version is None or version != before.version or _texts(stored) == _texts(before.stored):
+    if version is None or version != before.version or amounts_of(stored) == amounts_of(before.stored):
         return False
-    return _has_amounts(stored, before.exchange) and not _has_amounts(before.stored, before.exchange)
+    return has_amounts(stored, before.exchange) and not has_amounts(before.stored, before.exchange)
 
 
 def _came_nearer(stored: StoredLedger, before: str, exchange: str) -> bool:
     """Return True if an amount of the exchange has moved towards, or beyond, that of a ledger as stored."""
-    for text, was, now in zip(_texts(stored), before.split("|"), exchange.split("|"), strict=False):
+    for text, was, now in zip(amounts_of(stored), before.split("|"), exchange.split("|"), strict=False):
         try:
             ledger = parse_decimal(text)
             difference = EXACT.subtract(parse_decimal(was), ledger)
@@ -277,19 +276,3 @@ def _came_nearer(stored: StoredLedger, before: str, exchange: str) -> bool:
         if difference and moved and (difference > 0) != (moved > 0):
             return True
     return False
-
-
-def _texts(stored: StoredLedger) -> tuple[str, ...]:
-    return tuple(text or "0" for text in (stored.last_known_amt, stored.long_amt, stored.short_amt))
-
-
-def _has_amounts(stored: StoredLedger, amounts: str) -> bool:
-    """Return whether a ledger is stored with these amounts, in whatever form; 0 where one is missing."""
-    return all(_is_same(one, other) for one, other in zip(_texts(stored), amounts.split("|"), strict=False))
-
-
-def _is_same(one: str, other: str) -> bool:
-    try:
-        return one == other or parse_decimal(one) == parse_decimal(other)
-    except NotANumberError:
-        return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
 
 import msgspec
 
@@ -48,16 +47,6 @@ class HistoricOrder(msgspec.Struct, frozen=True):
     updated_ms: int
 
 
-class EvidenceStart(NamedTuple):
-    """Moment from which on trades are evidence (the exchange's clock, ms).
-
-    `agreed`: the exchange's amounts then by leg, none for unknown.
-    """
-
-    since_ms: int
-    agreed: Mapping[Leg, Decimal]
-
-
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """All that was found for one drift. Times are the exchange's clock (epoch ms).
 
@@ -67,7 +56,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     `memories`: order memory as stored, by order id. `recorded`: client order ids with a record of the
     executor that is not an orphan's. `orphans`: those with an orphan's, which the executor has reported.
     `closing`: those of RECONCILE_CLOSE plans, which move no ledger.
-    `agreed`: the exchange's amounts at the last agreement by leg, none for unknown.
+    `agreed`: the exchange's amounts at the last agreement by leg, of a ledger that has moved since; none for
+    unknown.
     `complete`: every page was read. `verified_ms`: the compared position is known to contain every trade
     until then. `contained_ms`: the ledger contains trades of this very date, however late it is: that of the
     row that it was adopted from, which may be dated ahead.

@@ -13,7 +13,14 @@ from store.memory.keyspace import Keyspace, paired
 from store.memory.order_memory import forget_orders, remember_orders
 from store.memory.reconcile_reads import has_ended, standing_hold
 from store.reconcile_records import Agreement, CaseChange, CloseProposal, HoldChange, LedgerRepair
-from store.reconcile_values import CLOSE_CLIENT_TTL_MS, STATE_TTL_MS, fields_of, is_own
+from store.reconcile_values import (
+    CLOSE_CLIENT_TTL_MS,
+    NOTED_FIELDS,
+    STATE_TTL_MS,
+    agreement_fields,
+    fields_of,
+    is_own,
+)
 from store.stored_values import read_text
 
 LONGEST_EVENTS = LONGEST_DEAD
@@ -33,9 +40,8 @@ class ReconcileSteps:
         """As `ReconcileStore.note_agreements`."""
         for each in agreements:
             if self._redis.kind(self._engine.state(each.symbol)) in ("hash", "none"):
-                moment = "agreed_ms", str(each.at_ms), "agreed_version", each.version
-                amounts = "agreed_amts", each.amounts, "agreed_began", each.began
-                self._write_state(each.symbol, (*moment, *amounts))
+                values = zip(NOTED_FIELDS, agreement_fields(each), strict=False)
+                self._write_state(each.symbol, [text for pair in values for text in pair])
 
     def change_case(self, change: CaseChange) -> bool:
         """As `ReconcileStore.change_case`. Raises WrongTypeError."""

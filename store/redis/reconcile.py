@@ -22,6 +22,7 @@ from store.reconcile_records import (
 from store.reconcile_values import (
     CLOSE_CLIENT_TTL_MS,
     ViewReply,
+    agreement_fields,
     check_hold,
     check_owner,
     check_repair,
@@ -158,5 +159,4 @@ class RedisReconcile:
 
 
 def _noted(agreement: Agreement) -> tuple[str, ...]:
-    symbol, at_ms, version, amounts, began = agreement
-    return symbol, str(at_ms), version, amounts, began
+    return agreement.symbol, *agreement_fields(agreement)

@@ -210,8 +210,13 @@ async def test_a_hold_in_a_view_has_the_rest_of_its_life(leased: Backend) -> Non
         ({"agreed_ms": "5", "agreed_version": ""}, Agreement(DRIFTED, 5, "")),
         ({"agreed_ms": "5", "agreed_version": "3", "agreed_amts": "2"}, Agreement(DRIFTED, 5, "3", "2")),
         (
-            {"agreed_ms": "5", "agreed_version": "3", "agreed_amts": "2", "agreed_began": "1"},
+            {"agreed_ms": "5", "agreed_version": "3", "agreed_amts": "2", "agreed_began": "5:1"},
             Agreement(DRIFTED, 5, "3", "2", "1"),
+        ),
+        # Another release has noted a later one, without the amounts at its moment.
+        (
+            {"agreed_ms": "5", "agreed_version": "3", "agreed_amts": "2", "agreed_began": "4:1"},
+            Agreement(DRIFTED, 5, "3", "2"),
         ),
         ({"agreed_ms": "5"}, None),
         ({"agreed_version": "3"}, None),
@@ -285,7 +290,7 @@ async def test_an_agreement_is_noted_and_leaves_the_rest_of_the_state(leased: Ba
     await leased.store.note_agreements(leased.fence, noted)
     assert leased.outside.hgetall(ENGINE.state(DRIFTED)) == {
         b"status": b"OK", b"agreed_ms": b"1760000000000", b"agreed_version": b"3",
-        b"agreed_amts": b"2|5|-3", b"agreed_began": b"0|1|-1",
+        b"agreed_amts": b"2|5|-3", b"agreed_began": b"1760000000000:0|1|-1",
     }  # fmt: skip
     assert 86_000_000 < leased.outside.pttl(ENGINE.state(DRIFTED)) <= 86_400_000
     assert leased.outside.get(ENGINE.state(OTHER)) == b"of a wrong type"

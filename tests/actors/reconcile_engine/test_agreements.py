@@ -195,7 +195,6 @@ async def test_a_sum_that_comes_out_by_chance_behind_an_unseen_correction_books_
         rig.trade("BTCUSDT", "BUY", "1", client_order_id="web_0")
         rig.trade("BTCUSDT", "SELL", "1", client_order_id="web_0")
         rig.ledger("BTCUSDT", "0", adopted_exchange_ms=f"BOTH:{rig.changed_ms['BTCUSDT']}")
-        await trio.sleep(1)
     async with running_engine(rig):
         await trio.sleep(5)
     own = rig.trade("BTCUSDT", "BUY", "2", client_order_id="p33-a")

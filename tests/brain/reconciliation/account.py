@@ -21,7 +21,7 @@ from brain.reconciliation.agreed import Agreed, amounts_text
 from brain.reconciliation.agreeing import Agreements
 from brain.reconciliation.comparing import Comparison, compare
 from brain.reconciliation.drift import Drift
-from brain.reconciliation.evidence import Evidence, EvidenceStart, Explained, Finding, Gap
+from brain.reconciliation.evidence import Evidence, Explained, Finding, Gap
 from brain.reconciliation.repairing import Repaired, repair
 from brain.reconciliation.rules import DriftCause
 from brain.reconciliation.weighing import weigh
@@ -127,8 +127,8 @@ class Account:
 
     def forget(self, order: Order) -> None:
         """Drop the memory of an order from before the last agreement, as an old one's is."""
-        agreed = self._agreed()
-        old = agreed is not None and all(fill.time_ms < agreed.at_ms for fill in order.fills)
+        agreed_ms = self._agreed_ms()
+        old = bool(agreed_ms) and all(fill.time_ms < agreed_ms for fill in order.fills)
         if old and order.order_id in self.memories and order.cause is not DriftCause.RECONCILE_CLOSE:
             self.base[order.leg] += order.signed(self.booked(order))
             self.absorbed[order.order_id] = self.booked(order) + self.absorbed.get(order.order_id, ZERO)
@@ -145,10 +145,10 @@ class Account:
         if found is None:
             return
         agreed = None if restarted else self._agreed()
-        start = EvidenceStart(venue.now_ms - window_ms, {})
+        agreed_ms = 0 if agreed is None else agreed.at_ms
+        looked = self._evidence(agreed_ms or venue.now_ms - window_ms, verified_ms)
         if agreed is not None:
-            start = EvidenceStart(agreed.at_ms, agreed.legs())
-        looked = self._evidence(start, verified_ms)
+            looked = replace(looked, agreed=agreed.legs_before(self.ledger, self.version))
         finding = weigh(found, looked, self.adopted)
         self._count(finding)
         if not isinstance(finding, Explained) or not finding.adopted:
@@ -163,9 +163,9 @@ class Account:
         if unchanged and all(
             self.memories.get(name) == looked.memories.get(name) for name in repaired.memories
         ):
-            self._store(repaired, finding, view, known=agreed is not None)
-            self.blind = self.blind or (self.undone and agreed is None)
-            if agreed is not None and not self.blind and not (self.corrected and self.undone):
+            self._store(repaired, finding, view, known=bool(agreed_ms))
+            self.blind = self.blind or (self.undone and not agreed_ms)
+            if agreed_ms and not self.blind and not (self.corrected and self.undone):
                 judge_repair(self, found, looked, view)
 
     def compare(self, view: int, verified_ms: int) -> Drift | None:
@@ -197,6 +197,10 @@ class Account:
     def _agreed(self) -> Agreed | None:
         return self._agreements.latest(BTC, self.ledger, self.version, None)
 
+    def _agreed_ms(self) -> int:
+        agreed = self._agreed()
+        return 0 if agreed is None else agreed.at_ms
+
     def is_in_flight(self) -> bool:
         """Return True while an own order's permit covers fills that no result has booked."""
         recent = [each for each in self.venue.orders if self.venue.now_ms < each.placed_ms + PERMIT_MS]
@@ -208,9 +212,9 @@ class Account:
         if late.cause in _OURS and late.order_id not in self._forgotten:
             self.report(late, late.cumulative(len(self.venue.fills)))
 
-    def _evidence(self, start: EvidenceStart, verified_ms: int) -> Evidence:
+    def _evidence(self, since_ms: int, verified_ms: int) -> Evidence:
         venue, rng = self.venue, self._rng
-        trades = venue.trades(start.since_ms, venue.view(4))
+        trades = venue.trades(since_ms, venue.view(4))
         complete = venue.current or rng.random() < 0.9
         if not complete:
             trades = trades[: rng.randint(0, len(trades))]
@@ -227,9 +231,8 @@ class Account:
                 order.client_order_id for order in venue.orders if order.cause is DriftCause.RECONCILE_CLOSE
             ),
             complete=complete,
-            since_ms=start.since_ms,
+            since_ms=since_ms,
             verified_ms=verified_ms,
-            agreed=start.agreed,
         )
 
     def _store(self, repaired: Repaired, finding: Explained, view: int, *, known: bool) -> None:
@@ -275,7 +278,7 @@ class Account:
         Of fills in the very millisecond of the last agreement it cannot be known whether they were in it, nor
         of those in one millisecond whether an order from before the agreement shows all of them.
         """
-        if self.corrected or self.blind or self._gap is Gap.ORDER_BEHIND or self._agreed() is None:
+        if self.corrected or self.blind or self._gap is Gap.ORDER_BEHIND or not self._agreed_ms():
             return
         self._seen["settled"] += 1
         for leg in self._drifted if self.undone else self.venue.legs:

@@ -309,8 +309,8 @@ def test_amounts_of_equal_value_are_the_same_in_whatever_form(agreements: Agreem
     assert agreed_ms(agreements) == 15_000
 
 
-def test_missing_amounts_stand_for_zero() -> None:
-    agreements = Agreements(SETTLE_SEC)
-    agreements.agree(BTC, Agreed(1000, amounts_text("0", "0", "0"), None), 0.0)
-    agreements.view(BTC, stored("0"), "1", None)
-    assert agreed_ms(agreements, "1") == 1000
+def test_the_amounts_of_the_earliest_moment_are_those_that_were_noted_with_it(agreements: Agreements) -> None:
+    """It was kept over bookings: both had 5 at 400 ms."""
+    noted = Agreed(400, "0", "3", "5")
+    agreements.view(BTC, stored("0"), "3", noted)
+    assert agreements.get(BTC) == noted
