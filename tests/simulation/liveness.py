@@ -18,6 +18,7 @@ from brain.plans.shared_plans import SharedPlans
 from channels import BridgeNow, ResultBook
 from monitoring.recent_decisions import RecentDecisions
 from monitoring.recent_judgements import RecentJudgements
+from simulator.history import PositionSide
 from store.entry_times import EntryTimes
 from tests.simulation.books import Published
 from tests.simulation.clocks import true_ms
@@ -106,13 +107,10 @@ class Liveness:
         """
         world, plans = self._world, self._world.neighbours.plans
         listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
-        fresh = [each for each in world.scene.symbols if self._is_kept_fresh(each)]
         await self._are_allowed((symbol, plans.entry_along(symbol)) for symbol in listed)
         # Exits rest on a snapshot that was proven after the last result: a proof later, at most.
         await trio.sleep(_BOOKED_WITHIN_SEC + world.settings.stream_proof_sec)
-        held = [(name, leg) for name in fresh for leg in world.venue.legs_of(name)]
-        held = [(name, leg) for name, leg in held if world.venue.amount(name, leg)]
-        await self._are_allowed((name, plans.full_exit(name, leg)) for name, leg in held)
+        await self._are_allowed((name, plans.full_exit(name, leg)) for name, leg in self._held())
         await trio.sleep(_BOOKED_WITHIN_SEC)
 
     async def plans_are_executed(self) -> None:
@@ -124,15 +122,13 @@ class Liveness:
         listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
         await self._are_executed([(symbol, plans.entry_along(symbol)) for symbol in listed])
         await trio.sleep(world.settings.stream_proof_sec + world.settings.cooldown_sec)
-        held = [
-            (name, leg)
-            for name in world.scene.symbols
-            if self._is_kept_fresh(name)
-            for leg in world.venue.legs_of(name)
-            if world.venue.amount(name, leg)
-        ]
+        held = self._held()
         world.orders.way.next.append(OrderFate("hang"))
-        await self._are_executed([(name, plans.full_exit(name, leg)) for name, leg in held])
+        # The fill of a symbol's one leg begins the cooldown of the other's close.
+        for leg in dict.fromkeys(leg for _, leg in held):
+            names = [name for name, each in held if each == leg]
+            await self._are_executed([(name, plans.full_exit(name, leg)) for name in names])
+            await trio.sleep(world.settings.cooldown_sec)
         world.orders.way.next.clear()
         for name, leg in held:
             amount = world.ledgers.amount(name, leg)
@@ -157,13 +153,7 @@ class Liveness:
         In a quiet moment, while the stream stands: a part of a position is closed, and nothing reports it.
         """
         world, neighbours = self._world, self._world.neighbours
-        held = [
-            (name, leg)
-            for name in world.scene.symbols
-            if self._is_kept_fresh(name)
-            for leg in world.venue.legs_of(name)
-            if world.venue.amount(name, leg)
-        ]
+        held = self._held()
         if not held:
             return
         name, leg = held[0]
@@ -201,6 +191,12 @@ class Liveness:
         for plan in plans if give_up else ():
             neighbours.consumers.give_up(plan)
         return plans
+
+    def _held(self) -> list[tuple[str, PositionSide]]:
+        """Return the legs with a position, of symbols that are kept fresh."""
+        venue, fresh = self._world.venue, filter(self._is_kept_fresh, self._world.scene.symbols)
+        held = [(name, leg) for name in fresh for leg in venue.legs_of(name)]
+        return [(name, leg) for name, leg in held if venue.amount(name, leg)]
 
     def _is_kept_fresh(self, symbol: str) -> bool:
         """Return whether the symbol is kept fresh by single reads: those that may be opened, at least."""
