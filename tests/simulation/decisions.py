@@ -157,6 +157,14 @@ class Decisions:
                 f"the permit of {commit.plan_id} is dated {off_ms} ms off Redis's clock",
             )
 
+    def booked(self, symbol: str, booked_ms: int) -> None:
+        """Judge the time that a ledger has of its latest order: by Redis's clock, as cooldowns compare it."""
+        if len(self._redis_clock.offsets_since(true_ms() - _CLOCK_KNOWN_WITHIN_MS)) == 1:
+            stored = self._redis.hgetall(self._keys.ledger(symbol)).get(b"last_order_time_epoch", b"0")
+            ahead_ms = round(Decimal(stored.decode()) * 1000) - booked_ms
+            says = f"{symbol}: the ledger's latest order is {ahead_ms} ms ahead of Redis's clock"
+            require(ahead_ms <= _DATED_WITHIN_MS, "e", says)
+
     def _is_new_again(self, commit: DecisionCommit) -> bool:
         """Return whether Redis has no trace of an earlier decision of the plan.
 

@@ -223,6 +223,7 @@ class World:
         """Judge a booking that was offered."""
         self.ledgers.booked(commit, booked_ms)
         if booked_ms is not None and commit.ledger_fields:
+            self.decisions.booked(commit.symbol, booked_ms)
             self.reconciling.moved(commit.symbol)
 
     def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None:
