@@ -40,6 +40,7 @@ from tests.simulation.order_way import KillPoints
 from tests.simulation.reconcile_steps import ReconcileSteps
 from tests.simulation.reconcile_store import WatchedReconcile
 from tests.simulation.tripwire import Tripwire
+from tests.simulation.verdicts import ViolationError
 
 T = TypeVar("T")
 
@@ -80,6 +81,8 @@ class Judge(Protocol):
     def adopted(self, writer: str, adoptions: Sequence[Adoption], created: Sequence[str]) -> None: ...
 
     def claimed(self, writer: str, fence: FencingToken, symbols: Sequence[str]) -> None: ...
+
+    def fail(self, violation: ViolationError) -> None: ...
 
 
 class WatchedStore(WatchedReconcile, WatchedChain):
@@ -166,12 +169,17 @@ class WatchedStore(WatchedReconcile, WatchedChain):
         judged, self._judged = self._judged, None
 
         def watched() -> T:
-            if method in _OF_RUN:
-                answer = self._links.redis_run(self._redis, self._keys, effect)
-            else:
-                answer = effect() if judged is None else judged(effect)
-            self._returning = True
-            self._judge.stepped(self._name, method, fence)
+            try:
+                if method in _OF_RUN:
+                    answer = self._links.redis_run(self._redis, self._keys, effect)
+                else:
+                    answer = effect() if judged is None else judged(effect)
+                self._returning = True
+                self._judge.stepped(self._name, method, fence)
+            except ViolationError as violation:
+                # Here: other judges may stumble over what it leaves before its actor has failed.
+                self._judge.fail(violation)
+                raise
             if fence is not None:
                 self._points.at(f"at {method}", self._name)
             return answer
