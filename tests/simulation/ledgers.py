@@ -182,8 +182,8 @@ class Ledgers:
         for count in range(len(changes), 0, -1):
             if changes[count - 1].transaction_ms == until_ms:
                 return changes[:count]
-        if until_ms > self._venue.exchange_ms() + _DATED_WITHIN_MS:
-            # A row dated ahead speaks for its own change alone.
+        if amount or until_ms > self._venue.exchange_ms() + _DATED_WITHIN_MS:
+            # A row dated ahead speaks for its own change alone, also once that date has passed.
             for count in range(len(changes), 0, -1):
                 if changes[count - 1].amount == amount:
                     return changes[:count]
