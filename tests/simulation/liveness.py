@@ -114,7 +114,7 @@ class Liveness:
         await trio.sleep(_BOOKED_WITHIN_SEC)
 
     async def plans_are_executed(self) -> None:
-        """Raises ViolationError unless opens or adds, and then closes, are executed in a quiet moment.
+        """Raises ViolationError unless opens or adds, and then closes of one leg each, are executed at rest.
 
         An operator brings the ledgers into line before. One order gets no answer, and ends all the same.
         """
@@ -122,13 +122,10 @@ class Liveness:
         listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
         await self._are_executed([(symbol, plans.entry_along(symbol)) for symbol in listed])
         await trio.sleep(world.settings.stream_proof_sec + world.settings.cooldown_sec)
-        held = self._held()
+        # One leg a symbol: its fill begins the cooldown of the other's close.
+        held = list(dict(self._held()).items())
         world.orders.way.next.append(OrderFate("hang"))
-        # The fill of a symbol's one leg begins the cooldown of the other's close.
-        for leg in dict.fromkeys(leg for _, leg in held):
-            names = [name for name, each in held if each == leg]
-            await self._are_executed([(name, plans.full_exit(name, leg)) for name in names])
-            await trio.sleep(world.settings.cooldown_sec)
+        await self._are_executed([(name, plans.full_exit(name, leg)) for name, leg in held])
         world.orders.way.next.clear()
         for name, leg in held:
             amount = world.ledgers.amount(name, leg)
