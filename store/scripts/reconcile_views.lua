@@ -22,8 +22,8 @@ for i = 3, #ARGV do
   is('zset', prefix .. ':p33:order_times:' .. symbol)
   if is('hash', open) then permits = redis.call('HGETALL', open) end
   if is('hash', state) then
-    noted = redis.call('HMGET', state, 'agreed_ms', 'agreed_version', 'agreed_amts', 'agreed_began', 'status', 'last_seen_ts',
-      'written_ms')
+    noted = redis.call('HMGET', state, 'agreed_ms', 'agreed_version', 'agreed_amts', 'agreed_began',
+      'status', 'last_seen_ts', 'written_ms')
   end
   local hold = standing_hold(prefix, base, symbol) or {}
   views[i - 2] = { problem, stored, permits, noted, hold.value or false, hold.reason or false, hold.sig or false,

@@ -60,6 +60,8 @@ class Decisions:
         self.redis_changed_ms = self.redis_truly_changed_ms = 0
         #: Redis's clock when it last evicted keys; 0: never.
         self.evicted_ms = self.truly_evicted_ms = 0
+        #: Plans that were denied for a cooldown.
+        self.cooled: set[str] = set()
         self._redis_clock = redis_clock
         self._books = books
         self._venue = venue
@@ -86,6 +88,8 @@ class Decisions:
         again = plan_id in kept.decided and plan_id not in self._books.unmarked
         require(not again, "b", f"{plan_id} was decided twice, now {reason}")
         kept.decided[plan_id] = allow
+        if reason == Reason.COOLDOWN_IN_FLIGHT:
+            self.cooled.add(plan_id)
         if allow:
             again = plan_id in self._books.ever_allowed and not self._is_new_again(commit)
             require(not again, "b", f"{plan_id} was allowed twice")

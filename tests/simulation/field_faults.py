@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: By so much the exchange's clock is set forward, or back (ms): a correction, a minute, a time zone.
 _CLOCK_STEPS_MS = (1_500, 1_500, 60_000, 3_600_000)
-_DATED_AHEAD_MS = (5_000, 3_600_000)
+DATED_AHEAD_MS = (5_000, 3_600_000)
 _CLOSINGS: tuple[Closing, ...] = ("at once", "soon", "expired")
 _MAINTENANCE: tuple[RestFault, ...] = ("-1016", "-1109", "239999", "html_maintenance", "deep_json")
 _V2_REMOVED: tuple[PositionRiskV2, ...] = ("404", "410", "-5000")
@@ -104,7 +104,7 @@ class FieldFaults:
         if fault.which % 3 == 2:
             faults.microseconds_next = 1
         else:
-            faults.date_ahead_next = [_DATED_AHEAD_MS[fault.which % 3]]
+            faults.date_ahead_next = [DATED_AHEAD_MS[fault.which % 3]]
         for _ in range(1 + fault.which % 2):
             self._world.neighbours.move(symbol)
         if faults.dated_ahead_rows:

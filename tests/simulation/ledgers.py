@@ -15,6 +15,7 @@ from store.records import Adoption, OrderWrite, ResultCommit
 from tests.simulation.books import Books, OrderReport, OwnOrder
 from tests.simulation.claims import COMPARED_MS
 from tests.simulation.clocks import true_ms
+from tests.simulation.field_faults import DATED_AHEAD_MS
 from tests.simulation.venue import ZERO, Change, Venue
 from tests.simulation.verdicts import require
 
@@ -182,8 +183,12 @@ class Ledgers:
         for count in range(len(changes), 0, -1):
             if changes[count - 1].transaction_ms == until_ms:
                 return changes[:count]
-        if amount or until_ms > self._venue.exchange_ms() + _DATED_WITHIN_MS:
-            # A row dated ahead speaks for its own change alone, also once that date has passed.
+        # A row dated ahead speaks for its own change alone, also once that date has passed.
+        for count in range(len(changes), 0, -1):
+            change = changes[count - 1]
+            if change.amount == amount and until_ms - change.transaction_ms in DATED_AHEAD_MS:
+                return changes[:count]
+        if until_ms > self._venue.exchange_ms() + _DATED_WITHIN_MS:
             for count in range(len(changes), 0, -1):
                 if changes[count - 1].amount == amount:
                     return changes[:count]

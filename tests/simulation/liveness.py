@@ -57,6 +57,7 @@ class Liveness:
     def __init__(self, world: World) -> None:
         self._world = world
         self._most_tasks = 0
+        self._cooled: set[str] = set()  # symbols: one leg's fill began the cooldown of the other's close
 
     async def all_is_well(self, but: Collection[str] = ()) -> None:
         """Raises ViolationError unless one process is ready, every snapshot fresh, and plans are decided.
@@ -114,7 +115,7 @@ class Liveness:
         await trio.sleep(_BOOKED_WITHIN_SEC)
 
     async def plans_are_executed(self) -> None:
-        """Raises ViolationError unless opens or adds, and then closes of one leg each, are executed at rest.
+        """Raises ViolationError unless opens or adds, and then closes, are executed in a quiet moment.
 
         An operator brings the ledgers into line before. One order gets no answer, and ends all the same.
         """
@@ -122,14 +123,14 @@ class Liveness:
         listed = [each for each in world.scene.symbols if world.neighbours.publisher.is_listed(each)]
         await self._are_executed([(symbol, plans.entry_along(symbol)) for symbol in listed])
         await trio.sleep(world.settings.stream_proof_sec + world.settings.cooldown_sec)
-        # One leg a symbol: its fill begins the cooldown of the other's close.
-        held = list(dict(self._held()).items())
+        held = self._held()
         world.orders.way.next.append(OrderFate("hang"))
         await self._are_executed([(name, plans.full_exit(name, leg)) for name, leg in held])
         world.orders.way.next.clear()
         for name, leg in held:
             amount = world.ledgers.amount(name, leg)
-            require(amount == ZERO, "e2", f"{name} {leg}: closed, and the ledger is {amount}")
+            closed = amount == ZERO or (name in self._cooled and amount == world.venue.amount(name, leg))
+            require(closed, "e2", f"{name} {leg}: closed, and the ledger is {amount}")
 
     async def _are_executed(self, proposals: list[tuple[str, Fields]]) -> None:
         world = self._world
@@ -150,8 +151,7 @@ class Liveness:
         In a quiet moment, while the stream stands: a part of a position is closed, and nothing reports it.
         """
         world, neighbours = self._world, self._world.neighbours
-        held = self._held()
-        if not held:
+        if not (held := self._held()):
             return
         name, leg = held[0]
         # As any exit, this one rests on a snapshot that was proven after the last result.
@@ -178,16 +178,23 @@ class Liveness:
                 await neighbours.governor.judge(plan)
             plans.append(plan)
         await trio.sleep(_DECIDED_WITHIN_SEC)
-        decided = world.books.kept.decided
+        cooled = [plan for plan in plans if self._cools_down(plan, plans)]
+        plans, self._cooled = [each for each in plans if each not in cooled], {each.symbol for each in cooled}
         refused = [
             f"{plan.plan_id} {plan.fields['side']}"
             for plan in plans
-            if not decided.get(plan.plan_id) and world.governing.lets_execute(plan)
+            if not world.books.kept.decided.get(plan.plan_id) and world.governing.lets_execute(plan)
         ]
         require(not refused, "f", f"not allowed, and nothing is wrong: {refused}")
         for plan in plans if give_up else ():
             neighbours.consumers.give_up(plan)
         return plans
+
+    def _cools_down(self, plan: Published, plans: Iterable[Published]) -> bool:
+        """Return True for one that was denied for the cooldown that another one's fill began."""
+        begun = {each.plan_id for each in self._world.books.executions.values()}
+        filled = any(each.symbol == plan.symbol and each.plan_id in begun for each in plans)
+        return filled and plan.plan_id in self._world.decisions.cooled
 
     def _held(self) -> list[tuple[str, PositionSide]]:
         """Return the legs with a position, of symbols that are kept fresh."""
